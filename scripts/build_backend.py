@@ -1,0 +1,127 @@
+"""How pip builds glassmill: scikit-build-core compiles the native core, and where it cannot, the package comes without.
+
+A wheel holds the compiled `glassmill.native._core`. An editable install gets it beside its sources and is hatchling's,
+one line with the path: scikit-build-core's puts its own finder before everything, and then `PYTHONPATH=other/src`
+would not run the other checkout. The same for a checkout that is not installed:
+
+    python scripts/build_backend.py      # needs nanobind, numpy and cmake; `make native` brings them
+
+Without a C++20 compiler, CMake or Python's headers the install goes on without the core: the plain twins do the same
+work, slower, and `glassmill doctor` says so. GLASSMILL_NATIVE=require makes that an error, =off skips the compiler.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = ROOT / "src" / "glassmill" / "native"
+WITHOUT = "glassmill: no native core here (%s); the plain Python twins will do its work, slower"
+
+Settings = dict[str, Any] | None
+
+
+def get_requires_for_build_sdist(config_settings: Settings = None) -> list[str]:
+    return []
+
+
+def get_requires_for_build_wheel(config_settings: Settings = None) -> list[str]:
+    """CMake and Ninja from PyPI where the machine has none."""
+    from scikit_build_core.build import get_requires_for_build_wheel
+
+    return [] if _wanted() == "off" else get_requires_for_build_wheel(config_settings)
+
+
+def get_requires_for_build_editable(config_settings: Settings = None) -> list[str]:
+    from hatchling.build import get_requires_for_build_editable
+
+    return [*get_requires_for_build_wheel(config_settings), *get_requires_for_build_editable(config_settings)]
+
+
+def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
+    from scikit_build_core.build import build_sdist
+
+    return build_sdist(sdist_directory, config_settings)
+
+
+def build_wheel(wheel_directory: str, config_settings: Settings = None, metadata_directory: str | None = None) -> str:
+    """A wheel for this platform, or a pure one."""
+    from scikit_build_core.build import build_wheel
+    from scikit_build_core.errors import ScikitBuildError
+
+    if _wanted() != "off":
+        try:
+            return build_wheel(wheel_directory, config_settings, metadata_directory)
+        except (SystemExit, ScikitBuildError) as error:  # SystemExit: CMake or the compiler failed, and said why
+            _go_on_without(error)
+    return build_wheel(wheel_directory, {**(config_settings or {}), "wheel.cmake": "false"}, metadata_directory)
+
+
+def build_editable(
+    wheel_directory: str, config_settings: Settings = None, metadata_directory: str | None = None
+) -> str:
+    """A wheel that only says where the checkout is; the core is compiled into the checkout."""
+    from hatchling.build import build_editable
+
+    if _wanted() != "off":
+        try:
+            build_in_place()
+        except (OSError, subprocess.CalledProcessError) as error:
+            for left in SOURCES.glob("_core.*.so"):
+                left.unlink()  # of older sources
+            _go_on_without(error)
+    return build_editable(wheel_directory, config_settings, metadata_directory)
+
+
+def build_in_place() -> None:
+    """Compiles the core into `src/glassmill/native`, only what changed since the last call.
+
+    Raises:
+        OSError: there is no CMake.
+        CalledProcessError: it found no compiler or no headers, or the sources do not compile.
+    """
+    build = ROOT / "build" / f"native-{sys.implementation.cache_tag}"
+    # CMake and Ninja of this very environment first.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    generator = ["-G", "Ninja"] if shutil.which("ninja", path=path) else []
+    # What a build environment of pip left in the cache lies in a folder that is gone.
+    fresh = [] if _still_true(build / "CMakeCache.txt") else ["--fresh"]
+    steps = [
+        ["-S", str(ROOT), "-B", str(build), f"-DPython_EXECUTABLE={sys.executable}", *generator, *fresh],
+        ["--build", str(build), "--parallel", str(os.cpu_count() or 1)],
+        ["--install", str(build), "--prefix", str(ROOT / "src")],
+    ]
+    for step in steps:
+        subprocess.run(
+            [shutil.which("cmake", path=path) or "cmake", *step], env={**os.environ, "PATH": path}, check=True
+        )
+
+
+def _still_true(cache: Path) -> bool:
+    """Whether CMake's cache names this Python and a nanobind that is there."""
+    lines = cache.read_text(encoding="utf-8").splitlines() if cache.is_file() else []
+    known = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith(("#", "//")))
+    nanobind = Path(known.get("nanobind_DIR:PATH", ""))
+    return (
+        known.get("Python_EXECUTABLE:UNINITIALIZED", "") == sys.executable
+        and (nanobind / "nanobind-config.cmake").exists()
+    )
+
+
+def _wanted() -> str:
+    return os.environ.get("GLASSMILL_NATIVE", "").lower()
+
+
+def _go_on_without(error: BaseException) -> None:
+    if _wanted() == "require":
+        raise error
+    print(WITHOUT % (str(error) or type(error).__name__), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    build_in_place()

@@ -1,0 +1,5 @@
+"""`python -m glassmill` is the command `glassmill`."""
+
+from glassmill.cli import main
+
+main()

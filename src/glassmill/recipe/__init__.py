@@ -1,0 +1,80 @@
+"""Every setting of the line: frozen pydantic models, filled from defaults, a TOML file, then `key=value` words.
+
+base.py        what a section is           filters.py    the corpus stage, step by step
+collecting.py  what comes before it        learning.py   tokenizer to eval, and who does the work
+whole.py       `Recipe`                    reading.py    a path and overrides to one immutable `Recipe`
+"""
+
+from glassmill.errors import UserError, Waiting
+from glassmill.recipe.base import Settings
+from glassmill.recipe.collecting import (
+    CrawlSettings,
+    DownloadSettings,
+    FetchSettings,
+    FilesSettings,
+    ListsSettings,
+    MiniwebSettings,
+)
+from glassmill.recipe.filters import (
+    C4Settings,
+    ClassifierSettings,
+    CorpusSettings,
+    DedupSettings,
+    ExtractSettings,
+    FinewebSettings,
+    GopherQualitySettings,
+    GopherRepetitionSettings,
+    LanguageSettings,
+    PiiSettings,
+    UrlSettings,
+)
+from glassmill.recipe.learning import (
+    EvalSettings,
+    LoopSettings,
+    ModelSettings,
+    RunSettings,
+    SftSettings,
+    TokenizerSettings,
+    TokensSettings,
+    TrainSettings,
+)
+from glassmill.recipe.reading import check_recipe, find_recipe, load_recipe, make_recipe
+from glassmill.recipe.whole import STAGES, Recipe, StageName
+
+__all__ = [
+    "C4Settings",
+    "ClassifierSettings",
+    "CorpusSettings",
+    "CrawlSettings",
+    "DedupSettings",
+    "DownloadSettings",
+    "EvalSettings",
+    "ExtractSettings",
+    "FetchSettings",
+    "FilesSettings",
+    "FinewebSettings",
+    "GopherQualitySettings",
+    "GopherRepetitionSettings",
+    "LanguageSettings",
+    "ListsSettings",
+    "LoopSettings",
+    "MiniwebSettings",
+    "ModelSettings",
+    "PiiSettings",
+    "Recipe",
+    "RunSettings",
+    "STAGES",
+    "Settings",
+    "SftSettings",
+    "StageName",
+    "TokenizerSettings",
+    "TokensSettings",
+    "TrainSettings",
+    "UrlSettings",
+    "UserError",
+    "Waiting",
+    "check_recipe",
+    "find_recipe",
+    "load_recipe",
+    "make_recipe",
+]

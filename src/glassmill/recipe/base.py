@@ -1,0 +1,45 @@
+"""What every section of a recipe is: immutable, strict about names, and able to say what of it decides an output.
+
+Fields declared with `runtime()` say how a machine does the work, not what comes out; they stay out of a run's hash.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+def runtime(default: Any, **kwargs: Any) -> Any:
+    """A field that changes how fast a stage runs or how it is shown, never its artefacts."""
+    return Field(default, json_schema_extra={"runtime": True}, **kwargs)
+
+
+def user_files(description: str) -> Any:
+    """Names of the user's own files. A run depends on what stands in them, not on where they lie: see `pipeline`."""
+    return runtime((), description=description)
+
+
+class Settings(BaseModel):
+    """Base of every section: immutable, and strict about names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    def identity(self) -> dict[str, Any]:
+        """The settings that decide what comes out, as plain JSON values (runtime fields left out, nested too)."""
+        kept: dict[str, Any] = {}
+        for name, field in type(self).model_fields.items():
+            extra = field.json_schema_extra
+            if isinstance(extra, dict) and extra.get("runtime"):
+                continue
+            value = getattr(self, name)
+            kept[name] = value.identity() if isinstance(value, Settings) else _plain(value)
+        return kept
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value

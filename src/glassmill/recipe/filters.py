@@ -1,0 +1,160 @@
+"""Settings of the corpus stage, in the order in which a page passes. Defaults are FineWeb's."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from glassmill.recipe.base import Settings, runtime, user_files
+from glassmill.recipe.collecting import FilesSettings
+
+
+class UrlSettings(Settings):
+    """Addresses that are not wanted."""
+
+    enabled: bool = True
+    blocklists: tuple[str, ...] = user_files(description="files with one host or URL a line, or folders of them")
+    allowlists: tuple[str, ...] = user_files(description="the same, for what stays whatever the other lists say")
+    block_hosts: tuple[str, ...] = ()
+    allow_hosts: tuple[str, ...] = Field((), description="stay whatever the lists and words say")
+    words: bool = Field(True, description="judge the words in an address too")
+    soft_words: int = Field(2, ge=1, description="as many suspicious words as this drop a page")
+
+
+class ExtractSettings(Settings):
+    """Bytes to text. The caps keep crafted pages from resiliparse; a page over them is read by a simpler parser."""
+
+    engine: Literal["glassmill", "resiliparse"] = Field(
+        "glassmill", description="glassmill needs the native core; without it resiliparse does the work"
+    )
+    main_content: bool = Field(True, description="leave out menus, footers and the like")
+    max_page_bytes: int = Field(8 << 20, ge=1024)
+    max_tags: int = Field(200_000, ge=100)
+    max_depth: int = Field(1000, ge=10)
+    max_attributes: int = Field(2000, ge=10, description="on one tag")
+    max_options: int = Field(1000, ge=1, description="on one page; with more, all are left out")
+
+
+class LanguageSettings(Settings):
+    """fastText's language identification."""
+
+    enabled: bool = True
+    languages: tuple[str, ...] = Field(("en",), description="ISO 639 codes; empty: every language")
+    min_score: float = Field(0.65, ge=0, le=1)
+    characters: int = Field(2000, ge=100, description="so many characters decide")
+
+
+class GopherRepetitionSettings(Settings):
+    """Text that repeats itself (Gopher, table A1). A share is of the elements, or of the characters."""
+
+    enabled: bool = True
+    duplicate_paragraphs: float = 0.30
+    duplicate_paragraph_characters: float = 0.20
+    duplicate_lines: float = 0.30
+    duplicate_line_characters: float = 0.20
+    top_ngram: tuple[tuple[int, float], ...] = ((2, 0.20), (3, 0.18), (4, 0.16))
+    duplicate_ngrams: tuple[tuple[int, float], ...] = (
+        (5, 0.15),
+        (6, 0.14),
+        (7, 0.13),
+        (8, 0.12),
+        (9, 0.11),
+        (10, 0.10),
+    )
+
+
+class GopherQualitySettings(Settings):
+    """Text that is no prose (Gopher, appendix A1.1)."""
+
+    enabled: bool = True
+    min_words: int = 50
+    max_words: int = 100_000
+    min_word_length: float = 3
+    max_word_length: float = 10
+    max_symbol_share: float = Field(0.1, description="hash signs, and ellipses, a word")
+    max_bullet_lines: float = 0.9
+    max_ellipsis_lines: float = 0.3
+    min_alphabetic_words: float = 0.8
+    min_stop_words: int = 2
+
+
+class C4Settings(Settings):
+    """C4's line rules, without the one that wants a full stop at the end of every line."""
+
+    enabled: bool = True
+    max_word_length: int = 1000
+    min_line_words: int = 3
+    min_sentences: int = 5
+    curly_brace: bool = Field(True, description="a curly brace drops the document")
+
+
+class FinewebSettings(Settings):
+    """The rules that FineWeb added."""
+
+    enabled: bool = True
+    min_punctuated_lines: float = 0.12
+    short_line: int = 30
+    max_short_lines: float = 0.67
+    max_duplicate_line_characters: float = 0.01
+    max_newlines_per_word: float = 0.3
+
+
+class ClassifierSettings(Settings):
+    """A quality classifier of the user's own, behind the rules. Off where no path is given."""
+
+    path: str | None = runtime(None, description="what `glassmill classifier train` wrote; every document gets a score")
+    min_score: float = Field(0.0, ge=0, le=1, description="a lower score drops the document; 0 only stores it")
+
+
+class DedupSettings(Settings):
+    """Duplicates: equal texts, and MinHash near duplicates, of which two are found with probability
+    1 - (1 - s^rows)^bands at similarity s."""
+
+    enabled: bool = True
+    near: bool = Field(True, description="near duplicates too; false: only texts that are equal but for marks and case")
+    num_bands: int = Field(14, ge=1, le=64)
+    rows_per_band: int = Field(8, ge=1, le=64)
+    ngram: int = Field(5, ge=1, le=20, description="words a shingle")
+    against: tuple[str, ...] = user_files(description="finished corpus runs: what they kept is dropped here")
+    index: bool = Field(True, description="leave the keys of what is kept, for a later corpus's `against`")
+    memory_mb: int = runtime(256, ge=1, description="memory of one task of the search; the rest is on disk")
+
+
+class PiiSettings(Settings):
+    """Personal data, replaced by placeholders such as `[email]`, or by invented data of the same length and form."""
+
+    enabled: bool = True
+    kinds: tuple[Literal["email", "phone", "ssn", "credit_card", "iban", "ip", "address"], ...] = (
+        "email",
+        "phone",
+        "ssn",
+        "credit_card",
+        "iban",
+        "ip",
+        "address",
+    )
+    replacement: Literal["placeholder", "fake"] = "placeholder"
+
+
+class CorpusSettings(Settings):
+    """Web pages to clean documents. Defaults are FineWeb's."""
+
+    inputs: tuple[str, ...] = user_files(
+        description="WARC, WET, ARC, HTML, text, PDF, DOCX, EPUB, JSONL, Parquet, zip, tar; folders, globs of them;"
+        " empty: the recipe's miniweb"
+    )
+    files: FilesSettings = FilesSettings()
+    url: UrlSettings = UrlSettings()
+    extract: ExtractSettings = ExtractSettings()
+    language: LanguageSettings = LanguageSettings()
+    gopher_repetition: GopherRepetitionSettings = GopherRepetitionSettings()
+    gopher_quality: GopherQualitySettings = GopherQualitySettings()
+    c4: C4Settings = C4Settings()
+    fineweb: FinewebSettings = FinewebSettings()
+    classifier: ClassifierSettings = ClassifierSettings()
+    dedup: DedupSettings = DedupSettings()
+    pii: PiiSettings = PiiSettings()
+    page_cpu_s: float = Field(20.0, gt=0, description="CPU seconds after which a page is set aside")
+    max_record_bytes: int = Field(64 << 20, ge=1024)
+    workers: int = runtime(0, ge=0, description="worker processes; 0: one a core")

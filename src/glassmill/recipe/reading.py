@@ -1,0 +1,171 @@
+"""From a recipe's name or file to one immutable `Recipe`: defaults, the TOML file, then `key=value` words.
+
+An unknown key is an error that names the nearest known one, because a silently ignored setting is the field's recorded
+pain.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from glassmill.errors import UserError
+from glassmill.recipe.base import Settings
+from glassmill.recipe.whole import Recipe, StageName
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe in the TOML file `path`, changed by `overrides` such as `"train.minutes=2"`.
+
+    Raises:
+        UserError: no such file, no TOML, an unknown key (with the nearest known one), or a value out of its bounds.
+    """
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"no recipe at {path}; `glassmill init` writes one") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder, not a recipe; name the .toml file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid TOML: {error}") from None
+    table.setdefault("name", path.stem)
+    return make_recipe(table, overrides, where=str(path))
+
+
+def find_recipe(word: str) -> Path:
+    """The file that `word` names: a path, or a built-in recipe such as `demo`.
+
+    Raises:
+        UserError: neither.
+    """
+    if word.endswith(".toml") or Path(word).exists():
+        return Path(word)
+    package = Path(__file__).parents[1]
+    for folder in (package / "recipes", package.parents[1] / "recipes"):  # in a wheel; in a source tree
+        if (folder / f"{word}.toml").is_file():
+            return folder / f"{word}.toml"
+    raise UserError(
+        f"no recipe {word!r}: give a .toml file, or demo or web; `glassmill init` writes one for your own pages"
+    )
+
+
+def make_recipe(table: Mapping[str, Any], overrides: Sequence[str] = (), where: str = "recipe") -> Recipe:
+    """A recipe from nested plain values. See `load_recipe`."""
+    merged: dict[str, Any] = {key: dict(value) if isinstance(value, dict) else value for key, value in table.items()}
+    for word in overrides:
+        _apply(merged, word)
+    _check_names(merged, Recipe, where, prefix="")
+    try:
+        return Recipe.model_validate(merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "recipe"
+        value = first.get("input")
+        raise UserError(f"{where}: {key} = {value!r}: {_reason(first['msg'])}") from None
+
+
+NEEDS: dict[StageName, tuple[StageName, ...]] = {
+    "tokenizer": ("corpus",),
+    "tokens": ("corpus", "tokenizer"),
+    "train": ("tokenizer", "tokens"),
+}
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Finds, before anything starts, what would stop the line half way.
+
+    Raises:
+        UserError: a stage without the stages it reads from, no pages, or a training without a length.
+    """
+    stages = recipe.stages
+    for stage in stages:
+        for needed in NEEDS.get(stage, ()):
+            if needed not in stages:
+                raise UserError(f"stages = {list(stages)}: {stage} reads what {needed} leaves; add {needed}")
+    if "corpus" in stages and "miniweb" not in stages and not recipe.corpus.inputs:
+        raise UserError("corpus.inputs is empty: name WARC files, a folder or a glob, such as corpus.inputs=pages/")
+    if "sft" in stages and "train" not in stages and not recipe.sft.base:
+        raise UserError("sft needs a base model: add the stage train, or name a model folder in sft.base")
+    if "sft" in stages and "miniweb" not in stages and not recipe.sft.conversations:
+        raise UserError("sft.conversations is empty: name JSONL files of {messages}, or leave sft out of stages")
+    if "eval" in stages and "train" not in stages and "sft" not in stages:
+        raise UserError("stages has eval but no model to score; add train or sft")
+    if "train" in stages and recipe.train.minutes is None and recipe.train.steps is None:
+        raise UserError("train has no length: give train.minutes, train.steps, or both (what is reached first)")
+    if "sft" in stages:
+        sft = recipe.sft
+        if sft.minutes is None and sft.steps is None and sft.epochs is None:
+            raise UserError("sft has no length: give sft.minutes, sft.steps or sft.epochs")
+        if sft.steps is not None and sft.epochs is not None:
+            raise UserError("sft.steps and sft.epochs say the same in two ways: take one back with sft.steps=none")
+
+
+def _reason(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def _apply(table: dict[str, Any], word: str) -> None:
+    key, sign, text = word.partition("=")
+    if not sign or not key.strip():
+        raise UserError(f"cannot read {word!r}; write settings as key=value, for example train.minutes=2")
+    parts = key.strip().split(".")
+    place = table
+    for part in parts[:-1]:
+        inner = place.get(part)
+        place[part] = dict(inner) if isinstance(inner, Mapping) else {}
+        place = place[part]
+    place[parts[-1]] = _value(text.strip(), _field_at(parts))
+
+
+def _field_at(parts: Sequence[str]) -> Any:
+    """The annotation of the field a dotted key names, or None where there is no such field."""
+    model: Any = Recipe
+    annotation: Any = None
+    for part in parts:
+        if not (isinstance(model, type) and issubclass(model, Settings)) or part not in model.model_fields:
+            return None
+        annotation = model = model.model_fields[part].annotation
+    return annotation
+
+
+def _value(text: str, annotation: Any) -> Any:
+    """A word from the command line as a TOML value; bare text is a string, and a list field takes one word or
+    commas."""
+    wants_list = str(annotation).startswith("tuple[")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    if value == "none":
+        return None
+    if wants_list and not isinstance(value, list):
+        return [part for part in (piece.strip() for piece in str(value).split(",")) if part]
+    return value
+
+
+def _check_names(table: Mapping[str, Any], model: type[Settings], where: str, prefix: str) -> None:
+    for key, value in table.items():
+        if key not in model.model_fields:
+            known = [prefix + name for name in model.model_fields]
+            near = difflib.get_close_matches(key, list(model.model_fields), n=1, cutoff=0.4)
+            elsewhere = [name for name in _all_keys(Recipe, "") if name.rsplit(".", 1)[-1] == key]
+            hint = elsewhere[0] if elsewhere else prefix + near[0] if near else None
+            tell = f"did you mean {hint}?" if hint else f"known: {', '.join(known)}"
+            raise UserError(f"{where}: unknown setting {prefix}{key}; {tell}")
+        inner = model.model_fields[key].annotation
+        if isinstance(inner, type) and issubclass(inner, Settings) and isinstance(value, Mapping):
+            _check_names(value, inner, where, f"{prefix}{key}.")
+
+
+def _all_keys(model: type[Settings], prefix: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        yield prefix + name
+        if isinstance(inner, type) and issubclass(inner, Settings):
+            yield from _all_keys(inner, f"{prefix}{name}.")
