@@ -1,0 +1,1 @@
+"""Run folders, their manifests and events, and the executors that map a function over shards."""

@@ -1,0 +1,94 @@
+"""Shards as tasks of an array job (Slurm, Kubernetes, or a shell loop): files in a shared folder, no scheduler of ours.
+
+The stage's own process lays the shards out in `<scratch>/array/open.json` and ends. Array task `i` of `n` does the
+shards i, i + n, i + 2n, ... in supervised children and leaves a file for each. The stage's process, called again,
+checks that all are there and goes on, to its next layout or to its end. Every step may be killed or repeated: what is
+done is skipped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from glassmill.recipe import UserError, Waiting
+from glassmill.run.executors import Limits, Result, map_shards
+from glassmill.run.files import atomic_json
+
+NAMED_SHARDS = 12
+
+
+def lay_out(folder: Path, function: str, tasks: Sequence[Mapping[str, Any]], limits: Limits) -> list[Result]:
+    """The results of all array tasks, in the order of `tasks`, if they are there; otherwise the tasks are laid out.
+
+    Raises:
+        Waiting: they are laid out now.
+        UserError: they were laid out before, and array tasks have left some undone.
+    """
+    layout: dict[str, Any] = {"function": function, "limits": dict(limits), "tasks": [dict(task) for task in tasks]}
+    place = folder / _results_name(function, layout["tasks"])
+    layout["results"] = place.name
+    known = _read(folder / "open.json") == layout
+    results = [_read(place / f"{index:06d}.json") for index in range(len(tasks))]
+    missing = [index for index, result in enumerate(results) if result is None]
+    name = function.rpartition(":")[2]
+    if not missing:
+        return [result for result in results if result is not None]
+    if not known:
+        atomic_json(folder / "open.json", layout)
+    if not known or len(missing) == len(tasks):
+        raise Waiting(
+            f"{name}: {len(tasks)} shards wait for array tasks (--task I --tasks N); then run this command again"
+        )
+    some = ", ".join(map(str, missing[:NAMED_SHARDS])) + (", ..." if len(missing) > NAMED_SHARDS else "")
+    raise UserError(
+        f"{name}: {len(missing)} of {len(tasks)} shards are not done: {some}; "
+        "run the same array tasks again (what is done is skipped), or this command with run.executor=local"
+    )
+
+
+def run_array_task(
+    folder: Path,
+    task: int,
+    num_tasks: int,
+    workers: int = 0,
+    on_event: Callable[[str, dict[str, Any]], None] | None = None,
+) -> tuple[int, int]:
+    """Does the shards of array task `task` (from 0) of `num_tasks`.
+
+    Returns:
+        How many shards it did now, and how many are its own.
+
+    Raises:
+        UserError: no such task, or nothing is laid out.
+    """
+    if not 0 <= task < num_tasks:
+        raise UserError(f"--task {task} --tasks {num_tasks}: tasks are numbered from 0, below --tasks")
+    layout = _read(folder / "open.json")
+    if layout is None:
+        raise UserError(f"no shards are laid out in {folder}; first run the stage with run.executor=slurm")
+    results = folder / layout["results"]
+    own = range(task, len(layout["tasks"]), num_tasks)
+    left = [index for index in own if not (results / f"{index:06d}.json").exists()]
+    map_shards(
+        layout["function"],
+        [layout["tasks"][index] for index in left],
+        workers,
+        on_event=on_event,
+        on_result=lambda place, result: atomic_json(results / f"{left[place]:06d}.json", result),
+        **layout["limits"],
+    )
+    return len(left), len(own)
+
+
+def _results_name(function: str, tasks: list[dict[str, Any]]) -> str:
+    """The folder of the results: other tasks have others."""
+    digest = hashlib.sha256(json.dumps([function, tasks], sort_keys=True).encode()).hexdigest()
+    return f"{function.rpartition(':')[2]}-{digest[:12]}"
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

@@ -1,0 +1,60 @@
+"""One shard function, three engines: which processes do a stage's shards, as the recipe's `run.executor` says.
+
+    local   supervised child processes of this one, see `executors`
+    ray     Ray tasks, each of which supervises one such child on its node, see `on_ray`
+    slurm   tasks of an array job, each of which supervises such children on its machine, see `array`
+
+The functions, their tasks and the limits are the same, and so are the bytes that come out. Machines share the folder of
+the runs and the inputs under the same paths.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from glassmill.recipe import RunSettings
+from glassmill.run import executors
+from glassmill.run.executors import Limits, Result
+
+
+def map_shards(
+    engine: RunSettings,
+    scratch: Path,
+    function: str,
+    tasks: Sequence[Mapping[str, Any]],
+    workers: int = 0,
+    *,
+    on_event: Callable[[str, dict[str, Any]], None] | None = None,
+    on_result: Callable[[int, Result], None] | None = None,
+    cpu_limit_s: float = 20.0,
+    light: bool = False,
+) -> list[Result]:
+    """`function` on every task, on the engine of the recipe. See `executors.map_shards`, whose promises hold for all.
+
+    Args:
+        engine: The recipe's section `run`.
+        scratch: A folder that all machines see, for what array tasks read and leave.
+        light: Not worth a round of an array job: children of this process do it there.
+
+    Raises:
+        Waiting: array tasks have to work first (slurm only).
+    """
+    limits: Limits = {"cpu_limit_s": cpu_limit_s, "wall_limit_s": engine.silence_s}
+    if engine.executor == "ray":
+        from glassmill.run.on_ray import map_on_ray
+
+        return map_on_ray(engine.ray_address, function, tasks, workers, limits, on_event, on_result)
+    if engine.executor == "slurm" and not light:
+        from glassmill.run.array import lay_out
+
+        return lay_out(scratch / "array", function, tasks, limits)
+    return executors.map_shards(function, tasks, workers, on_event=on_event, on_result=on_result, **limits)
+
+
+def release() -> None:
+    """Ends what an engine keeps between two maps of one stage: a Ray of our own."""
+    if "glassmill.run.on_ray" in sys.modules:
+        sys.modules["glassmill.run.on_ray"].disconnect()

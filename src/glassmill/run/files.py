@@ -1,0 +1,133 @@
+"""Files that are either whole or not there: written beside, fsynced, renamed.
+
+The promise behind it: kill -9 at any instant, or a full disk, leaves no half file under a final name.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from glassmill.recipe import UserError
+
+TEMPORARY = ".partial"
+
+
+@contextmanager
+def locked(lock: Path, who: str) -> Iterator[None]:
+    """Holds the file `lock` until the block ends; a killed process releases it.
+
+    Raises:
+        UserError: another process holds it; `who` names what that would be.
+    """
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"another {who} is at work in {lock.parent}; wait for it or end it") from None
+    try:
+        yield
+    finally:
+        held.release()
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` to write to; on leaving it is fsynced and renamed to `path` (files and folders).
+
+    Raises:
+        UserError: the disk is full. What was there before under `path` is untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{platform.node()}-{os.getpid()}{TEMPORARY}")
+    remove(temporary)
+    try:
+        yield temporary
+        sync(temporary)
+        _rename(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        remove(temporary)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise disk_full(path) from None
+        raise
+    except BaseException:
+        remove(temporary)
+        raise
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    """Also over a folder that is there, or comes there just now from a twin of this process."""
+    for last_try in (False, False, True):
+        if temporary.is_dir() and path.is_dir():
+            remove(path)
+        try:
+            temporary.replace(path)
+            return
+        except OSError as error:
+            if last_try or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+
+
+def atomic_write(path: Path, content: bytes | str) -> None:
+    """`content` as the whole file at `path`, or no change at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def atomic_json(path: Path, value: Any) -> None:
+    """`value` as readable JSON with a fixed layout: equal values give equal bytes."""
+    atomic_write(path, json.dumps(value, indent=1, ensure_ascii=False, sort_keys=False) + "\n")
+
+
+def disk_full(path: Path) -> UserError:
+    """The error for ENOSPC, the same line wherever it happens."""
+    return UserError(f"no space left while writing {path}; free some and run the same command: finished work is kept")
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of the file's bytes, as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remove(path: Path) -> None:
+    """Deletes a file or a folder; nothing happens where there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Deletes the temporary files that a killed process left under `folder`."""
+    for path in sorted(folder.rglob(f"*{TEMPORARY}")):
+        remove(path)
+
+
+def sync(path: Path) -> None:
+    """Forces a file, or every file in a folder, to the disk."""
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            with file.open("rb+") as handle:
+                os.fsync(handle.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows cannot open a folder; NTFS journals the rename itself
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

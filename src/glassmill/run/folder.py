@@ -1,0 +1,235 @@
+"""A run folder: where one stage's work lives, and how the same work is never done twice.
+
+    runs/<stage>/<recipe>-<hash6>/
+      recipe.toml     every setting, resolved       manifest.json   inputs, versions, counts, files with sha256
+      events.jsonl    one event a line              stats.json      the numbers that a page draws
+      ...             the artefacts                 DONE            written last
+
+The hash covers the stage, its version number, the settings that change its output, and the content of its inputs.
+Files that tell of times or machines are no artefacts: they are listed in `NOT_ARTEFACTS` and have no part in the
+content hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from glassmill.recipe import Recipe, RunSettings, Settings, UserError, Waiting
+from glassmill.run import engines
+from glassmill.run.events import EventLog, Listener
+from glassmill.run.files import atomic_json, atomic_write, locked, sha256_file, sweep
+
+NOT_ARTEFACTS = frozenset({"recipe.toml", "events.jsonl", "manifest.json", "stats.json", "plan.json", "DONE", "lock"})
+SCRATCH_FOLDERS = frozenset({"checkpoints", "work"})
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What decides a run's output. Equal identities name the same folder."""
+
+    stage: str
+    version: int
+    settings: dict[str, Any]
+    inputs: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the canonical JSON of all four parts."""
+        parts = [self.stage, self.version, self.settings, self.inputs]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+class RunFolder:
+    """One stage's folder while the stage fills it. Made by `open_run`; a stage's verb receives it."""
+
+    def __init__(self, path: Path, identity: Identity, log: EventLog, engine: RunSettings) -> None:
+        self.path = path
+        self.identity = identity
+        self._log = log
+        self._engine = engine
+
+    @property
+    def stage(self) -> str:
+        return self.identity.stage
+
+    def emit(self, kind: str, **fields: Any) -> None:
+        """One event, see `glassmill.run.events`."""
+        self._log.emit(kind, **fields)
+
+    def map(
+        self,
+        function: str,
+        tasks: Sequence[Mapping[str, Any]],
+        workers: int = 0,
+        *,
+        on_event: Callable[[str, dict[str, Any]], None] | None = None,
+        on_result: Callable[[int, dict[str, Any]], None] | None = None,
+        cpu_limit_s: float = 20.0,
+        light: bool = False,
+    ) -> list[dict[str, Any]]:
+        """`function(task, link)` on every task, on the engine that the recipe names, see `glassmill.run.engines`."""
+        return engines.map_shards(
+            self._engine,
+            self.path / "work",
+            function,
+            tasks,
+            workers,
+            on_event=on_event,
+            on_result=on_result,
+            cpu_limit_s=cpu_limit_s,
+            light=light,
+        )
+
+    def shard_path(self, name: str) -> Path:
+        """`shards/<name>`, the folder made."""
+        (self.path / "shards").mkdir(exist_ok=True)
+        return self.path / "shards" / name
+
+    def write_json(self, name: str, value: Any) -> None:
+        """A JSON artefact, whole or not at all."""
+        atomic_json(self.path / name, value)
+
+    def finish(self, stats: Mapping[str, Any], counts: Mapping[str, Any] | None = None) -> None:
+        """Publishes the run: `stats.json`, the manifest with every artefact's SHA-256, and last of all `DONE`."""
+        sweep(self.path)
+        atomic_json(self.path / "stats.json", dict(stats))
+        files: dict[str, dict[str, Any]] = {
+            name: {"sha256": sha256_file(self.path / name), "bytes": (self.path / name).stat().st_size}
+            for name in _artefacts(self.path)
+        }
+        manifest: dict[str, Any] = {
+            "stage": self.stage,
+            "version": self.identity.version,
+            "digest": self.identity.digest,
+            "settings": self.identity.settings,
+            "inputs": self.identity.inputs,
+            "counts": dict(counts or {}),
+            "content": content_digest({name: entry["sha256"] for name, entry in files.items()}),
+            "files": files,
+            "software": software(),
+        }
+        atomic_json(self.path / "manifest.json", manifest)
+        atomic_write(self.path / "DONE", manifest["content"] + "\n")
+
+
+def content_digest(hashes: Mapping[str, str]) -> str:
+    """One SHA-256 over names and hashes: what a later stage knows of its input."""
+    lines = "".join(f"{name} {digest}\n" for name, digest in sorted(hashes.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def is_done(path: Path) -> bool:
+    """Whether the run in `path` was published whole."""
+    return (path / "DONE").is_file() and (path / "manifest.json").is_file()
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a finished run.
+
+    Raises:
+        UserError: there is no finished run in `path`.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        raise UserError(f"{path} holds no finished run (no manifest.json); run its stage first") from None
+    return manifest
+
+
+def damaged_files(path: Path) -> list[str]:
+    """Artefacts of a finished run that are gone or whose bytes changed since, by name."""
+    files = read_manifest(path)["files"]
+    return [
+        name
+        for name, entry in files.items()
+        if not (path / name).is_file() or sha256_file(path / name) != entry["sha256"]
+    ]
+
+
+def place(runs: Path, recipe_name: str, identity: Identity) -> Path:
+    """The folder of this identity under `runs`, whether it exists or not."""
+    path = runs / identity.stage / f"{recipe_name}-{identity.digest[:6]}"
+    known = path / "manifest.json"
+    if known.is_file() and json.loads(known.read_text(encoding="utf-8"))["digest"] != identity.digest:
+        return path.with_name(f"{recipe_name}-{identity.digest[:12]}")  # two identities that share six digits
+    return path
+
+
+@contextmanager
+def open_run(
+    path: Path, identity: Identity, recipe: Recipe, listeners: tuple[Listener, ...] = ()
+) -> Iterator[RunFolder]:
+    """The folder at `path`, locked for this process until the block ends; a killed process releases its lock.
+
+    Raises:
+        UserError: another process is at work in it.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    with locked(path / "lock", "glassmill process"):
+        log = EventLog(path / "events.jsonl", identity.stage, listeners)
+        begin = time.perf_counter()
+        try:
+            if recipe.run.executor != "slurm":  # array tasks may be at work in there
+                sweep(path)
+            atomic_write(path / "recipe.toml", recipe_toml(recipe))
+            log.emit("start", run=path.name, digest=identity.digest)
+            yield RunFolder(path, identity, log, recipe.run)
+            log.emit("done", seconds=round(time.perf_counter() - begin, 3))
+        except Waiting as wait:
+            log.emit("note", text=str(wait))
+            raise
+        except BaseException as error:
+            log.emit("error", text=str(error) or type(error).__name__)
+            raise
+        finally:
+            engines.release()
+            log.close()
+
+
+def recipe_toml(recipe: Recipe) -> str:
+    """Every setting as TOML (which has no null: a setting of None is left out, and None is its default)."""
+    return tomli_w.dumps(_without_none(recipe.model_dump(mode="json")))
+
+
+def settings_identity(**parts: Settings | int | str) -> dict[str, Any]:
+    """The settings that decide an output, ready for `Identity`: sections without their runtime fields, plain values
+    as they are."""
+    return {name: part.identity() if isinstance(part, Settings) else part for name, part in parts.items()}
+
+
+def software() -> dict[str, str]:
+    """The versions that a later reader of a manifest will ask for."""
+    packages = ("glassmill", "numpy", "pyarrow", "torch", "Resiliparse", "ray")
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def _artefacts(path: Path) -> list[str]:
+    names = [file.relative_to(path) for file in path.rglob("*") if file.is_file()]
+    return sorted(
+        name.as_posix()
+        for name in names
+        if name.parts[0] not in SCRATCH_FOLDERS and name.as_posix() not in NOT_ARTEFACTS
+    )

@@ -1,0 +1,107 @@
+"""A supervised child: reads tasks as JSON lines, runs a named function on each, answers in JSON lines.
+
+Started by `glassmill.run.executors` as `python -m glassmill.run.worker MODULE:FUNCTION CPU_LIMIT_S`. The function has
+the form `function(task: dict, link: Link) -> dict`. It is ordinary importable code, so the same function runs under
+any other engine. When the supervisor is gone, standard input ends, and the child with it: a shard has one worker.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
+
+from glassmill.recipe import UserError
+
+ShardFunction = Callable[[dict[str, Any], "Link"], dict[str, Any]]
+
+
+class Link:
+    """How a shard function speaks to whoever runs it.
+
+    Args:
+        send: Takes one message; None drops them (a plain call, without a supervisor).
+        cpu_limit_s: CPU seconds that one item may take; 0 is no limit. Enforced by the kernel, so native code that
+            never returns is ended too; a wall limit would make the output depend on the machine's load.
+    """
+
+    def __init__(self, send: Callable[[dict[str, Any]], None] | None = None, cpu_limit_s: float = 0) -> None:
+        self._send = send
+        self._cpu_limit_s = cpu_limit_s if hasattr(signal, "setitimer") else 0
+
+    def mark(self, position: int) -> None:
+        """Says that item `position` of the task begins; if the process dies now, that item is to blame."""
+        if self._send:
+            self._send({"at": position})
+        if self._cpu_limit_s:
+            signal.setitimer(signal.ITIMER_PROF, self._cpu_limit_s)
+
+    def tell(self, kind: str, **fields: Any) -> None:
+        """An event for the run's log."""
+        if self._send:
+            self._send({"event": {"kind": kind, **fields}})
+
+
+def load_function(name: str) -> ShardFunction:
+    """The function behind `package.module:function`."""
+    module, _, attribute = name.partition(":")
+    function: ShardFunction = getattr(importlib.import_module(module), attribute)
+    return function
+
+
+def main(function_name: str, cpu_limit_s: float) -> None:
+    answers = _own_stdout()
+
+    def send(message: dict[str, Any]) -> None:
+        try:
+            answers.write(json.dumps(message) + "\n")
+            answers.flush()
+        except BrokenPipeError:
+            os._exit(1)  # the supervisor is gone: stop at once, a rerun repeats this shard
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle
+    function = load_function(function_name)
+    link = Link(send, cpu_limit_s)
+    for line in _lines():
+        try:
+            send({"done": function(json.loads(line), link)})
+        except UserError as error:
+            send({"user_error": str(error)})
+        except OSError as error:
+            send({"os_error": error.errno, "error": str(error), "traceback": traceback.format_exc()})
+        except Exception as error:
+            send({"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()})
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _lines() -> Iterator[str]:
+    """The supervisor's lines. Read in a thread of their own, so that their end is noticed in the middle of a task."""
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            lines.put(line)
+        os._exit(1)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        yield lines.get()
+
+
+def _own_stdout() -> TextIO:
+    """The pipe to the supervisor; whatever a library prints goes to standard error instead."""
+    private = os.dup(1)
+    os.dup2(2, 1)
+    return os.fdopen(private, "w", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], float(sys.argv[2]))

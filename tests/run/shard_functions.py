@@ -1,0 +1,88 @@
+"""Shard functions that the executor tests run in real child processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from glassmill.recipe import UserError
+from glassmill.run.worker import Link
+
+
+def square(task: dict[str, Any], link: Link) -> dict[str, Any]:
+    print("a library that prints does not disturb the pipe")
+    link.tell("progress", done=1, total=1)
+    return {"square": task["n"] ** 2}
+
+
+def walk_items(task: dict[str, Any], link: Link) -> dict[str, Any]:
+    """Sums the items; a negative one crashes the process, 0 never returns, poisoned ones are set aside."""
+    poison = dict(task.get("poison", []))
+    total = 0
+    for position, item in enumerate(task["items"]):
+        if position in poison:
+            continue
+        link.mark(position)
+        if item < 0:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        while item == 0:
+            pass
+        total += item
+    return {"total": total, "set_aside": sorted(poison)}
+
+
+def die_once(task: dict[str, Any], link: Link) -> dict[str, Any]:
+    marker = Path(task["marker"])
+    if not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"survived": True}
+
+
+def die_always(task: dict[str, Any], link: Link) -> dict[str, Any]:
+    os._exit(3)
+
+
+def die_at_every_item_once(task: dict[str, Any], link: Link) -> dict[str, Any]:
+    """As if somebody killed the worker again and again, each time a little later."""
+    for position in range(task["items"]):
+        link.mark(position)
+        marker = Path(f"{task['marker']}-{position}")
+        for attempt in range(task["times"]):
+            if not marker.with_suffix(f".{attempt}").exists():
+                marker.with_suffix(f".{attempt}").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+    return {"poison": task.get("poison", [])}
+
+
+def outlive(task: dict[str, Any], link: Link) -> dict[str, Any]:
+    """Says who it is, and works on without a word."""
+    Path(task["pid_file"]).write_text(str(os.getpid()))
+    time.sleep(60)
+    return {}
+
+
+def complain(task: dict[str, Any], link: Link) -> dict[str, Any]:
+    raise UserError("the value 3 is too small; take 4")
+
+
+def fail(task: dict[str, Any], link: Link) -> dict[str, Any]:
+    raise ZeroDivisionError("our own fault")
+
+
+def no_space(task: dict[str, Any], link: Link) -> dict[str, Any]:
+    raise OSError(28, "No space left on device")
+
+
+def sleep(task: dict[str, Any], link: Link) -> dict[str, Any]:
+    time.sleep(task["seconds"])
+    return {}
+
+
+def die_while_reading(task: dict[str, Any], link: Link) -> None:
+    """Dies on its way to item 1, set aside or not."""
+    link.mark(1)
+    os.abort()
