@@ -1,0 +1,12 @@
+// Text without control characters, trailing blanks and runs of empty lines: the native twin of corpus/extract.py's clean.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace glassmill::html {
+
+// `text` is well-formed UTF-8.
+std::string clean(std::string_view text);
+
+}  // namespace glassmill::html
