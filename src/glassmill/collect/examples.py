@@ -1,0 +1,123 @@
+"""`glassmill classifier train`: a classifier from the user's good and bad examples, and how well it tells them apart.
+
+In: two sets of files, folders or runs. Out: `classifier.safetensors` and `report.json`. Texts are cut into passages at
+line breaks, so that a book is many examples; a tenth of the passages, chosen by the hash of their text, is held out
+and only measured.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glassmill.collect.gather import unfiltered
+from glassmill.corpus.chain import Chain
+from glassmill.corpus.classifier import Classifier, area_under_curve, train
+from glassmill.corpus.document import Page
+from glassmill.corpus.sources import find_sources, read_source
+from glassmill.recipe import CorpusSettings, UserError
+from glassmill.run.files import atomic_json
+
+PASSAGE_CHARACTERS = 2000
+MIN_CHARACTERS = 100
+MIN_PASSAGES = 20
+MAX_PASSAGES = 50_000
+HELD_OUT = 10
+"""One of so many passages is held out."""
+SHARES_OF_GOOD = (0.99, 0.95, 0.9, 0.75, 0.5)
+
+
+def train_classifier(
+    good: Sequence[str], bad: Sequence[str], out: Path, settings: CorpusSettings, seed: int = 0
+) -> dict[str, Any]:
+    """Trains, measures, and writes into `out`.
+
+    Returns:
+        `passages` (good, bad), `held_out` (good, bad), `auc`, `accuracy` at 0.5, and `thresholds`: for shares of the
+        held-out good passages that stay, the score to ask for and the share of bad ones that stays with it.
+
+    Raises:
+        UserError: an input names nothing, or a side has fewer than 20 passages.
+    """
+    sides = [_passages(good, settings, "GOOD"), _passages(bad, settings, "BAD")]
+    trained = [[text for text in side if not _is_held_out(text)] for side in sides]
+    held = [[text for text in side if _is_held_out(text)] for side in sides]
+    if not all(held):
+        raise UserError("too few examples: no passage to measure with; give more of them")
+    classifier = train(trained[0], trained[1], seed)
+    scores = [np.array([classifier.score(text) for text in side]) for side in held]
+    report: dict[str, Any] = {
+        "passages": {"good": len(sides[0]), "bad": len(sides[1])},
+        "held_out": {"good": len(held[0]), "bad": len(held[1])},
+        "auc": round(area_under_curve(scores[0].tolist(), scores[1].tolist()), 4),
+        "accuracy": round(float(np.concatenate([scores[0] >= 0.5, scores[1] < 0.5]).mean()), 4),
+        "thresholds": [_threshold(share, *scores) for share in SHARES_OF_GOOD],
+        "seed": seed,
+    }
+    classifier.save(out / "classifier.safetensors", report)
+    atomic_json(out / "report.json", report)
+    return report | {"path": str(out)}
+
+
+def score_texts(path: Path, words: Sequence[str], settings: CorpusSettings) -> Iterator[tuple[str, float]]:
+    """URL and score of every document in files, under the classifier in `path`."""
+    classifier = Classifier.load(path)
+    for url, text in _texts(words, settings):
+        yield url, classifier.score(text)
+
+
+def _threshold(share: float, good: np.ndarray, bad: np.ndarray) -> dict[str, float]:
+    score = float(np.quantile(good, 1 - share, method="lower"))
+    score = math.floor(score * 1e6) / 1e6  # down: a bound that was rounded up would drop what it is to keep
+    return {"good_kept": share, "min_score": score, "bad_kept": round(float((bad >= score).mean()), 4)}
+
+
+def _passages(words: Sequence[str], settings: CorpusSettings, side: str) -> list[str]:
+    found: dict[str, None] = {}
+    for _, text in _texts(words, settings):
+        for passage in cut(text):
+            found[passage] = None
+        if len(found) >= MAX_PASSAGES:
+            break
+    if len(found) < MIN_PASSAGES:
+        raise UserError(
+            f"{side} {' '.join(words)} has {len(found)} passages of text; at least {MIN_PASSAGES} are needed"
+        )
+    return list(found)[:MAX_PASSAGES]
+
+
+def _texts(words: Sequence[str], settings: CorpusSettings) -> Iterator[tuple[str, str]]:
+    settings = unfiltered(settings)
+    chain = Chain(settings)
+    for source in find_sources(tuple(words)):
+        for item in read_source(source, settings.max_record_bytes, settings.files):
+            if isinstance(item, Page):
+                try:
+                    document = chain.judge(item)
+                except (ValueError, RuntimeError):
+                    continue  # an example that cannot be read teaches nothing
+                if not document.rule:
+                    yield document.url, document.text
+
+
+def cut(text: str) -> Iterator[str]:
+    """Passages of about 2,000 characters, cut at line breaks; what is too short to tell anything is left out."""
+    passage: list[str] = []
+    size = 0
+    for line in text.splitlines():
+        passage.append(line)
+        size += len(line) + 1
+        if size >= PASSAGE_CHARACTERS:
+            yield "\n".join(passage)
+            passage, size = [], 0
+    if size > MIN_CHARACTERS:
+        yield "\n".join(passage)
+
+
+def _is_held_out(text: str) -> bool:
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest()[0] % HELD_OUT == 0

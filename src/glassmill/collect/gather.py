@@ -1,0 +1,172 @@
+"""Files to documents, a shard at a time, in a supervised child: read, decoded, extracted, and judged by nobody.
+
+In: some input files. Out: `documents-*.parquet` with each text and where it stood, or, for an inventory, only the
+counts of the first pages. The steps are the corpus stage's own up to the text, with every filter off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from glassmill.corpus.chain import Chain
+from glassmill.corpus.document import PARQUET, Document, Lost, Page, table_of
+from glassmill.corpus.files.errors import UNJUDGED, cause_of
+from glassmill.corpus.files.kinds import kind_of
+from glassmill.corpus.pii import find
+from glassmill.corpus.sources import Source, read_sources
+from glassmill.recipe import ClassifierSettings, CorpusSettings
+from glassmill.run.files import atomic_json, atomic_path
+from glassmill.run.memory import peak_memory
+from glassmill.run.worker import Link
+
+ADDED_SCHEMA = pa.schema([
+    ("id", pa.string()),
+    ("url", pa.string()),
+    ("text", pa.string()),
+    ("language", pa.string()),
+    ("language_score", pa.float32()),
+    ("date", pa.string()),
+    ("source", pa.string()),
+    ("offset", pa.int64()),
+])  # fmt: skip
+ROWS = 256
+PACKED = (".gz", ".tgz", ".bz2", ".xz", ".txz")
+PACKED_RATIO = 4.0
+"""Bytes of text in a byte of a packed file, where the reader counts unpacked bytes."""
+
+_NO_WORD = re.compile(r"\W+")
+
+
+def unfiltered(settings: CorpusSettings) -> CorpusSettings:
+    """The same settings with every judgement switched off."""
+    off = {
+        name: getattr(settings, name).model_copy(update={"enabled": False})
+        for name in ("url", "language", "gopher_repetition", "gopher_quality", "c4", "fineweb", "dedup", "pii")
+    }
+    return settings.model_copy(update={**off, "classifier": ClassifierSettings()})
+
+
+def gather_shard(task: dict[str, Any], link: Link | None = None) -> dict[str, Any]:
+    """Reads the inputs of one shard.
+
+    Args:
+        task: `inputs` ([path, name, why it must not be read]), `settings`; `out`, a Parquet file to write, and
+            `report`, a JSON file for what is returned, or neither for an inventory of the first `limit` pages;
+            `poison`: see `read_sources`.
+
+    Returns:
+        `counts` (pages, documents, characters, bytes of UTF-8, quarantined), `languages` (documents), `quarantined`
+        (entries), and for an inventory `pii` by kind, `texts` (hashes of the texts without case and punctuation),
+        `share` of the inputs' bytes that was read, `cpu_s` and `peak_bytes`.
+    """
+    gather = _Gather(task, link or Link())
+    if not task.get("out"):
+        return gather.survey(int(task["limit"]))
+    out, report = Path(task["out"]), Path(task["report"])
+    if report.exists() and out.exists():
+        done: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+        return done
+    with atomic_path(out) as temporary, pq.ParquetWriter(temporary, ADDED_SCHEMA, **PARQUET) as writer:
+        rows: list[Document] = []
+        for document in gather.documents():
+            rows.append(document)
+            if len(rows) >= ROWS:
+                writer.write_table(table_of(rows, ADDED_SCHEMA))
+                rows = []
+        writer.write_table(table_of(rows, ADDED_SCHEMA))
+    atomic_json(report, gather.result())
+    return gather.result()
+
+
+class _Gather:
+    def __init__(self, task: dict[str, Any], link: Link) -> None:
+        self.link = link
+        self.settings = unfiltered(CorpusSettings.model_validate(task["settings"]))
+        bounds = self.settings.max_record_bytes, self.settings.files
+        self.items = read_sources(task["inputs"], task.get("poison", []), *bounds)
+        self.chain = Chain(self.settings)
+        self.counts: Counter[str] = Counter(pages=0, documents=0, characters=0, bytes=0, quarantined=0)
+        self.languages: Counter[str] = Counter()
+        self.quarantined: list[dict[str, Any]] = []
+        self.last: tuple[Source, int] | None = None
+
+    def documents(self, limit: int | None = None) -> Iterator[Document]:
+        """The documents; of an inventory, those of the first `limit` pages."""
+        self.link.mark(0)
+        for source, item in self.items:
+            self.counts["pages"] += 1
+            document = self._document(source, item)
+            if document:
+                yield document
+            self.link.mark(self.counts["pages"])
+            if limit is not None and self.counts["pages"] >= limit:
+                self.last = (source, item.offset)
+                return
+
+    def _document(self, source: Source, item: Page | Lost) -> Document | None:
+        if isinstance(item, Lost):
+            cause = item.cause
+        else:
+            try:
+                document = self.chain.judge(item)
+            except UNJUDGED as error:
+                cause = cause_of(error)
+            else:
+                if not document.rule:
+                    self.counts["documents"] += 1
+                    self.counts["characters"] += len(document.text)
+                    self.counts["bytes"] += len(document.text.encode("utf-8", "replace"))
+                    self.languages[document.language] += 1
+                    return document
+                cause = f"{document.rule} {document.detail}".strip()
+        self.counts["quarantined"] += 1
+        entry = {"source": source.name, "offset": item.offset, "url": item.url, "cause": cause}
+        self.quarantined.append(entry)
+        return None
+
+    def result(self) -> dict[str, Any]:
+        return {
+            "counts": dict(self.counts),
+            "languages": dict(self.languages.most_common()),
+            "quarantined": self.quarantined,
+        }
+
+    def survey(self, limit: int) -> dict[str, Any]:
+        begin = time.process_time()
+        pii: Counter[str] = Counter()
+        texts: list[str] = []
+        for document in self.documents(limit):
+            pii.update(span.kind for span in find(document.text))
+            plain = _NO_WORD.sub("", document.text).lower()
+            texts.append(hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=8).hexdigest())
+        spent = time.process_time() - begin
+        return self.result() | {
+            "pii": dict(pii),
+            "texts": texts,
+            "share": self._share(),
+            "cpu_s": spent,
+            "peak_bytes": peak_memory(),
+        }
+
+    def _share(self) -> float:
+        """The share of the inputs' bytes that was read before the limit, as far as the last page's place tells it."""
+        if self.last is None:
+            return 1.0
+        source, offset = self.last
+        pages = self.counts["pages"]
+        size = float(source.path.stat().st_size)
+        if kind_of(source.path) == "parquet":
+            size = float(pq.read_metadata(source.path).num_rows)
+        elif source.path.name.lower().endswith(PACKED) and kind_of(source.path) != "warc":
+            size *= PACKED_RATIO
+        return min(1.0, offset / size * pages / max(pages - 1, 1)) or 1.0

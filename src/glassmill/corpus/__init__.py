@@ -1,0 +1,1 @@
+"""Web pages to documents: reading, extraction, filters, deduplication, personal data."""

@@ -1,0 +1,147 @@
+"""One page through the filters, in FineWeb's order, up to the first that drops it.
+
+In: a page. Out: a `Document`; if `rule` is set, the step that dropped it and the number that decided. Pure but for
+the block lists and the language model, which are loaded once. The words are split once, when the first filter asks
+for them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from glassmill.corpus.classifier import Classifier
+from glassmill.corpus.document import Document, Page, Verdict, document_id
+from glassmill.corpus.encoding import decode, html_of
+from glassmill.corpus.extract import clean, html_to_text
+from glassmill.corpus.files.reading import document_text
+from glassmill.corpus.gopher import gopher_quality, gopher_repetition
+from glassmill.corpus.language import judge_language
+from glassmill.corpus.quality import c4, fineweb
+from glassmill.corpus.url_lists import HashList
+from glassmill.corpus.urls import UrlFilter
+from glassmill.corpus.words import count_words
+from glassmill.recipe import CorpusSettings
+
+STEPS = (
+    "read",
+    "url",
+    "extract",
+    "language",
+    "gopher_repetition",
+    "gopher_quality",
+    "c4",
+    "fineweb",
+    "classifier",
+    "dedup",
+    "pii",
+)
+
+T = TypeVar("T")
+
+
+class Chain:
+    """The filters with their settings. `seconds` adds up CPU time by step."""
+
+    def __init__(
+        self, settings: CorpusSettings, lists: HashList | None = None, allowed: HashList | None = None
+    ) -> None:
+        self.settings = settings
+        self.seconds: dict[str, float] = defaultdict(float)
+        path = settings.classifier.path
+        self._classifier = Classifier.load(Path(path).expanduser()) if path else None
+        self._urls = UrlFilter(settings.url, lists, allowed)
+
+    def judge(self, page: Page) -> Document:
+        """The page as a document, kept so far or dropped for exactly one reason."""
+        document = Document(
+            document_id(page.source, page.offset, page.url), page.url, "", page.source, page.offset, page.date
+        )
+        for step, function in (
+            ("read", self._read),
+            ("url", self._url),
+            ("extract", self._extract),
+            ("language", self._language),
+        ):
+            if self._took(document, step, self._timed(step, function, page, document)):
+                return document
+        self._judge_text(document)
+        return document
+
+    def _judge_text(self, document: Document) -> None:
+        settings = self.settings
+        words = self._timed("words", count_words, document.text)
+        if settings.gopher_repetition.enabled:
+            verdict = self._timed(
+                "gopher_repetition", gopher_repetition, document.text, words, settings.gopher_repetition
+            )
+            if self._took(document, "gopher_repetition", verdict):
+                return
+        if settings.gopher_quality.enabled:
+            verdict = self._timed("gopher_quality", gopher_quality, document.text, words, settings.gopher_quality)
+            if self._took(document, "gopher_quality", verdict):
+                return
+        if settings.c4.enabled:
+            document.text, verdict = self._timed("c4", c4, document.text, settings.c4)
+            if self._took(document, "c4", verdict):
+                return
+        if settings.fineweb.enabled:
+            verdict = self._timed("fineweb", fineweb, document.text, settings.fineweb)
+            if self._took(document, "fineweb", verdict):
+                return
+        if self._classifier is not None:
+            self._took(document, "classifier", self._timed("classifier", self._classify, document))
+
+    def _classify(self, document: Document) -> Verdict | None:
+        assert self._classifier is not None
+        document.quality_score = self._classifier.score(document.text)
+        bound = self.settings.classifier.min_score
+        return (
+            Verdict("classifier/low_score", document.quality_score, bound) if document.quality_score < bound else None
+        )
+
+    def _read(self, page: Page, document: Document) -> Verdict | None:
+        if page.status and not 200 <= page.status < 300:
+            return Verdict("read/http_status", page.status, 299)
+        if page.kind == "other" and page.media_type == "application/pdf":
+            return Verdict("read/pdf", 1, 0, "corpus.files.pdf_responses=true reads it")
+        if page.kind == "other":
+            return Verdict("read/not_html", 1, 0, page.media_type)
+        return None
+
+    def _url(self, page: Page, document: Document) -> Verdict | None:
+        return self._urls.judge(page.url)
+
+    def _extract(self, page: Page, document: Document) -> Verdict | None:
+        bounds = self.settings.extract
+        if page.kind in ("html", "text") and len(page.body) > bounds.max_page_bytes:
+            return Verdict("extract/too_large", len(page.body), bounds.max_page_bytes)
+        if page.kind in ("pdf", "docx"):
+            document.text = clean(document_text(page.kind, page.body, self.settings.files))
+            return None if document.text else Verdict("extract/no_text", 0, 1)
+        if page.kind == "html":
+            document.text = html_to_text(html_of(page.body, page.charset), bounds)
+        else:
+            document.text = clean(decode(page.body, page.charset)[0])
+        return None if document.text else Verdict("extract/no_text", 0, 1)
+
+    def _language(self, page: Page, document: Document) -> Verdict | None:
+        document.language, document.language_score, verdict = judge_language(document.text, self.settings.language)
+        return verdict
+
+    def _took(self, document: Document, step: str, verdict: Verdict | None) -> bool:
+        if verdict is None:
+            return False
+        document.step, document.rule, document.detail = step, verdict.rule, verdict.detail
+        document.value, document.bound = float(verdict.value), float(verdict.bound)
+        return True
+
+    def _timed(self, step: str, function: Callable[..., T], *arguments: object) -> T:
+        begin = time.process_time()
+        try:
+            return function(*arguments)
+        finally:
+            self.seconds[step] += time.process_time() - begin

@@ -1,0 +1,1 @@
+"""MiniWeb: a small fictional web with its ground truth, made from a seed (see `make.py`)."""

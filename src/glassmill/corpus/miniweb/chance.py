@@ -1,0 +1,68 @@
+"""Seeded randomness of the MiniWeb: the same seed gives the same draws on every machine.
+
+`random.Random` seeded with a string hashes it with SHA-512, so neither PYTHONHASHSEED nor the platform matters.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+def stream(seed: int, *names: str | int) -> random.Random:
+    """An independent generator for one purpose: `stream(7, "shop", 3)`."""
+    return random.Random("/".join(["miniweb", str(seed), *map(str, names)]))
+
+
+class Deck(Generic[T]):
+    """Cards drawn in shuffled rounds: every card comes once a round, so over many draws all come equally often."""
+
+    def __init__(self, cards: Iterable[T], rng: random.Random) -> None:
+        self._cards = list(cards)
+        self._rng = rng
+        self._round: list[T] = []
+
+    def draw(self) -> T:
+        """The next card; a new shuffled round begins when the last one is used up."""
+        if not self._round:
+            self._round = self._cards.copy()
+            self._rng.shuffle(self._round)
+        return self._round.pop()
+
+    def hand(self, count: int) -> list[T]:
+        """`count` distinct cards; all of them if there are fewer."""
+        hand: list[T] = []
+        held_back: list[T] = []
+        while len(hand) < min(count, len(self._cards)):
+            card = self.draw()
+            (held_back if card in hand else hand).append(card)
+        self._round.extend(held_back)
+        return hand
+
+
+def article(noun: str) -> str:
+    """The noun with its indefinite article: `a baker`, `an optician`."""
+    return f"{'an' if noun[0].lower() in 'aeiou' else 'a'} {noun}"
+
+
+def capital(text: str) -> str:
+    """The text with its first letter as a capital."""
+    return text[:1].upper() + text[1:]
+
+
+def listed(items: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def words(text: str) -> list[str]:
+    """The words of a list written as text."""
+    return text.split()
+
+
+def phrases(text: str) -> list[str]:
+    """The phrases of a list written as text, parted by `|` and by line ends."""
+    return [phrase.strip() for line in text.strip().splitlines() for phrase in line.split("|")]

@@ -1,0 +1,87 @@
+"""A few hundred judged pages on disk: the unit in which a shard is resumed.
+
+A part is a folder that is whole or absent: candidates and dropped pages as Parquet, the candidates' ids and MinHash
+keys as an array, and `part.json` with the counts, the quarantined records and the place where the next part begins.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glassmill.corpus.document import DROPPED_SCHEMA, KEPT_SCHEMA, Document, table_of, write_table
+from glassmill.run.files import atomic_json, atomic_path
+
+
+class Part:
+    """A few hundred pages with their verdicts. In memory until `write`, then a folder that is whole or absent."""
+
+    def __init__(self) -> None:
+        self.kept: list[Document] = []
+        self.dropped: list[Document] = []
+        self.keys: list[np.ndarray] = []
+        self.quarantined: list[dict[str, Any]] = []
+        self.counts: Counter[str] = Counter()
+        self.characters = 0
+        self.end = 0
+        self.last = False
+
+    @property
+    def pages(self) -> int:
+        return self.counts["records"]
+
+    def add(self, document: Document, keys: np.ndarray | None) -> None:
+        self.counts["records"] += 1
+        self.characters += len(document.text)
+        if document.rule:
+            self.counts[f"{document.step} {document.rule}"] += 1
+            self.dropped.append(document)
+        else:
+            self.kept.append(document)
+            number = np.array([int(document.id, 16)], np.uint64)
+            self.keys.append(number if keys is None else np.concatenate([number, keys]))
+
+    def quarantine(self, source: str, offset: int, url: str, cause: str) -> None:
+        self.counts["records"] += 1
+        self.counts["quarantined"] += 1
+        self.quarantined.append({"source": source, "offset": offset, "url": url, "cause": cause})
+
+    def write(self, folder: Path) -> None:
+        with atomic_path(folder) as temporary:
+            temporary.mkdir(parents=True)
+            write_table(table_of(self.kept, KEPT_SCHEMA), temporary / "kept.parquet")
+            write_table(table_of(self.dropped, DROPPED_SCHEMA), temporary / "dropped.parquet")
+            keys = np.stack(self.keys) if self.keys else np.zeros((0, 1), np.uint64)
+            np.save(temporary / "keys.npy", np.asfortranarray(keys), allow_pickle=False)
+            state = {"end": self.end, "last": self.last, "counts": dict(self.counts), "quarantined": self.quarantined}
+            atomic_json(temporary / "part.json", state)
+
+
+class FinishedPart:
+    """A part on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        state = json.loads((folder / "part.json").read_text(encoding="utf-8"))
+        self.end: int = state["end"]
+        self.last: bool = state["last"]
+        self.counts: Counter[str] = Counter(state["counts"])
+        self.quarantined: list[dict[str, Any]] = state["quarantined"]
+
+    def keys(self) -> np.ndarray:
+        """Document ids in column 0, band keys in the others; mapped, so that one column can be read alone."""
+        keys: np.ndarray = np.load(self.folder / "keys.npy", mmap_mode="r", allow_pickle=False)
+        return keys
+
+
+def finished_parts(folder: Path) -> Iterator[FinishedPart]:
+    """The parts of a shard, from the first to the last one without a gap."""
+    number = 0
+    while (folder / f"part-{number:04d}" / "part.json").exists():
+        yield FinishedPart(folder / f"part-{number:04d}")
+        number += 1

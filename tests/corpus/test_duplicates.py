@@ -1,0 +1,116 @@
+"""Clusters of a corpus on disk: the same as in memory, for any memory, after any interruption, against any index."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from glassmill.corpus import duplicates
+from glassmill.corpus.clusters import Clusters
+from glassmill.corpus.duplicates import EARLIER, EXACT, Rows, find_duplicates
+
+COLUMNS = 3
+
+
+def in_process(function: str, tasks: Sequence[dict[str, Any]]) -> None:
+    for task in tasks:
+        getattr(duplicates, function.rpartition(":")[2])(task)
+
+
+def write_keys(folder: Path, tables: Sequence[np.ndarray]) -> list[Rows]:
+    """Files of keys as the parts of a corpus have them: ids, then columns of keys, a column after the other."""
+    folder.mkdir(exist_ok=True)
+    rows = []
+    for number, table in enumerate(tables):
+        np.save(folder / f"{number}.npy", np.asfortranarray(table), allow_pickle=False)
+        rows.append(Rows(folder / f"{number}.npy", 0, len(table)))
+    return rows
+
+
+def random_tables(seed: int, sizes: Sequence[int], different: int = 40) -> list[np.ndarray]:
+    """Ids 1, 2, 3, ... and keys from a few values all over the range of 64 bits."""
+    chance = np.random.default_rng(seed)
+    values = chance.integers(0, 2**64, different, np.uint64)
+    ids = iter(np.split(np.arange(1, sum(sizes) + 1, dtype=np.uint64), np.cumsum(sizes)[:-1]))
+    return [np.column_stack([next(ids), chance.choice(values, (size, COLUMNS))]) for size in sizes]
+
+
+def plain(tables: Sequence[np.ndarray], earlier: int = 0) -> np.ndarray:
+    """The same in memory."""
+    rows = np.concatenate(tables)
+    clusters = Clusters(len(rows))
+    for column in range(1, COLUMNS + 1):
+        clusters.add_band(rows[:, column])
+    survivors = clusters.survivors
+    flags = (rows[:, 1] == rows[survivors, 1]) * EXACT + (survivors < earlier) * EARLIER
+    return np.column_stack([rows[survivors, 0], clusters.sizes.astype(np.uint64), flags.astype(np.uint64)])
+
+
+@given(
+    seed=st.integers(0, 1000),
+    sizes=st.lists(st.integers(0, 12), min_size=1, max_size=6),
+    memory=st.integers(100, 4000),
+    earlier=st.integers(0, 5),
+)
+@settings(max_examples=20)
+def test_any_memory_gives_the_clusters_that_plain_union_find_gives(
+    seed: int, sizes: list[int], memory: int, earlier: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("keys")
+    tables = random_tables(seed, sizes)
+    path = find_duplicates(write_keys(folder / "keys", tables), earlier, COLUMNS, memory, folder, in_process)
+    assert np.array_equal(np.load(path), plain(tables, earlier))
+
+
+def test_a_key_that_all_documents_share_costs_one_entry_a_run(tmp_path: Path) -> None:
+    table = np.column_stack([np.arange(5000, dtype=np.uint64), np.full((5000, COLUMNS), 7, np.uint64)])
+    path = find_duplicates(write_keys(tmp_path / "keys", [table]), 0, COLUMNS, 96 * 1000, tmp_path, in_process)
+    assert (np.load(path) == [0, 5000, EXACT]).all()
+    runs = sorted(path.parent.glob("run-*"))
+    assert [(run / "keys.bin").stat().st_size for run in runs] == [COLUMNS * 8] * 5
+
+
+def test_a_search_that_is_cut_off_at_any_task_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    tables = random_tables(1, [30, 40, 50])
+    rows = write_keys(tmp_path / "keys", tables)
+    whole = find_duplicates(rows, 0, COLUMNS, 2000, tmp_path / "whole", in_process).read_bytes()
+
+    class Cut(Exception):
+        pass
+
+    for stop in range(0, 40, 6):
+        left = stop
+
+        def fragile(function: str, tasks: Sequence[dict[str, Any]]) -> None:
+            nonlocal left
+            for task in tasks:
+                if left == 0:
+                    raise Cut
+                left -= 1
+                in_process(function, [task])
+
+        work = tmp_path / f"cut-{stop}"
+        with contextlib.suppress(Cut):
+            find_duplicates(rows, 0, COLUMNS, 2000, work, fragile)
+        assert find_duplicates(rows, 0, COLUMNS, 2000, work, in_process).read_bytes() == whole
+
+
+@pytest.mark.slow
+def test_memory_stays_within_the_setting_whatever_the_number_of_documents(tmp_path: Path) -> None:
+    """A million documents, and a memory that holds less than a tenth of their keys: peak of a process of its own."""
+    bench = Path(__file__).resolve().parents[2] / "bench" / "dedup.py"
+    command = [sys.executable, str(bench), "--documents", "1000000", "--memory-mb", "16", "--folder", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    peak = float(done.stdout.split("peak RSS ")[1].split()[0])
+    assert "every planted copy found" in done.stdout and peak < 200, done.stdout
