@@ -1,0 +1,191 @@
+"""The engines under `Tokenizer`: the native core, its plain twin, and Hugging Face's for forms that neither knows.
+
+Text in, ids out. None ever turns text into special tokens, and all give the same ids; they differ in speed and in what
+they can load.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+
+from glassmill import native
+from glassmill.run.executors import cores
+from glassmill.tokens import plain_bpe
+from glassmill.tokens.split import Piece, named_pieces, scheme_of
+
+if TYPE_CHECKING:
+    import tokenizers
+
+Ids = np.ndarray
+Form = Literal["NFC", "NFKC"]
+PIECES_KEPT = 1 << 16
+
+
+class Codec(Protocol):
+    """What an engine must do."""
+
+    def encode(self, text: str) -> Ids:
+        """Ids of `text`, uint32; a lone surrogate in it counts as U+FFFD."""
+
+    def encode_batch(self, texts: Sequence[str], threads: int = 0) -> list[Ids]:
+        """`encode` of each; 0 threads: all cores."""
+
+    def pieces(self, text: str) -> list[Piece]:
+        """How the text is cut before merging, and by which branch of the pattern."""
+
+
+class NativeCodec:
+    """Byte-level BPE by the C++ core; see `glassmill.native`."""
+
+    def __init__(
+        self,
+        ranks: Mapping[bytes, int],
+        pattern: str,
+        special: Mapping[str, int],
+        *,
+        merges: Sequence[tuple[int, int, int]] | None = None,
+        ignore_merges: bool = True,
+        form: Form | None = None,
+        missing: bytes = b"",
+    ) -> None:
+        """`ranks` are the ids, and where `merges` (left id, right id, made id) are not given, their order too.
+
+        `ignore_merges`: a piece that is a symbol is that symbol, even if no merges lead there. `form`: a Unicode
+        normal form that texts get first. `missing`: bytes without a symbol, which vanish from the pieces.
+        """
+        self._scheme = scheme_of(pattern)
+        self._pattern, self._form, self._missing = pattern, form, missing
+        beyond = 1 + max([*ranks.values(), *special.values()])
+        stand_ins = {bytes([value]): beyond + place for place, value in enumerate(missing)}  # the core wants all 256
+        self._arguments = ({**ranks, **stand_ins}, dict(special), merges, ignore_merges)
+
+    @cached_property
+    def encoder(self) -> native.Encoder:
+        """The core's object; building it takes a fifth of a second for 100,000 symbols."""
+        ranks, special, merges, ignore_merges = self._arguments
+        flat = None if merges is None else np.array(merges, dtype=np.int64).reshape(-1)
+        name, digits = (self._scheme.name, self._scheme.digits) if self._scheme else ("none", 0)
+        return native.Encoder(ranks, name, digits, special, flat, ignore_merges)
+
+    def encode(self, text: str) -> Ids:
+        text = _normal(text, self._form)
+        if self.flat:
+            return self.encoder.encode(text)
+        text = repair(text)
+        data = text.encode()
+        if self._scheme and not (self._missing and len(data.translate(None, self._missing)) < len(data)):
+            return self.encoder.encode(data)
+        pieces = [piece.text.encode().translate(None, self._missing) for piece in self.pieces(text)]
+        ends = np.cumsum(np.array([len(piece) for piece in pieces], dtype=np.uint64), dtype=np.uint64)
+        return self.encoder.encode_pieces(b"".join(pieces), ends)
+
+    def encode_batch(self, texts: Sequence[str], threads: int = 0) -> list[Ids]:
+        if self.flat:
+            return self.encoder.encode_batch([_normal(text, self._form) for text in texts], threads or cores())
+        return [self.encode(text) for text in texts]
+
+    def encode_flat(self, texts: Sequence[str], threads: int, wide: bool, end_id: int | None) -> tuple[Ids, Ids]:
+        """See `Tokenizer.encode_flat`; only where it is `flat`."""
+        texts = [_normal(text, self._form) for text in texts]
+        return self.encoder.encode_flat(texts, threads or cores(), wide, end_id)
+
+    @property
+    def flat(self) -> bool:
+        """Whether the core does all of it, for every text."""
+        return self._scheme is not None and not self._missing
+
+    def pieces(self, text: str) -> list[Piece]:
+        return named_pieces(repair(_normal(text, self._form)), self._pattern)
+
+
+class PlainCodec:
+    """The same in plain Python, where the core could not be compiled; pieces seen before are remembered."""
+
+    def __init__(
+        self,
+        ranks: Mapping[bytes, int],
+        pattern: str,
+        *,
+        merges: Sequence[tuple[int, int, int]] | None = None,
+        ignore_merges: bool = True,
+        form: Form | None = None,
+        missing: bytes = b"",
+    ) -> None:
+        """As for `NativeCodec`."""
+        self._pattern, self._form = pattern, form
+        order: Mapping[bytes, int] = ranks
+        if merges is not None:
+            symbols = {number: symbol for symbol, number in ranks.items()}
+            order = {symbols[made]: place for place, (_, _, made) in reversed(list(enumerate(merges)))}
+        self._of_piece = lru_cache(maxsize=PIECES_KEPT)(_piece_encoder(ranks, order, ignore_merges, missing))
+
+    def encode(self, text: str) -> Ids:
+        pieces = self.pieces(text)
+        return np.array([number for piece in pieces for number in self._of_piece(piece.text)], dtype=np.uint32)
+
+    def encode_batch(self, texts: Sequence[str], threads: int = 0) -> list[Ids]:
+        return [self.encode(text) for text in texts]
+
+    def pieces(self, text: str) -> list[Piece]:
+        return named_pieces(repair(_normal(text, self._form)), self._pattern)
+
+
+class HuggingFaceCodec:
+    """Any tokenizer that a `tokenizer.json` describes."""
+
+    def __init__(self, tokenizer: tokenizers.Tokenizer) -> None:
+        tokenizer.encode_special_tokens = True  # or text that spells a control token would become one
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self._tokenizer = tokenizer
+
+    def encode(self, text: str) -> Ids:
+        return np.array(self._tokenizer.encode(repair(text), add_special_tokens=False).ids, dtype=np.uint32)
+
+    def encode_batch(self, texts: Sequence[str], threads: int = 0) -> list[Ids]:
+        encoded = self._tokenizer.encode_batch_fast([repair(text) for text in texts], add_special_tokens=False)
+        return [np.array(one.ids, dtype=np.uint32) for one in encoded]
+
+    def pieces(self, text: str) -> list[Piece]:
+        normalizer, splitter = self._tokenizer.normalizer, self._tokenizer.pre_tokenizer
+        text = normalizer.normalize_str(repair(text)) if normalizer else repair(text)
+        if not splitter:
+            return [Piece(text, "")]
+        return [Piece(text[start:end], "") for _, (start, end) in splitter.pre_tokenize_str(text)]
+
+
+def bpe_codec(ranks: Mapping[bytes, int], pattern: str, special: Mapping[str, int], **more: Any) -> Codec:
+    """The native engine, or its twin where there is no core. `more` as for `NativeCodec`."""
+    if native.available():
+        return NativeCodec(ranks, pattern, special, **more)
+    return PlainCodec(ranks, pattern, **more)
+
+
+def repair(text: str) -> str:
+    """`text` with every lone surrogate (a server may be sent some) as U+FFFD, and every pair as its character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _normal(text: str, form: Form | None) -> str:
+    return unicodedata.normalize(form, text) if form else text
+
+
+def _piece_encoder(
+    ids: Mapping[bytes, int], order: Mapping[bytes, int], ignore_merges: bool, missing: bytes
+) -> Callable[[str], tuple[int, ...]]:
+    def encode_piece(piece: str) -> tuple[int, ...]:
+        symbol = piece.encode().translate(None, missing)
+        if ignore_merges and symbol in ids:
+            return (ids[symbol],)
+        return tuple(ids[part] for part in plain_bpe.merge_piece(symbol, order))
+
+    return encode_piece

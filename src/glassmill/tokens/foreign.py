@@ -1,0 +1,75 @@
+"""Byte-level BPE out of a `tokenizer.json`, in the forms that GPT-2's, Llama 3's, Qwen's and SmolLM's folders have.
+
+A parsed file in, the arguments of an engine out, or None where it holds anything else: an unknown step changes ids, so
+nothing is guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from glassmill.tokens.formats import from_alphabet
+from glassmill.tokens.split import PATTERNS, scheme_of
+
+_OFF = (None, False, 0.0, "")
+_MODEL_OPTIONS = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback")
+
+
+def byte_level(full: Mapping[str, Any], symbols: Mapping[int, bytes]) -> dict[str, Any] | None:
+    """The arguments of `bpe_codec` but for the special tokens. `symbols` has the bytes of every ordinary id."""
+    model = full["model"]
+    pattern, form = _pattern(full.get("pre_tokenizer")), _form(full.get("normalizer"))
+    if pattern is None or form == "unknown" or any(model.get(name) not in _OFF for name in _MODEL_OPTIONS):
+        return None
+    if any(not str(token["content"]).strip() for token in full.get("added_tokens") or []):
+        return None  # text that is found before everything else
+    ranks = {symbol: number for number, symbol in symbols.items()}
+    missing = bytes(value for value in range(256) if bytes([value]) not in ranks)
+    if len(ranks) != len(symbols) or (missing and model.get("unk_token") is not None):
+        return None
+    merges = []
+    for merge in model.get("merges") or []:
+        left, right = merge.split(" ") if isinstance(merge, str) else merge
+        made = ranks.get((from_alphabet(left) or b"") + (from_alphabet(right) or b""))
+        parts = [ranks.get(from_alphabet(part) or b"") for part in (left, right)]
+        if made is None or None in parts:
+            return None
+        merges.append((*parts, made))
+    return {
+        "ranks": ranks,
+        "pattern": pattern,
+        "merges": merges,
+        "ignore_merges": bool(model.get("ignore_merges")),
+        "form": form,
+        "missing": missing,
+    }
+
+
+def _pattern(step: Any) -> str | None:
+    """The regex that does what the `pre_tokenizer` does."""
+    if not isinstance(step, dict):
+        return None
+    steps = step.get("pretokenizers") if step.get("type") == "Sequence" else [step]
+    if not isinstance(steps, list) or not all(isinstance(one, dict) for one in steps) or not steps:
+        return None
+    *first, last = steps
+    if last.get("type") != "ByteLevel" or last.get("add_prefix_space"):
+        return None
+    if last.get("use_regex", True):
+        digits = [{"type": "Digits", "individual_digits": True}]
+        return PATTERNS["gpt2"] if not first else PATTERNS["smollm"] if first == digits else None
+    if len(first) != 1 or first[0].get("type") != "Split":
+        return None
+    split, regex = first[0], first[0].get("pattern", {}).get("Regex")
+    if split.get("invert") or split.get("behavior") != "Isolated" or regex is None or not scheme_of(regex):
+        return None
+    return str(regex)
+
+
+def _form(step: Any) -> str | None:
+    """The Unicode normal form that texts get first."""
+    if step is None:
+        return None
+    kind = step.get("type") if isinstance(step, dict) else None
+    return kind if kind in ("NFC", "NFKC") else "unknown"

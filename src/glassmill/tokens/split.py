@@ -1,0 +1,128 @@
+"""How text is cut into pieces before BPE: a merge never crosses the border of a piece.
+
+Text in, pieces out; the pieces joined are the text. Own vocabularies use `llama3`, the form of cl100k's pattern that
+llama.cpp has built in as `pre = "dbrx"`. Its difference from `cl100k_base` is the end of a text: there cl100k keeps
+newline and space together, and a vocabulary trained so would be split differently by llama.cpp. The same pattern
+serves training and encoding. The native core has every pattern of the table by hand; any other regex, and all of them
+where there is no core, go through `plain_split`.
+
+Sources: tiktoken_ext/openai_public.py (tiktoken 0.14), llama.cpp src/llama-vocab.cpp.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from glassmill import native
+from glassmill.errors import UserError
+from glassmill.tokens.plain_split import plain_pieces, portable
+
+OWN_PATTERN = "llama3"
+
+PATTERNS = {
+    "llama3": (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+        r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    ),
+    "cl100k_base": (
+        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+"
+        r"| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
+    ),
+    "o200k_base": (
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+        r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+        r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    ),
+    "gpt2": r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s",
+    # SmolLM cuts every digit off first and then GPT-2's way between them: for it a digit ends the text.
+    "smollm": r"'(?:[sdmt]|ll|ve|re)|\p{N}| ?\p{L}++| ?[^\s\p{L}\p{N}]++|\s++(?![^\p{N}])|\s+(?!\S)|\s",
+    "qwen2": (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+        r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    ),
+    "whitespace": r" ?\S++|\s++$|\s+(?!\S)|\s",
+}
+
+_CL100K = ("contraction", "letters", "number", "punctuation", "end_space", "newlines", "spaces", "space")
+_LLAMA3 = tuple(branch for branch in _CL100K if branch != "end_space")
+
+
+class Scheme(NamedTuple):
+    """A pattern of the table as the native core knows it, and what its alternatives are called."""
+
+    name: str
+    digits: int
+    branches: tuple[str, ...]
+
+
+_SCHEMES = {
+    "llama3": Scheme("llama3", 3, _LLAMA3),
+    "cl100k_base": Scheme("cl100k_base", 3, _CL100K),
+    "o200k_base": Scheme("o200k_base", 3, ("letters", *_LLAMA3[1:])),
+    "gpt2": Scheme("gpt2", 3, tuple(branch for branch in _CL100K if branch != "newlines")),
+    "smollm": Scheme(
+        "gpt2_digits", 3, ("contraction", "number", "letters", "punctuation", *_CL100K[4:5], *_CL100K[6:])
+    ),
+    "qwen2": Scheme("llama3", 1, _LLAMA3),
+    "whitespace": Scheme("whitespace", 3, ("letters", "end_space", "spaces", "space")),
+}
+_BY_REGEX = {portable(PATTERNS[name]): scheme for name, scheme in _SCHEMES.items()}
+# The spelling that GPT-2's own code and its copies use; nanochat's two digits.
+_BY_REGEX[r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"] = _SCHEMES["gpt2"]
+_BY_REGEX[PATTERNS["llama3"].replace("{1,3}", "{1,2}")] = Scheme("llama3", 2, _LLAMA3)
+
+
+class Piece(NamedTuple):
+    """A piece, and the branch of the pattern that cut it: its name, or the alternative itself."""
+
+    text: str
+    branch: str
+
+
+def pattern_of(name: str) -> str:
+    """The pattern with this name, or `name` itself where that is a regex.
+
+    Raises:
+        UserError: it looks like a name, and there is none such.
+    """
+    if name not in PATTERNS and re.fullmatch(r"[\w-]+", name):
+        raise UserError(f"no split pattern {name!r}; there are {', '.join(PATTERNS)}, or give a regex")
+    return PATTERNS.get(name, name)
+
+
+def scheme_of(pattern: str) -> Scheme | None:
+    """How the native core names this pattern, in whichever spelling it is given; None: it is none of the table's."""
+    return _BY_REGEX.get(portable(pattern))
+
+
+def split_pieces(text: str, pattern: str) -> list[str]:
+    """The pieces of `text`, in order; what no branch of `pattern` matches is a piece too, so nothing is lost.
+
+    >>> split_pieces("Don't pay 12345", PATTERNS["llama3"])
+    ['Don', "'t", ' pay', ' ', '123', '45']
+    """
+    return [piece.text for piece in named_pieces(text, pattern)]
+
+
+def named_pieces(text: str, pattern: str) -> list[Piece]:
+    """The pieces with the branch that cut each. `text` holds no lone surrogates."""
+    scheme = scheme_of(pattern)
+    if scheme is None or not native.available():
+        names = scheme.branches if scheme else None
+        return [Piece(piece, names[place] if names else branch) for piece, branch, place in plain_pieces(text, pattern)]
+    data = text.encode()
+    ends, branches = native.split(data, scheme.name, scheme.digits)
+    starts = [0, *ends.tolist()]
+    return [
+        Piece(data[start:end].decode(), native.BRANCHES[branch])
+        for start, end, branch in zip(starts, ends.tolist(), branches.tolist(), strict=False)
+    ]
+
+
+def piece_ends(text: str, pattern: str) -> np.ndarray:
+    """Where each piece ends, in bytes of UTF-8, uint64: what the native core needs for a pattern it does not know."""
+    lengths = [len(piece.encode()) for piece, _, _ in plain_pieces(text, pattern)]
+    return np.cumsum(np.array(lengths, dtype=np.uint64), dtype=np.uint64)

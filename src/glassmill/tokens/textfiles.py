@@ -1,0 +1,100 @@
+"""Text files of the user's: from paths to a stream of documents, a few hundred kilobytes in memory at a time.
+
+.txt is read in parts of about a megabyte that end with a line; .jsonl holds a string or an object with `text` on each
+line; .parquet has a column `text`; of WARC and WET files the text of every page counts. A folder stands for its files
+of these kinds; a corpus run for its kept documents.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from glassmill.corpus.document import Page
+from glassmill.corpus.encoding import decode
+from glassmill.corpus.extract import clean, html_to_text
+from glassmill.corpus.files.kinds import WARC_SUFFIXES
+from glassmill.corpus.sources import read_pages
+from glassmill.recipe import ExtractSettings, UserError
+from glassmill.tokens.documents import ROWS
+
+SUFFIXES = (".txt", ".jsonl", ".parquet", *WARC_SUFFIXES)
+PART = 1 << 20
+
+
+def text_files(paths: Sequence[str | Path]) -> list[Path]:
+    """The files behind some paths, in order.
+
+    Raises:
+        UserError: a path is not there, or holds no text.
+    """
+    files: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            place = path / "shards" if (path / "shards").is_dir() else path
+            found = sorted(file for file in place.iterdir() if file.name.endswith(SUFFIXES))
+            files += [file for file in found if not file.name.startswith("dropped-")]
+        elif path.is_file():
+            found = [path]
+            files += found
+        else:
+            raise UserError(f"no file or folder {path}")
+        if not found or (path.is_file() and not path.name.endswith(SUFFIXES)):
+            raise UserError(f"{path}: no text to read; known are files ending in {', '.join(SUFFIXES)}")
+    return files
+
+
+def named_texts(file: Path) -> Iterator[tuple[str, str]]:
+    """Each document with the name of the group it belongs to: its language where the file knows that, else the file.
+
+    Raises:
+        UserError: the file is not what its name says.
+    """
+    try:
+        if file.suffix == ".parquet":
+            yield from _parquet(file)
+        elif file.name.endswith(WARC_SUFFIXES):
+            yield from ((file.name.partition(".")[0], text) for text in _pages(file) if text)
+        elif file.suffix == ".jsonl":
+            yield from ((file.stem, text) for text in _json_lines(file))
+        else:
+            with file.open(encoding="utf-8", errors="replace", newline="") as lines:
+                while part := lines.readlines(PART):
+                    yield file.stem, "".join(part)
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise UserError(f"{file} cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def _pages(file: Path) -> Iterator[str]:
+    """The text of every readable page, with the default caps on what a page may be."""
+    bounds = ExtractSettings()
+    for page in read_pages(file, file.name):
+        if isinstance(page, Page) and page.kind != "other" and len(page.body) <= bounds.max_page_bytes:
+            text, _ = decode(page.body, page.charset)
+            yield html_to_text(text, bounds) if page.kind == "html" else clean(text)
+
+
+def _json_lines(file: Path) -> Iterator[str]:
+    with file.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            entry = json.loads(line)
+            text = entry.get("text") if isinstance(entry, dict) else entry
+            if not isinstance(text, str):
+                raise ValueError(f"line {number} holds no string and no object with `text`")
+            yield text
+
+
+def _parquet(file: Path) -> Iterator[tuple[str, str]]:
+    with pq.ParquetFile(file) as table:
+        names = table.schema_arrow.names
+        columns = ["text", *(["language"] if "language" in names else [])]
+        if "text" not in names:
+            raise ValueError("it has no column `text`")
+        for batch in table.iter_batches(batch_size=ROWS, columns=columns):
+            texts = batch.column("text").to_pylist()
+            groups = batch.column("language").to_pylist() if len(columns) == 2 else [""] * len(texts)
+            yield from ((group or file.stem, text) for group, text in zip(groups, texts, strict=True) if text)

@@ -1,0 +1,124 @@
+"""The report over a vocabulary, and its commands over files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from glassmill.cli import app
+from glassmill.errors import UserError
+from glassmill.tokens import bpe
+from glassmill.tokens.encoding import Tokenizer
+from glassmill.tokens.report import measure
+from glassmill.tokens.split import PATTERNS
+from glassmill.tokens.textfiles import named_texts, text_files
+from tests.corpus.pages import record, write_warc
+from tests.tokens.builders import PROSE, small_tokenizer, write_corpus
+
+TOKENIZER = small_tokenizer(512)
+
+
+def run(*words: str) -> str:
+    result = CliRunner().invoke(app, list(words), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    (folder / "prose.txt").write_text("\n".join(PROSE), encoding="utf-8")
+    (folder / "lines.jsonl").write_text(
+        "".join(json.dumps(entry) + "\n" for entry in [PROSE[0], {"text": PROSE[1]}]), encoding="utf-8"
+    )
+    write_corpus(folder / "corpus", [PROSE])
+    return folder
+
+
+def test_the_numbers_of_the_report_are_those_of_the_text():
+    texts = [("en", PROSE[0]), ("en", PROSE[1]), ("de", PROSE[2]), ("odd", "\ud800")]
+    report = measure(TOKENIZER, texts, TOKENIZER)
+    groups = {group["name"]: group for group in report["groups"]}
+    assert groups["en"]["tokens"] == sum(len(TOKENIZER.encode(text)) for _, text in texts[:2])
+    assert groups["en"]["bytes_per_token"] == round(
+        sum(len(text.encode()) for _, text in texts[:2]) / groups["en"]["tokens"], 4
+    )
+    assert groups["de"]["ratio"] == 1 and groups["odd"]["bytes"] == 3
+    assert report["total"]["tokens"] == sum(group["tokens"] for group in groups.values())
+    words = report["vocabulary"]
+    seen = set(TOKENIZER.encode("".join(f"{text}\n" for _, text in texts[:3])).tolist())
+    assert words["symbols"] == min(TOKENIZER.special.values()) and 0 < len(seen) <= words["used"] + 10
+    never = [entry["id"] for entry in words["never_seen_longest"]]
+    assert all(number not in TOKENIZER.encode(text) for number in never for _, text in texts)
+    assert report["curve"][-1][1] == report["total"]["bytes_per_token"]
+    assert [birth["rank"] for birth in report["births"]] == list(range(256, words["symbols"]))
+
+
+def test_files_of_every_kind_are_read_in_order(texts: Path):
+    assert [file.name for file in text_files([texts])] == ["lines.jsonl", "prose.txt"]
+    assert list(named_texts(texts / "lines.jsonl")) == [("lines", PROSE[0]), ("lines", PROSE[1])]
+    assert "".join(text for _, text in named_texts(texts / "prose.txt")) == "\n".join(PROSE)
+    (shard,) = text_files([texts / "corpus"])
+    assert [text for _, text in named_texts(shard)] == PROSE
+
+
+def test_of_web_archives_the_text_of_the_pages_counts(tmp_path: Path):
+    texts = [
+        "The mill stands still since the river froze over, and nobody in the whole town knows when it will turn again.",
+        "Until then the baker sells what the farmers bring on sledges, which is little, and the children eat snow.",
+    ]
+    bodies = [f"<p>{texts[0]}</p><script>x()</script>", f"<p>{texts[1]}</p>"]
+    members = [record(f"http://a.example/{place}", body) for place, body in enumerate(bodies)]
+    file = write_warc(tmp_path / "pages.warc.gz", members)
+    assert list(named_texts(file)) == [("pages", text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", b'{"body": 1}\n', "line 1 holds no string"),
+        ("a.jsonl", b"{", "cannot be read"),
+        ("a.parquet", b"PAR0", "cannot be read"),
+        ("a.pdf", b"%PDF", "no text to read"),
+    ],
+)
+def test_a_file_without_text_is_named(tmp_path: Path, name: str, content: bytes, message: str):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=message) as caught:
+        [list(named_texts(file)) for file in text_files([tmp_path / name])]
+    assert "\n" not in str(caught.value) and name in str(caught.value)
+
+
+def test_a_vocabulary_is_trained_on_files_and_reported_on_by_command(texts: Path, tmp_path: Path):
+    out = str(tmp_path / "vocabulary")
+    done = json.loads(
+        run("tokenizer", "train", str(texts / "prose.txt"), "--out", out, "--vocab-size", "400", "--json")
+    )
+    loaded = Tokenizer.load(out)
+    assert done["symbols"] == 440 and loaded.vocab_size == 448
+    assert [loaded.token_bytes(n) for n in range(440)] == bpe.train(["\n".join(PROSE)], 440, PATTERNS["llama3"])
+    report = json.loads(run("tokenizer", "report", out, str(texts), "--json", "--against", out))
+    assert [group["name"] for group in report["groups"]] == ["lines", "prose"] and report["total"]["ratio"] == 1
+    assert "never seen" in run("tokenizer", "report", out, str(texts))
+    meta = json.loads((tmp_path / "vocabulary" / "meta.json").read_text(encoding="utf-8"))
+    assert meta["unicode"] == "16.0" and meta["training"]["bytes"] == len("\n".join(PROSE).encode())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--vocab-size", "100"], "262 to 200064"),
+        (["--pattern", "cl200k"], "no split pattern 'cl200k'; there are llama3"),
+        (["--pattern", "("], "no regular expression"),
+        (["--tie-break", "coin"], "bytes or hf"),
+    ],
+)
+def test_impossible_settings_are_refused_in_one_line(texts: Path, tmp_path: Path, words: list[str], message: str):
+    call = ["tokenizer", "train", str(texts), "--out", str(tmp_path / "out"), *words]
+    with pytest.raises(UserError, match=message):
+        CliRunner().invoke(app, call, catch_exceptions=False)
+    assert not (tmp_path / "out").exists()
