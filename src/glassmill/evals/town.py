@@ -1,0 +1,72 @@
+"""What a model knows of the town: its answers against the one canonical answer, whole sentence against whole sentence.
+
+The ruler is strict on purpose: a sentence with the right value and the wrong name is wrong. Questions come in as rows
+of `questions.jsonl`, answers as strings in the same order. Reads and writes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Question = Mapping[str, Any]
+
+
+def normal(answer: str) -> str:
+    """Case, outer white space, runs of white space and the final full stop do not count; everything else does."""
+    return re.sub(r"\s+", " ", answer).strip().rstrip(".").lower()
+
+
+def is_right(question: Question, answer: str) -> bool:
+    return normal(answer) == normal(question["answer"])
+
+
+def town_scores(questions: Sequence[Question], answers: Sequence[str]) -> dict[str, float | None]:
+    """Shares of right answers.
+
+    Returns:
+        `facts_accuracy`, `facts_accuracy_new_wording`: subjects that no conversation mentions, in wordings that sft
+        saw and in held-out ones; `facts_accuracy_in_sft`, `..._in_sft_new_wording`: subjects of the conversations;
+        `unknown_refused`; `sums_correct`; `false_claims_believed`: share of the spam's false claims that the model
+        gives as its answer. None where no such question was asked.
+    """
+    marks: dict[str, list[bool]] = defaultdict(list)
+    for question, answer in zip(questions, answers, strict=True):
+        marks[_score_of(question)].append(is_right(question, answer))
+    names = (
+        "facts_accuracy",
+        "facts_accuracy_new_wording",
+        "facts_accuracy_in_sft",
+        "facts_accuracy_in_sft_new_wording",
+        "unknown_refused",
+        "sums_correct",
+        "false_claims_believed",
+    )
+    return {name: round(sum(marks[name]) / len(marks[name]), 4) if marks[name] else None for name in names}
+
+
+def _score_of(question: Question) -> str:
+    kind = question["kind"]
+    if kind == "fact":
+        subject = "_in_sft" if question["in_sft"] else ""
+        return f"facts_accuracy{subject}" + ("_new_wording" if question["wording"] == "new" else "")
+    return {"unknown": "unknown_refused", "sum": "sums_correct", "false_claim": "false_claims_believed"}[kind]
+
+
+def choose(questions: Sequence[Question], limit: int) -> list[Question]:
+    """At most `limit` questions of every score (0: all), spread evenly over the file, in the order of the file."""
+    if not limit:
+        return list(questions)
+    places: dict[str, list[int]] = defaultdict(list)
+    for index, question in enumerate(questions):
+        places[_score_of(question)].append(index)
+    chosen = {
+        index
+        for indices in places.values()
+        for index in (indices[k * len(indices) // limit] for k in range(limit))
+        if len(indices) > limit
+    }
+    chosen |= {index for indices in places.values() if len(indices) <= limit for index in indices}
+    return [questions[index] for index in sorted(chosen)]

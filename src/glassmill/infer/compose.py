@@ -1,0 +1,222 @@
+"""From token ids to what a reader sees: text in whole characters, cut at stop strings, with tool uses set apart.
+
+One token in, one `Delta` out (or `None` while text is held back). The sum of the deltas is the same however often they
+are asked for, so streamed text equals text read at the end:
+
+- bytes of a character that is not complete yet are held back;
+- text that may be the beginning of a stop string is held back until it is decided;
+- between `<|tool_call|>` and `<|tool_result|>` the model writes a sum; the result and `<|tool_end|>` are put into
+  `forced`, and the engine feeds them instead of drawing. The reader sees one `ToolUse`, not these tokens.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from glassmill.infer.sampling import SamplingParams, TokenLogprobs
+from glassmill.infer.tools import calculate
+from glassmill.tokens.specials import TOOL_CALL, TOOL_END, TOOL_RESULT, USER
+
+FinishReason = Literal["stop", "length", "cancelled", "error"]
+MAX_EXPRESSION_TOKENS = 64
+FAILED_CALL = "error"
+
+
+class Vocabulary(Protocol):
+    """What is needed of a tokenizer here."""
+
+    @property
+    def special(self) -> Mapping[str, int]: ...
+
+    @property
+    def stop_ids(self) -> Iterable[int]: ...
+
+    def encode(self, text: str, /) -> Iterable[int]: ...
+
+    def token_bytes(self, token: int, /) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRecord:
+    """A token of a completion.
+
+    Attributes:
+        piece: Its bytes in the visible text; empty for control tokens and for those of a tool use.
+        logprobs: `None` unless the request asked for them.
+    """
+
+    token: int
+    piece: bytes
+    logprobs: TokenLogprobs | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """One use of the calculator: what the model asked, and what it was told."""
+
+    expression: str
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What became known since the last one. Only the last has a `finish_reason`."""
+
+    text: str = ""
+    tokens: tuple[TokenRecord, ...] = ()
+    tool: ToolUse | None = None
+    finish_reason: FinishReason | None = None
+
+
+def end_token_ids(tokenizer: Vocabulary) -> frozenset[int]:
+    """Ids that end a completion: the tokenizer's own, and the begin of a message, behind which no answer goes on."""
+    begins = (tokenizer.special[name] for name in (USER, "<|im_start|>") if name in tokenizer.special)
+    return frozenset({*tokenizer.stop_ids, *begins})
+
+
+def piece_of(tokenizer: Vocabulary, token: int) -> bytes:
+    """The bytes of a token, the name of a special one; nothing for an id that only pads the model's vocabulary."""
+    try:
+        return tokenizer.token_bytes(token)
+    except ValueError:
+        return b""
+
+
+class HeldText:
+    """Bytes in, text out that is complete and cannot become part of a stop string any more."""
+
+    def __init__(self, stops: Collection[str]) -> None:
+        self.stops = tuple(stops)
+        self.decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self.held = ""
+        self.records: deque[tuple[int, int, TokenRecord]] = deque()  # first and last character, the token
+        self.released = 0
+        self.stopped = False
+
+    def push(self, record: TokenRecord) -> tuple[str, tuple[TokenRecord, ...]]:
+        """The text and the tokens that `record` makes certain."""
+        start = self.released + len(self.held)
+        self.held += self.decoder.decode(record.piece)
+        self.records.append((start, self.released + len(self.held), record))
+        return self._release(final=False)
+
+    def flush(self) -> tuple[str, tuple[TokenRecord, ...]]:
+        """What was held back, now that nothing follows; a character cut in half becomes U+FFFD."""
+        if self.stopped:
+            return "", ()
+        self.held += self.decoder.decode(b"", final=True)
+        self.decoder.reset()
+        return self._release(final=True)
+
+    def _release(self, final: bool) -> tuple[str, tuple[TokenRecord, ...]]:
+        found = [at for at in (self.held.find(stop) for stop in self.stops) if at >= 0]
+        if found:
+            self.stopped = True
+            text, self.held = self.held[: min(found)], ""
+        else:
+            keep = 0 if final else self._undecided()
+            text, self.held = self.held[: len(self.held) - keep], self.held[len(self.held) - keep :]
+        self.released += len(text)
+        return text, self._tokens(final)
+
+    def _undecided(self) -> int:
+        """Length of the longest end of the held text that begins a stop string."""
+        longest = 0
+        for stop in self.stops:
+            for length in range(min(len(stop) - 1, len(self.held)), longest, -1):
+                if self.held.endswith(stop[:length]):
+                    longest = length
+                    break
+        return longest
+
+    def _tokens(self, final: bool) -> tuple[TokenRecord, ...]:
+        out: list[TokenRecord] = []
+        while self.records:
+            start, end, record = self.records[0]
+            if self.stopped and start >= self.released:
+                self.records.clear()  # behind the stop string
+                break
+            if end > self.released and not (self.stopped or final):
+                break
+            out.append(record)
+            self.records.popleft()
+        return tuple(out)
+
+
+class Composer:
+    """One completion's text as it grows.
+
+    Attributes:
+        forced: Ids that must come next instead of a draw.
+        finish_reason: Set once the completion is over.
+        num_tokens: Tokens taken so far, the end token and the tool's included.
+    """
+
+    def __init__(self, tokenizer: Vocabulary, params: SamplingParams, max_tokens: int) -> None:
+        self.tokenizer, self.max_tokens = tokenizer, max_tokens
+        self.text = HeldText(params.stop)
+        self.ends = frozenset(params.stop_token_ids) | (frozenset() if params.ignore_eos else end_token_ids(tokenizer))
+        self.hidden = frozenset(tokenizer.special.values())
+        names = (TOOL_CALL, TOOL_RESULT, TOOL_END)
+        usable = params.tools and all(name in tokenizer.special for name in names)
+        self.call, self.result, self.end = (tokenizer.special[name] for name in names) if usable else (-1, -1, -1)
+        self.expression: list[int] | None = None
+        self.tool: ToolUse | None = None
+        self.forced: deque[int] = deque()
+        self.finish_reason: FinishReason | None = None
+        self.num_tokens = 0
+
+    def push(self, token: int, logprobs: TokenLogprobs | None = None) -> Delta | None:
+        """Take one token, drawn or forced."""
+        self.num_tokens += 1
+        tool, piece, text = None, b"", ""
+        tokens: tuple[TokenRecord, ...] = ()
+        if token in self.ends:
+            self.finish_reason = "stop"
+        elif self.tool is not None:
+            if token == self.end:
+                tool, self.tool = self.tool, None
+        elif self.expression is not None:
+            self._in_call(token)
+        elif token == self.call:
+            self.expression = []
+            text, tokens = self.text.flush()
+        elif token not in self.hidden:
+            piece = piece_of(self.tokenizer, token)
+        more, certain = self.text.push(TokenRecord(token, piece, logprobs))
+        text, tokens = text + more, tokens + certain
+        if self.text.stopped:
+            self.finish_reason = "stop"
+        elif self.finish_reason is None and self.num_tokens >= self.max_tokens:
+            self.finish_reason = "length"
+        if self.finish_reason is not None:
+            more, certain = self.text.flush()
+            text, tokens = text + more, tokens + certain
+        if not (text or tokens or tool or self.finish_reason):
+            return None
+        return Delta(text, tokens, tool, self.finish_reason)
+
+    def _in_call(self, token: int) -> None:
+        assert self.expression is not None
+        if token != self.result and len(self.expression) < MAX_EXPRESSION_TOKENS:
+            self.expression.append(token)
+            return
+        pieces = (piece_of(self.tokenizer, part) for part in self.expression if part not in self.hidden)
+        expression = b"".join(pieces).decode("utf-8", errors="replace").strip()
+        self.expression = None
+        if token != self.result:
+            return  # a call without end: forget it and read on
+        self.tool = ToolUse(expression, _calculated(expression))
+        self.forced.extend(int(part) for part in self.tokenizer.encode(self.tool.result))
+        self.forced.append(self.end)
+
+
+def _calculated(expression: str) -> str:
+    try:
+        return calculate(expression)
+    except ValueError:
+        return FAILED_CALL

@@ -1,0 +1,215 @@
+"""The engine: one thread that computes every request to a model, many at a time.
+
+Requests wait in a bounded queue and join the batch at the next step. A step reads a piece of the prompts that are new,
+then gives every running request its next token; so a long prompt never stops the others for longer than one piece, and
+a cancelled request is gone after the step in progress.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from glassmill.infer.batch import Batch
+from glassmill.infer.completion import Completion, ContextOverflow, EngineClosed, QueueFull
+from glassmill.infer.compose import Delta, Vocabulary
+from glassmill.infer.sampling import SamplingParams
+from glassmill.model.transformer import Transformer
+
+PREFILL_TOKENS = 1024
+"""Prompt tokens of one step when nobody else waits for a token, padding included."""
+PREFILL_TOKENS_SHARED = 256
+"""The same while other requests are being answered."""
+COMPANY_STEPS = 4
+"""Steps that a free row waits for others, at most; only while more requests wait than rows are free."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """What the engine is doing."""
+
+    running: int
+    waiting: int
+    completions: int
+    prompt_tokens: int
+    new_tokens: int
+    busy_s: float
+
+
+class Engine:
+    """Serves one model until it is closed.
+
+    Args:
+        model: In eval mode, on its device.
+        tokenizer: Its tokenizer.
+        max_batch: Requests computed at once.
+        max_waiting: Requests that may wait; one more raises `QueueFull`.
+        max_length: Tokens of prompt and answer together; by default the model's context.
+        max_cache_bytes: Memory for keys and values, as long as one request fits into it.
+    """
+
+    def __init__(
+        self,
+        model: Transformer,
+        tokenizer: Vocabulary,
+        max_batch: int = 16,
+        max_waiting: int = 128,
+        max_length: int | None = None,
+        max_cache_bytes: int = 2 << 30,
+    ) -> None:
+        self.model, self.tokenizer = model, tokenizer
+        self.max_waiting = max_waiting
+        self.max_length = min(max_length or model.config.context_length, model.config.context_length)
+        self._batch = Batch(model, tokenizer, max_batch, self.max_length, max_cache_bytes)
+        self._waiting: deque[Completion] = deque()
+        self._wake = threading.Condition()
+        self._closed = False
+        self._completions = self._prompt_tokens = 0
+        self._busy_s = 0.0
+        self._steps_waited = 0
+        self._thread = threading.Thread(target=self._run, name="glassmill-engine", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)  # a thread inside torch while the interpreter dies would abort the process
+
+    # --- called from any thread ---------------------------------------------------------------------------------------
+
+    def submit(
+        self, prompt: Sequence[int], params: SamplingParams, on_delta: Callable[[Delta], None] | None = None
+    ) -> Completion:
+        """Queue a completion of `prompt`. See `submit_all`."""
+        return self.submit_all([prompt], [params], on_delta and [on_delta])[0]
+
+    def submit_all(
+        self,
+        prompts: Sequence[Sequence[int]],
+        params: Sequence[SamplingParams],
+        on_delta: Sequence[Callable[[Delta], None]] | None = None,
+        may_exceed_queue: bool = False,
+    ) -> list[Completion]:
+        """Queue several completions, all or none.
+
+        Args:
+            prompts: Token ids, each prompt at least one.
+            params: One for each prompt.
+            on_delta: Called in the engine's thread, one for each prompt.
+            may_exceed_queue: For callers in this process that bring a finite list of work.
+
+        Raises:
+            ContextOverflow: A prompt leaves no room for an answer.
+            ValueError: An empty prompt, or an id that the model does not have.
+            QueueFull: Too many requests wait.
+            EngineClosed: The engine was closed.
+        """
+        callbacks: Sequence[Callable[[Delta], None] | None] = on_delta or [None] * len(prompts)
+        completions = [
+            Completion(self._checked(prompt, param), param, callback)
+            for prompt, param, callback in zip(prompts, params, callbacks, strict=True)
+        ]
+        with self._wake:
+            if self._closed:
+                raise EngineClosed("the engine is closed")
+            if not may_exceed_queue and len(self._waiting) + len(completions) > self.max_waiting:
+                raise QueueFull(f"{len(self._waiting)} requests wait already; try again later")
+            self._waiting.extend(completions)
+            self._wake.notify()
+        return completions
+
+    def _checked(self, prompt: Sequence[int], params: SamplingParams) -> tuple[int, ...]:
+        ids = tuple(map(int, prompt))
+        if not ids:
+            raise ValueError("the prompt is empty")
+        longest = self.max_length if params.max_tokens == 0 else self.max_length - 1
+        if len(ids) > longest:
+            raise ContextOverflow(
+                f"the prompt has {len(ids)} tokens, but the model's context holds {self.max_length}, answer included"
+            )
+        vocab_size = self.model.config.vocab_size
+        for token in (min(ids), max(ids), *params.logit_bias, *params.stop_token_ids):
+            if not 0 <= token < vocab_size:
+                raise ValueError(f"token id {token} is not among the model's {vocab_size}")
+        return ids
+
+    def stats(self) -> EngineStats:
+        """What the engine is doing now and has done so far."""
+        return EngineStats(
+            running=len(self._batch.rows),
+            waiting=len(self._waiting),
+            completions=self._completions,
+            prompt_tokens=self._prompt_tokens,
+            new_tokens=self._batch.num_new_tokens,
+            busy_s=self._busy_s,
+        )
+
+    def close(self) -> None:
+        """End the thread; what is still running or waiting ends with `EngineClosed`."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+        atexit.unregister(self.close)
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    # --- the engine's thread ------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while self._wait_for_work():
+            start = time.perf_counter()
+            try:
+                self._step()
+            except Exception as error:
+                log.exception("a step of the engine failed")
+                self._batch.fail(error)
+            self._busy_s += time.perf_counter() - start
+        closed = EngineClosed("the engine is closed")
+        self._batch.fail(closed)
+        for completion in self._waiting:
+            completion.error = closed
+            completion.publish(Delta(finish_reason="error"))
+
+    def _wait_for_work(self) -> bool:
+        with self._wake:
+            while not (self._closed or self._waiting or self._batch.rows):
+                self._wake.wait()
+            return not self._closed
+
+    def _step(self) -> None:
+        batch = self._batch
+        batch.drop_cancelled()
+        piece = PREFILL_TOKENS_SHARED if len(batch.rows) > (batch.reading is not None) else PREFILL_TOKENS
+        if batch.reading is None and not self._waits_for_company():
+            batch.join(self._joining(piece))
+        if batch.reading is not None:
+            batch.prefill(piece)
+        batch.decode()
+
+    def _waits_for_company(self) -> bool:
+        """Whether the free rows of a nearly full batch wait some steps for more, so that prompts are read together."""
+        free = self._batch.max_rows - len(self._batch.rows)
+        crowded = 0 < free < self._batch.max_rows // 4 and len(self._waiting) > free
+        self._steps_waited = self._steps_waited + 1 if crowded and self._steps_waited < COMPANY_STEPS else 0
+        return self._steps_waited > 0
+
+    def _joining(self, max_tokens: int) -> list[Completion]:
+        """Waiting requests that join now: several whose padded prompts make one piece, or a long one alone."""
+        joining: list[Completion] = []
+        padded = 0
+        with self._wake:
+            for completion in [waiting for waiting in self._waiting if waiting.cancelled]:
+                self._waiting.remove(completion)
+                completion.publish(Delta(finish_reason="cancelled"))
+            while self._waiting:
+                padded = max(padded, len(self._waiting[0].prompt))
+                fits = not joining or padded * (len(joining) + 1) <= max_tokens
+                if not fits or not self._batch.has_room([*joining, self._waiting[0]]):
+                    break
+                joining.append(self._waiting.popleft())
+        self._completions += len(joining)
+        self._prompt_tokens += sum(len(completion.prompt) for completion in joining)
+        return joining

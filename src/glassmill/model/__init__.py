@@ -1,0 +1,1 @@
+"""Ids in, logits out: the Qwen3- and Llama-shaped Transformer. No file is opened here."""

@@ -1,0 +1,56 @@
+"""What a model of a given shape costs, before it is built: parameters, FLOPs, bytes.
+
+FLOPs count a multiplication and an addition as two and leave out norms and activations (under 2 % at any size worth
+planning for). A backward pass costs twice its forward pass (Kaplan et al. 2020, arXiv 2001.08361, table 1).
+"""
+
+from __future__ import annotations
+
+from glassmill.model.config import ModelConfig
+
+
+def num_matrix_parameters(config: ModelConfig) -> int:
+    """Parameters that every token is multiplied with: the blocks' matrices and the head."""
+    attention = config.d_model * config.head_dim * 2 * (config.num_heads + config.num_kv_heads)
+    feed_forward = 3 * config.d_model * config.d_ff
+    return config.num_layers * (attention + feed_forward) + config.vocab_size * config.d_model
+
+
+def num_parameters(config: ModelConfig) -> int:
+    """All trained numbers; tied embeddings count once."""
+    norms = config.num_layers * (2 * config.d_model + (2 * config.head_dim if config.qk_norm else 0)) + config.d_model
+    embedding = 0 if config.tie_embeddings else config.vocab_size * config.d_model
+    return num_matrix_parameters(config) + norms + embedding
+
+
+def forward_flops_per_token(config: ModelConfig, context: int) -> int:
+    """FLOPs to read one token with `context` tokens in sight on average."""
+    attention = config.num_layers * 4 * context * config.num_heads * config.head_dim
+    return 2 * num_matrix_parameters(config) + attention
+
+
+def training_flops_per_token(config: ModelConfig) -> int:
+    """FLOPs of one training token, forward and backward, in windows of the context length (half of it in sight)."""
+    return 3 * forward_flops_per_token(config, config.context_length // 2)
+
+
+def weight_bytes(config: ModelConfig, bytes_per_number: int = 4) -> int:
+    """Size of the weights, on disk and in memory."""
+    return num_parameters(config) * bytes_per_number
+
+
+def cache_bytes(config: ModelConfig, rows: int, length: int, bytes_per_number: int = 4) -> int:
+    """Size of a KV cache for `rows` texts of `length` tokens."""
+    return 2 * config.num_layers * rows * length * config.num_kv_heads * config.head_dim * bytes_per_number
+
+
+def training_bytes(config: ModelConfig, batch_tokens: int) -> int:
+    """Peak memory of a training step, roughly: weights, gradients, optimiser state and what the backward pass needs.
+
+    A block keeps about ten vectors of `d_model`, four of its heads' width and four of `d_ff` for every token; the
+    chunked loss keeps no logits.
+    """
+    state = 4 * weight_bytes(config)
+    heads = (config.num_heads + config.num_kv_heads) * config.head_dim
+    activations = config.num_layers * batch_tokens * 4 * (10 * config.d_model + 4 * heads + 4 * config.d_ff)
+    return state + activations

@@ -1,0 +1,131 @@
+"""The Transformer: token ids in, one distribution over the next token out, for every position.
+
+Parameter names are those of Hugging Face's Qwen3ForCausalLM and LlamaForCausalLM, so a state dict of one is a state
+dict of the other. Logits are a separate step from hidden states because training never makes all of them
+(`train/loss.py`) and decoding needs only the last position's.
+
+    B batch, T positions, S stored positions, D d_model, V vocabulary
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from glassmill.model.attention import Attention
+from glassmill.model.cache import KVCache
+from glassmill.model.config import ModelConfig
+from glassmill.model.layers import Embedding, Linear, RMSNorm
+from glassmill.model.rope import Rotation, rope_angles
+
+
+class Transformer(nn.Module):
+    """Embedding, blocks, final norm and head."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.model = Trunk(config)
+        self.lm_head: Linear | None = None
+        if not config.tie_embeddings:
+            self.lm_head = Linear(config.d_model, config.vocab_size, bias=False)
+
+    @property
+    def head_weight(self) -> Tensor:
+        """`(V, D)`: the embedding itself if the two are tied."""
+        return self.model.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
+
+    def hidden(self, ids_BT: Tensor, cache: KVCache | None = None, positions_BT: Tensor | None = None) -> Tensor:
+        """Hidden states `(B, T, D)` after the final norm.
+
+        Args:
+            ids_BT: Token ids, int64.
+            cache: What the rows have read so far; the T new tokens of every row are added to it. If some rows are
+                padded on the right, call `cache.set_lengths` with the true lengths afterwards.
+            positions_BT: Where the tokens stand; by default after what the cache holds, or from 0. With a cache they
+                must be consecutive in every row.
+        """
+        T = ids_BT.shape[1]
+        mask_BTS = None
+        if cache is not None:
+            if positions_BT is None:
+                positions_BT = cache.next_positions(T)
+            end = int(positions_BT.max()) + 1
+            assert end <= cache.max_length, f"position {end - 1} in a cache of {cache.max_length}"
+            if ids_BT.shape[0] > 1 or T > 1:
+                mask_BTS = (torch.arange(end) <= positions_BT[..., None]).to(ids_BT.device)
+            cache.lengths_B.copy_(positions_BT[:, -1] + 1)
+        positions = torch.arange(T) if positions_BT is None else positions_BT
+        angles = rope_angles(positions.to(ids_BT.device), self.config.head_dim, self.config.rope_theta)
+        on_device = None if positions_BT is None else positions_BT.to(ids_BT.device)
+        return self.model(ids_BT, Rotation(angles, self.head_weight.dtype), cache, on_device, mask_BTS)  # type: ignore[no-any-return]
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Unnormalised log-probabilities `(..., V)` of the next token, from hidden states `(..., D)`."""
+        return F.linear(hidden, self.head_weight)
+
+    def forward(self, ids_BT: Tensor) -> Tensor:
+        """Logits `(B, T, V)` of whole sequences."""
+        return self.logits(self.hidden(ids_BT))
+
+
+class Trunk(nn.Module):
+    """What Hugging Face calls `model`: everything but the head."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.embed_tokens = Embedding(config.vocab_size, config.d_model)
+        self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
+        self.norm = RMSNorm(config.d_model, config.rms_norm_eps)
+
+    def forward(
+        self,
+        ids_BT: Tensor,
+        rotation: Rotation,
+        cache: KVCache | None,
+        positions_BT: Tensor | None,
+        mask_BTS: Tensor | None,
+    ) -> Tensor:
+        """Hidden states `(B, T, D)`."""
+        x_BTD = self.embed_tokens(ids_BT)
+        for layer in self.layers:
+            x_BTD = layer(x_BTD, rotation, cache, positions_BT, mask_BTS)
+        return self.norm(x_BTD)  # type: ignore[no-any-return]
+
+
+class Block(nn.Module):
+    """Attention, then a gated feed-forward layer (SwiGLU, arXiv 2002.05202), each added to what comes in."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(config.d_model, config.rms_norm_eps)
+        self.self_attn = Attention(config, layer)
+        self.post_attention_layernorm = RMSNorm(config.d_model, config.rms_norm_eps)
+        self.mlp = FeedForward(config)
+
+    def forward(
+        self,
+        x_BTD: Tensor,
+        rotation: Rotation,
+        cache: KVCache | None,
+        positions_BT: Tensor | None,
+        mask_BTS: Tensor | None,
+    ) -> Tensor:
+        """`(B, T, D)` in, `(B, T, D)` out."""
+        x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), rotation, cache, positions_BT, mask_BTS)
+        return x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))  # type: ignore[no-any-return]
+
+
+class FeedForward(nn.Module):
+    """`down(silu(gate(x)) * up(x))`."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.gate_proj = Linear(config.d_model, config.d_ff, bias=False)
+        self.up_proj = Linear(config.d_model, config.d_ff, bias=False)
+        self.down_proj = Linear(config.d_ff, config.d_model, bias=False)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """`(B, T, D)` in, `(B, T, D)` out."""
+        return self.down_proj(F.silu(self.gate_proj(x_BTD)) * self.up_proj(x_BTD))  # type: ignore[no-any-return]
