@@ -1,0 +1,1 @@
+"""Token shards in, base model out."""

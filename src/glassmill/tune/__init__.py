@@ -1,0 +1,1 @@
+"""A base model and conversations in, an assistant out."""

@@ -1,0 +1,146 @@
+"""The verb: from a base model to one that answers, on the same loop as pretraining."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from glassmill.infer.folder import load_folder
+from glassmill.recipe import SftSettings, UserError
+from glassmill.tokens.chat import render
+from glassmill.train import train
+from glassmill.train.checkpoint import newest_checkpoint
+from glassmill.train.samples import continue_greedily
+from glassmill.tune import sft
+from tests.tokens.builders import run_stage
+from tests.train.builders import MODEL, TRAIN, write_tokens
+
+JOBS = {"Ada": "miller", "Bruno": "baker", "Clara": "smith", "Doris": "weaver"}
+SETTINGS = SftSettings(
+    steps=60,
+    batch_tokens=512,
+    length=64,
+    pages=0.25,
+    peak_lr=0.02,
+    embedding_lr=0.01,
+    held_out=0.1,
+    reports=3,
+    threads=1,
+)
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A base model, its tokens, and a folder with conversations."""
+    folder = tmp_path_factory.mktemp("town")
+    tokens, tokenizer = write_tokens(folder)
+    settings = TRAIN.model_copy(update={"steps": 80})
+    model = MODEL.model_copy(update={"context_length": 64})
+    run_stage(train, folder / "base", settings, tokens=tokens, tokenizer=tokenizer, model_settings=model)
+    web = folder / "web"
+    web.mkdir()
+    lines = []
+    for name, job in JOBS.items():
+        for question in (f"What is {name}?", f"Tell me the job of {name}.", f"{name}?"):
+            messages = [{"role": "user", "content": question}, {"role": "assistant", "content": f"A {job}."}]
+            lines.append(json.dumps({"messages": messages, "kind": "fact"}))
+    (web / "conversations.jsonl").write_text("\n".join(lines) + "\n")
+    return {"base": folder / "base", "web": web, "tokens": tokens}
+
+
+def tune(town: dict[str, Path], folder: Path, **changes: Any) -> list[dict[str, Any]]:
+    return run_stage(sft, folder, SETTINGS.model_copy(update=changes), **town)
+
+
+def weights_hash(folder: Path) -> str:
+    return hashlib.sha256((folder / "model" / "model.safetensors").read_bytes()).hexdigest()
+
+
+def test_the_assistant_answers_what_it_was_taught(town: dict[str, Path], tmp_path: Path) -> None:
+    events = tune(town, tmp_path / "sft")
+    scores = [event["value"] for event in events if event["kind"] == "score"]
+    assert len(scores) == 3 and scores[-1] < scores[0]
+    loaded = load_folder(tmp_path / "sft")
+    right = 0
+    for name, job in JOBS.items():
+        prompt = render(loaded.tokenizer, [{"role": "user", "content": f"What is {name}?"}])
+        stop = loaded.tokenizer.special["<|im_end|>"]
+        answer = continue_greedily(loaded.model, [int(i) for i in prompt], 12, stop)
+        right += loaded.tokenizer.decode(answer) == f"A {job}."
+    assert right == len(JOBS)
+
+
+def test_a_cut_off_sft_continues_to_the_same_bits(
+    town: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tune(town, tmp_path / "undisturbed", steps=20)
+    trainer = sft.fit.__globals__["Trainer"]
+    step = trainer.step
+
+    def failing(self: Any, number: int, steps: int) -> Any:
+        if number == 12:
+            raise RuntimeError("power cut")
+        return step(self, number, steps)
+
+    monkeypatch.setattr(trainer, "step", failing)
+    with pytest.raises(RuntimeError, match="power cut"):
+        tune(town, tmp_path / "cut", steps=20, checkpoint_seconds=0.0)
+    monkeypatch.undo()
+    saved = newest_checkpoint(tmp_path / "cut" / "checkpoints")
+    assert saved is not None and saved.step == 12
+    tune(town, tmp_path / "cut", steps=20)
+    assert weights_hash(tmp_path / "cut") == weights_hash(tmp_path / "undisturbed")
+
+
+def test_epochs_are_passes_over_the_conversations(town: dict[str, Path], tmp_path: Path) -> None:
+    tune(town, tmp_path / "sft", steps=None, epochs=3.0, pages=0.0, batch_tokens=64)
+    assert json.loads((tmp_path / "sft" / "stats.json").read_text())["epochs"] == pytest.approx(3.0, abs=0.5)
+
+
+def test_an_imported_llama_learns_with_small_steps_of_adamw(town: dict[str, Path], tmp_path: Path) -> None:
+    loaded = load_folder(town["base"])
+    sft.begin_markers_as_line_ends(loaded.model, loaded.tokenizer)
+    before = {name: weight.clone() for name, weight in loaded.model.state_dict().items()}
+    tune(town, tmp_path / "sft", steps=2, optimizer="adamw", peak_lr=1e-5, embedding_lr=1e-5)
+    after = load_folder(tmp_path / "sft").model.state_dict()
+    changes = [float((after[name] - weight).abs().max()) for name, weight in before.items()]
+    assert 0 < max(changes) < 5e-5
+    assert all(torch.isfinite(weight).all() for weight in after.values())
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [("not json", "line 13 is no conversation"), ('{"prompt": "x"}', "line 13 is no conversation")],
+)
+def test_a_line_that_is_no_conversation_is_named(
+    town: dict[str, Path], tmp_path: Path, line: str, message: str
+) -> None:
+    web = tmp_path / "web"
+    web.mkdir()
+    (web / "conversations.jsonl").write_text((town["web"] / "conversations.jsonl").read_text() + line + "\n")
+    with pytest.raises(UserError, match=message):
+        tune({**town, "web": web}, tmp_path / "sft")
+
+
+def test_what_is_missing_is_told_with_what_to_do(town: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no base model; .*sft\.base"):
+        run_stage(sft, tmp_path / "a", SETTINGS, web=town["web"])
+    with pytest.raises(UserError, match=r"no conversations; set sft\.conversations"):
+        run_stage(sft, tmp_path / "b", SETTINGS, base=town["base"])
+    with pytest.raises(UserError, match="epochs and steps say the same"):
+        tune(town, tmp_path / "c", epochs=1.0)
+
+
+def test_what_the_base_model_never_saw_begins_as_a_line_end(town: dict[str, Path]) -> None:
+    loaded = load_folder(town["base"])
+    sft.begin_markers_as_line_ends(loaded.model, loaded.tokenizer)
+    (line_end,) = loaded.tokenizer.encode("\n")
+    weight = loaded.model.head_weight
+    for name in ("<|user|>", "<|assistant|>", "<|tool_call|>"):
+        assert torch.equal(weight[loaded.tokenizer.special[name]], weight[int(line_end)])
+    assert not torch.equal(weight[loaded.tokenizer.eos_id], weight[int(line_end)])
