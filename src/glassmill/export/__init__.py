@@ -1,0 +1,1 @@
+"""Model folders from elsewhere and to elsewhere: GGUF files, Hugging Face folders, weights inside a package."""

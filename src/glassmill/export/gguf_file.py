@@ -1,0 +1,105 @@
+"""The verb `export`: a model folder as one GGUF file for llama.cpp and Ollama.
+
+Written by hand with the `gguf` package, as llama.cpp's converter recognises tokenizers by a hash of encoded text and
+refuses every newly trained one. Norms stay float32, as everywhere in GGUF.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType
+from gguf.quants import quantize
+
+from glassmill.export.gguf_shape import gguf_name, permuted_heads, to_gguf_rows
+from glassmill.export.gguf_tokenizer import gguf_pre, merge_lines, token_table
+from glassmill.infer.find import find_model_folder
+from glassmill.infer.folder import LoadedModel, load_folder
+from glassmill.model.config import ModelConfig
+from glassmill.recipe import UserError
+from glassmill.run.files import atomic_path
+from glassmill.tokens.encoding import Tokenizer
+from glassmill.tokens.formats import read_json
+
+FILE_TYPES = {
+    "f32": (GGMLQuantizationType.F32, LlamaFileType.ALL_F32),
+    "f16": (GGMLQuantizationType.F16, LlamaFileType.MOSTLY_F16),
+    "bf16": (GGMLQuantizationType.BF16, LlamaFileType.MOSTLY_BF16),
+    "q8_0": (GGMLQuantizationType.Q8_0, LlamaFileType.MOSTLY_Q8_0),
+}
+Q8_BLOCK = 32
+
+
+def export_gguf(model: str | Path, out: Path, dtype: str = "bf16") -> Path:
+    """Writes `out`, whole or not at all.
+
+    Raises:
+        UserError: no model folder, an unknown type, or a tokenizer whose split pattern llama.cpp does not know.
+    """
+    if dtype not in FILE_TYPES:
+        raise UserError(f"type {dtype!r}; known are {', '.join(FILE_TYPES)}")
+    loaded = load_folder(model)
+    full = read_json(find_model_folder(model) / "tokenizer.json")
+    pre = gguf_pre(full)
+    kind, file_type = FILE_TYPES[dtype]
+    with atomic_path(out) as temporary:
+        writer = GGUFWriter(temporary, "qwen3" if loaded.config.qk_norm else "llama")
+        _write_shape(writer, loaded.config, file_type)
+        _write_tokenizer(writer, loaded.tokenizer, full, pre, loaded.config.vocab_size)
+        _write_weights(writer, loaded, kind)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+    return out
+
+
+def _write_shape(writer: GGUFWriter, config: ModelConfig, file_type: LlamaFileType) -> None:
+    writer.add_type("model")
+    writer.add_file_type(file_type)
+    writer.add_vocab_size(config.vocab_size)
+    writer.add_context_length(config.context_length)
+    writer.add_embedding_length(config.d_model)
+    writer.add_block_count(config.num_layers)
+    writer.add_feed_forward_length(config.d_ff)
+    writer.add_head_count(config.num_heads)
+    writer.add_head_count_kv(config.num_kv_heads)
+    writer.add_key_length(config.head_dim)
+    writer.add_value_length(config.head_dim)
+    writer.add_rope_dimension_count(config.head_dim)
+    writer.add_rope_freq_base(config.rope_theta)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+
+
+def _write_tokenizer(writer: GGUFWriter, tokenizer: Tokenizer, full: dict[str, Any], pre: str, vocab_size: int) -> None:
+    tokens, kinds = token_table(full, vocab_size)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(pre)
+    writer.add_token_list(tokens)
+    writer.add_token_types(kinds)
+    writer.add_token_merges(merge_lines(full))
+    writer.add_add_bos_token(False)
+    stops = {"eos": tokenizer.eos_token, "bos": tokenizer.bos_token}
+    if stops["eos"] in tokenizer.special:
+        writer.add_eos_token_id(tokenizer.special[stops["eos"]])
+        writer.add_pad_token_id(tokenizer.special[stops["eos"]])
+    if stops["bos"] in tokenizer.special:
+        writer.add_bos_token_id(tokenizer.special[stops["bos"]])
+    if "<|im_end|>" in tokenizer.special:
+        writer.add_eot_token_id(tokenizer.special["<|im_end|>"])
+    if tokenizer.chat_template:
+        writer.add_chat_template(tokenizer.chat_template)
+
+
+def _write_weights(writer: GGUFWriter, loaded: LoadedModel, kind: GGMLQuantizationType) -> None:
+    for name, parameter in loaded.model.state_dict().items():
+        weight = np.ascontiguousarray(parameter.float().numpy())
+        heads = permuted_heads(name, loaded.config)
+        if heads:
+            weight = np.ascontiguousarray(to_gguf_rows(weight, heads))
+        used = kind if weight.ndim > 1 else GGMLQuantizationType.F32
+        if used == GGMLQuantizationType.Q8_0 and weight.shape[-1] % Q8_BLOCK:
+            used = GGMLQuantizationType.F16  # a row that is no whole number of blocks
+        writer.add_tensor(gguf_name(name), quantize(weight, used), raw_dtype=used)

@@ -1,0 +1,157 @@
+"""Tokenizers in GGUF metadata and as `tokenizer.json`, both ways.
+
+GGUF keeps the symbols, their kinds and the merges, but of the split pattern only a name (`tokenizer.ggml.pre`),
+whose regex is built into llama.cpp. The table below says the same in `tokenizer.json`'s words. A name outside it is
+refused: a guessed pattern would give other ids without a word.
+
+Source: llama.cpp src/llama-vocab.cpp (pre-tokenizer table), gguf-py constants (token kinds).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gguf import TokenType
+
+from glassmill.export.gguf_reader import GgufFile
+from glassmill.recipe import UserError
+from glassmill.tokens.encoding import Tokenizer
+from glassmill.tokens.formats import bpe_model, split_pre_tokenizer, tokenizer_config
+from glassmill.tokens.loading import foreign_parts
+from glassmill.tokens.split import PATTERNS
+
+GPT2_SPLIT = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+DIGITS_THEN_GPT2 = {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, GPT2_SPLIT]}
+
+
+@dataclass(frozen=True, slots=True)
+class Splitting:
+    """What a name of `tokenizer.ggml.pre` stands for."""
+
+    pre_tokenizer: dict[str, Any]
+    normalizer: dict[str, Any] | None = None
+    ignore_merges: bool = False
+
+
+SPLITTINGS = {
+    "dbrx": Splitting(split_pre_tokenizer(PATTERNS["llama3"])),
+    "smaug-bpe": Splitting(split_pre_tokenizer(PATTERNS["llama3"])),
+    "llama-bpe": Splitting(split_pre_tokenizer(PATTERNS["llama3"]), ignore_merges=True),
+    "smollm": Splitting(DIGITS_THEN_GPT2),
+    "gpt-2": Splitting(GPT2_SPLIT),
+    "qwen2": Splitting(split_pre_tokenizer(PATTERNS["qwen2"]), normalizer={"type": "NFC"}),
+    "gpt-4o": Splitting(split_pre_tokenizer(PATTERNS["o200k_base"])),
+}
+"""For writing, the first that fits is taken: `dbrx` before `llama-bpe`, which would add a token at the beginning."""
+
+ROLES = {
+    "bos_token": "bos_token_id",
+    "eos_token": "eos_token_id",
+    "unk_token": "unknown_token_id",
+    "pad_token": "padding_token_id",
+}
+SPECIAL_KINDS = (TokenType.CONTROL, TokenType.UNUSED, TokenType.UNKNOWN)
+
+
+def read_tokenizer(file: GgufFile) -> Tokenizer:
+    """The tokenizer of a GGUF file.
+
+    Raises:
+        UserError: it is no byte-level BPE, its split pattern is unknown, or its lists contradict each other.
+    """
+    model = file.get("tokenizer.ggml.model", str)
+    if model != "gpt2":
+        raise UserError(f"{file.path}: tokenizer {model!r}; only byte-level BPE ('gpt2') is known")
+    pre = file.get("tokenizer.ggml.pre", str, "missing")
+    if pre not in SPLITTINGS:
+        raise UserError(f"{file.path}: pre-tokenizer {pre!r}; known are {', '.join(SPLITTINGS)}")
+    tokens = file.get("tokenizer.ggml.tokens", list)
+    kinds = file.get("tokenizer.ggml.token_type", list, [int(TokenType.NORMAL)] * len(tokens))
+    if len(kinds) != len(tokens) or len(set(tokens)) != len(tokens) or not all(isinstance(one, str) for one in tokens):
+        raise UserError(f"{file.path}: its list of tokens has doubles, or no kind for each")
+    full = _tokenizer_json(tokens, kinds, _merges(file), SPLITTINGS[pre], _first_token(file, tokens))
+    names = {role: _role(file, key, tokens) for role, key in ROLES.items()}
+    if names["eos_token"] is None or kinds[tokens.index(names["eos_token"])] not in SPECIAL_KINDS:
+        raise UserError(f"{file.path}: its header names no token that ends a text (tokenizer.ggml.eos_token_id)")
+    template = file.get("tokenizer.chat_template", str, "") or None
+    return Tokenizer(**foreign_parts(full, tokenizer_config(template, **names), str(file.path)))
+
+
+def gguf_pre(full: dict[str, Any]) -> str:
+    """The name under which llama.cpp splits as this `tokenizer.json` does.
+
+    Raises:
+        UserError: there is none.
+    """
+    for name, splitting in SPLITTINGS.items():
+        if splitting.pre_tokenizer == full.get("pre_tokenizer") and splitting.normalizer == full.get("normalizer"):
+            return name
+    raise UserError(f"llama.cpp has no name for this tokenizer's split pattern; known are {', '.join(SPLITTINGS)}")
+
+
+def token_table(full: dict[str, Any], vocab_size: int) -> tuple[list[str], list[int]]:
+    """Every id's spelling and kind, in order; ids without a symbol are unused."""
+    tokens = [f"<|unused_{number}|>" for number in range(vocab_size)]
+    kinds = [int(TokenType.UNUSED)] * vocab_size
+    for spelled, number in full["model"]["vocab"].items():
+        tokens[number], kinds[number] = spelled, int(TokenType.NORMAL)
+    for added in full.get("added_tokens") or []:
+        kind = TokenType.CONTROL if added["special"] else TokenType.USER_DEFINED
+        tokens[added["id"]], kinds[added["id"]] = added["content"], int(kind)
+    return tokens, kinds
+
+
+def merge_lines(full: dict[str, Any]) -> list[str]:
+    """The merges as GGUF writes them: two spellings and a space between."""
+    return [merge if isinstance(merge, str) else " ".join(merge) for merge in full["model"]["merges"]]
+
+
+def _tokenizer_json(
+    tokens: list[str], kinds: list[int], merges: list[tuple[str, str]], splitting: Splitting, first: str | None
+) -> dict[str, Any]:
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    added = [
+        {"id": number, "content": token, **flags, "special": kind in SPECIAL_KINDS}
+        for number, (token, kind) in enumerate(zip(tokens, kinds, strict=True))
+        if kind in SPECIAL_KINDS or kind == TokenType.USER_DEFINED
+    ]
+    vocab = {token: number for number, token in enumerate(tokens)}
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": added,
+        "normalizer": splitting.normalizer,
+        "pre_tokenizer": splitting.pre_tokenizer,
+        "post_processor": _adding(first, vocab[first]) if first else None,
+        "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+        "model": bpe_model(vocab, merges, splitting.ignore_merges),
+    }
+
+
+def _adding(token: str, number: int) -> dict[str, Any]:
+    """A post-processor that puts `token` before every text, as transformers does for models that want it."""
+    begin = {"SpecialToken": {"id": token, "type_id": 0}}
+    return {
+        "type": "TemplateProcessing",
+        "single": [begin, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [begin, {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {token: {"id": token, "ids": [number], "tokens": [token]}},
+    }
+
+
+def _merges(file: GgufFile) -> list[tuple[str, str]]:
+    pairs = [str(merge).split(" ") for merge in file.get("tokenizer.ggml.merges", list)]
+    if any(len(pair) != 2 for pair in pairs):
+        raise UserError(f"{file.path}: a merge is not two symbols with a space between")
+    return [(left, right) for left, right in pairs]
+
+
+def _first_token(file: GgufFile, tokens: list[str]) -> str | None:
+    return _role(file, "bos_token_id", tokens) if file.get("tokenizer.ggml.add_bos_token", bool, False) else None
+
+
+def _role(file: GgufFile, key: str, tokens: list[str]) -> str | None:
+    number = file.get(f"tokenizer.ggml.{key}", int, -1)
+    return tokens[number] if 0 <= number < len(tokens) else None

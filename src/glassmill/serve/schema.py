@@ -1,0 +1,230 @@
+"""What clients may send, with the bounds of every field.
+
+Fields of OpenAI's API that change nothing here are accepted and left alone. Fields that would change the answer, and
+that this server cannot honour, are refused by name: a client that asked would get something else in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from glassmill.infer.sampling import SamplingParams
+from glassmill.serve.errors import ApiError, from_engine
+
+MAX_MESSAGES = 1000
+MAX_PROMPTS = 128
+MAX_CHOICES = 16
+MAX_STOPS = 16
+
+TokenId = int
+
+
+class StreamOptions(BaseModel):
+    """How to stream."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    include_usage: bool | None = None
+
+
+class GenerationRequest(BaseModel):
+    """Fields that chat and plain completions share."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    model: str | None = Field(None, description="the served model's name; may be left out")
+    temperature: float | None = Field(None, ge=0, le=100)
+    top_p: float | None = Field(None, ge=0, le=1)
+    n: int | None = Field(None, ge=1, le=MAX_CHOICES)
+    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
+    stop: str | list[str] | None = None
+    max_tokens: int | None = Field(None, ge=0)
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    logit_bias: dict[str, float] | None = Field(None, max_length=1024)
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    user: str | None = None
+
+    top_k: int | None = Field(None, ge=-1, description="-1 or 0: all tokens")
+    min_p: float | None = Field(None, ge=0, le=1)
+    repetition_penalty: float | None = Field(None, gt=0, le=10)
+    stop_token_ids: list[TokenId] | None = Field(None, max_length=128)
+    ignore_eos: bool | None = None
+    return_token_ids: bool | None = None
+
+    metadata: Any = None
+    store: Any = None
+    service_tier: Any = None
+
+    @property
+    def include_usage(self) -> bool:
+        """Whether a stream ends with the numbers of tokens."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+    def params(self, **more: Any) -> SamplingParams:
+        """The engine's parameters, with OpenAI's defaults.
+
+        Raises:
+            ApiError: A value that the schema cannot bound is out of its bounds.
+        """
+        stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        if len(stop) > MAX_STOPS:
+            raise ApiError(400, f"stop: {len(stop)} strings; at most {MAX_STOPS}", param="stop")
+        chosen = {
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+            "top_k": None if self.top_k is None else max(self.top_k, 0),
+            "top_p": self.top_p or None,  # 0 keeps the likeliest token, as 1e-9 does
+            "min_p": self.min_p,
+            "seed": self.seed,
+            "stop": tuple(stop),
+            "stop_token_ids": None if self.stop_token_ids is None else tuple(self.stop_token_ids),
+            "ignore_eos": self.ignore_eos,
+            "presence_penalty": self.presence_penalty,
+            "frequency_penalty": self.frequency_penalty,
+            "repetition_penalty": self.repetition_penalty,
+            "logit_bias": _logit_bias(self.logit_bias),
+            **more,
+        }
+        if self.top_p == 0:
+            chosen["top_p"] = 1e-9
+        try:
+            return SamplingParams(**{name: value for name, value in chosen.items() if value is not None})
+        except ValueError as error:
+            raise from_engine(error) from None
+
+
+class ChatRequest(GenerationRequest):
+    """`POST /v1/chat/completions`."""
+
+    messages: list[dict[str, Any]] = Field(min_length=1, max_length=MAX_MESSAGES)
+    max_completion_tokens: int | None = Field(None, ge=0)
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+
+    response_format: Any = None
+    tools: Any = None
+    tool_choice: Any = None
+    parallel_tool_calls: Any = None
+    functions: Any = None
+    function_call: Any = None
+    modalities: Any = None
+    audio: Any = None
+    prediction: Any = None
+    web_search_options: Any = None
+    reasoning_effort: Any = None
+    verbosity: Any = None
+    prompt_cache_key: Any = None
+    prompt_cache_retention: Any = None
+    safety_identifier: Any = None
+
+    def sampling(self) -> SamplingParams:
+        """The engine's parameters; the calculator is on."""
+        self._refuse_unsupported()
+        if self.top_logprobs is not None and not self.logprobs:
+            raise ApiError(400, "top_logprobs needs logprobs = true", param="top_logprobs")
+        limits = [limit for limit in (self.max_completion_tokens, self.max_tokens) if limit is not None]
+        return self.params(
+            logprobs=(self.top_logprobs or 0) if self.logprobs else None,
+            max_tokens=max(1, min(limits)) if limits else None,
+            tools=True,
+        )
+
+    def _refuse_unsupported(self) -> None:
+        for name, (is_harmless, why) in UNSUPPORTED_IN_CHAT.items():
+            value = getattr(self, name)
+            if value is not None and not is_harmless(value):
+                raise ApiError(400, f"{name} is not supported: {why}", param=name, code="unsupported_field")
+
+
+class CompletionRequest(GenerationRequest):
+    """`POST /v1/completions`: continue text or token ids as they are."""
+
+    prompt: str | list[str] | list[TokenId] | list[list[TokenId]] | None = None
+    echo: bool | None = None
+    logprobs: int | None = Field(None, ge=0, le=20)
+    best_of: int | None = Field(None, ge=1, le=MAX_CHOICES)
+    suffix: str | None = None
+
+    def sampling(self) -> SamplingParams:
+        """The engine's parameters. OpenAI's default of 16 tokens holds."""
+        if self.suffix:
+            raise ApiError(400, "suffix is not supported: the model writes forwards only", param="suffix")
+        if self.best_of not in (None, 1, self.n):
+            raise ApiError(400, "best_of is not supported: ask for n completions and choose", param="best_of")
+        scores_prompt = bool(self.echo and self.logprobs is not None)
+        max_tokens = 16 if self.max_tokens is None else self.max_tokens
+        return self.params(logprobs=self.logprobs, echo_logprobs=scores_prompt, max_tokens=max_tokens)
+
+    def prompts(self) -> list[str | list[TokenId]]:
+        """The prompts, one each."""
+        if self.prompt is None or isinstance(self.prompt, str):
+            return [self.prompt or ""]
+        if not self.prompt:
+            raise ApiError(400, "prompt: an empty list", param="prompt")
+        if isinstance(self.prompt[0], int):
+            return [self.prompt]
+        if len(self.prompt) * (self.n or 1) > MAX_PROMPTS:
+            raise ApiError(400, f"prompt: more than {MAX_PROMPTS} completions in one request", param="prompt")
+        return list(self.prompt)
+
+
+class TokenizeRequest(BaseModel):
+    """`POST /tokenize`, in vLLM's form (`prompt` or `messages`) or llama-server's (`content`)."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    prompt: str | None = None
+    content: str | None = None
+    messages: list[dict[str, Any]] | None = Field(None, max_length=MAX_MESSAGES)
+    with_pieces: bool = False
+
+
+class DetokenizeRequest(BaseModel):
+    """`POST /detokenize`."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    tokens: list[TokenId]
+
+
+class TemplateRequest(BaseModel):
+    """`POST /apply-template`."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    messages: list[dict[str, Any]] = Field(min_length=1, max_length=MAX_MESSAGES)
+
+
+def _logit_bias(given: dict[str, float] | None) -> dict[int, float] | None:
+    if given is None:
+        return None
+    try:
+        return {int(token): bias for token, bias in given.items()}
+    except ValueError:
+        raise ApiError(400, "logit_bias: the keys must be token ids", param="logit_bias") from None
+
+
+def _empty(value: Any) -> bool:
+    return not value
+
+
+_CALCULATOR = "the model's own calculator is always there, others are not"
+UNSUPPORTED_IN_CHAT: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "tools": (_empty, _CALCULATOR),
+    "functions": (_empty, _CALCULATOR),
+    "tool_choice": (lambda value: value in ("auto", "none"), _CALCULATOR),
+    "function_call": (lambda value: value in ("auto", "none"), _CALCULATOR),
+    "response_format": (lambda value: value == {"type": "text"}, "the model writes plain text"),
+    "modalities": (lambda value: value == ["text"], "the model writes plain text"),
+    "audio": (_empty, "the model writes plain text"),
+    "prediction": (_empty, "there is no speculative decoding"),
+    "web_search_options": (_empty, "the server makes no connections"),
+}
+"""Field -> which values mean nothing here, and what to say about the others."""
+
+KNOWN_FIELDS = frozenset({*ChatRequest.model_fields, *CompletionRequest.model_fields})

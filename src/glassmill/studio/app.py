@@ -1,0 +1,129 @@
+"""The studio's server: the OpenAI-compatible API, the routes over the runs folder, and the page at `/`.
+
+The page is served before anything heavy is imported. It may load nothing but our own files (see `HEADERS`):
+text of a web page or of a model that got into it as markup would still run no script and call nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.datastructures import MutableHeaders
+from starlette.responses import FileResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from glassmill.serve.api import create_api
+from glassmill.serve.errors import json_response
+from glassmill.serve.guard import LOOPBACK
+from glassmill.serve.server import address_of, allowed_hosts, bind, make_server
+from glassmill.studio.models import ModelKeeper
+from glassmill.studio.routes import run_routes, tokenizer_routes
+from glassmill.studio.watch import Watcher
+
+STATIC = Path(__file__).parent / "static"
+PUBLIC_PATHS = frozenset({"/health", "/", "/static/"})
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types dompurify",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+
+
+def create_app(
+    runs: Path | None,
+    model: Path | None = None,
+    api_key: str | None = None,
+    hosts: frozenset[str] | None = LOOPBACK,
+) -> FastAPI:
+    """The application.
+
+    Args:
+        runs: The runs folder, which may still be empty or missing; None: no line is shown, only tokenizer and chat.
+        model: The model folder to talk to, shown with the line that it came out of, if it stands in the runs; None: all
+            lines are shown, and the model is the one that the shown line ends in, as soon as it is there.
+        api_key: What clients must show for everything but the page's own files; None: nothing.
+        hosts: Names by which the server may be addressed; None: any.
+    """
+    watcher = Watcher(runs) if runs is not None else None
+    line = watcher.line_of_model(model) if watcher is not None and model is not None else None
+    if model is not None and line is None:
+        watcher = None  # the runs have nothing to do with this model
+    keeper = ModelKeeper(watcher, model)
+    app = create_api(keeper, api_key, hosts, PUBLIC_PATHS)
+    app.add_middleware(SafeHeaders)
+    app.state.keeper = keeper
+
+    @app.get("/", include_in_schema=False)
+    def page() -> Response:
+        return FileResponse(STATIC / "index.html")
+
+    @app.get("/api/studio")
+    def about() -> Response:
+        shown = {"runs": watcher is not None, "line": line, "model": model is not None}
+        return json_response({**shown, "key_needed": api_key is not None})
+
+    @app.get("/api/chat")
+    def chat(line: str = "") -> Response:
+        return json_response(keeper.status(line))
+
+    if watcher is not None:
+        app.include_router(run_routes(watcher))
+    app.include_router(tokenizer_routes(watcher, model))
+    app.mount("/static", StaticFiles(directory=STATIC))
+    return app
+
+
+def serve_studio(
+    runs: Path | None,
+    model: Path | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    api_key: str | None = None,
+    on_ready: Callable[[str], None] = lambda url: None,
+) -> None:
+    """Serve the studio until interrupted. `on_ready` gets the URL once the socket listens; see `create_app`.
+
+    Raises:
+        UserError: An address that others can reach without a key, a port in use or not allowed.
+    """
+    listener = bind(host, port, api_key)
+    app = create_app(runs, model, api_key, allowed_hosts(host))
+    on_ready(address_of(listener))
+    try:
+        studio_server(app).run(sockets=[listener])
+    finally:
+        listener.close()
+        app.state.keeper.close()
+
+
+def studio_server(app: FastAPI) -> uvicorn.Server:
+    """A server for `create_app`'s application whose event streams end when it is told to stop."""
+    server = make_server(app)
+    app.state.stopping = lambda: server.should_exit
+    return server
+
+
+class SafeHeaders:
+    """Adds `HEADERS` to every answer that does not set them itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)

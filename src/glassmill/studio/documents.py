@@ -1,0 +1,118 @@
+"""Pages of a corpus run for the eye: kept and dropped documents, and the quarantine, a few at a time.
+
+Reads the finished shards of a run, never more than a batch of rows at once; writes nothing. Every text is cut to what a
+reader looks at, because one page of the web may be megabytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+Which = Literal["kept", "dropped", "quarantine"]
+Row = dict[str, Any]
+
+PAGE_ROWS = 12
+MAX_TEXT_CHARACTERS = 6000
+MAX_FIELD_CHARACTERS = 1000
+BATCH_ROWS = 128
+_PATTERN = {"kept": "documents-*.parquet", "dropped": "dropped-*.parquet"}
+
+
+def page_of_documents(
+    folder: Path, which: Which, page: int = 0, step: str = "", rule: str = "", words: str = ""
+) -> dict[str, Any]:
+    """One page of the documents of the corpus run in `folder`.
+
+    Args:
+        folder: The run's folder.
+        which: Kept or dropped documents, or records that could not be read at all.
+        page: From 0.
+        step: Only what this step dropped; empty for all.
+        rule: Only what this rule dropped; empty for all.
+        words: Only documents whose text or address contains this, in any case; empty for all.
+
+    Returns:
+        `{"rows": [...], "total": n, "page": page, "page_rows": PAGE_ROWS}`; no shard yet: no rows.
+    """
+    if which == "quarantine":
+        return _page_of_quarantine(folder / "quarantine.jsonl", page)
+    files = sorted((folder / "shards").glob(_PATTERN[which]))
+    if not files:
+        return _answer([], 0, page)
+    dataset = ds.dataset(files, format="parquet")
+    names = set(dataset.schema.names)
+    conditions = [
+        ds.field(name) == value for name, value in (("step", step), ("rule", rule)) if value and name in names
+    ]
+    if words:
+        conditions.append(_contains("text", words) | _contains("url", words))
+    keep = None
+    for condition in conditions:
+        keep = condition if keep is None else keep & condition
+    total = dataset.count_rows(filter=keep)
+    rows = islice(_rows(dataset, keep), page * PAGE_ROWS, (page + 1) * PAGE_ROWS)
+    return _answer([_shortened(row) for row in rows], total, page)
+
+
+def _contains(column: str, words: str) -> ds.Expression:
+    return pc.match_substring(ds.field(column), words, ignore_case=True)
+
+
+def _rows(dataset: ds.Dataset, keep: ds.Expression | None) -> Iterator[Row]:
+    batches = dataset.to_batches(
+        filter=keep, batch_size=BATCH_ROWS, batch_readahead=1, fragment_readahead=1, use_threads=False
+    )
+    for batch in batches:
+        yield from batch.to_pylist()
+
+
+def _page_of_quarantine(path: Path, page: int) -> dict[str, Any]:
+    rows: list[Row] = []
+    total = 0
+    if path.is_file():
+        with path.open(encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if page * PAGE_ROWS <= total < (page + 1) * PAGE_ROWS:
+                    rows.append(_quarantined(line))
+                total += 1
+    return _answer(rows, total, page)
+
+
+def _quarantined(line: str) -> Row:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        row = {"detail": line}
+    return _shortened(row if isinstance(row, dict) else {"detail": line})
+
+
+def _shortened(row: Row) -> Row:
+    row = {
+        name: _short(value, MAX_TEXT_CHARACTERS if name == "text" else MAX_FIELD_CHARACTERS)
+        for name, value in row.items()
+    }
+    if isinstance(row.get("pii"), list):
+        row["pii"] = [str(span.get("kind", "")) for span in row["pii"] if isinstance(span, dict)]
+    return row
+
+
+def _short(value: Any, limit: int) -> Any:
+    if isinstance(value, str) and len(value) > limit:
+        return value[:limit] + " …"
+    if isinstance(value, bytes):
+        return value[:limit].decode("utf-8", "replace")
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value[:limit] if isinstance(value, list) else value
+
+
+def _answer(rows: list[Row], total: int, page: int) -> dict[str, Any]:
+    return {"rows": rows, "total": total, "page": page, "page_rows": PAGE_ROWS}

@@ -1,0 +1,198 @@
+"""What the page asks for: lines, their events as they happen, documents with reasons, tokens of a text.
+
+All under `/api`, all JSON or a stream of server-sent events. Names in an address are checked by the watcher before they
+touch a path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from glassmill.recipe import UserError
+from glassmill.serve.errors import ApiError, json_response, to_json
+from glassmill.studio.documents import Which, page_of_documents
+from glassmill.studio.watch import Position, Update, Watcher, parse_json
+
+POLL_SECONDS = 0.25
+BEAT_SECONDS = 2.0
+MAX_EVENTS_PER_MESSAGE = 2000
+MAX_FILE_BYTES = 8 << 20
+MAX_TEXT_CHARACTERS = 20_000
+FILES = frozenset({"stats.json", "report.json", "answers.json", "plan.json", "meta.json", "manifest.json"})
+
+
+class Text(BaseModel):
+    """A text whose tokens the page wants to see."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str = Field(max_length=MAX_TEXT_CHARACTERS)
+    run: str | None = Field(None, max_length=300, description="a tokenizer run; none: the served model's tokenizer")
+
+
+class Token(BaseModel):
+    """A token whose merges the page wants to see."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: int = Field(ge=0, lt=1 << 32)
+    run: str | None = Field(None, max_length=300, description="as in `Text`")
+
+
+def run_routes(watcher: Watcher) -> APIRouter:
+    """The routes over a runs folder."""
+    router = APIRouter(prefix="/api")
+
+    @router.get("/lines")
+    def lines() -> Response:
+        return json_response({"lines": watcher.lines(), "now": time.time()})
+
+    @router.get("/events")
+    async def events(
+        request: Request,
+        line: Annotated[str, Query(max_length=200)],
+        last_event_id: Annotated[str | None, Header(max_length=8000)] = None,
+    ) -> Response:
+        if await asyncio.to_thread(watcher.line, line) is None:
+            raise ApiError(404, f"no line named {line!r} in the runs folder")
+        stream = _stream(request, watcher, line, _parse_position(last_event_id))
+        return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+    @router.get("/runs/{stage}/{run}/documents")
+    def documents(
+        stage: str,
+        run: str,
+        which: Which = "dropped",
+        page: Annotated[int, Query(ge=0, le=100_000)] = 0,
+        step: Annotated[str, Query(max_length=500)] = "",
+        rule: Annotated[str, Query(max_length=500)] = "",
+        words: Annotated[str, Query(max_length=100)] = "",
+    ) -> Response:
+        folder = _folder(watcher, stage, run)
+        return json_response(page_of_documents(folder, which, page, step, rule, words))
+
+    @router.get("/runs/{stage}/{run}/files/{name}")
+    def file(stage: str, run: str, name: str) -> Response:
+        path = _folder(watcher, stage, run) / name
+        if name not in FILES or not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
+            raise ApiError(404, f"{stage}/{run} has no {name[:60]!r} to show")
+        return json_response(parse_json(path.read_bytes()))
+
+    return router
+
+
+def tokenizer_routes(watcher: Watcher | None, model: Path | None) -> APIRouter:
+    """The route that cuts a text into tokens, with a run's tokenizer or the served model's."""
+    router = APIRouter(prefix="/api")
+
+    def chosen(run: str | None) -> tuple[Path, Any]:
+        folder = watcher.run_folder(run) if watcher is not None and run else model
+        if folder is None:
+            raise ApiError(404, f"no tokenizer run named {run!r}")
+        try:
+            return folder, _load_tokenizer(folder)
+        except (UserError, OSError) as error:
+            raise ApiError(409, f"this tokenizer is not ready yet ({error})") from None
+
+    @router.post("/tokenizer/explain")
+    def explain(body: Text) -> Response:
+        folder, tokenizer = chosen(body.run)
+        tokens = tokenizer.explain(body.text)
+        for token in tokens:
+            token |= _parts_of(folder).get(token["id"], {})
+        num_bytes = tokens[-1]["end"] if tokens else 0
+        return json_response({"tokens": tokens, "bytes": num_bytes, "vocab_size": tokenizer.vocab_size})
+
+    @router.post("/tokenizer/tree")
+    def tree(body: Token) -> Response:
+        from glassmill.tokens.explain import merge_tree
+
+        try:
+            return json_response(merge_tree(chosen(body.run)[1], body.id))
+        except ValueError as error:
+            raise ApiError(404, str(error)) from None
+
+    return router
+
+
+async def _stream(request: Request, watcher: Watcher, name: str, position: Position | None) -> AsyncIterator[bytes]:
+    """Server-sent events of one line: everything worth knowing first, then what is new, and a beat in between."""
+    shown: dict[str, Any] | None = None
+    last_sent = 0.0
+    stopping: Callable[[], bool] = getattr(request.app.state, "stopping", lambda: False)
+    while not stopping() and not await request.is_disconnected():
+        update = await asyncio.to_thread(watcher.look, name, position)
+        if update is None:
+            break
+        position = update.position
+        now = time.monotonic()
+        if update.events or update.forget or update.line != shown:
+            for message in _messages(update):
+                yield message
+            shown, last_sent = update.line, now
+        elif now - last_sent >= BEAT_SECONDS:
+            yield b"event: beat\ndata: " + to_json({"now": time.time()}) + b"\n\n"
+            last_sent = now
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _messages(update: Update) -> list[bytes]:
+    """`update` as one or more messages; only the last carries the position, so that a cut repeats rather than loses."""
+    events = update.events
+    parts = [events[i : i + MAX_EVENTS_PER_MESSAGE] for i in range(0, len(events), MAX_EVENTS_PER_MESSAGE)] or [[]]
+    messages = []
+    for i, part in enumerate(parts):
+        body: dict[str, Any] = {"now": time.time(), "events": part}
+        if i == 0:
+            body |= {"line": update.line, "forget": update.forget}
+        identity = f"id: {_format_position(update.position)}\n".encode() if i == len(parts) - 1 else b""
+        messages.append(b"event: update\n" + identity + b"data: " + to_json(body) + b"\n\n")
+    return messages
+
+
+def _format_position(position: Position) -> str:
+    return ",".join(f"{run}={offset}" for run, offset in position.items())
+
+
+def _parse_position(text: str | None) -> Position | None:
+    """What `_format_position` wrote; None (start afresh) when it is anything else."""
+    position: Position = {}
+    for part in (text or "").split(","):
+        run, _, offset = part.partition("=")
+        if not offset.isascii() or not offset.isdigit() or len(offset) > 18:
+            return None
+        position[run] = int(offset)
+    return position
+
+
+def _folder(watcher: Watcher, stage: str, run: str) -> Path:
+    folder = watcher.run_folder(f"{stage}/{run}")
+    if folder is None:
+        raise ApiError(404, f"no run named {stage[:60]}/{run[:120]!r}")
+    return folder
+
+
+@lru_cache(maxsize=4)
+def _load_tokenizer(folder: Path) -> Any:
+    from glassmill.tokens.tokenizer import Tokenizer  # here: the page opens without it
+
+    return Tokenizer.load(folder)
+
+
+@lru_cache(maxsize=4)
+def _parts_of(folder: Path) -> dict[int, dict[str, str]]:
+    """The two pieces that each token of a tokenizer run was made of; empty for a tokenizer without a history."""
+    path = folder / "merges.jsonl"
+    if not path.is_file():
+        return {}
+    merges = map(parse_json, path.read_bytes().splitlines())
+    return {merge["rank"]: {"left": merge["left"], "right": merge["right"]} for merge in merges}

@@ -1,0 +1,130 @@
+// The page: which line is shown, what is known of it, and the rooms in the order of the line.
+
+import { html, render, useEffect, useRef, useState } from "./preact.js";
+import { getJson, rememberKey, whenKeyNeeded } from "./api.js";
+import { follow } from "./follow.js";
+import { Header } from "./header.js";
+import { Funnel } from "./funnel.js";
+import { TokenizerRoom } from "./tokenizer.js";
+import { Training } from "./training.js";
+import { useModel } from "./model.js";
+import { Report } from "./report.js";
+import { Chat } from "./chat.js";
+import { Snippets } from "./snippets.js";
+import { useNow } from "./parts.js";
+import { emptyLine, takeIn } from "./store.js";
+
+const REDRAW_MS = 500;
+const LOOK_FOR_LINES_MS = 3000;
+
+function Studio() {
+  const [about, setAbout] = useState(/** @type {any} */ (null));
+  const [lines, setLines] = useState(/** @type {any[]} */ ([]));
+  const [chosen, setChosen] = useState(new URLSearchParams(location.search).get("line"));
+  const [keyNeeded, setKeyNeeded] = useState(false);
+  const name = about?.line ?? chosen ?? lines[0]?.name ?? null;
+
+  useEffect(() => {
+    whenKeyNeeded(() => setKeyNeeded(true));
+    getJson("/api/studio").then(setAbout, () => {});
+  }, []);
+
+  useEffect(() => {
+    if (!about?.runs) return;
+    const look = () => getJson("/api/lines").then((answer) => setLines(answer.lines), () => {});
+    look();
+    const timer = setInterval(look, LOOK_FOR_LINES_MS);
+    return () => clearInterval(timer);
+  }, [about]);
+
+  const line = useLine(name);
+  const chatOnly = about != null && !about.runs;
+  const model = useModel(line.name, line.info.model ?? null, chatOnly || line.name !== "");
+  const running = line.status === "running";
+  const now = useNow(line.ahead, running);
+
+  const choose = (/** @type {string} */ wanted) => {
+    history.replaceState(null, "", `?line=${encodeURIComponent(wanted)}${location.hash}`);
+    setChosen(wanted);
+  };
+  if (keyNeeded) return html`<${KeyRequest} />`;
+  if (!about) return html`<p class="first-word">The studio opens …</p>`;
+  const { miniweb, corpus, tokenizer, tokens, train, sft } = line.stages;
+  return html`
+    <a class="skip" href="#chat">Skip to the chat</a>
+    <${Header} line=${line} lines=${about.line ? [] : lines} choose=${choose} now=${now} about=${about} model=${model} />
+    <main>
+      ${about.runs && !name && html`<${Waiting} />`}
+      ${about.runs && name && html`
+        <${Funnel} key=${`funnel-${name}`} web=${miniweb} corpus=${corpus} now=${now} />
+        <${TokenizerRoom} key=${`tokenizer-${name}`} stage=${tokenizer} tokens=${tokens} now=${now} about=${about} />
+        <${Training} key=${`train-${name}`} id="train" number="3" stage=${train} now=${now} />
+        <${Training} key=${`sft-${name}`} id="sft" number="4" stage=${sft} now=${now} />
+        <${Report} key=${`report-${name}`} line=${line} lines=${lines} now=${now} />`}
+      ${chatOnly && html`<${TokenizerRoom} stage=${tokenizer} tokens=${tokens} now=${now} about=${about} />`}
+      <${Chat} key=${`chat-${name}`} line=${line} model=${model} now=${now} chatOnly=${chatOnly} />
+      <${Snippets} about=${about} model=${model} />
+    </main>
+    <footer><p>Everything on this page is made, kept and shown on this machine. Nothing is sent anywhere.</p></footer>`;
+}
+
+/** The line called `name`, kept up to date. @param {string | null} name */
+function useLine(name) {
+  const line = useRef(emptyLine());
+  const [, redraw] = useState(0);
+  useEffect(() => {
+    line.current = emptyLine();
+    redraw((n) => n + 1);
+    if (!name) return;
+    let waiting = 0;
+    const soon = () => {
+      waiting ||= setTimeout(() => {
+        waiting = 0;
+        redraw((n) => n + 1);
+      }, REDRAW_MS);
+    };
+    const stop = follow(name, {
+      update(message) {
+        takeIn(line.current, message);
+        soon();
+      },
+      connected(yes) {
+        line.current.connected = yes;
+        soon();
+      },
+    });
+    return () => {
+      stop();
+      clearTimeout(waiting);
+    };
+  }, [name]);
+  return line.current;
+}
+
+function Waiting() {
+  return html`<section class="room"><h2>No run yet</h2>
+    <p class="says">As soon as a line starts, it shows here. Start one in a terminal:</p>
+    <pre class="code">glassmill run recipes/demo.toml</pre></section>`;
+}
+
+function KeyRequest() {
+  const [key, setKey] = useState("");
+  const submit = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    rememberKey(key.trim());
+    location.reload();
+  };
+  return html`<main><section class="room narrow"><h1>glassmill</h1>
+    <p class="says">This server asks for its API key. It stays in this browser tab.</p>
+    <form class="key-form" onSubmit=${submit}>
+      <label for="key">API key</label>
+      <input id="key" type="password" autocomplete="off" required value=${key} onInput=${(/** @type {any} */ e) => setKey(e.target.value)} />
+      <button class="primary">Open the studio</button>
+    </form></section></main>`;
+}
+
+const root = document.getElementById("app");
+if (root) {
+  root.replaceChildren();
+  render(html`<${Studio} />`, root);
+}

@@ -1,0 +1,5 @@
+// The theme the reader chose, set before the first paint. "auto" follows the system.
+(function () {
+  const chosen = localStorage.getItem("glassmill-theme");
+  if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
+})();

@@ -1,0 +1,203 @@
+"""The studio's server, asked over HTTP as the page asks it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from glassmill.studio.documents import PAGE_ROWS
+from tests.studio.conftest import RunningStudio
+from tests.studio.simulated_run import DROPS, SimulatedRun
+
+RUN = "/api/runs/corpus/demo-3f9a1c"
+WAYS_OUT = [
+    "/api/runs/corpus/..%2F..%2Fsecret/documents",
+    "/api/runs/..%2F..%2F/secret/documents",
+    "/api/runs/corpus/%2e%2e/documents",
+    f"{RUN}/files/..%2F..%2F..%2Fsecret.json",
+    f"{RUN}/files/%2e%2e%2frecipe.toml",
+    f"{RUN}/files/recipe.toml",
+    f"{RUN}/files/events.jsonl",
+    "/static/..%2Fapp.py",
+    "/static/%2e%2e/app.py",
+    "/static/../../../../../../etc/passwd",
+    "/api/events?line=..%2F..%2Fsecret",
+    "/api/events?line=%2Fetc%2Fpasswd",
+]
+
+
+@pytest.fixture
+def client(studio: RunningStudio) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=studio.url, timeout=20) as client:
+        yield client
+
+
+def stream(client: httpx.Client, position: str | None = None) -> tuple[str, dict[str, Any]]:
+    """The first message of the event stream and its position."""
+    headers = {"Last-Event-ID": position} if position else {}
+    with client.stream("GET", "/api/events?line=demo", headers=headers) as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        identity = ""
+        for line in response.iter_lines():
+            if line.startswith("id: "):
+                identity = line[4:]
+            if line.startswith("data: "):
+                return identity, json.loads(line[6:])
+    raise AssertionError("the stream ended without a message")
+
+
+def test_opening_the_page_imports_no_torch() -> None:
+    program = (
+        "import sys; from pathlib import Path; from glassmill.studio.app import create_app; "
+        "create_app(Path('runs'), None); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0
+
+
+def test_every_answer_carries_the_strict_headers(client: httpx.Client) -> None:
+    for path in ("/", "/static/js/main.js", "/api/lines", "/api/nothing", "/v1/models"):
+        policy = client.get(path).headers["content-security-policy"]
+        assert "default-src 'none'" in policy and "script-src 'self';" in policy and "unsafe" not in policy
+
+
+@pytest.mark.parametrize("path", WAYS_OUT)
+def test_no_address_leads_out_of_the_runs_folder(client: httpx.Client, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code in (400, 404, 422)
+    assert "error" in answer.json()
+
+
+@pytest.mark.parametrize("which", ["kept", "dropped"])
+def test_paging_shows_every_document_once(client: httpx.Client, which: str) -> None:
+    seen: list[str] = []
+    page = 0
+    while rows := client.get(f"{RUN}/documents", params={"which": which, "page": page}).json()["rows"]:
+        assert len(rows) <= PAGE_ROWS
+        seen += [row["url"] for row in rows]
+        page += 1
+    assert len(seen) == len(set(seen)) == client.get(f"{RUN}/documents", params={"which": which}).json()["total"]
+
+
+def test_documents_can_be_asked_for_by_step_rule_and_words(client: httpx.Client) -> None:
+    drop = DROPS[0]
+    by_step = client.get(f"{RUN}/documents", params={"step": drop.step}).json()
+    by_rule = client.get(f"{RUN}/documents", params={"step": drop.step, "rule": drop.rule}).json()
+    by_words = client.get(f"{RUN}/documents", params={"words": "FREE CHIPS"}).json()
+    nothing = client.get(f"{RUN}/documents", params={"words": ".*"}).json()
+    assert by_step["total"] == sum(one.step == drop.step for one in DROPS) * by_rule["total"] > 0
+    assert by_words["total"] == by_rule["total"]
+    assert nothing == {"rows": [], "total": 0, "page": 0, "page_rows": PAGE_ROWS}
+    assert by_rule["rows"][0].keys() >= {"url", "rule", "value", "bound", "text"}
+
+
+def test_the_quarantine_is_shown_with_its_reasons(client: httpx.Client) -> None:
+    answer = client.get(f"{RUN}/documents", params={"which": "quarantine"}).json()
+    assert answer["total"] == 1 and "cut off" in answer["rows"][0]["reason"]
+
+
+@pytest.mark.parametrize("text", ["", "The mill.", "naïve 水車 👩‍🔬\r\n\t", "<|im_end|><script>", "a" * 3000])
+def test_the_tokens_of_a_text_are_its_bytes_in_order(client: httpx.Client, text: str) -> None:
+    body = {"text": text, "run": "tokenizer/demo-3f9a1c"}
+    answer = client.post("/api/tokenizer/explain", json=body).json()
+    assert b"".join(bytes.fromhex(token["bytes"]) for token in answer["tokens"]) == text.encode()
+    assert answer["bytes"] == len(text.encode())
+
+
+def test_a_token_tells_what_it_was_made_of(client: httpx.Client) -> None:
+    body = {"text": "the the", "run": "tokenizer/demo-3f9a1c"}
+    tokens = client.post("/api/tokenizer/explain", json=body).json()["tokens"]
+    assert any(token["left"] + token["right"] == token["text"] for token in tokens if "left" in token)
+
+
+def test_a_token_has_a_tree_of_merges_down_to_its_bytes(client: httpx.Client) -> None:
+    run = "tokenizer/demo-3f9a1c"
+    tokens = client.post("/api/tokenizer/explain", json={"text": "the the", "run": run}).json()["tokens"]
+    token = max(tokens, key=lambda one: one["end"] - one["start"])
+    tree = client.post("/api/tokenizer/tree", json={"id": token["id"], "run": run}).json()
+    assert token["branch"] == "letters" and tree["text"] == token["text"]
+    assert "".join(part["text"] for part in tree["parts"]) == tree["text"]
+    assert client.post("/api/tokenizer/tree", json={"id": 10**6, "run": run}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"text": 7}, {"text": "x" * 20_001}, {"text": "x", "run": "../.."}, {"text": "x", "other": 1}]
+)
+def test_bad_questions_to_the_tokenizer_get_a_clear_error(client: httpx.Client, body: dict[str, object]) -> None:
+    answer = client.post("/api/tokenizer/explain", json=body)
+    assert answer.status_code in (400, 404, 422)
+    assert answer.json()["error"]["message"]
+
+
+def test_the_stream_tells_all_first_and_then_only_what_is_new(client: httpx.Client, finished: SimulatedRun) -> None:
+    position, first = stream(client)
+    kinds = {event["kind"] for event in first["events"]}
+    assert kinds >= {"start", "funnel", "example", "merge", "metric", "sample", "score", "done"}
+    assert [entry["status"] for entry in first["line"]["stages"]] == ["done"] * 7
+    finished.emit("eval", "note", text="one more")
+    _, second = stream(client, position)
+    assert [event["text"] for event in second["events"]] == ["one more"]
+
+
+@pytest.mark.parametrize(
+    "position", ["nonsense", "corpus/demo-3f9a1c=-1", "=", "corpus/demo-3f9a1c=99999999999", "a=1,,b"]
+)
+def test_a_position_that_makes_no_sense_starts_afresh(client: httpx.Client, position: str) -> None:
+    _, message = stream(client, position)
+    assert "corpus/demo-3f9a1c" in message["forget"]
+
+
+def test_with_a_key_only_the_pages_own_files_are_open(finished: SimulatedRun) -> None:
+    server = RunningStudio(finished.runs, api_key="secret")
+    try:
+        with httpx.Client(base_url=server.url, timeout=20) as client:
+            assert client.get("/").status_code == client.get("/static/js/main.js").status_code == 200
+            for path in ("/api/studio", "/api/lines", "/api/events?line=demo", f"{RUN}/documents", "/api/chat"):
+                assert client.get(path).status_code == 401
+                with client.stream("GET", path, headers={"Authorization": "Bearer secret"}) as response:
+                    assert response.status_code == 200
+    finally:
+        server.stop()
+
+
+def test_a_model_without_runs_has_a_tokenizer_and_a_chat_but_no_lines(finished: SimulatedRun) -> None:
+    server = RunningStudio(None, finished.folder("sft") / "model")
+    try:
+        with httpx.Client(base_url=server.url, timeout=20) as client:
+            about = {"runs": False, "line": None, "model": True, "key_needed": False}
+            assert client.get("/api/studio").json() == about
+            assert client.get("/api/lines").status_code == 404
+            assert client.post("/api/tokenizer/explain", json={"text": "hello"}).json()["tokens"]
+            assert client.get("/api/chat").json()["state"] in ("loading", "ready")
+    finally:
+        server.stop()
+
+
+def test_a_model_out_of_a_line_is_shown_with_that_line(finished: SimulatedRun) -> None:
+    server = RunningStudio(finished.runs, finished.folder("sft") / "model")
+    try:
+        with httpx.Client(base_url=server.url, timeout=20) as client:
+            assert client.get("/api/studio").json()["line"] == "demo"
+            assert client.get("/api/lines").json()["lines"][0]["report"] == "eval/demo-3f9a1c"
+    finally:
+        server.stop()
+
+
+def test_a_model_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    server = RunningStudio(None, tmp_path)
+    try:
+        with httpx.Client(base_url=server.url, timeout=20) as client:
+            for _ in range(200):
+                answer = client.get("/api/chat").json()
+                if answer["state"] != "loading":
+                    break
+            assert answer["state"] == "failed" and answer["text"]
+    finally:
+        server.stop()
