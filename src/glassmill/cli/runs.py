@@ -1,0 +1,81 @@
+"""Commands that look: into a run, and at what a recipe would take before there is one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from glassmill.cli.base import (
+    LOOK,
+    RUNS,
+    SETUP,
+    Json,
+    RecipeArgument,
+    RunArgument,
+    Runs,
+    Words,
+    app,
+    loaded,
+    show_result,
+)
+
+
+@app.command(rich_help_panel=LOOK)
+def query(
+    run: RunArgument,
+    statement: Annotated[str, typer.Argument(help="SQL over kept, dropped, documents and quarantine", metavar="SQL")],
+    runs: Runs = RUNS,
+    limit: Annotated[int, typer.Option(min=1, help="rows to show")] = 100,
+    as_json: Json = False,
+) -> None:
+    """SQL over the documents of a corpus run: query RUN "select rule, count(*) from dropped group by rule"."""
+    from glassmill.commands.inspect import answer, answer_table, find_run
+
+    show_result(answer(find_run(run, runs), statement, limit), as_json, answer_table)
+
+
+@app.command(rich_help_panel=LOOK)
+def why(
+    run: RunArgument,
+    url: Annotated[str, typer.Argument(help="a page's address, as the run has it")],
+    runs: Runs = RUNS,
+    as_json: Json = False,
+) -> None:
+    """A page's way through every step of a corpus run: rule, value, bound."""
+    from glassmill.commands.inspect import explain, find_run, way_tables
+
+    show_result(explain(find_run(run, runs), url), as_json, way_tables)
+
+
+@app.command(rich_help_panel=SETUP)
+def init(
+    path: Annotated[Path, typer.Argument(help="the recipe to write")] = Path("recipe.toml"),
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", help="WARC file, folder or glob; may be repeated")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="overwrite")] = False,
+) -> None:
+    """Writes a commented recipe for your own WARC files or folder."""
+    from glassmill.commands.init import write_template
+
+    write_template(path, tuple(inputs or ()), force)
+    first = "" if inputs else "name your pages in corpus.inputs, then "
+    print(f"wrote {path}\nnext: {first}glassmill plan {path}, then glassmill run {path}")
+
+
+@app.command(rich_help_panel=SETUP)
+def plan(recipe: RecipeArgument, words: Words = None, as_json: Json = False) -> None:
+    """What a recipe will take, before anything starts: bytes, tokens, parameters, FLOPs, memory, minutes."""
+    from glassmill.commands.plan import make_plan, plan_table
+
+    show_result(make_plan(loaded(recipe, words)), as_json, plan_table)
+
+
+@app.command(rich_help_panel=SETUP)
+def doctor(runs: Runs = RUNS, as_json: Json = False) -> None:
+    """What this machine can do, and what is missing."""
+    from glassmill.commands.doctor import examine, health_table
+
+    show_result(examine(runs), as_json, health_table)

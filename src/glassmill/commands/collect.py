@@ -1,0 +1,123 @@
+"""What `glassmill fetch` and `glassmill crawl` show while they work, and what they say of the next step."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from glassmill.collect.fetch import fetch
+from glassmill.collect.lists import install_from_wheel, install_lists
+from glassmill.commands.add import plain
+from glassmill.commands.terminal import size
+from glassmill.recipe import UserError, make_recipe
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+def fetch_files(crawl: str, words: Sequence[str], out: Path) -> dict[str, Any]:
+    """Fetches, telling of progress on standard error. See `glassmill.collect.fetch`."""
+    last = time.monotonic()
+
+    def on_progress(name: str, have: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            _tell(f"{name}: {size(have)} of {size(total) if total else 'unknown'}")
+
+    return fetch(crawl, make_recipe({}, words).fetch, out, _tell, on_progress)
+
+
+def fetched_lines(result: dict[str, Any]) -> list[Any]:
+    """What is there, and the next step."""
+    left_out = f", {result['left_out']} left out by the byte budget" if result["left_out"] else ""
+    folder = plain(result["folder"])
+    return [
+        f"{len(result['files']):,} of {result['listed']:,} files, {size(result['bytes'])}, in {folder}{left_out}",
+        f"next: glassmill init mine.toml --input {folder}",
+    ]
+
+
+def crawl_site(url: str, words: Sequence[str], out: Path, allow_private: bool, again: bool) -> dict[str, Any]:
+    """Crawls, telling of progress on standard error. See `glassmill.collect.crawl`."""
+    from glassmill.collect.addresses import EVERYWHERE
+    from glassmill.collect.crawl import crawl
+
+    settings = make_recipe({}, words).crawl
+    if allow_private:
+        settings = settings.model_copy(update={"private_networks": EVERYWHERE})
+    last = time.monotonic()
+
+    def on_page(page: str, pages: int, count: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            _tell(f"{pages:,} pages, {size(count)}; now {page}")
+
+    return crawl(url, settings, out, again, on_page)
+
+
+def crawled_lines(result: dict[str, Any]) -> list[Any]:
+    """What is there, and the next step."""
+    folder = plain(result["folder"])
+    failed = f"; {len(result['failures'])} failed, first {plain(result['failures'][0])}" if result["failures"] else ""
+    refused = f"; refused: {plain(', '.join(result['refused'][:3]))}" if result["refused"] else ""
+    return [
+        f"{result['pages']:,} pages ({result['new_pages']:,} new), {size(result['bytes'])}, in {folder};"
+        f" ended: {result['reason']}{failed}{refused}",
+        f"next: glassmill init mine.toml --input {folder}",
+    ]
+
+
+def installed_lists(source: str, categories: Sequence[str], words: Sequence[str], out: Path) -> dict[str, Any]:
+    """Installs UT1's lists. See `glassmill.collect.lists`.
+
+    Raises:
+        UserError: `source` is neither upstream nor datatrove.
+    """
+    if source == "datatrove":
+        if categories or words:
+            raise UserError("--from datatrove has one list, without categories and settings; leave them out")
+        return install_from_wheel(out, _tell)
+    if source != "upstream":
+        raise UserError(f"--from {source}: the lists come from upstream or datatrove")
+    chosen = [f"lists.categories={','.join(categories)}"] if categories else []
+    return install_lists(make_recipe({}, [*words, *chosen]).lists, out, _tell)
+
+
+def installed_lines(result: dict[str, Any]) -> list[Any]:
+    """What is installed, and the setting that uses it."""
+    folder = plain(result["folder"])
+    lines = [
+        f"{folder}/{name}: {', '.join(f'{count:,} {kind}' for kind, count in numbers.items())}"
+        for name, numbers in result["lists"].items()
+    ]
+    source = f"{result['author']}, {result['licence']}; see {folder}/ATTRIBUTION.txt"
+    return [*lines, f"made by the {source}", f"use them: corpus.url.blocklists={folder}"]
+
+
+def trained(good: str, bad: str, out: Path, words: Sequence[str], seed: int) -> dict[str, Any]:
+    """Trains a classifier. See `glassmill.collect.examples`."""
+    from glassmill.collect.examples import train_classifier
+
+    return train_classifier([good], [bad], out, make_recipe({}, words).corpus, seed)
+
+
+def trained_lines(result: dict[str, Any]) -> list[Any]:
+    """How well it tells them apart, and what a bound would keep."""
+    passages, path = result["passages"], plain(result["path"])
+    lines: list[Any] = [
+        f"{passages['good']:,} good, {passages['bad']:,} bad passages; on the held-out tenth: AUC {result['auc']:.3f}, "
+        f"accuracy {result['accuracy']:.1%}"
+    ]
+    lines += [
+        f"min_score {row['min_score']:.6f} keeps {row['good_kept']:.0%} of the good, {row['bad_kept']:.1%} of the bad"
+        for row in result["thresholds"]
+    ]
+    return [*lines, f"use it: corpus.classifier.path={path} corpus.classifier.min_score=..."]
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

@@ -1,0 +1,136 @@
+"""`glassmill tokenizer train` and `report`: a vocabulary out of text files, and how good one is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from glassmill.errors import UserError
+from glassmill.run.memory import peak_memory
+from glassmill.tokens import bpe
+from glassmill.tokens.encoding import Tokenizer
+from glassmill.tokens.loading import OwnFiles, own_parts
+from glassmill.tokens.report import measure
+from glassmill.tokens.specials import CHAT_TEMPLATE, END_OF_TEXT, layout, special_ids
+from glassmill.tokens.split import pattern_of
+from glassmill.tokens.textfiles import named_texts, text_files
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+def train_from_files(
+    paths: Sequence[Path], out: Path, vocab_size: int, pattern: str, tie_break: bpe.TieBreak, threads: int, tell: Tell
+) -> dict[str, Any]:
+    """Trains a vocabulary on text files and writes the tokenizer's folder; `tell` gets progress events.
+
+    Raises:
+        UserError: there is no text, or an impossible setting.
+    """
+    if not 262 <= vocab_size <= 200_064:
+        raise UserError(f"--vocab-size {vocab_size}: 262 to 200064 ids are possible")
+    files, regex = text_files(paths), pattern_of(pattern)
+    size, begin = layout(vocab_size), time.perf_counter()
+    seen = _Counted(chain.from_iterable(map(named_texts, files)), sum(file.stat().st_size for file in files), tell)
+
+    def merged(done: int) -> None:
+        tell({"stage": "merge", "kind": "progress", "done": done, "total": size.symbols - bpe.BYTES, "unit": "merges"})
+
+    symbols = bpe.train(seen, size.symbols, regex, tie_break=tie_break, threads=threads, progress=merged)
+    training = {"tie_break": tie_break, "bytes": seen.bytes, "documents": seen.documents}
+    ranks = {symbol: rank for rank, symbol in enumerate(symbols)}
+    own = OwnFiles(ranks, regex, special_ids(len(ranks)), END_OF_TEXT, CHAT_TEMPLATE, training)
+    Tokenizer(**own_parts(own)).save(out)
+    return {
+        "folder": str(out),
+        "symbols": len(symbols),
+        "wanted": size.symbols,
+        "bytes": seen.bytes,
+        "seconds": round(time.perf_counter() - begin, 2),
+        "peak_memory_bytes": peak_memory() or None,
+    }
+
+
+def report_on(name: str | Path, paths: Sequence[Path], against: str | None, max_bytes: int) -> dict[str, Any]:
+    """The report of one tokenizer on some text, of each file at most `max_bytes`.
+
+    Raises:
+        UserError: no such tokenizer or text.
+    """
+    tokenizer = Tokenizer.load(name)
+    other = Tokenizer.load(against) if against else None
+    texts = chain.from_iterable(_first(named_texts(file), max_bytes) for file in text_files(paths))
+    report = measure(tokenizer, texts, other)
+    return {"tokenizer": str(name), "against": against, "vocab_size": tokenizer.vocab_size, **report}
+
+
+def training_table(done: dict[str, Any]) -> list[Table]:
+    """What a training gave, for people."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_row("vocabulary", f"{done['symbols']:,} symbols in {done['folder']}")
+    table.add_row("text", f"{done['bytes'] / 1e6:,.1f} MB in {done['seconds']:,.1f} s")
+    if done["peak_memory_bytes"]:
+        table.add_row("peak memory", f"{done['peak_memory_bytes'] / 1e6:,.0f} MB")
+    if done["symbols"] < done["wanted"]:
+        table.add_row("[yellow]note[/yellow]", f"the text has no more pairs to join; {done['wanted']:,} were wanted")
+    return [table]
+
+
+def report_tables(report: dict[str, Any]) -> list[Table]:
+    """The report for people."""
+    groups = Table(box=None, pad_edge=False)
+    heads = ["text", "MB", "bytes/token", "tokens/word", "single bytes", "symbols used"]
+    for place, head in enumerate(heads + (["against", "ratio"] if report["against"] else [])):
+        groups.add_column(head, justify="left" if place == 0 else "right")
+    for line in [*report["groups"], report["total"]]:
+        cells = [escape(line["name"]), f"{line['bytes'] / 1e6:.2f}", f"{line['bytes_per_token']:.3f}",
+                 f"{line['fertility']:.2f}", f"{line['single_byte_share']:.1%}", f"{line['used']:,}"]  # fmt: skip
+        if report["against"]:
+            cells += [f"{line['against_bytes_per_token']:.3f}", f"{line['ratio']:.3f}"]
+        groups.add_row(*cells)
+    words = report["vocabulary"]
+    more = Table(box=None, show_header=False, pad_edge=False)
+    more.add_row("symbols", f"{words['symbols']:,}, of them in this text {words['used']:,}")
+    more.add_row("never seen", f"{words['never_seen']:,}: {_names(words['never_seen_longest'])}")
+    more.add_row("longest", _names(words["longest"]))
+    if "curve" in report:
+        points = report["curve"][:: max(1, len(report["curve"]) // 8)]
+        more.add_row("bytes/token at", ", ".join(f"{size:,}: {value:.2f}" for size, value in points))
+    return [groups, more]
+
+
+class _Counted:
+    """The documents as they are read, with progress about every second."""
+
+    def __init__(self, texts: Iterator[tuple[str, str]], total: int, tell: Tell) -> None:
+        self._texts, self._total, self._tell = texts, total, tell
+        self.bytes = self.documents = 0
+
+    def __iter__(self) -> Iterator[str]:
+        last = time.monotonic()
+        for _, text in self._texts:
+            self.documents += 1
+            self.bytes += len(text.encode("utf-8", "replace"))
+            if time.monotonic() - last > 1:
+                last = time.monotonic()
+                done = self.bytes // 1_000_000
+                total = max(done, self._total // 1_000_000)
+                self._tell({"stage": "count", "kind": "progress", "done": done, "total": total, "unit": "MB"})
+            yield text
+
+
+def _first(texts: Iterator[tuple[str, str]], max_bytes: int) -> Iterator[tuple[str, str]]:
+    for name, text in texts:
+        if max_bytes <= 0:
+            return
+        max_bytes -= len(text.encode("utf-8", "replace"))
+        yield name, text
+
+
+def _names(entries: list[dict[str, Any]]) -> str:
+    return escape(", ".join(repr(entry["text"])[:42] for entry in entries[:8]))
