@@ -93,6 +93,7 @@ def open_page(browser: Browser) -> Iterator[type]:
             contexts.append(context)
             super().__init__(context.new_page(), url)
             self.page.goto(url + "/" + query)
+            self.page.locator("main").wait_for()  # loaded is not yet drawn
 
     yield Opened
     for context in contexts:
