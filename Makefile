@@ -8,7 +8,7 @@ extra = $(PIP) install --quiet --constraint constraints.txt --requirement <($(BI
   print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$(1)"], sep="\n")')
 SHELL := bash
 
-.PHONY: demo test test-slow check setup native clean
+.PHONY: demo test test-slow again check setup native clean
 
 demo: setup                       ## the whole line on a small generated web, in the browser
 	$(BIN)/glassmill demo
@@ -18,6 +18,9 @@ test: $(VENV)/dev                 ## the fast suite, under three minutes
 
 test-slow: $(VENV)/ray            ## what takes minutes: kills over the whole line, real weights, the full demo
 	$(BIN)/python -m pytest -m slow -n 0
+
+again: $(VENV)/dev                ## the tests that failed last time, by themselves
+	$(BIN)/python -m pytest -m "" -n 0 --last-failed --last-failed-no-failures none
 
 check: $(VENV)/dev                ## format, lint, types, import rules, fast suite
 	scripts/check

@@ -65,8 +65,10 @@ def browser() -> Iterator[Browser]:
     """Chromium; tests that need it are left out, and say so, where there is none."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine")
+    # Its sockets lie in the folder for temporary files, and the path of a socket has at most 107 bytes.
+    short = {**os.environ, "TMPDIR": "/tmp"} if Path("/tmp").is_dir() else dict(os.environ)
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, env=short)
         yield chromium
         chromium.close()
 

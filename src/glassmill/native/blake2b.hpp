@@ -51,7 +51,7 @@ inline std::uint64_t digest(std::string_view data, std::string_view person = {})
     std::memcpy(state, kInitial, sizeof state);
     state[0] ^= 0x01010000 ^ 8;
     Word personal = 0;
-    std::memcpy(&personal, person.data(), person.size());
+    if (!person.empty()) std::memcpy(&personal, person.data(), person.size());
     state[6] ^= personal;
     Word block[16];
     std::size_t taken = 0;
