@@ -94,7 +94,8 @@ def run_training(trainer: str, arguments: argparse.Namespace, vocabulary: int, t
 
 
 def compare_training(arguments: argparse.Namespace) -> None:
-    print(f"\ntraining on {arguments.megabytes:g} MB, streamed: medians, and how many times ours")
+    given = sum(len(text.encode()) for text in documents(arguments.texts, arguments.megabytes)) / 1e6
+    print(f"\ntraining on {given:.0f} MB, streamed: medians, and how many times ours")
     for vocabulary in arguments.vocabularies:
         for threads in arguments.num_threads:
             runs: dict[str, list[dict[str, float]]] = {name: [] for name in arguments.trainers}

@@ -128,6 +128,16 @@ def test_a_cache_too_small_for_the_text_changes_nothing(cl100k_ranks: dict[bytes
     assert np.array_equal(tiny.encode(text), cl100k.encode(text))
 
 
+def test_a_cache_that_grows_forgets_nothing_false(cl100k_ranks: dict[bytes, int]):
+    rng = random.Random(9)
+    words = ["".join(rng.choices("abcdefgh", k=rng.choice((3, 7, 14, 30)))) for _ in range(60_000)]
+    text = " ".join(words + words)  # more pieces than the cache begins with, each of them twice
+    growing, tiny = (native.Encoder(cl100k_ranks, "cl100k_base", cache_bits=bits) for bits in (19, 1))
+    ids = tiny.encode(text)
+    for _ in range(2):
+        assert np.array_equal(growing.encode(text), ids)
+
+
 def test_merges_by_list_follow_the_list_and_not_the_ids():
     ranks = BYTES | {b"ab": 256, b"bc": 257, b"abc": 258}
     by_rank = native.Encoder(ranks, "none")

@@ -21,7 +21,7 @@ class Encoder:
         special: Mapping[str, int] = {},
         merges: ArrayLike | None = None,
         whole_symbols: bool = True,
-        cache_bits: int = 18,
+        cache_bits: int = 19,
     ) -> None: ...
     @property
     def vocab_size(self) -> int: ...

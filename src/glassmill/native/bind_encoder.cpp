@@ -255,7 +255,7 @@ void bind_encoder(nb::module_& module) {
                  }
              },
              "ranks"_a, "scheme"_a, "digits"_a = 3, "special"_a = nb::dict(), "merges"_a = nb::none(),
-             "whole_symbols"_a = true, "cache_bits"_a = 18)
+             "whole_symbols"_a = true, "cache_bits"_a = 19)
         .def("encode", &encode, "text"_a)
         .def("encode_pieces", &encode_pieces, "text"_a, "ends"_a)
         .def("encode_batch", &encode_batch, "texts"_a, "threads"_a = 0)

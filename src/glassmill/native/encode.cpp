@@ -16,7 +16,9 @@ constexpr std::size_t kBlock = 512;  // pieces between two looks at the cache: e
 
 // One block of memory for both tables, in large pages where the system has them: most look-ups are cache misses, and
 // with small pages each would also miss the address translation. calloc leaves it to the system to zero what is used.
-Cache::Cache(unsigned bits) : mask_((1ull << bits) - 1), long_mask_((1ull << (bits > 2 ? bits - 2 : 0)) - 1) {
+Cache::Cache(unsigned bits, unsigned most_bits)
+    : bits_(bits), most_bits_(most_bits), mask_((1ull << bits) - 1),
+      long_mask_((1ull << (bits > 2 ? bits - 2 : 0)) - 1) {
     constexpr std::size_t page = 1u << 21;
     const std::size_t size = (mask_ + 1) * sizeof(Bucket) + (long_mask_ + 1) * sizeof(Long);
     memory_.reset(std::calloc(1, size + page));
@@ -28,6 +30,22 @@ Cache::Cache(unsigned bits) : mask_((1ull << bits) - 1), long_mask_((1ull << (bi
 #endif
     short_ = reinterpret_cast<Bucket*>(start);
     long_ = reinterpret_cast<Long*>(short_ + mask_ + 1);
+}
+
+// Every bucket becomes two, so none overflows.
+void Cache::grow() {
+    Cache twice(bits_ + 1, most_bits_);
+    for (std::uint64_t i = 0; i <= mask_; ++i) {
+        for (const Short& entry : short_[i].ways) {
+            if (entry.key.high == 0) continue;
+            Short* ways = twice.bucket(hash_key({entry.key.low, entry.key.high & ~0ull >> 4}));
+            ways[ways[0].key.high != 0] = entry;
+        }
+    }
+    for (std::uint64_t i = 0; i <= long_mask_; ++i) {
+        if (long_[i].length != 0) twice.slot(long_[i].hash) = long_[i];
+    }
+    *this = std::move(twice);
 }
 
 std::unique_ptr<Workspace> Encoder::take() {
@@ -71,6 +89,7 @@ void Encoder::encode_pieces(Utf8 text, const std::uint64_t* ends, std::size_t co
 
 template <class Offset>
 void Encoder::encode_block(Utf8 text, std::size_t start, const Offset* ends, std::size_t count, Workspace& work) const {
+    work.cache.grow_if_crowded();
     Key keys[kBlock];
     Cache::Short* buckets[kBlock];
     std::size_t from = start;
@@ -121,6 +140,7 @@ void Encoder::encode_short(const Byte* piece, std::size_t length, const Key& key
     encode_long(piece, length, work);
     const std::size_t count = work.ids.size() - before;
     if (count > 4) return;
+    if (bucket[1].key.high != 0) work.cache.forget();
     bucket[1].key = {key.low, key.high | static_cast<std::uint64_t>(count) << 60};
     std::memcpy(bucket[1].ids, work.ids.data() + before, count * sizeof(Id));
 }
@@ -134,6 +154,7 @@ void Encoder::encode_long(const Byte* piece, std::size_t length, Workspace& work
         merge_piece(piece, length, work);
         const std::size_t count = work.ids.size() - before;
         if (count > std::size(entry.ids) || (length <= kShort && count <= 4)) return;  // those have their own table
+        if (entry.length != 0) work.cache.forget();
         entry.hash = hash;
         entry.length = static_cast<std::uint32_t>(length);
         entry.count = static_cast<std::uint32_t>(count);

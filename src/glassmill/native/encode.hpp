@@ -68,10 +68,11 @@ private:
     std::vector<std::uint16_t> byte_of_;  // by id: the byte whose symbol it is, or 256
 };
 
-// The pieces seen last and their ids; of bounded size, one for each thread.
+// The pieces seen last and their ids, one for each thread. It begins small, because most of what a large one costs is
+// the system's zeroing of its memory, and doubles while it forgets pieces, up to 2^`most_bits` buckets (of 96 bytes).
 class Cache {
 public:
-    explicit Cache(unsigned bits);
+    explicit Cache(unsigned most_bits) : Cache(most_bits < kFirstBits ? most_bits : kFirstBits, most_bits) {}
 
     struct Short {  // up to 15 bytes, 1 to 4 ids; their number stands in the top bits of the key
         Key key;
@@ -86,8 +87,18 @@ public:
 
     Short* bucket(std::uint64_t hash) { return short_[hash & mask_].ways; }
     Long& slot(std::uint64_t hash) { return long_[hash & long_mask_]; }
+    // Call these before what holds an entry is overwritten, and between two look-ups.
+    void forget() { ++forgotten_; }
+    void grow_if_crowded() {
+        if (forgotten_ > mask_ && bits_ < most_bits_) grow();
+    }
 
 private:
+    static constexpr unsigned kFirstBits = 13;
+
+    Cache(unsigned bits, unsigned most_bits);
+    void grow();
+
     struct alignas(64) Bucket {
         Short ways[2];
     };
@@ -95,7 +106,9 @@ private:
         void operator()(void* memory) const { std::free(memory); }
     };
 
+    unsigned bits_, most_bits_;
     std::uint64_t mask_, long_mask_;
+    std::uint64_t forgotten_ = 0;  // since it grew last
     std::unique_ptr<void, Free> memory_;
     Bucket* short_;
     Long* long_;
