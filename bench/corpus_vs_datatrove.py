@@ -128,7 +128,7 @@ def peer_verdicts(texts: Path, model: str) -> list[str]:
 
 def our_pages(warc: Path, pages: int) -> Iterator[Any]:
     from glassmill.corpus.document import Page
-    from glassmill.corpus.sources import read_pages
+    from glassmill.corpus.read.sources import read_pages
 
     found = (page for page in read_pages(warc, warc.name) if isinstance(page, Page) and page.kind == "html")
     for _, page in zip(range(pages), found, strict=False):
@@ -137,7 +137,7 @@ def our_pages(warc: Path, pages: int) -> Iterator[Any]:
 
 def hash_lists(python: str, folder: Path) -> Path:
     """datatrove's lists of hosts and URLs, hashed into a folder as `glassmill lists` installs them."""
-    from glassmill.corpus.url_lists import built_lists
+    from glassmill.corpus.judge.url_lists import built_lists
 
     script = "import datatrove, pathlib; print(pathlib.Path(datatrove.__file__).parent / 'assets')"
     assets = subprocess.run([python, "-c", script], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
@@ -153,9 +153,9 @@ def hash_lists(python: str, folder: Path) -> Path:
 
 def our_chain(warc: Path, pages: int, lists: Path | None = None) -> dict[str, Any]:
     from glassmill.corpus.chain import Chain
-    from glassmill.corpus.dedup import MinHasher
+    from glassmill.corpus.dedup.keys import MinHasher
+    from glassmill.corpus.judge.url_lists import HashList
     from glassmill.corpus.pii import mask
-    from glassmill.corpus.url_lists import HashList
     from glassmill.recipe import CorpusSettings
 
     settings = CorpusSettings()
@@ -189,8 +189,8 @@ def our_chain(warc: Path, pages: int, lists: Path | None = None) -> dict[str, An
 def our_texts(warc: Path, pages: int, out: Path) -> list[str]:
     """Writes every text that is not empty to `out`; returns our verdicts."""
     from glassmill.corpus.chain import Chain
-    from glassmill.corpus.encoding import decode
-    from glassmill.corpus.extract import html_to_text
+    from glassmill.corpus.extract.encoding import decode
+    from glassmill.corpus.extract.extract import html_to_text
     from glassmill.recipe import CorpusSettings
 
     settings = CorpusSettings()

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from machine import machine
 
-from glassmill.corpus.duplicates import Rows, find_duplicates
+from glassmill.corpus.dedup.duplicates import Rows, find_duplicates
 from glassmill.run.memory import peak_memory
 from glassmill.run.worker import Link, load_function
 

@@ -34,9 +34,9 @@ from urllib.parse import urlsplit
 
 from machine import machine
 
-from glassmill.corpus.content import native_extractor, read_model
-from glassmill.corpus.encoding import decode
-from glassmill.corpus.extract import clean, html_to_text
+from glassmill.corpus.extract.content import native_extractor, read_model
+from glassmill.corpus.extract.encoding import decode
+from glassmill.corpus.extract.extract import clean, html_to_text
 from glassmill.recipe import ExtractSettings
 
 SHIPPED, UNSEEN = "glassmill as shipped (*)", "glassmill, hosts unseen"

@@ -25,7 +25,7 @@ LOOKUPS = 100_000
 
 def worker(kind: str, path: Path) -> None:
     """One process: loads, looks up, prints seconds to load, bytes grown, lookups a second, hits."""
-    from glassmill.corpus.url_lists import HashList
+    from glassmill.corpus.judge.url_lists import HashList
     from glassmill.run.memory import peak_memory
 
     before = peak_memory()
@@ -56,7 +56,7 @@ def main() -> None:
     if arguments.worker:
         worker(arguments.worker[0], Path(arguments.worker[1]))
         return
-    from glassmill.corpus.url_lists import HashList
+    from glassmill.corpus.judge.url_lists import HashList
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

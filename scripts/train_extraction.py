@@ -27,13 +27,13 @@ from rapidfuzz.distance import LCSseq
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 from extraction import FOLDS, AnnotatedPage, annotated_pages
 
-from glassmill.corpus.content import ContentModel, native_extractor
-from glassmill.corpus.encoding import decode
-from glassmill.corpus.miniweb import questions
-from glassmill.corpus.miniweb.chance import stream
-from glassmill.corpus.miniweb.records import body_of
-from glassmill.corpus.miniweb.web import build
-from glassmill.corpus.miniweb.world import make_world
+from glassmill.corpus.extract.content import ContentModel, native_extractor
+from glassmill.corpus.extract.encoding import decode
+from glassmill.miniweb import questions
+from glassmill.miniweb.chance import stream
+from glassmill.miniweb.records import body_of
+from glassmill.miniweb.web import build
+from glassmill.miniweb.world import make_world
 from glassmill.native import _core
 
 LEAST_WORDS = 10

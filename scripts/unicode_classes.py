@@ -1,4 +1,4 @@
-"""Writes src/glassmill/native/unicode_table.inc: the class of every code point, as tiktoken's regex engine sees it.
+"""Writes src/glassmill/native/base/unicode_table.inc: the class of every code point, as tiktoken's regex engine sees it.
 
 The Unicode version is part of a tokenizer: an upgrade of a regex library changes what counts as a letter, and with it
 the ids of some texts. So the classes are frozen here, once, from the engine that everybody compares with. Run it only
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import tiktoken
 
-TARGET = Path(__file__).resolve().parents[1] / "src" / "glassmill" / "native" / "unicode_table.inc"
+TARGET = Path(__file__).resolve().parents[1] / "src" / "glassmill" / "native" / "base" / "unicode_table.inc"
 SURROGATES = range(0xD800, 0xE000)
 # Order as in `enum Class` of unicode.hpp; the first is for everything else.
 CLASSES = {"other": None, "space": r"\s", "number": r"\p{N}", "upper": r"[\p{Lu}\p{Lt}]", "lower": r"\p{Ll}",

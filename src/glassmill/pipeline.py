@@ -13,9 +13,9 @@ from glassmill.run.events import Listener
 from glassmill.run.line import Line
 
 VERBS = {
-    "miniweb": "glassmill.corpus.miniweb.make",
+    "miniweb": "glassmill.miniweb.make",
     "corpus": "glassmill.corpus.corpus",
-    "tokenizer": "glassmill.tokens.tokenizer",
+    "tokenizer": "glassmill.tokens.vocabulary",
     "tokens": "glassmill.tokens.tokens",
     "train": "glassmill.train.train",
     "sft": "glassmill.tune.sft",

@@ -14,7 +14,7 @@ from glassmill.collect.add import add
 from glassmill.collect.gather import gather_shard
 from glassmill.collect.survey import survey
 from glassmill.corpus.document import documents
-from glassmill.corpus.sources import find_sources
+from glassmill.corpus.read.sources import find_sources
 from glassmill.recipe import CorpusSettings
 from tests.corpus.papers import zipped
 from tests.corpus.test_corpus import build

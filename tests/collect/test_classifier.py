@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from glassmill.collect.examples import cut, train_classifier
-from glassmill.corpus.classifier import Classifier, area_under_curve, features, train
 from glassmill.corpus.document import documents
+from glassmill.corpus.judge.classifier import Classifier, area_under_curve, features, train
 from glassmill.recipe import CorpusSettings, UserError
 from tests.corpus.pages import PAGES, write_warc
 from tests.corpus.papers import jsonl

@@ -13,7 +13,7 @@ import pytest
 from glassmill.collect.addresses import is_allowed, is_public
 from glassmill.collect.warc_files import WarcFolder
 from glassmill.corpus.document import Page
-from glassmill.corpus.sources import read_pages
+from glassmill.corpus.read.sources import read_pages
 from tests.collect.site import Site, serving
 from tests.line import glassmill
 

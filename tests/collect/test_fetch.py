@@ -14,8 +14,8 @@ import pytest
 
 from glassmill.collect.fetch import fetch, read_record
 from glassmill.corpus.document import Page
-from glassmill.corpus.frames.zstd import zstd_module
-from glassmill.corpus.sources import find_sources, read_pages
+from glassmill.corpus.read.frames.zstd import zstd_module
+from glassmill.corpus.read.sources import find_sources, read_pages
 from glassmill.recipe import FetchSettings, UserError
 from tests.collect.bucket import Bucket, served
 from tests.corpus.pages import article, record

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from glassmill.collect.lists import install_from_wheel, install_lists
-from glassmill.corpus.url_lists import HashList, built_lists
+from glassmill.corpus.judge.url_lists import HashList, built_lists
 from glassmill.recipe import ListsSettings, UserError
 from tests.collect.bucket import Bucket, served
 from tests.corpus.papers import tarred

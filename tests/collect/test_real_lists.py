@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from glassmill.collect.lists import WHEEL, WHEEL_MEMBER, install_from_wheel
-from glassmill.corpus.url_lists import HashList, built_lists
-from glassmill.corpus.urls import UrlFilter
+from glassmill.corpus.judge.url_lists import HashList, built_lists
+from glassmill.corpus.judge.urls import UrlFilter
 from glassmill.recipe import UrlSettings, UserError
 from glassmill.run.files import sha256_file
 from glassmill.run.registry import download_wheel
@@ -25,7 +25,7 @@ MOST_OWN_BYTES = 8 << 20
 WORKER = """
 import sys
 from pathlib import Path
-from glassmill.corpus.url_lists import HashList
+from glassmill.corpus.judge.url_lists import HashList
 
 def own():
     lines = Path("/proc/self/status").read_text().splitlines()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from glassmill.corpus.arc import find_arc, parse_line
 from glassmill.corpus.document import Lost, Page
-from glassmill.corpus.sources import read_pages
-from glassmill.corpus.warc import Record, read_records
+from glassmill.corpus.read.arc import find_arc, parse_line
+from glassmill.corpus.read.sources import read_pages
+from glassmill.corpus.read.warc import Record, read_records
 from tests.corpus.archives import arc_head, arc_record
 from tests.corpus.test_warc import BODIES
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glassmill.corpus import content
-from glassmill.corpus.content import choose, default_model, extractor, probability, read_model
+from glassmill.corpus.extract import content
+from glassmill.corpus.extract.content import choose, default_model, extractor, probability, read_model
 from glassmill.run.memory import peak_memory
 
 PROSE = "The miller told the story of the river to his children, and they listened until it was dark. "

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from glassmill.corpus import corpus, shards
+from glassmill.corpus import corpus, tasks
 from glassmill.corpus.document import documents, read_documents
 from glassmill.corpus.parts import finished_parts
-from glassmill.corpus.shards import judge_shard
+from glassmill.corpus.tasks import judge_shard
 from glassmill.recipe import CorpusSettings, Recipe, UserError, make_recipe
 from glassmill.run.folder import Identity, open_run, settings_identity
 from tests.corpus.pages import PAGES, article, record, write_warc
@@ -130,7 +130,7 @@ class FragileLink:
 def test_a_shard_that_is_cut_off_anywhere_goes_on_to_the_same_parts(
     web: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "PAGES_PER_PART", 4)
+    monkeypatch.setattr(tasks, "PAGES_PER_PART", 4)
 
     def task(work: Path) -> dict[str, Any]:
         inputs = [[str(web / name), name] for name in ("a.warc.gz", "b.warc.gz")]
@@ -148,12 +148,12 @@ def test_a_shard_that_is_cut_off_anywhere_goes_on_to_the_same_parts(
             path.relative_to(work).as_posix(): path.read_bytes() for path in sorted(work.rglob("*")) if path.is_file()
         }
 
-    shards.judge_shard(task(tmp_path / "whole"))
+    tasks.judge_shard(task(tmp_path / "whole"))
     for cut in range(1, len(PAGES) + 2, 3):
         work = tmp_path / f"cut-{cut}"
         with pytest.raises(Killed):
-            shards.judge_shard(task(work), FragileLink(cut))  # type: ignore[arg-type]
-        shards.judge_shard(task(work))
+            tasks.judge_shard(task(work), FragileLink(cut))  # type: ignore[arg-type]
+        tasks.judge_shard(task(work))
         assert content(work) == content(tmp_path / "whole")
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glassmill.corpus import dedup as module
-from glassmill.corpus.clusters import Clusters
-from glassmill.corpus.dedup import MinHasher, normalise, shingles
+from glassmill.corpus.dedup import keys as module
+from glassmill.corpus.dedup.clusters import Clusters
+from glassmill.corpus.dedup.keys import MinHasher, normalise, shingles
 from glassmill.recipe import DedupSettings
 
 WORDS = ["".join(letters) for letters in itertools.product("bdfgklmnprst", "aeiou", "bdfgklmnprst", "aeiou")]

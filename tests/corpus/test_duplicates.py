@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glassmill.corpus import duplicates
-from glassmill.corpus.clusters import Clusters
-from glassmill.corpus.duplicates import EARLIER, EXACT, Rows, find_duplicates
+from glassmill.corpus.dedup import duplicates
+from glassmill.corpus.dedup.clusters import Clusters
+from glassmill.corpus.dedup.duplicates import EARLIER, EXACT, Rows, find_duplicates
 
 COLUMNS = 3
 

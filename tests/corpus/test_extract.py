@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glassmill.corpus import content
-from glassmill.corpus.encoding import decode, html_of
-from glassmill.corpus.extract import broken_cap, clean, depth, html_to_text, strip_tags, title_of
-from glassmill.corpus.http import BodyError, dechunk, parse_response
+from glassmill.corpus.extract import content
+from glassmill.corpus.extract.encoding import decode, html_of
+from glassmill.corpus.extract.extract import broken_cap, clean, depth, html_to_text, strip_tags, title_of
+from glassmill.corpus.read.http import BodyError, dechunk, parse_response
 from glassmill.recipe import ExtractSettings
 from glassmill.run.memory import peak_memory
 

@@ -10,7 +10,7 @@ import pytest
 
 from glassmill.commands.extract import extract_archive
 from glassmill.corpus.document import Lost
-from glassmill.corpus.warc import read_records
+from glassmill.corpus.read.warc import read_records
 from glassmill.recipe import ExtractSettings, UserError
 from tests.corpus.test_warc import record
 from tests.line import glassmill

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glassmill.corpus.document import Verdict
-from glassmill.corpus.gopher import duplicates, gopher_quality, gopher_repetition, split_lines, split_paragraphs
-from glassmill.corpus.language import detect, judge_language
-from glassmill.corpus.quality import c4, fineweb
-from glassmill.corpus.words import Words, count_sentences
+from glassmill.corpus.judge.gopher import duplicates, gopher_quality, gopher_repetition, split_lines, split_paragraphs
+from glassmill.corpus.judge.language import detect, judge_language
+from glassmill.corpus.judge.quality import c4, fineweb
+from glassmill.corpus.judge.words import Words, count_sentences
 from glassmill.recipe import (
     C4Settings,
     FinewebSettings,

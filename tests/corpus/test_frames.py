@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glassmill.corpus.warc import Record, read_records
+from glassmill.corpus.read.warc import Record, read_records
 from tests.corpus.archives import (
     DICTIONARY_FRAME,
     EXTENSION_FRAME,

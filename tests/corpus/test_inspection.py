@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from glassmill.corpus.document import documents
-from glassmill.corpus.query import query
-from glassmill.corpus.why import measure, why
+from glassmill.corpus.look.query import query
+from glassmill.corpus.look.why import measure, why
 from glassmill.recipe import CorpusSettings, UserError
 from tests.corpus.pages import PAGES, article, record, write_warc
 from tests.corpus.test_corpus import build

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glassmill.corpus import language as module
-from glassmill.corpus.language import detect, library_predict, native_predict
-from glassmill.corpus.language_model import LabelModel
+from glassmill.corpus.judge import language as module
+from glassmill.corpus.judge.language import detect, library_predict, native_predict
+from glassmill.corpus.judge.language_model import LabelModel
 
 PIECES = [
     *[

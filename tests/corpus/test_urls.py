@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glassmill.corpus.url_lists import HashList, built_lists
-from glassmill.corpus.urls import UrlFilter, host_of
+from glassmill.corpus.judge.url_lists import HashList, built_lists
+from glassmill.corpus.judge.urls import UrlFilter, host_of
 from glassmill.recipe import UrlSettings, UserError
 
 

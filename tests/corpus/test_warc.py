@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glassmill.corpus.document import Lost
-from glassmill.corpus.warc import Record, parse_headers, read_records
+from glassmill.corpus.read.warc import Record, parse_headers, read_records
 
 BODIES = [f"page {number} ".encode() * (20 + 7 * number) for number in range(10)]
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glassmill.corpus import words as module
-from glassmill.corpus.english import is_address, tokens_of_chunk
-from glassmill.corpus.sources import read_pages
-from glassmill.corpus.words import STOP_WORDS, WordCounts, Words, native_counter, plain_sentences
+from glassmill.corpus.judge import words as module
+from glassmill.corpus.judge.english import is_address, tokens_of_chunk
+from glassmill.corpus.judge.words import STOP_WORDS, WordCounts, Words, native_counter, plain_sentences
+from glassmill.corpus.read.sources import read_pages
 
 WEB = Path(__file__).parents[3] / "shared" / "data" / "web" / "pages-00000.warc.gz"
 needs_native = pytest.mark.skipif(module._core is None, reason="the native core is not built here")

@@ -24,8 +24,8 @@ from glassmill.infer.folder import load_folder, save_folder
 from glassmill.model.config import ModelConfig
 from glassmill.model.transformer import Transformer
 from glassmill.recipe import UserError
-from glassmill.tokens.encoding import Tokenizer
 from glassmill.tokens.formats import read_json
+from glassmill.tokens.tokenizer import Tokenizer
 from tests.tokens.builders import PROSE, small_tokenizer
 
 SHAPE: dict[str, Any] = {

@@ -16,9 +16,9 @@ from glassmill.model.config import ModelConfig
 from glassmill.model.initial import initialize
 from glassmill.model.transformer import Transformer
 from glassmill.recipe import UserError
-from glassmill.tokens.encoding import Tokenizer
 from glassmill.tokens.specials import special_ids
 from glassmill.tokens.split import OWN_PATTERN, PATTERNS
+from glassmill.tokens.tokenizer import Tokenizer
 
 
 @pytest.fixture(scope="module")

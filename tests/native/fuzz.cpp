@@ -5,8 +5,8 @@
 #include <random>
 #include <string>
 
-#include "../../src/glassmill/native/encode.hpp"
-#include "../../src/glassmill/native/train.hpp"
+#include "bpe/encode.hpp"
+#include "bpe/train.hpp"
 
 using namespace glassmill;
 

@@ -11,15 +11,15 @@ import random
 import sys
 import time
 
-from glassmill.corpus.content import extractor
-from glassmill.corpus.dedup import MinHasher
-from glassmill.corpus.encoding import html_of
-from glassmill.corpus.language import detect
-from glassmill.corpus.miniweb import questions
-from glassmill.corpus.miniweb.records import body_of
-from glassmill.corpus.miniweb.web import build
-from glassmill.corpus.miniweb.world import make_world
-from glassmill.corpus.words import count_sentences, count_words
+from glassmill.corpus.dedup.keys import MinHasher
+from glassmill.corpus.extract.content import extractor
+from glassmill.corpus.extract.encoding import html_of
+from glassmill.corpus.judge.language import detect
+from glassmill.corpus.judge.words import count_sentences, count_words
+from glassmill.miniweb import questions
+from glassmill.miniweb.records import body_of
+from glassmill.miniweb.web import build
+from glassmill.miniweb.world import make_world
 from glassmill.native import available
 from glassmill.recipe import DedupSettings
 

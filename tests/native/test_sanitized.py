@@ -15,7 +15,8 @@ from glassmill import native
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPILER = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
-SOURCES = ("unicode", "cut_one", "split", "text", "vocabulary", "encode", "count", "merge")
+BPE = ("cut_one", "split", "vocabulary", "encode", "count", "merge")
+SOURCES = ("base/unicode", "base/text", *(f"bpe/{name}" for name in BPE))
 # The files whose tests run native code most. Those that measure memory and seconds would measure the sanitizers.
 TESTS = (
     "native/test_encode.py", "native/test_split.py", "native/test_train.py", "tokens/test_bpe.py",
@@ -31,7 +32,7 @@ def test_random_bytes_upset_no_sanitizer(tmp_path: Path):
     assert COMPILER, "the sanitizer run needs a C++ compiler"
     folder = Path(str(native.__file__)).parent
     program = tmp_path / "fuzz"
-    flags = ["-std=c++20", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    flags = ["-std=c++20", f"-I{folder}", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     files = [str(folder / f"{name}.cpp") for name in SOURCES] + [str(Path(__file__).with_name("fuzz.cpp"))]
     subprocess.run([COMPILER, *flags, *files, "-o", str(program)], check=True)
     done = subprocess.run([program, "60", "1"], capture_output=True, text=True, check=False)

@@ -19,9 +19,9 @@ from glassmill.model.initial import initialize
 from glassmill.model.transformer import Transformer
 from glassmill.serve.api import create_api
 from glassmill.serve.server import address_of, bind, make_server
-from glassmill.tokens.encoding import Tokenizer
 from glassmill.tokens.specials import special_ids
 from glassmill.tokens.split import OWN_PATTERN, PATTERNS
+from glassmill.tokens.tokenizer import Tokenizer
 
 
 class RunningServer:

@@ -21,8 +21,8 @@ from glassmill.model.transformer import Transformer
 from glassmill.serve.api import create_api
 from glassmill.serve.errors import ApiError
 from glassmill.serve.messages import to_internal, tool_uses
-from glassmill.tokens.encoding import Tokenizer
 from glassmill.tokens.specials import ASSISTANT, IM_END, TOOL_CALL, TOOL_END, TOOL_RESULT
+from glassmill.tokens.tokenizer import Tokenizer
 
 QUESTION: Any = [{"role": "user", "content": "12 times 7?"}]
 USE = {"name": "calculator", "arguments": "12*7", "result": "84", "at": 3}

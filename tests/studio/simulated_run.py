@@ -254,10 +254,10 @@ class SimulatedRun:
 
     def tokenizer(self) -> None:
         from glassmill.tokens.bpe import birth_counts, recover_merges, train
-        from glassmill.tokens.encoding import Tokenizer
         from glassmill.tokens.specials import layout, special_ids
         from glassmill.tokens.split import OWN_PATTERN, PATTERNS
-        from glassmill.tokens.tokenizer import merge_lines
+        from glassmill.tokens.tokenizer import Tokenizer
+        from glassmill.tokens.vocabulary import merge_lines
 
         texts = [self.text() for _ in range(200)]
         symbols = train(texts, layout(640).symbols, PATTERNS[OWN_PATTERN])
@@ -328,7 +328,7 @@ class SimulatedRun:
         from glassmill.model.config import ModelConfig
         from glassmill.model.initial import initialize
         from glassmill.model.transformer import Transformer
-        from glassmill.tokens.encoding import Tokenizer
+        from glassmill.tokens.tokenizer import Tokenizer
 
         tokenizer = Tokenizer.load(self.folder("tokenizer"))
         config = ModelConfig(

@@ -59,8 +59,8 @@ def test_an_answer_is_shown_as_it_was_meant(open_page: type, studio: RunningStud
     page: Page = open_page(studio.url).page
     page.evaluate(
         """async () => {
-            const { html, render } = await import("/static/js/preact.js");
-            const { Markdown } = await import("/static/js/markdown.js");
+            const { html, render } = await import("/static/js/lib/preact.js");
+            const { Markdown } = await import("/static/js/lib/markdown.js");
             const place = document.createElement("section");
             document.querySelector("main").append(place);
             const texts = ["408.", "3. three\\n4. four"];
@@ -97,8 +97,8 @@ def test_markup_in_pages_and_answers_stays_text(open_page: type, tmp_path: Path)
         expect(page.locator(".answers")).to_contain_text("<script>")
         page.evaluate(
             """async (poison) => {
-                const { html, render } = await import("/static/js/preact.js");
-                const { Markdown } = await import("/static/js/markdown.js");
+                const { html, render } = await import("/static/js/lib/preact.js");
+                const { Markdown } = await import("/static/js/lib/markdown.js");
                 const place = document.createElement("section");
                 document.querySelector("main").append(place);
                 render(html`<${Markdown} text=${poison + "\\n\\n**bold** [good](https://example.org)"} />`, place);

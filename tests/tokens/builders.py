@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from glassmill.recipe import Recipe
 from glassmill.run.folder import Identity, RunFolder, open_run
 from glassmill.tokens.bpe import train
-from glassmill.tokens.encoding import Tokenizer
 from glassmill.tokens.specials import layout, special_ids
 from glassmill.tokens.split import OWN_PATTERN, PATTERNS
+from glassmill.tokens.tokenizer import Tokenizer
 
 PROSE = [
     "The miller of Alderbrook grinds rye on Mondays and wheat on Thursdays. Don't ask him on Sunday!",

@@ -14,8 +14,8 @@ from transformers import AutoTokenizer
 
 from glassmill.recipe import UserError
 from glassmill.tokens.chat import render, render_with_mask
-from glassmill.tokens.encoding import Tokenizer
 from glassmill.tokens.formats import read_json
+from glassmill.tokens.tokenizer import Tokenizer
 from tests.tokens.builders import small_tokenizer
 
 OWN = small_tokenizer(1024)

@@ -15,10 +15,10 @@ from transformers import AutoTokenizer
 
 from glassmill.recipe import UserError
 from glassmill.tokens import plain_bpe
-from glassmill.tokens.encoding import Tokenizer
 from glassmill.tokens.formats import parse_ranks
 from glassmill.tokens.known import KNOWN
 from glassmill.tokens.split import OWN_PATTERN, PATTERNS, split_pieces
+from glassmill.tokens.tokenizer import Tokenizer
 from tests.tokens.builders import PROSE, small_tokenizer
 
 TOKENIZER = small_tokenizer()

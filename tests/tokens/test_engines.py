@@ -15,11 +15,11 @@ from glassmill import native
 from glassmill.errors import UserError
 from glassmill.tokens import bpe
 from glassmill.tokens.codecs import NativeCodec, PlainCodec
-from glassmill.tokens.encoding import Tokenizer
 from glassmill.tokens.formats import dump_json, to_alphabet, tokenizer_json
 from glassmill.tokens.plain_split import alternatives, plain_pieces
 from glassmill.tokens.specials import special_ids
 from glassmill.tokens.split import PATTERNS, named_pieces, scheme_of, split_pieces
+from glassmill.tokens.tokenizer import Tokenizer
 from tests.native.strings import random_strings
 from tests.tokens.builders import PROSE
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as Peer
 
-from glassmill.tokens.encoding import Tokenizer
 from glassmill.tokens.formats import read_json
+from glassmill.tokens.tokenizer import Tokenizer
 from tests.tokens.builders import PROSE, small_tokenizer
 
 ENDS = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}

@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 from glassmill.cli import app
 from glassmill.errors import UserError
 from glassmill.tokens import bpe
-from glassmill.tokens.encoding import Tokenizer
 from glassmill.tokens.report import measure
 from glassmill.tokens.split import PATTERNS
 from glassmill.tokens.textfiles import named_texts, text_files
+from glassmill.tokens.tokenizer import Tokenizer
 from tests.corpus.pages import record, write_warc
 from tests.tokens.builders import PROSE, small_tokenizer, write_corpus
 

@@ -14,13 +14,15 @@ from hypothesis import strategies as st
 
 from glassmill.recipe import TokenizerSettings, TokensSettings, UserError
 from glassmill.run.folder import damaged_files
-from glassmill.tokens import bpe, tokenizer, tokens
-from glassmill.tokens.encoding import Tokenizer
+from glassmill.tokens import bpe, tokens
+from glassmill.tokens import vocabulary as tokenizer_stage
 from glassmill.tokens.shards import Shards
 from glassmill.tokens.split import OWN_PATTERN, PATTERNS
+from glassmill.tokens.tokenizer import Tokenizer
 from tests.tokens.builders import PROSE, run_stage, write_corpus
 
 TEXTS = [[f"{number}. {text}" for number in range(30) for text in PROSE], [f"Again: {text}" for text in PROSE], []]
+SMALL = TokenizerSettings(vocab_size=4096, max_bytes=9)
 KEPT = ("tokenizer.json", "tokenizer_config.json", "vocab.tiktoken", "meta.json", "token_bytes.npy", "merges.jsonl")
 
 
@@ -38,7 +40,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def vocabulary(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
     folder = tmp_path_factory.mktemp("runs") / "tokenizer"
-    return folder, run_stage(tokenizer, folder, TokenizerSettings(vocab_size=400), documents=corpus)
+    return folder, run_stage(tokenizer_stage, folder, TokenizerSettings(vocab_size=400), documents=corpus)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +67,7 @@ def test_the_merges_tell_their_history(vocabulary: tuple[Path, list[dict[str, An
     assert [line["rank"] for line in lines] == list(range(256, 440))
     assert counts == sorted(counts, reverse=True) and counts[-1] > 0
     told = [event for event in events if event["kind"] == "merge"]
-    assert 20 < len(told) <= tokenizer.EVENTS
+    assert 20 < len(told) <= tokenizer_stage.EVENTS
     for event in told:
         assert {name: event[name] for name in lines[0]} == lines[event["rank"] - 256]
 
@@ -81,7 +83,7 @@ def test_the_numbers_of_the_page_agree_with_the_text(vocabulary: tuple[Path, Any
 
 def test_a_small_corpus_gives_a_smaller_vocabulary_and_says_so(tmp_path: Path):
     corpus = write_corpus(tmp_path / "corpus", [["aa aa", "ab"]])
-    events = run_stage(tokenizer, tmp_path / "tokenizer", TokenizerSettings(vocab_size=4096), documents=corpus)
+    events = run_stage(tokenizer_stage, tmp_path / "tokenizer", TokenizerSettings(vocab_size=4096), documents=corpus)
     warning = next(event["text"] for event in events if event["kind"] == "warning")
     assert warning.startswith("the corpus has only 3 pairs to merge: 259 symbols instead of 4088")
     assert Tokenizer.load(tmp_path / "tokenizer").vocab_size == 320
@@ -89,15 +91,17 @@ def test_a_small_corpus_gives_a_smaller_vocabulary_and_says_so(tmp_path: Path):
 
 def test_only_the_first_bytes_are_read_if_the_settings_say_so(tmp_path: Path):
     corpus = write_corpus(tmp_path / "corpus", [["aa aa aa", "bb bb bb", "cc cc cc"]])
-    run_stage(tokenizer, tmp_path / "tokenizer", TokenizerSettings(vocab_size=4096, max_bytes=9), documents=corpus)
+    run_stage(
+        tokenizer_stage, tmp_path / "tokenizer", TokenizerSettings(vocab_size=4096, max_bytes=9), documents=corpus
+    )
     ids = set(Tokenizer.load(tmp_path / "tokenizer").encode("aa bb cc").tolist())
     assert json.loads((tmp_path / "tokenizer" / "stats.json").read_text())["documents"] == 2 and ord("c") in ids
 
 
-@pytest.mark.parametrize("verb", [tokenizer, tokens])
+@pytest.mark.parametrize("verb", [tokenizer_stage, tokens])
 def test_an_empty_corpus_and_a_folder_without_one_are_refused(tmp_path: Path, verb: Any, vocabulary: tuple[Path, Any]):
-    settings = TokenizerSettings() if verb is tokenizer else TokensSettings()
-    more = {} if verb is tokenizer else {"tokenizer": vocabulary[0]}
+    settings = TokenizerSettings() if verb is tokenizer_stage else TokensSettings()
+    more = {} if verb is tokenizer_stage else {"tokenizer": vocabulary[0]}
     empty = write_corpus(tmp_path / "empty", [[]])
     with pytest.raises(UserError, match="kept no documents"):
         run_stage(verb, tmp_path / "a", settings, documents=empty, **more)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from glassmill.collect.gather import gather_shard
-from glassmill.corpus.sources import Source, group
+from glassmill.corpus.read.sources import Source, group
 from glassmill.recipe import CorpusSettings, Recipe, Settings
 from glassmill.run.events import Listener
 from glassmill.run.executors import map_shards

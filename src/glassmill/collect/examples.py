@@ -17,9 +17,9 @@ import numpy as np
 
 from glassmill.collect.gather import unfiltered
 from glassmill.corpus.chain import Chain
-from glassmill.corpus.classifier import Classifier, area_under_curve, train
 from glassmill.corpus.document import Page
-from glassmill.corpus.sources import find_sources, read_source
+from glassmill.corpus.judge.classifier import Classifier, area_under_curve, train
+from glassmill.corpus.read.sources import find_sources, read_source
 from glassmill.recipe import CorpusSettings, UserError
 from glassmill.run.files import atomic_json
 

@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 
 from glassmill.corpus.chain import Chain
 from glassmill.corpus.document import PARQUET, Document, Lost, Page, table_of
-from glassmill.corpus.files.errors import UNJUDGED, cause_of
-from glassmill.corpus.files.kinds import kind_of
 from glassmill.corpus.pii import find
-from glassmill.corpus.sources import Source, read_sources
+from glassmill.corpus.read.files.errors import UNJUDGED, cause_of
+from glassmill.corpus.read.files.kinds import kind_of
+from glassmill.corpus.read.sources import Source, read_sources
 from glassmill.recipe import ClassifierSettings, CorpusSettings
 from glassmill.run.files import atomic_json, atomic_path
 from glassmill.run.memory import peak_memory

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from glassmill.collect.download import TooLargeError, download
-from glassmill.corpus.files.archives import DAMAGE, members_of, read_member
-from glassmill.corpus.files.errors import RefusedError, UnreadableError
+from glassmill.corpus.read.files.archives import DAMAGE, members_of, read_member
+from glassmill.corpus.read.files.errors import RefusedError, UnreadableError
 from glassmill.recipe import FilesSettings, ListsSettings, UserError
 from glassmill.run.files import atomic_json, atomic_path, atomic_write, locked, sha256_file
 from glassmill.run.registry import download_wheel

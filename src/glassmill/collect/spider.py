@@ -21,7 +21,7 @@ from twisted.internet.error import DNSLookupError
 
 from glassmill.collect.addresses import is_allowed
 from glassmill.collect.warc_files import WarcFolder
-from glassmill.corpus.urls import host_of
+from glassmill.corpus.judge.urls import host_of
 
 KEPT_TYPES = ("text/html", "application/xhtml+xml")
 

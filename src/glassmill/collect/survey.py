@@ -14,8 +14,8 @@ from typing import Any
 
 from glassmill.collect.gather import gather_shard
 from glassmill.corpus.document import kind_of_cause
-from glassmill.corpus.files.kinds import CONTAINERS, OTHER, kind_of
-from glassmill.corpus.sources import Source
+from glassmill.corpus.read.files.kinds import CONTAINERS, OTHER, kind_of
+from glassmill.corpus.read.sources import Source
 from glassmill.recipe import CorpusSettings
 from glassmill.run.executors import cores, map_shards
 from glassmill.run.files import sha256_file

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import IO
 
 from glassmill.corpus.document import Lost
-from glassmill.corpus.http import Response, parse_response
-from glassmill.corpus.warc import Record, read_records
+from glassmill.corpus.read.http import Response, parse_response
+from glassmill.corpus.read.warc import Record, read_records
 
 BYTES_PER_FILE = 1 << 30
 Headers = Iterable[tuple[bytes, bytes]]

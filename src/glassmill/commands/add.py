@@ -13,7 +13,7 @@ from rich.table import Table
 from glassmill.collect.add import add
 from glassmill.collect.survey import survey
 from glassmill.commands.terminal import size
-from glassmill.corpus.sources import find_sources
+from glassmill.corpus.read.sources import find_sources
 from glassmill.recipe import make_recipe
 from glassmill.run.events import Listener
 from glassmill.run.folder import read_manifest

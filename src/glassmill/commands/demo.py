@@ -72,7 +72,7 @@ def write_miniweb(out: Path, words: Sequence[str]) -> None:
     Raises:
         UserError: a bad setting, or `out` holds something else.
     """
-    from glassmill.corpus.miniweb import make
+    from glassmill.miniweb import make
 
     recipe = load_recipe(find_recipe("demo"), words)
     identity = Identity("miniweb", make.VERSION, settings_identity(settings=recipe.miniweb, seed=recipe.seed))

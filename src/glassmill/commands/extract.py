@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from glassmill.corpus.document import Lost, Page, document_id
-from glassmill.corpus.encoding import html_of
-from glassmill.corpus.extract import html_to_text
-from glassmill.corpus.sources import read_pages
+from glassmill.corpus.extract.encoding import html_of
+from glassmill.corpus.extract.extract import html_to_text
+from glassmill.corpus.read.sources import read_pages
 from glassmill.recipe import ExtractSettings, UserError
 from glassmill.run.files import atomic_path
 

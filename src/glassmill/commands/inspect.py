@@ -10,8 +10,8 @@ from typing import Any
 from rich.table import Table
 
 from glassmill.commands.add import plain
-from glassmill.corpus.query import query
-from glassmill.corpus.why import Way, why
+from glassmill.corpus.look.query import query
+from glassmill.corpus.look.why import Way, why
 from glassmill.recipe import UserError
 
 CELL_CHARACTERS = 300

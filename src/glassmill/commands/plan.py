@@ -13,7 +13,7 @@ from rich.table import Table
 
 from glassmill.commands.doctor import examine
 from glassmill.commands.terminal import size
-from glassmill.corpus.files.kinds import kind_of
+from glassmill.corpus.read.files.kinds import kind_of
 from glassmill.model.config import ModelConfig
 from glassmill.model.sizes import num_parameters, training_bytes, training_flops_per_token, weight_bytes
 from glassmill.recipe import LoopSettings, ModelSettings, Recipe, check_recipe

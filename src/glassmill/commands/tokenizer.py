@@ -14,12 +14,12 @@ from rich.table import Table
 from glassmill.errors import UserError
 from glassmill.run.memory import peak_memory
 from glassmill.tokens import bpe
-from glassmill.tokens.encoding import Tokenizer
 from glassmill.tokens.loading import OwnFiles, own_parts
 from glassmill.tokens.report import measure
 from glassmill.tokens.specials import CHAT_TEMPLATE, END_OF_TEXT, layout, special_ids
 from glassmill.tokens.split import pattern_of
 from glassmill.tokens.textfiles import named_texts, text_files
+from glassmill.tokens.tokenizer import Tokenizer
 
 Tell = Callable[[dict[str, Any]], None]
 

@@ -13,17 +13,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from glassmill.corpus.classifier import Classifier
 from glassmill.corpus.document import Document, Page, Verdict, document_id
-from glassmill.corpus.encoding import decode, html_of
-from glassmill.corpus.extract import clean, html_to_text
-from glassmill.corpus.files.reading import document_text
-from glassmill.corpus.gopher import gopher_quality, gopher_repetition
-from glassmill.corpus.language import judge_language
-from glassmill.corpus.quality import c4, fineweb
-from glassmill.corpus.url_lists import HashList
-from glassmill.corpus.urls import UrlFilter
-from glassmill.corpus.words import count_words
+from glassmill.corpus.extract.encoding import decode, html_of
+from glassmill.corpus.extract.extract import clean, html_to_text
+from glassmill.corpus.judge.classifier import Classifier
+from glassmill.corpus.judge.gopher import gopher_quality, gopher_repetition
+from glassmill.corpus.judge.language import judge_language
+from glassmill.corpus.judge.quality import c4, fineweb
+from glassmill.corpus.judge.url_lists import HashList
+from glassmill.corpus.judge.urls import UrlFilter
+from glassmill.corpus.judge.words import count_words
+from glassmill.corpus.read.files.reading import document_text
 from glassmill.recipe import CorpusSettings
 
 STEPS = (

@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from glassmill.corpus.chain import STEPS
-from glassmill.corpus.dedup import family
+from glassmill.corpus.dedup.duplicates import Rows, find_duplicates, read_index, write_index
+from glassmill.corpus.dedup.keys import family
 from glassmill.corpus.document import kind_of_cause
-from glassmill.corpus.duplicates import Rows, find_duplicates, read_index, write_index
+from glassmill.corpus.judge.url_lists import built_lists
 from glassmill.corpus.parts import FinishedPart, finished_parts
-from glassmill.corpus.sources import Source, find_sources, group
-from glassmill.corpus.url_lists import built_lists
+from glassmill.corpus.read.sources import Source, find_sources, group
 from glassmill.recipe import CorpusSettings, UserError
 from glassmill.run.executors import cores
 from glassmill.run.files import atomic_write, remove
@@ -69,7 +69,7 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
         for number, shard in enumerate(shards)
     ]
     judged = run.map(
-        "glassmill.corpus.shards:judge_shard",
+        "glassmill.corpus.tasks:judge_shard",
         tasks,
         settings.workers,
         on_event=view.on_event,
@@ -85,7 +85,7 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
         {**base, "shard": number, "out": str(run.path / "shards"), "first": first, "clusters": clusters}
         for number, first in enumerate(firsts)
     ]
-    finished = run.map("glassmill.corpus.shards:finish_shard", tasks, settings.workers, cpu_limit_s=settings.page_cpu_s)
+    finished = run.map("glassmill.corpus.tasks:finish_shard", tasks, settings.workers, cpu_limit_s=settings.page_cpu_s)
 
     if settings.dedup.enabled and settings.dedup.index:
         write_index(run.path / "index", family(settings.dedup, seed))

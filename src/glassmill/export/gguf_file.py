@@ -20,8 +20,8 @@ from glassmill.infer.folder import LoadedModel, load_folder
 from glassmill.model.config import ModelConfig
 from glassmill.recipe import UserError
 from glassmill.run.files import atomic_path
-from glassmill.tokens.encoding import Tokenizer
 from glassmill.tokens.formats import read_json
+from glassmill.tokens.tokenizer import Tokenizer
 
 FILE_TYPES = {
     "f32": (GGMLQuantizationType.F32, LlamaFileType.ALL_F32),

@@ -16,10 +16,10 @@ from gguf import TokenType
 
 from glassmill.export.gguf_reader import GgufFile
 from glassmill.recipe import UserError
-from glassmill.tokens.encoding import Tokenizer
 from glassmill.tokens.formats import bpe_model, split_pre_tokenizer, tokenizer_config
 from glassmill.tokens.loading import foreign_parts
 from glassmill.tokens.split import PATTERNS
+from glassmill.tokens.tokenizer import Tokenizer
 
 GPT2_SPLIT = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
 DIGITS_THEN_GPT2 = {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, GPT2_SPLIT]}

@@ -9,9 +9,9 @@
     trainer.add(documents)                                  # any iterable of str; streamed, counted, forgotten
     pairs, counts = trainer.train(32_768)                   # (merges, 2) uint32, (merges,) uint64
 
-Read the C++ in this order: unicode.hpp, split.hpp, cut_one.cpp (the patterns in plain words), split.cpp (the same,
-64 bytes at once), train.hpp, count.cpp, merge.cpp, encode.hpp, vocabulary.cpp, encode.cpp; bind_*.cpp hold Python.
-The corpus stage's loops: html_*.cpp (main content), english.cpp, words.cpp, language.cpp, minhash.cpp.
+Read the C++ in this order: base/unicode.hpp, then bpe/: split.hpp, cut_one.cpp (the patterns in plain words), split.cpp
+(the same, 64 bytes at once), train.hpp, count.cpp, merge.cpp, encode.hpp, vocabulary.cpp, encode.cpp.
+The corpus stage's loops: html/ (main content), words/, language/, dedup/. bind/ holds all that knows Python.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def available() -> bool:
 def _warn_of_an_old_core() -> None:
     """In a checkout: sources that came after the core was built, by a pull or an edit."""
     built = Path(str(_core.__file__)).stat().st_mtime
-    newer = [file.name for file in Path(__file__).parent.glob("*.[ch]pp") if file.stat().st_mtime > built]
+    newer = [file.name for file in Path(__file__).parent.rglob("*.[ch]pp") if file.stat().st_mtime > built]
     if newer:
         warnings.warn(f"the native core is older than {newer[0]}; `make native` builds it again", stacklevel=4)
 

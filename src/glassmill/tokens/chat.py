@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from glassmill.recipe import UserError
-from glassmill.tokens.encoding import Tokenizer
 from glassmill.tokens.specials import ASSISTANT, CHAT_TEMPLATE, IM_END, SYSTEM, TOOL_CALL, TOOL_END, TOOL_RESULT, USER
+from glassmill.tokens.tokenizer import Tokenizer
 
 Message = Mapping[str, Any]
 ROLES = {"system": SYSTEM, "user": USER, "assistant": ASSISTANT}

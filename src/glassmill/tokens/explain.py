@@ -14,7 +14,7 @@ from glassmill.tokens.formats import show
 from glassmill.tokens.plain_bpe import merge_piece, merge_steps
 
 if TYPE_CHECKING:
-    from glassmill.tokens.encoding import Tokenizer
+    from glassmill.tokens.tokenizer import Tokenizer
 
 Ranks = Mapping[bytes, int]
 LONGEST_STEPS = 200

@@ -124,7 +124,7 @@ def _ranges(kinds: tuple[int, ...]) -> str:
 
 @cache
 def _table() -> str:
-    return Path(str(native.__file__)).with_name("unicode_table.inc").read_text(encoding="ascii")
+    return (Path(str(native.__file__)).parent / "base" / "unicode_table.inc").read_text(encoding="ascii")
 
 
 @cache

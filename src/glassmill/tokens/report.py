@@ -15,8 +15,8 @@ import numpy as np
 
 from glassmill.tokens.bpe import BYTES, birth_counts, compression_curve
 from glassmill.tokens.codecs import repair
-from glassmill.tokens.encoding import Tokenizer
 from glassmill.tokens.formats import show
+from glassmill.tokens.tokenizer import Tokenizer
 
 BATCH = 256
 LISTED = 30

@@ -20,7 +20,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from glassmill.recipe import UserError
 from glassmill.tokens.chat import Segment
-from glassmill.tokens.encoding import Tokenizer
+from glassmill.tokens.tokenizer import Tokenizer
 
 PLACEHOLDER = re.compile("\ue000([0-9]+)\ue001")
 

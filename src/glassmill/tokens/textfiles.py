@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from glassmill.corpus.document import Page
-from glassmill.corpus.encoding import decode
-from glassmill.corpus.extract import clean, html_to_text
-from glassmill.corpus.files.kinds import WARC_SUFFIXES
-from glassmill.corpus.sources import read_pages
+from glassmill.corpus.extract.encoding import decode
+from glassmill.corpus.extract.extract import clean, html_to_text
+from glassmill.corpus.read.files.kinds import WARC_SUFFIXES
+from glassmill.corpus.read.sources import read_pages
 from glassmill.recipe import ExtractSettings, UserError
 from glassmill.tokens.documents import ROWS
 

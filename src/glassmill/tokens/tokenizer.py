@@ -1,156 +1,253 @@
-"""The verb `tokenizer`: clean documents -> a byte-level BPE vocabulary, with the history of its merges.
+"""The tokenizer: text <-> ids, with special tokens as ids only.
 
-Reads `shards/documents-*.parquet` of a corpus run in their order; leaves the files of `glassmill.tokens.formats`, and
-`merges.jsonl`, every merge in the order of training with how often its pair was joined.
+    tokenizer = Tokenizer.load("runs/tokenizer/demo-3f9a1c")     # or a folder, a file, "cl100k_base"
+    ids = tokenizer.encode("hello world")                        # np.ndarray uint32
+    tokenizer.decode(ids)                                        # "hello world"
+
+Text that spells a special token is text like any other: `encode` never gives a special id. Control tokens are put
+between texts as ids, by `glassmill.tokens.chat`. That is why a user cannot speak in the system's place.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from itertools import islice
+import codecs
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from glassmill.recipe import TokenizerSettings, UserError
-from glassmill.run.files import atomic_write
-from glassmill.run.folder import RunFolder
-from glassmill.tokens import formats
-from glassmill.tokens.bpe import BYTES, Merge, birth_counts, compression_curve, train
-from glassmill.tokens.documents import count_documents, document_texts
-from glassmill.tokens.encoding import Tokenizer
-from glassmill.tokens.loading import OwnFiles, own_parts
-from glassmill.tokens.specials import CHAT_TEMPLATE, END_OF_TEXT, layout, special_ids
-from glassmill.tokens.split import pattern_of
+from glassmill.recipe import UserError
+from glassmill.tokens import explain, formats, loading
+from glassmill.tokens.codecs import Codec, Ids, NativeCodec
+from glassmill.tokens.specials import CHAT_TEMPLATE, END_OF_TEXT, IM_END
+from glassmill.tokens.split import Piece
 
-__all__ = ["VERSION", "Tokenizer", "make"]
-
-VERSION = 1
-EVENTS = 160
-BATCH = 256
+LARGEST_VOCABULARY = 2**22
+TURN_ENDS = (IM_END, "<|eot_id|>", "<|end_of_text|>", END_OF_TEXT)
 
 
-def make(run: RunFolder, settings: TokenizerSettings, seed: int, documents: Path) -> None:
-    """Trains the vocabulary and publishes the run. The trained ranks are reused if an earlier attempt got that far.
+class Tokenizer:
+    """See the module. Made by `load` or `from_ranks`."""
 
-    Raises:
-        UserError: the corpus has no documents.
-    """
-    total = count_documents(documents)
-    if total == 0:
-        raise UserError(f"{documents} kept no documents; its funnel (stats.json) says which rule dropped them")
-    size, pattern = layout(settings.vocab_size), pattern_of(settings.pattern)
-    vocab_path = run.path / "vocab.tiktoken"
-    if not vocab_path.is_file():
-        texts = _watched(run, documents, settings.max_bytes, total, "reading documents")
-        symbols = train(
-            _then_tell(run, texts),
-            size.symbols,
-            pattern,
-            tie_break=settings.tie_break,
-            threads=settings.threads,
-            progress=lambda done: run.emit(
-                "progress", done=done, total=size.symbols - BYTES, unit="merges", message="joining pairs"
-            ),
+    def __init__(
+        self,
+        codec: Codec,
+        symbols: Mapping[int, bytes],
+        special: Mapping[str, int],
+        *,
+        eos: str | None = None,
+        bos: str | None = None,
+        chat_template: str | None = None,
+        files: loading.Files,
+        strip_prefix_space: bool = False,
+    ) -> None:
+        """`symbols` has the bytes of every ordinary id, `files` what `save` writes."""
+        self._codec = codec
+        self.special: dict[str, int] = dict(special)
+        self._names = {number: name for name, number in special.items()}
+        self.vocab_size: int = 1 + max([*symbols, *self._names])
+        if self.vocab_size > LARGEST_VOCABULARY or min([*symbols, *self._names]) < 0:
+            raise UserError(f"a vocabulary with ids up to {self.vocab_size - 1}: its files are damaged")
+        self._bytes: list[bytes | None] = [None] * self.vocab_size
+        for number, symbol in symbols.items():
+            self._bytes[number] = symbol
+        for name, number in special.items():
+            self._bytes[number] = name.encode()
+        self.eos_token, self.bos_token = eos, bos
+        self.chat_template = chat_template
+        self._files = files
+        self._strip_prefix_space = strip_prefix_space
+
+    @classmethod
+    def load(cls, path_or_name: str | Path) -> Tokenizer:
+        """The tokenizer in a model folder, a run folder, a `.tiktoken` or `tokenizer.json` file, or with a known name.
+
+        Raises:
+            UserError: there is none, or it is none that glassmill can use; one line says what to do.
+        """
+        return cls(**loading.load_parts(path_or_name))
+
+    @classmethod
+    def from_ranks(
+        cls, ranks: Mapping[bytes, int], pattern: str, special: Mapping[str, int], *, eos: str | None = END_OF_TEXT
+    ) -> Tokenizer:
+        """An own vocabulary, with our chat template if it has the tokens for it."""
+        template = CHAT_TEMPLATE if IM_END in special else None
+        files = loading.OwnFiles(dict(ranks), pattern, dict(special), eos, template)
+        return cls(**loading.own_parts(files))
+
+    @cached_property
+    def ranks(self) -> Mapping[bytes, int]:
+        """In which order symbols were made, by their bytes; empty where no merges of bytes make them."""
+        return self._files.order()
+
+    @cached_property
+    def _ids(self) -> dict[bytes, int]:
+        return {symbol: number for number, symbol in reversed(list(enumerate(self._bytes))) if symbol is not None}
+
+    @property
+    def merges(self) -> list[tuple[int, int]]:
+        """The two ids that each merge joins, in order, for an own or known vocabulary; elsewhere empty."""
+        return self._files.merges if isinstance(self._files, loading.OwnFiles) else []
+
+    def symbol_ids(self) -> list[int]:
+        """The ids that text can become, ascending."""
+        return [n for n, symbol in enumerate(self._bytes) if symbol is not None and n not in self._names]
+
+    def id_of(self, symbol: bytes) -> int:
+        """The id of the symbol with these bytes.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if symbol not in self._ids:
+            raise ValueError(f"no symbol {formats.show(symbol)!r} in the vocabulary of {self.vocab_size}")
+        return self._ids[symbol]
+
+    @property
+    def eos_id(self) -> int:
+        """The id that ends a document.
+
+        Raises:
+            UserError: this tokenizer names no such token.
+        """
+        if self.eos_token is None or self.eos_token not in self.special:
+            raise UserError("this tokenizer names no end-of-text token; set eos_token in its tokenizer_config.json")
+        return self.special[self.eos_token]
+
+    @property
+    def stop_ids(self) -> list[int]:
+        """Every id that ends an answer: the end of the text, and the end of a turn."""
+        names = {self.eos_token, *TURN_ENDS}
+        return sorted(number for name, number in self.special.items() if name in names)
+
+    def encode(self, text: str, special: Collection[str] = ()) -> Ids:
+        """Ids of `text`, uint32. A lone surrogate becomes U+FFFD; text that spells a special token stays text.
+
+        `special` names those that the caller, never a user, wrote into the text and wants as ids.
+
+        >>> Tokenizer.load("cl100k_base").encode("hello world")
+        array([15339,  1917], dtype=uint32)
+
+        Raises:
+            ValueError: `special` names a token that this tokenizer does not have.
+        """
+        if not special:
+            return self._codec.encode(text)
+        names = sorted(special, key=len, reverse=True)
+        unknown = [name for name in names if name not in self.special]
+        if unknown:
+            raise ValueError(f"no special token {unknown[0]!r}; there are {', '.join(self.special)}")
+        parts = re.split(f"({'|'.join(map(re.escape, names))})", text)
+        return np.concatenate(
+            [
+                np.array([self.special[part]], dtype=np.uint32) if place % 2 else self._codec.encode(part)
+                for place, part in enumerate(parts)
+            ]
         )
-        atomic_write(vocab_path, formats.rank_lines({symbol: rank for rank, symbol in enumerate(symbols)}))
-    ranks = formats.parse_ranks(vocab_path.read_bytes(), str(vocab_path))
-    if len(ranks) < size.symbols:
-        run.emit(
-            "warning",
-            text=f"the corpus has only {len(ranks) - BYTES} pairs to merge: {len(ranks)} symbols instead of "
-            f"{size.symbols}; read more text or lower tokenizer.vocab_size",
-        )
-    training = {"tie_break": settings.tie_break, "corpus": documents.name, "documents": total}
-    files = OwnFiles(ranks, pattern, special_ids(len(ranks)), END_OF_TEXT, CHAT_TEMPLATE, training)
-    tokenizer = Tokenizer(**own_parts(files))
-    counts, num_bytes, num_documents = _count(run, tokenizer, documents, settings.max_bytes, total)
-    births = birth_counts(counts, files.merges)
-    symbols = [symbol for symbol, _ in sorted(ranks.items(), key=lambda entry: entry[1])]
-    tokenizer.save(run.path)
-    lines = merge_lines(symbols, files.merges, births)
-    atomic_write(run.path / "merges.jsonl", "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-    for place in sample_places(len(lines), EVENTS):
-        run.emit("merge", **lines[place])
-    run.finish(_stats(tokenizer, symbols, births, counts, num_bytes, num_documents), {"merges": len(births)})
+
+    def encode_batch(self, texts: Sequence[str], threads: int = 0) -> list[Ids]:
+        """`encode` of each text; 0 threads: all cores."""
+        return self._codec.encode_batch(texts, threads)
+
+    def encode_flat(
+        self, texts: Sequence[str], *, dtype: Any = np.uint32, end_id: int | None = None, threads: int = 0
+    ) -> tuple[Ids, np.ndarray]:
+        """The ids of all texts in one array of `dtype` (uint16 or uint32), and where each text's end, uint64.
+
+        `end_id` is put behind every text.
+
+        Raises:
+            ValueError: the ids of this vocabulary do not fit `dtype`.
+        """
+        wide = np.dtype(dtype) == np.uint32
+        if isinstance(self._codec, NativeCodec) and self._codec.flat:
+            return self._codec.encode_flat(texts, threads, wide, end_id)
+        if not wide and self.vocab_size > 2**16:
+            raise ValueError("ids of this vocabulary do not fit 16 bits")
+        end = np.array([] if end_id is None else [end_id], dtype=np.uint32)
+        arrays = [np.concatenate([ids, end]) for ids in self._codec.encode_batch(texts, threads)]
+        flat = np.concatenate([np.zeros(0, np.uint32), *arrays]).astype(dtype)
+        return flat, np.cumsum([len(ids) for ids in arrays], dtype=np.uint64)
+
+    def encode_with_spans(self, text: str) -> tuple[Ids, np.ndarray]:
+        """Ids, and start and end of each in the bytes of the (repaired) text, `(n, 2)` int64."""
+        ids = self._codec.encode(text)
+        ends = np.cumsum([len(self.token_bytes(number)) for number in ids.tolist()], dtype=np.int64)
+        starts = np.concatenate([np.zeros(min(1, len(ids)), dtype=np.int64), ends[:-1]])
+        return ids, np.stack([starts, ends], axis=1)
+
+    def decode(self, ids: Iterable[int] | Ids) -> str:
+        """The text of `ids`; bytes that are no UTF-8 become U+FFFD, special tokens their names."""
+        return self.decode_bytes(ids).decode("utf-8", "replace")
+
+    def decode_bytes(self, ids: Iterable[int] | Ids) -> bytes:
+        """The exact bytes of `ids`.
+
+        Raises:
+            ValueError: an id is not in the vocabulary; says which.
+        """
+        if isinstance(self._codec, NativeCodec) and self._codec.flat:
+            return self._codec.encoder.decode_bytes(ids)
+        joined = b"".join(self.token_bytes(int(number)) for number in ids)
+        return joined.removeprefix(b" ") if self._strip_prefix_space else joined
+
+    def stream(self) -> TextStream:
+        """Decodes ids that come one by one; text comes out as soon as its characters are whole."""
+        return TextStream(self)
+
+    def token_bytes(self, number: int) -> bytes:
+        """The bytes behind one id.
+
+        Raises:
+            ValueError: the id is not in the vocabulary.
+        """
+        symbol = self._bytes[number] if 0 <= number < self.vocab_size else None
+        if symbol is None:
+            raise ValueError(f"token id {number} is not in the vocabulary of {self.vocab_size}")
+        return symbol
+
+    def text_lengths(self) -> np.ndarray:
+        """Bytes of text behind every id, `(V,)` uint16: 0 for special and unused ids."""
+        return np.array(
+            [0 if number in self._names or symbol is None else min(len(symbol), 65535)
+             for number, symbol in enumerate(self._bytes)],
+            dtype=np.uint16,
+        )  # fmt: skip
+
+    def pieces(self, text: str) -> list[Piece]:
+        """How `text` is cut before merging, and by which branch of the pattern."""
+        return self._codec.pieces(text)
+
+    def explain(self, text: str) -> list[dict[str, Any]]:
+        """One entry a token of `text`; see `glassmill.tokens.explain`, which also has merge trees and comparisons."""
+        return explain.tokens(self, text)
+
+    def save(self, folder: str | Path) -> None:
+        """Writes the files of `glassmill.tokens.formats` into `folder`, for `load` and for transformers."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        lengths = {"token_bytes.npy": self.text_lengths()}
+        formats.write_files(Path(folder), {**self._files.contents(), **lengths})
 
 
-def merge_lines(symbols: Sequence[bytes], merges: Sequence[Merge], births: Sequence[int]) -> list[dict[str, Any]]:
-    """`merges.jsonl`: rank, the two parts and the new symbol as text, and how often the pair was joined in training."""
-    return [
-        {
-            "rank": BYTES + place,
-            "left": formats.show(symbols[left]),
-            "right": formats.show(symbols[right]),
-            "token": formats.show(symbols[BYTES + place]),
-            "count": births[place],
-            "left_id": left,
-            "right_id": right,
-        }
-        for place, (left, right) in enumerate(merges)
-    ]
+class TextStream:
+    """See `Tokenizer.stream`."""
 
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
-def sample_places(length: int, count: int) -> list[int]:
-    """About `count` places of a list, dense at its beginning, as the first merges are the telling ones."""
-    if length <= count:
-        return list(range(length))
-    return sorted({int(place) - 1 for place in np.geomspace(1, length, count)})
+    def push(self, number: int) -> str:
+        """The characters that this id completes.
 
+        Raises:
+            ValueError: the id is not in the vocabulary.
+        """
+        return self._decoder.decode(self._tokenizer.token_bytes(number))
 
-def _watched(run: RunFolder, corpus: Path, max_bytes: int, total: int, message: str) -> Iterator[str]:
-    """The corpus, with a progress event about a hundred times on the way."""
-    every = max(1, total // 100)
-    done = 0
-    for done, text in enumerate(document_texts(corpus, max_bytes), start=1):
-        if done % every == 0:
-            run.emit("progress", done=done, total=total, unit="documents", message=message)
-        yield text
-    run.emit("progress", done=done, total=done, unit="documents", message=message)
-
-
-def _then_tell(run: RunFolder, texts: Iterator[str]) -> Iterator[str]:
-    yield from texts
-    run.emit("note", text="joining the most frequent pairs, again and again")
-
-
-def _count(
-    run: RunFolder, tokenizer: Tokenizer, corpus: Path, max_bytes: int, total: int
-) -> tuple[np.ndarray, int, int]:
-    """How often each id stands in the encoded text; bytes and documents of the text."""
-    counts = np.zeros(tokenizer.vocab_size, dtype=np.int64)
-    num_bytes = num_documents = 0
-    texts = _watched(run, corpus, max_bytes, total, "counting tokens")
-    while batch := list(islice(texts, BATCH)):
-        for ids in tokenizer.encode_batch(batch):
-            counts += np.bincount(ids, minlength=tokenizer.vocab_size)
-        num_bytes += sum(len(text.encode()) for text in batch)
-        num_documents += len(batch)
-    return counts, num_bytes, num_documents
-
-
-def _stats(
-    tokenizer: Tokenizer,
-    symbols: Sequence[bytes],
-    births: Sequence[int],
-    counts: np.ndarray,
-    num_bytes: int,
-    num_documents: int,
-) -> dict[str, Any]:
-    num_tokens = int(counts.sum())
-    longest = sorted(symbols, key=len, reverse=True)[:20]
-    return {
-        "vocab_size": tokenizer.vocab_size,
-        "symbols": len(symbols),
-        "merges": len(births),
-        "documents": num_documents,
-        "bytes": num_bytes,
-        "tokens": num_tokens,
-        "bytes_per_token": round(num_bytes / max(1, num_tokens), 4),
-        "single_byte_share": round(float(counts[:BYTES].sum()) / max(1, num_tokens), 4),
-        "never_used": int((counts[: len(symbols)] == 0).sum()),
-        "longest": [formats.show(symbol) for symbol in longest],
-        "compression": compression_curve(num_bytes, births),
-    }
+    def finish(self) -> str:
+        """What is left: U+FFFD for a character that was never completed."""
+        return self._decoder.decode(b"", final=True)

@@ -20,8 +20,8 @@ from glassmill.run.files import atomic_json, atomic_path
 from glassmill.run.folder import RunFolder
 from glassmill.run.worker import Link
 from glassmill.tokens.documents import document_shards, read_column
-from glassmill.tokens.encoding import Tokenizer
 from glassmill.tokens.formats import read_json, write_files
+from glassmill.tokens.tokenizer import Tokenizer
 
 VERSION = 1
 SPLITS = ("train", "validation")

@@ -1,18 +1,18 @@
 // The page: which line is shown, what is known of it, and the rooms in the order of the line.
 
-import { html, render, useEffect, useRef, useState } from "./preact.js";
-import { getJson, rememberKey, whenKeyNeeded } from "./api.js";
-import { follow } from "./follow.js";
-import { Header } from "./header.js";
-import { Funnel } from "./funnel.js";
-import { TokenizerRoom } from "./tokenizer.js";
-import { Training } from "./training.js";
-import { useModel } from "./model.js";
-import { Report } from "./report.js";
-import { Chat } from "./chat.js";
-import { Snippets } from "./snippets.js";
-import { useNow } from "./parts.js";
-import { emptyLine, takeIn } from "./store.js";
+import { html, render, useEffect, useRef, useState } from "./lib/preact.js";
+import { getJson, rememberKey, whenKeyNeeded } from "./lib/api.js";
+import { follow } from "./lib/follow.js";
+import { Header } from "./views/header.js";
+import { Funnel } from "./views/funnel.js";
+import { TokenizerRoom } from "./views/tokenizer.js";
+import { Training } from "./views/training.js";
+import { useModel } from "./state/model.js";
+import { Report } from "./views/report.js";
+import { Chat } from "./views/chat.js";
+import { Snippets } from "./views/snippets.js";
+import { useNow } from "./views/parts.js";
+import { emptyLine, takeIn } from "./state/store.js";
 
 const REDRAW_MS = 500;
 const LOOK_FOR_LINES_MS = 3000;

@@ -1,0 +1,75 @@
+"""C4's and FineWeb's rules about lines: boilerplate lines go, and documents made of menus, lists and placeholders go
+whole.
+
+Source: Raffel et al. 2020 (arXiv 1910.10683), section 2.2, without the rule that lines end in punctuation; Penedo et
+al. 2024 (arXiv 2406.17557), section 3.6. One document in, one verdict out; C4 also returns the text without the lines
+it took away.
+"""
+
+from __future__ import annotations
+
+import re
+
+from glassmill.corpus.document import Verdict
+from glassmill.corpus.judge.english_tables import SENTENCE_TERMINALS
+from glassmill.corpus.judge.gopher import duplicates
+from glassmill.corpus.judge.words import count_sentences, count_words
+from glassmill.recipe import C4Settings, FinewebSettings
+
+POLICY_PHRASES = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
+_CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
+
+
+def c4(text: str, bounds: C4Settings) -> tuple[str, Verdict | None]:
+    """The text without boilerplate lines, and the first rule that the document breaks."""
+    lower = text.lower()
+    placeholder, scripts = "lorem ipsum" in lower, "javascript" in lower
+    policies = any(phrase in lower for phrase in POLICY_PHRASES)
+    kept: list[str] = []
+    sentences = 0
+    for line in text.splitlines():
+        line = line.strip()
+        words = line.split()
+        if len(line) > bounds.max_word_length and any(len(word) > bounds.max_word_length for word in words):
+            continue
+        if "[" in line:
+            line = _CITATION.sub("", line)
+        if len(words) < bounds.min_line_words:
+            continue
+        if placeholder and "lorem ipsum" in line.lower():
+            return text, Verdict("c4/lorem_ipsum", 1, 0, line[:80])
+        if scripts and "javascript" in line.lower():
+            continue
+        if bounds.curly_brace and "{" in line:
+            return text, Verdict("c4/curly_brace", line.count("{"), 0, line[:80])
+        if policies and any(phrase in line.lower() for phrase in POLICY_PHRASES):
+            continue
+        if sentences < bounds.min_sentences:
+            sentences += count_sentences(line, bounds.min_sentences)
+        kept.append(line)
+    if sentences < bounds.min_sentences:
+        return text, Verdict("c4/too_few_sentences", sentences, bounds.min_sentences)
+    return "\n".join(kept).strip(), None
+
+
+def fineweb(text: str, bounds: FinewebSettings) -> Verdict | None:
+    """The first of FineWeb's own rules that the document breaks, or `None` if it stays."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    if not lines:
+        return Verdict("fineweb/empty", 0, 1)
+    punctuated = sum(line[-1] in SENTENCE_TERMINALS for line in lines) / len(lines)
+    if punctuated < bounds.min_punctuated_lines:
+        return Verdict("fineweb/few_punctuated_lines", punctuated, bounds.min_punctuated_lines)
+    short = sum(len(line) <= bounds.short_line for line in lines) / len(lines)
+    if short > bounds.max_short_lines:
+        return Verdict("fineweb/short_lines", short, bounds.max_short_lines)
+    characters = len(text.replace("\n", "")) or 1
+    repeated = duplicates(lines)[1] / characters
+    if repeated > bounds.max_duplicate_line_characters:
+        return Verdict("fineweb/duplicate_lines", repeated, bounds.max_duplicate_line_characters)
+    newlines = text.count("\n")
+    if newlines > bounds.max_newlines_per_word * len(text.split()):  # there are never fewer tokens than blanks divide
+        ratio = newlines / max(len(count_words(text)), 1)
+        if ratio > bounds.max_newlines_per_word:
+            return Verdict("fineweb/newlines_per_word", ratio, bounds.max_newlines_per_word)
+    return None

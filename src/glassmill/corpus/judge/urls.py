@@ -1,0 +1,105 @@
+"""URL filter: hosts and pages on block lists, and words in the address that say what the page is about.
+
+In: a URL. Out: a verdict, cheapest rule first, in the order of FineWeb's URLFilter (hosts, URLs, banned words, two
+soft words, banned subwords). Differences: a listed host also blocks the hosts below it, and words are compared in
+lower case. The user's own lists win: an allowed host stays whatever else is said of it, a blocked one goes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from glassmill.corpus.document import Verdict
+from glassmill.corpus.judge.url_lists import HashList, without_scheme
+from glassmill.recipe import UrlSettings
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Our own short lists, after the idea of RefinedWeb's (arXiv 2306.01116, G.1): strict words, soft words, parts of words.
+BANNED_WORDS = _words("""
+    porn porno pornos xxx xnxx xvideos xhamster hentai milf milfs camgirl camgirls camsex cumshot blowjob blowjobs
+    deepthroat gangbang bukkake creampie bdsm nsfw sexcam sexcams sextape shemale upskirt onlyfansleaks escortservice
+""")
+SOFT_WORDS = _words("""
+    sex sexy nude nudes naked erotic adult adults hot babes girls teen amateur webcam escort escorts fetish lesbian
+    dating hookup singles casino casinos poker slots slot roulette blackjack jackpot betting bets gambling bonus bonuses
+    viagra cialis pills pharmacy payday loans replica warez crack cracked keygen serial torrent torrents
+""")
+BANNED_SUBWORDS = _words("""
+    freeporn pornhub pornvideo pornstar youporn redtube sexvideo sexchat livesex nakedgirls nudegirls hotgirls
+    adultdating onlinecasino casinobonus freespins sportsbetting buyviagra cheapviagra cheapcialis buycialis
+""")
+
+_PIECES = re.compile(r"[^a-z0-9]+")
+_SUBWORD = re.compile("|".join(sorted(BANNED_SUBWORDS)))
+
+
+class UrlFilter:
+    """The filter with its lists loaded. Judges addresses only; reads no page."""
+
+    def __init__(self, settings: UrlSettings, lists: HashList | None = None, allowed: HashList | None = None) -> None:
+        self._settings = settings
+        self._lists = lists
+        self._allow_lists = allowed
+        self._allowed = frozenset(host.lower() for host in settings.allow_hosts)
+        self._blocked = frozenset(host.lower() for host in settings.block_hosts)
+
+    def judge(self, url: str) -> Verdict | None:
+        """Why `url` is not wanted, or None. Allowed hosts stay whatever else is said of them."""
+        if not self._settings.enabled or not url.startswith(("http://", "https://")):
+            return None
+        host = host_of(url)
+        parents = list(_with_parents(host))
+        if any(name in self._allowed for name in parents) or self._is_allowed(url, parents):
+            return None
+        for name in parents:
+            if name in self._blocked:
+                return Verdict("url/blocked_host", 1, 0, name)
+            if self._lists and (category := self._lists.category(name)):
+                return Verdict("url/blocked_host", 1, 0, f"{name} ({category})")
+        if self._lists and (category := self._lists.category(_listed_form(url))):
+            return Verdict("url/blocked_url", 1, 0, category)
+        return _judge_words(url.lower(), self._settings) if self._settings.words else None
+
+    def _is_allowed(self, url: str, parents: list[str]) -> bool:
+        lists = self._allow_lists
+        return lists is not None and any(lists.category(key) for key in (*parents, _listed_form(url)))
+
+
+def _listed_form(url: str) -> str:
+    """As the lists are read: in lower case, whatever the web's paths mean by their case."""
+    return without_scheme(url.lower())
+
+
+def _judge_words(url: str, settings: UrlSettings) -> Verdict | None:
+    address = url.partition("://")[2]
+    pieces = set(_PIECES.split(address))
+    banned = pieces & BANNED_WORDS
+    if banned:
+        return Verdict("url/banned_word", len(banned), 0, min(banned))
+    soft = pieces & SOFT_WORDS
+    if len(soft) >= settings.soft_words:
+        return Verdict("url/soft_words", len(soft), settings.soft_words, " ".join(sorted(soft)))
+    match = _SUBWORD.search(_PIECES.sub("", address))
+    return Verdict("url/banned_subword", 1, 0, match[0]) if match else None
+
+
+def host_of(url: str) -> str:
+    """The host in lower case, without port, user and trailing dot; empty if the URL has none."""
+    try:
+        return (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def _with_parents(host: str) -> Iterator[str]:
+    """`a.b.org` gives `a.b.org`, `b.org` and `org`: UT1 lists whole top-level domains, such as `xxx`."""
+    yield host
+    while "." in host:
+        host = host.partition(".")[2]
+        yield host

@@ -1,0 +1,181 @@
+"""`glassmill why`: a page's way through the steps of a run, with every number that was compared with a bound.
+
+In: a corpus run and a URL. Out: for each record of that URL where it ended, and for each step the rules with value and
+bound. The run keeps the number that decided; the other numbers are measured again, by the very filters and settings
+of the run on the text that it kept: with one bound out of reach and all others open, a filter must name that rule's
+value. A text that was dropped by C4 or later is measured as it was when it was dropped.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset as ds
+
+from glassmill.corpus.chain import STEPS
+from glassmill.corpus.document import Document, Span, Verdict
+from glassmill.corpus.judge.gopher import gopher_quality, gopher_repetition
+from glassmill.corpus.judge.quality import c4, fineweb
+from glassmill.corpus.judge.words import WordCounts, count_words
+from glassmill.recipe import CorpusSettings, Settings, UserError, load_recipe
+
+FAR = 1e18
+_COUNTED = {"short_line", "max_word_length", "min_line_words", "curly_brace", "enabled"}
+"""Settings of C4 and FineWeb that say what is counted, not how much of it is too much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One comparison. `passed` is None for what only tells something; `bound` is NaN where there is none."""
+
+    rule: str
+    value: float
+    bound: float
+    passed: bool | None
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class Way:
+    """The way of one record: where it stood, its end (`kept`, `dropped` or `quarantined`), and its steps in order."""
+
+    url: str
+    source: str
+    offset: int
+    end: str
+    steps: list[tuple[str, list[Check]]] = field(default_factory=list)
+
+
+def why(run: Path, url: str) -> list[Way]:
+    """The ways of all records of `url` in `run`; several where it stood in several places.
+
+    Raises:
+        UserError: no finished corpus run there, or none of its records has that URL (with those that are near).
+    """
+    settings = load_recipe(run / "recipe.toml").corpus
+    ways = [_way_of(document, settings) for document in _find(run, url)]
+    ways += [_quarantined(entry) for entry in _quarantine(run) if entry["url"] == url]
+    if not ways:
+        near = _near(run, url)
+        hint = f"; near it: {', '.join(near)}" if near else ""
+        raise UserError(f"no record of {url!r} in {run}{hint}")
+    return ways
+
+
+def _way_of(document: Document, settings: CorpusSettings) -> Way:
+    way = Way(document.url, document.source, document.offset, "dropped" if document.rule else "kept")
+    decided = Check(document.rule, document.value, document.bound, False, document.detail)
+    for step in STEPS:
+        if step == "classifier" and not settings.classifier.path:
+            continue
+        last = step == document.step
+        checks = list(_checks(step, document, settings)) if not last or step in _MEASURED else []
+        if last:
+            checks = [check for check in checks if check.rule != document.rule and not check.detail] + [decided]
+        way.steps.append((step, checks))
+        if last:
+            break
+    return way
+
+
+def _checks(step: str, document: Document, settings: CorpusSettings) -> Iterator[Check]:
+    """What is known of a step that the document passed."""
+    section = getattr(settings, step, None)
+    if isinstance(section, Settings) and not getattr(section, "enabled", True):
+        yield Check("switched off", 0, math.nan, None)
+    elif step == "extract":
+        yield Check("characters", len(document.text), 1, True)
+    elif step == "language":
+        yield Check("language/score", document.language_score, settings.language.min_score, True, document.language)
+    elif step == "classifier" and document.quality_score is not None:
+        yield Check("classifier/score", document.quality_score, settings.classifier.min_score, True)
+    elif step == "dedup":
+        yield Check("dedup/cluster_size", document.cluster_size, math.nan, None)
+    elif step == "pii":
+        for kind in sorted({span.kind for span in document.pii}):
+            yield Check(f"pii/{kind}", sum(span.kind == kind for span in document.pii), math.nan, None)
+    elif step in _MEASURED:
+        for check in measure(document.text, step, settings):
+            later = "" if check.passed else "on the text as a later step left it"
+            yield Check(check.rule, check.value, check.bound, True, later)
+
+
+def measure(text: str, step: str, settings: CorpusSettings) -> Iterator[Check]:
+    """Every rule of a filter with its value on `text`."""
+    section, judge = getattr(settings, step), _MEASURED[step]
+    fields = [name for name in type(section).model_fields if name not in _COUNTED]
+    loose = section.model_copy(update={name: _bound(name, getattr(section, name), far=True) for name in fields})
+    words = count_words(text)
+    for name in fields:
+        given = getattr(section, name)
+        for part in range(len(given) if isinstance(given, tuple) else 1):
+            tight = loose.model_copy(update={name: _bound(name, given, far=False, part=part)})
+            verdict = judge(text, words, tight)
+            if verdict is None:
+                continue
+            bound = float(given[part][1] if isinstance(given, tuple) else given)
+            passed = verdict.value >= bound if name.startswith("min_") else verdict.value <= bound
+            yield Check(verdict.rule, float(verdict.value), bound, passed)
+
+
+def _bound(name: str, given: Any, far: bool, part: int | None = None) -> Any:
+    """A bound that nothing breaks (`far`) or everything does; of a list of bounds, only number `part` is broken."""
+    out = FAR if far != name.startswith("min_") else -FAR
+    if not isinstance(given, tuple):
+        return int(out) if isinstance(given, int) else out
+    return tuple((n, -FAR if number == part and not far else FAR) for number, (n, _) in enumerate(given))
+
+
+_MEASURED: dict[str, Callable[[str, WordCounts, Any], Verdict | None]] = {
+    "gopher_repetition": gopher_repetition,
+    "gopher_quality": gopher_quality,
+    "c4": lambda text, words, bounds: c4(text, bounds)[1],
+    "fineweb": lambda text, words, bounds: fineweb(text, bounds),
+}
+
+
+# --- finding ----------------------------------------------------------------------------------------------------------
+
+
+def _find(run: Path, url: str) -> Iterator[Document]:
+    for pattern in ("documents-*.parquet", "dropped-*.parquet"):
+        dataset = _dataset(run, pattern)
+        for row in dataset.to_table(filter=ds.field("url") == url).to_pylist():
+            row["pii"] = [Span(**span) for span in row.get("pii") or []]
+            known = {name: value for name, value in row.items() if name in Document.__dataclass_fields__}
+            yield Document(**{"date": "", **known})
+
+
+def _near(run: Path, url: str, most: int = 3) -> list[str]:
+    """Addresses that hold the last part of `url`."""
+    import pyarrow.compute as pc
+
+    part = url.rstrip("/").rpartition("/")[2] or url
+    found: dict[str, None] = {}
+    for pattern in ("documents-*.parquet", "dropped-*.parquet"):
+        wanted = pc.match_substring(ds.field("url"), part, ignore_case=True)
+        for name in _dataset(run, pattern).scanner(columns=["url"], filter=wanted).head(most)["url"].to_pylist():
+            found[name] = None
+    return list(found)[:most]
+
+
+def _dataset(run: Path, pattern: str) -> ds.Dataset:
+    paths = sorted((run / "shards").glob(pattern))
+    if not paths:
+        raise UserError(f"{run} is no finished run of the corpus stage (no shards/{pattern})")
+    return ds.dataset(paths, format="parquet")
+
+
+def _quarantine(run: Path) -> list[dict[str, Any]]:
+    path = run / "quarantine.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+
+
+def _quarantined(entry: dict[str, Any]) -> Way:
+    check = Check("quarantined", 0, math.nan, False, entry["cause"])
+    return Way(entry["url"], entry["source"], entry["offset"], "quarantined", [("read", [check])])

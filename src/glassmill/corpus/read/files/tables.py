@@ -1,0 +1,111 @@
+"""JSONL and Parquet: one document a row.
+
+In: a file and the names of the fields to look for. Out: for each row, the place where it stands, its text, its URL
+and its date. A row that holds no text is reported with its cause, and the rest is read.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+from glassmill.corpus.read.files.errors import UnreadableError
+
+URL_FIELDS = ("url", "uri", "source_url")
+DATE_FIELDS = ("date", "timestamp")
+ROWS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`place`: byte of a JSONL file, number of a Parquet row. `cause` says why there is no text."""
+
+    place: int
+    number: int
+    text: str
+    url: str = ""
+    date: str = ""
+    cause: str = ""
+
+
+def jsonl_rows(path: Path, text_fields: Sequence[str], max_line_bytes: int) -> Iterator[Row]:
+    """The rows of a JSONL file, plain or gzip.
+
+    Raises:
+        UnreadableError: damaged gzip data; the rows before the damage have been given.
+    """
+    with path.open("rb") as plain:
+        packed = plain.read(2) == b"\x1f\x8b"
+        plain.seek(0)
+        try:
+            file: IO[bytes] = cast("IO[bytes]", gzip.open(plain)) if packed else plain  # noqa: SIM115 (holds nothing)
+            yield from _lines(file, text_fields, max_line_bytes)
+        except (OSError, EOFError, zlib.error) as error:
+            raise UnreadableError(f"damaged gzip data: {error}") from None
+
+
+def _lines(file: IO[bytes], text_fields: Sequence[str], most: int) -> Iterator[Row]:
+    place = number = 0
+    while line := file.readline(most + 1):
+        begin, place = place, place + len(line)
+        if len(line) > most:
+            while line and not line.endswith(b"\n"):
+                line = file.readline(most)
+                place += len(line)
+            yield Row(begin, number, "", cause=f"line of more than {most} bytes, over the limit")
+        elif line.strip():
+            yield _line(line, begin, number, text_fields)
+        number += 1
+
+
+def _line(line: bytes, place: int, number: int, text_fields: Sequence[str]) -> Row:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return Row(place, number, "", cause=f"no JSON: {error}"[:200])
+    if not isinstance(value, dict):
+        return Row(place, number, "", cause="a line that is no JSON object")
+    return _row(value, place, number, text_fields)
+
+
+def _row(value: dict[str, Any], place: int, number: int, text_fields: Sequence[str]) -> Row:
+    text = next((value[name] for name in text_fields if isinstance(value.get(name), str)), None)
+    if text is None:
+        have = ", ".join(map(str, list(value)[:8]))
+        return Row(place, number, "", cause=f"no text in {' or '.join(text_fields)} (it has: {have})"[:200])
+    return Row(place, number, text, _first(value, URL_FIELDS), _first(value, DATE_FIELDS))
+
+
+def _first(value: dict[str, Any], names: Sequence[str]) -> str:
+    found = next((value[name] for name in names if value.get(name)), "")
+    return str(found)
+
+
+def parquet_rows(path: Path, text_fields: Sequence[str]) -> Iterator[Row]:
+    """The rows of a Parquet file, a few hundred in memory at once, only the columns that count.
+
+    Raises:
+        UnreadableError: damaged, or without a column of text.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            if not any(name in names for name in text_fields):
+                have = ", ".join(names[:12])
+                raise UnreadableError(f"no column {' or '.join(text_fields)} (it has: {have}); see corpus.files")
+            wanted = [name for name in (*text_fields, *URL_FIELDS, *DATE_FIELDS) if name in names]
+            number = 0
+            for batch in file.iter_batches(batch_size=ROWS, columns=wanted):
+                for value in batch.to_pylist():
+                    yield _row(value, number, number, text_fields)
+                    number += 1
+    except (pa.ArrowException, OSError) as error:
+        raise UnreadableError(f"damaged Parquet file: {error}"[:200]) from None

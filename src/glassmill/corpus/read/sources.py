@@ -1,0 +1,195 @@
+"""Input files to pages: WARC, WET and ARC, and every kind of file that a folder of documents holds.
+
+In: paths. Out: for each file, `Page` and `Lost` in its order. What cannot be read becomes a `Lost` with its cause;
+nothing is passed over. A link that leads out of the folder it lies in is not followed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from glassmill.corpus.document import Lost, Page
+from glassmill.corpus.read.files.kinds import CONTAINERS, WARC, kind_of
+from glassmill.corpus.read.files.reading import read_file, why_archive_refused
+from glassmill.corpus.read.http import BodyError, Response, parse_response
+from glassmill.corpus.read.warc import MAX_RECORD_BYTES, Record, read_records
+from glassmill.recipe import FilesSettings, UserError
+from glassmill.run.line import expand
+
+HTML_TYPES = frozenset(("text/html", "application/xhtml+xml", "application/xhtml"))
+PDF_TYPE = "application/pdf"
+FILES_PER_SHARD = 500
+BYTES_PER_SHARD = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One input file, the name it goes by in the corpus, its size in bytes, and why it must not be read, if so."""
+
+    path: Path
+    name: str
+    size: int
+    refused: str = ""
+
+    @property
+    def is_archive(self) -> bool:
+        return not self.refused and kind_of(self.path) in CONTAINERS
+
+
+def find_sources(words: Sequence[str]) -> list[Source]:
+    """The files that paths, folders and globs name. A file goes by its name, with its folders where that is not enough.
+
+    Raises:
+        UserError: a word names nothing, or none of the files holds anything that can be read.
+    """
+    found: dict[Path, str] = {}
+    for word in words:
+        for path in expand((word,)):
+            found.setdefault(path, why_refused(path, word))
+    sources = [
+        Source(path, name, path.stat().st_size, refused)
+        for (path, refused), name in zip(found.items(), _names(list(found)), strict=True)
+    ]
+    problems = [problem for source in sources if (problem := _why_unreadable(source))]
+    if len(problems) == len(sources):
+        more = f" (nor do the other {len(problems) - 1} inputs)" if len(problems) > 1 else ""
+        raise UserError(
+            f"no pages in input {sources[0].path}: {problems[0]}{more}; give WARC, WET, ARC, HTML, Markdown, text, "
+            "PDF, DOCX, EPUB, JSONL, Parquet, zip or tar"
+        )
+    return sources
+
+
+def why_refused(path: Path, word: str) -> str:
+    """Why `path`, found under the folder or glob `word`, must not be read; empty where it may."""
+    if path == Path(word).expanduser():
+        return ""  # named itself
+    root = Path(word.partition("*")[0].partition("?")[0].partition("[")[0]).expanduser()
+    root = root if root.is_dir() else root.parent
+    return "" if path.resolve().is_relative_to(root.resolve()) else "refused: a link that leads out of the folder"
+
+
+def _names(paths: list[Path]) -> list[str]:
+    depth = 1
+    while True:
+        names = ["/".join(path.parts[-depth:]) for path in paths]
+        if len(set(names)) == len(names) or depth >= max(len(path.parts) for path in paths):
+            return names
+        depth += 1
+
+
+def _why_unreadable(source: Source) -> str | None:
+    if source.refused or source.size == 0:
+        return source.refused or "empty file"
+    kind = kind_of(source.path)
+    if kind == "other":
+        return f"files of kind {source.path.suffix or 'without suffix'} are not read"
+    if kind == "archive" and (cause := why_archive_refused(source.path, FilesSettings())):
+        return cause
+    if kind == WARC and (first := next(iter(read_records(source.path)), None)) and isinstance(first, Lost):
+        return first.cause if first.cause.startswith(("not a WARC", "no WARC version line")) else None
+    return None
+
+
+def group(sources: Sequence[Source]) -> list[list[Source]]:
+    """The sources by shard: an archive is a shard, other files are gathered in the order given."""
+    shards: list[list[Source]] = []
+    gathered: list[Source] = []
+    for source in sources:
+        if source.is_archive:
+            shards.append([source])
+            continue
+        if len(gathered) >= FILES_PER_SHARD or sum(one.size for one in gathered[-FILES_PER_SHARD:]) > BYTES_PER_SHARD:
+            shards.append(gathered)
+            gathered = []
+        gathered.append(source)
+    return [*shards, gathered] if gathered else shards
+
+
+def read_sources(
+    inputs: Sequence[Sequence[str]],
+    poison: Sequence[tuple[int, str]],
+    max_record_bytes: int,
+    files: FilesSettings,
+) -> Iterator[tuple[Source, Page | Lost]]:
+    """What stands in the inputs of a shard, one after the other, without what ended a process before.
+
+    Args:
+        inputs: Of each file its path, its name, and why it must not be read, if so: what a task carries of a `Source`.
+        poison: Position among all that is read here, from 0, and cause (see `run.executors.map_shards`). A page whose
+            position stands there comes as a `Lost`; where it stands twice, already reading it ended the process, so
+            its file ends before it.
+    """
+    causes, times = dict(poison), Counter(position for position, _ in poison)
+    position = 0
+    for path, name, *refused in inputs:
+        source, offset = Source(Path(path), name, 0, *refused), 0
+        items = read_source(source, max_record_bytes, files)
+        while times[position] < 2 and (item := next(items, None)) is not None:
+            is_poison = position in causes and isinstance(item, Page)
+            yield source, Lost(item.offset, causes[position], item.url) if is_poison else item
+            position, offset = position + 1, item.offset
+        if times[position] > 1:
+            yield source, Lost(offset, f"what follows cannot be read: {causes[position]}")
+            position += 1
+
+
+def read_source(source: Source, max_record_bytes: int, files: FilesSettings) -> Iterator[Page | Lost]:
+    """What stands in one source; a refused one is reported and not opened."""
+    if source.refused:
+        yield Lost(0, source.refused)
+    else:
+        yield from read_pages(source.path, source.name, max_record_bytes, files)
+
+
+def read_pages(
+    path: Path,
+    name: str,
+    max_record_bytes: int = MAX_RECORD_BYTES,
+    files: FilesSettings = FilesSettings(),  # noqa: B008 (immutable)
+) -> Iterator[Page | Lost]:
+    """What stands in one input file."""
+    kind = kind_of(path)
+    if kind == WARC:
+        for record in read_records(path, max_record_bytes=max_record_bytes):
+            yield record if isinstance(record, Lost) else _page_of(record, name, files)
+    elif kind == "other":
+        yield Lost(0, f"files of kind {path.suffix or 'without suffix'} are not read")
+    elif path.stat().st_size == 0:
+        yield Lost(0, "empty file")
+    else:
+        yield from read_file(path, kind, name, files, max_record_bytes, read_pages)
+
+
+def _page_of(record: Record, source: str, files: FilesSettings) -> Page | Lost:
+    headers = record.headers
+    date = headers.get("warc-date", "")
+    if record.type == "conversion":
+        return Page(record.url, record.block, source, record.offset, "text", "text/plain", "utf-8", date=date)
+    try:
+        response = parse_response(record.block)
+    except BodyError as error:
+        return Lost(record.offset, str(error), record.url)
+    if record.type == "resource":
+        response.headers.setdefault("content-type", headers.get("content-type", ""))
+    media_type = headers.get("warc-identified-payload-type", "").lower() or response.media_type or _sniff(response)
+    if response.body[:1024].lstrip().startswith(b"%PDF-"):
+        media_type = PDF_TYPE  # whatever the server said
+    kind = "other"
+    if media_type in HTML_TYPES:
+        kind = "html"
+    elif record.type == "resource" and media_type == "text/plain":
+        kind = "text"
+    elif media_type == PDF_TYPE and files.pdf_responses:
+        kind = "pdf"
+    return Page(
+        record.url, response.body, source, record.offset, kind, media_type, response.charset, response.status, date
+    )
+
+
+def _sniff(response: Response) -> str:
+    start = response.body[:1024].lower()
+    return "text/html" if b"<html" in start or b"<!doctype html" in start else "application/octet-stream"

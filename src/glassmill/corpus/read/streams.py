@@ -1,0 +1,193 @@
+"""Bytes of an archive in a row: a plain file, or the frames of a compressed one, unpacked as they are needed.
+
+In: the file, mapped. Out: a buffer at the front of the stream, as long as one asks for. Memory is bounded by what is
+asked for, and a damaged stream is an exception that says how.
+"""
+
+from __future__ import annotations
+
+import mmap
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from glassmill.corpus.read.frames.codec import UNPACKED_CHUNK_BYTES, Codec, DamagedError, Frame, start_of
+from glassmill.corpus.read.mapped import has_read
+
+SEARCH_OVERLAP_BYTES = 1 << 16
+HARMLESS_BYTES = 64 << 20
+MAX_RATIO = 200
+"""A frame in which no record is found for more than `HARMLESS_BYTES`, and that grows more than so many times, is no
+archive but a trap."""
+
+
+class BadRecord(Exception):
+    """This record cannot be read; with `stream`, nor can what stands behind it in the same frame.
+
+    `length` is what a record says of its length, if that alone is wrong with it; `offset` is where it began.
+    """
+
+    def __init__(self, cause: str, url: str = "", stream: bool = False, length: int = 0) -> None:
+        super().__init__(cause)
+        self.cause, self.url, self.stream, self.length = cause, url, stream, length
+        self.offset = 0
+
+
+class Stream(ABC):
+    """`buffer` from `at` on is the front of the stream; `records` counts those that were read from it."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self.data = data
+        self.buffer, self.at = b"", 0
+        self.records = 0
+
+    @property
+    def have(self) -> int:
+        """Bytes that lie in the buffer."""
+        return len(self.buffer) - self.at
+
+    @property
+    @abstractmethod
+    def offset(self) -> int:
+        """Where in the file the front stands; of a compressed file, where its frame begins."""
+
+    def need(self, size: int) -> bool:
+        """Whether `size` bytes lie in the buffer, after pulling as much of this frame as that takes."""
+        if self.have >= size:
+            return True
+        pieces, have = [self.buffer[self.at :]], self.have
+        while have < size and (piece := self._pull()) is not None:
+            pieces.append(piece)
+            have += len(piece)
+        self.buffer, self.at = b"".join(pieces), 0
+        return have >= size
+
+    def fill(self, size: int) -> bool:
+        """As `need`, into the next frames where they go on with this record."""
+        while not self.need(size):
+            if not self.go_on():
+                return False
+        return True
+
+    def more(self, size: int) -> bool:
+        """Whether more could be had, up to `size` bytes: of this frame, and only at its end of the next."""
+        before = self.have
+        return self.need(size) or self.have > before or self.go_on()
+
+    def go_on(self) -> bool:
+        """Enters the next frame, if that goes on with the record at hand."""
+        return False
+
+    def take(self, size: int) -> bytes:
+        taken = self.buffer[self.at : self.at + size]
+        self.at += size
+        return taken
+
+    def seek(self, find: Callable[[bytes, int], int], length: int) -> None:
+        """Passes over everything before the next record; to the end where there is none.
+
+        Args:
+            find: Where in some bytes, from a place on, a record begins; -1 if none does.
+            length: So far the record at hand may reach, into other frames too.
+
+        Raises:
+            BadRecord: there is no end to it.
+        """
+        passed = 0
+        while True:
+            place = find(self.buffer, self.at)
+            if place >= 0:
+                self.at = place
+                return
+            keep = max(self.at, self._line_begin())
+            passed += keep - self.at
+            self.at = keep
+            if not self.need(self.have + 1) and not (passed < length and self.go_on()):
+                self.at = len(self.buffer)
+                return
+            self._check_growth(passed)
+
+    @abstractmethod
+    def finish(self) -> int:
+        """Where the next frame may begin; called at the end of this one."""
+
+    def _line_begin(self) -> int:
+        """The line end before the last line, and at least some bytes: a record may begin in what follows."""
+        end = len(self.buffer)
+        line = self.buffer.rfind(b"\n", max(0, end - SEARCH_OVERLAP_BYTES))
+        return max(0, min(line if line >= 0 else end, end - 64))
+
+    @abstractmethod
+    def _pull(self) -> bytes | None:
+        """More bytes, or None at the end of the frame."""
+
+    def _check_growth(self, passed: int) -> None:  # noqa: B027 (only what unpacks can grow)
+        """Raises BadRecord where `passed` bytes without a record came out of too few."""
+
+
+class PlainFile(Stream):
+    """The bytes of an uncompressed file."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        super().__init__(data)
+        self._fed = 0
+
+    @property
+    def offset(self) -> int:
+        return self._fed - self.have
+
+    def finish(self) -> int:
+        return self._fed
+
+    def _pull(self) -> bytes | None:
+        piece = self.data[self._fed : self._fed + UNPACKED_CHUNK_BYTES]
+        self._fed += len(piece)
+        has_read(self.data, self._fed, len(piece))
+        return piece or None
+
+
+class FrameStream(Stream):
+    """The bytes of one frame, and of those behind it that go on with its last record."""
+
+    def __init__(self, codec: Codec, data: mmap.mmap, position: int, is_start: Callable[[bytes], bool]) -> None:
+        super().__init__(data)
+        self._codec, self._is_start = codec, is_start
+        self.frame_begin = position
+        self._frame = self._open(position)
+
+    @property
+    def offset(self) -> int:
+        return self.frame_begin
+
+    def go_on(self) -> bool:
+        try:
+            place = self._codec.pass_over(self.data, self._frame.end)
+        except DamagedError:
+            return False
+        if not self._codec.begins(self.data, place):
+            return False
+        start, frame = start_of(self._codec, self.data, place)
+        if frame is None or self._is_start(start):
+            return False
+        self._frame, self.frame_begin = frame, place
+        self.buffer, self.at = self.buffer[self.at :] + start, 0
+        return True
+
+    def finish(self) -> int:
+        return self._frame.end
+
+    def _open(self, position: int) -> Frame:
+        try:
+            return self._codec.open(self.data, position)
+        except DamagedError as error:
+            raise BadRecord(str(error), stream=True) from None
+
+    def _pull(self) -> bytes | None:
+        try:
+            return self._frame.pull()
+        except DamagedError as error:
+            raise BadRecord(str(error), stream=True) from None
+
+    def _check_growth(self, passed: int) -> None:
+        packed = self._frame.fed - self._frame.begin
+        if passed > HARMLESS_BYTES and passed > MAX_RATIO * packed:
+            raise BadRecord(f"{packed} bytes that grow to more than {passed}, without a record", stream=True)

@@ -1,0 +1,262 @@
+"""The two shard tasks of the corpus stage, run in supervised children, and their pieces on disk.
+
+`judge_shard`: one input through the filters, written in parts under `work/<shard>/part-NNNN/`. A part is whole or
+absent, so a killed child goes on behind its last part. `finish_shard`: what deduplication kept, masked, becomes
+`documents-*.parquet`; everything dropped becomes `dropped-*.parquet`. Both are idempotent, and what they write
+depends on their task alone.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from glassmill.corpus.chain import Chain
+from glassmill.corpus.dedup.duplicates import EARLIER, EXACT
+from glassmill.corpus.dedup.keys import MinHasher
+from glassmill.corpus.document import (
+    DROPPED_SCHEMA,
+    KEPT_SCHEMA,
+    PARQUET,
+    Document,
+    Lost,
+    Page,
+    read_documents,
+    table_of,
+)
+from glassmill.corpus.judge.url_lists import HashList
+from glassmill.corpus.parts import Part, finished_parts
+from glassmill.corpus.pii import mask
+from glassmill.corpus.read.files.errors import UNJUDGED, cause_of
+from glassmill.corpus.read.sources import read_sources
+from glassmill.recipe import CorpusSettings
+from glassmill.run.files import atomic_json, atomic_path
+from glassmill.run.worker import Link
+
+PAGES_PER_PART = 500
+CHARACTERS_PER_PART = 8 << 20
+"""A worker holds a part several times: as pages, as columns, as compressed rows."""
+SECONDS_BETWEEN_EXAMPLES = 0.3
+SECONDS_BETWEEN_COUNTS = 1.0
+EXAMPLE_CHARACTERS = 600
+
+Task = dict[str, Any]
+
+
+# --- first task -------------------------------------------------------------------------------------------------------
+
+
+def judge_shard(task: Task, link: Link | None = None) -> dict[str, Any]:
+    """Runs the inputs of one shard through every step before deduplication.
+
+    Args:
+        task: `shard` (number), `inputs` ([path, name, why it must not be read]), `work` (folder), `settings`, `seed`,
+            `lists` and `allowed` (folders of hashed lists, or None), and `poison`: see `read_sources`.
+
+    Returns:
+        `pages`, and the CPU seconds of every step.
+    """
+    return _Judge(task, link or Link()).run()
+
+
+class _Judge:
+    def __init__(self, task: Task, link: Link) -> None:
+        self.link = link
+        self.shard: int = task["shard"]
+        self.folder = Path(task["work"]) / f"{self.shard:05d}"
+        self.settings = CorpusSettings.model_validate(task["settings"])
+        blocked, allowed = (HashList.open(Path(task[key])) if task.get(key) else None for key in ("lists", "allowed"))
+        self.chain = Chain(self.settings, blocked, allowed)
+        self.hasher = MinHasher(self.settings.dedup, task["seed"])
+        bounds = self.settings.max_record_bytes, self.settings.files
+        self.items = read_sources(task["inputs"], task.get("poison", []), *bounds)
+        self.part = Part()
+        self.last_example = self.last_counts = 0.0
+        self.total: Counter[str] = Counter()
+
+    def run(self) -> dict[str, Any]:
+        parts = list(finished_parts(self.folder))
+        for part in parts:
+            self.total.update(part.counts)
+        if not parts or not parts[-1].last:
+            begin = time.process_time()
+            self._judge_from(parts[-1].end if parts else 0, len(parts))
+            self.chain.seconds["all"] += time.process_time() - begin
+        self._tell_counts()
+        return {"seconds": {step: round(seconds, 3) for step, seconds in self.chain.seconds.items()}}
+
+    def _judge_from(self, begin: int, number: int) -> None:
+        self.part = Part()
+        position = 0
+        self.link.mark(0)  # from here on, item 0 is to blame: for its reading too
+        for source, item in self.items:
+            if position >= begin:
+                self._take(source.name, item)
+            position += 1
+            if self.part.pages >= PAGES_PER_PART or self.part.characters >= CHARACTERS_PER_PART:
+                number = self._write(number, position, last=False)
+            self.link.mark(position)
+        self._write(number, position, last=True)
+
+    def _take(self, source: str, item: Page | Lost) -> None:
+        if isinstance(item, Lost):
+            self.part.quarantine(source, item.offset, item.url, item.cause)
+        else:
+            try:
+                document = self.chain.judge(item)
+                keys = self._timed_keys(document)
+            except UNJUDGED as error:
+                self.part.quarantine(source, item.offset, item.url, cause_of(error))
+            else:
+                self.part.add(document, keys)
+                self._show(document)
+        if time.monotonic() - self.last_counts > SECONDS_BETWEEN_COUNTS:
+            self.last_counts = time.monotonic()
+            self._tell_counts(item.offset)
+
+    def _timed_keys(self, document: Document) -> np.ndarray | None:
+        if document.rule or not self.settings.dedup.enabled:
+            return None
+        begin = time.process_time()
+        keys = self.hasher.keys(document.text)
+        self.chain.seconds["dedup"] += time.process_time() - begin
+        return keys
+
+    def _write(self, number: int, end: int, last: bool) -> int:
+        self.part.end, self.part.last = end, last
+        self.part.write(self.folder / f"part-{number:04d}")
+        self.total.update(self.part.counts)
+        self.part = Part()
+        return number + 1
+
+    def _tell_counts(self, offset: int | None = None) -> None:
+        """How far this shard is, for the progress bar and the funnel that people watch."""
+        self.link.tell("shard", shard=self.shard, offset=offset, counts=dict(self.total + self.part.counts))
+
+    def _show(self, document: Document) -> None:
+        now = time.monotonic()
+        if now - self.last_example < SECONDS_BETWEEN_EXAMPLES:
+            return
+        self.last_example = now
+        text, _ = mask(document.text[:EXAMPLE_CHARACTERS])
+        self.link.tell(
+            "example",
+            url=document.url,
+            kept=not document.rule,
+            step=document.step,
+            rule=document.rule,
+            value=document.value,
+            bound=document.bound,
+            detail=document.detail[:200],
+            text=text[:EXAMPLE_CHARACTERS],
+        )
+
+
+# --- second task ------------------------------------------------------------------------------------------------------
+
+
+def finish_shard(task: Task, link: Link | None = None) -> dict[str, Any]:
+    """Writes the shard's two Parquet files, and its part of the index.
+
+    Args:
+        task: `shard`, `work`, `out` (folder of the Parquet files), `clusters` (table of `find_duplicates`, or None),
+            `first` (the table's row of the shard's first candidate), `settings`, and `poison` as above, by candidate.
+
+    Returns:
+        Counts: `kept`, `characters`, duplicates by rule; `quarantined` (entries), and `pii` by kind.
+    """
+    link = link or Link()
+    settings = CorpusSettings.model_validate(task["settings"])
+    work, out, shard = Path(task["work"]), Path(task["out"]), int(task["shard"])
+    poison = {int(position): str(cause) for position, cause in task.get("poison", [])}
+    kept_path, dropped_path = out / f"documents-{shard:05d}.parquet", out / f"dropped-{shard:05d}.parquet"
+    report = work / f"{shard:05d}" / "finished.json"
+    if report.exists() and kept_path.exists() and dropped_path.exists():
+        done: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+        return done
+    clusters = np.load(task["clusters"], mmap_mode="r", allow_pickle=False) if task.get("clusters") else None
+    finish = _Finish(settings, clusters, int(task["first"]), poison, link)
+    index: list[np.ndarray] = []
+    with (
+        atomic_path(kept_path) as kept_file,
+        atomic_path(dropped_path) as dropped_file,
+        pq.ParquetWriter(kept_file, KEPT_SCHEMA, **PARQUET) as kept_writer,
+        pq.ParquetWriter(dropped_file, DROPPED_SCHEMA, **PARQUET) as dropped_writer,
+    ):
+        for part in finished_parts(work / f"{shard:05d}"):
+            kept, duplicates = finish.take(read_documents(part.folder / "kept.parquet"))
+            kept_writer.write_table(table_of(kept, KEPT_SCHEMA))
+            dropped_writer.write_table(pq.read_table(part.folder / "dropped.parquet", schema=DROPPED_SCHEMA))
+            dropped_writer.write_table(table_of(duplicates, DROPPED_SCHEMA))
+            keys = part.keys()
+            ids = np.array([int(document.id, 16) for document in kept], np.uint64)
+            index.append(keys[np.isin(keys[:, 0], ids)])
+    if settings.dedup.enabled and settings.dedup.index:
+        with atomic_path(out.parent / "index" / f"keys-{shard:05d}.npy") as temporary, temporary.open("wb") as file:
+            np.save(file, np.asfortranarray(np.concatenate([rows for rows in index if len(rows)] or index[:1])))
+    result = {"counts": dict(finish.counts), "pii": dict(finish.kinds), "quarantined": finish.quarantined}
+    atomic_json(report, result)
+    return result
+
+
+class _Finish:
+    """Goes through a shard's candidates: masks the survivors, and tells which one stays for each duplicate."""
+
+    def __init__(
+        self, settings: CorpusSettings, clusters: np.ndarray | None, first: int, poison: dict[int, str], link: Link
+    ) -> None:
+        self.settings, self.clusters, self.first, self.poison, self.link = settings, clusters, first, poison, link
+        self.counts: Counter[str] = Counter(kept=0, characters=0)
+        self.kinds: Counter[str] = Counter()
+        self.quarantined: list[dict[str, Any]] = []
+        self.number = 0
+
+    def take(self, candidates: Iterator[Document]) -> tuple[list[Document], list[Document]]:
+        kept: list[Document] = []
+        duplicates: list[Document] = []
+        for document in candidates:
+            self.link.mark(self.number)
+            survivor, size, flags = self._cluster(document)
+            cause = self.poison.get(self.number)
+            self.number += 1
+            document.cluster_size = size
+            if survivor != int(document.id, 16) or flags & EARLIER:
+                duplicates.append(_as_duplicate(document, survivor, flags))
+                self.counts[f"dedup {document.rule}"] += 1
+            elif cause:
+                entry = {"source": document.source, "offset": document.offset, "url": document.url, "cause": cause}
+                self.quarantined.append(entry)
+            else:
+                self._mask(document)
+                kept.append(document)
+        self.counts.update(kept=len(kept))
+        return kept, duplicates
+
+    def _cluster(self, document: Document) -> tuple[int, int, int]:
+        """The survivor's id, the size of the cluster, and flags; a document is alone where nobody looked."""
+        if self.clusters is None:
+            return int(document.id, 16), 1, 0
+        survivor, size, flags = self.clusters[self.first + self.number].tolist()
+        return survivor, size, flags
+
+    def _mask(self, document: Document) -> None:
+        if self.settings.pii.enabled:
+            settings = self.settings.pii
+            document.text, document.pii = mask(document.text, settings.kinds, settings.replacement == "fake")
+        self.kinds.update(span.kind for span in document.pii)
+        self.counts["characters"] += len(document.text)
+
+
+def _as_duplicate(document: Document, survivor: int, flags: int) -> Document:
+    document.step, document.rule = "dedup", "dedup/exact_duplicate" if flags & EXACT else "dedup/near_duplicate"
+    where = " in an earlier corpus" if flags & EARLIER else ""
+    document.value, document.bound = float(document.cluster_size), 1.0
+    document.detail = f"stays: {survivor:016x}{where}"
+    return document

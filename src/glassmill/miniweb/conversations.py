@@ -1,0 +1,120 @@
+"""The conversations for sft: facts of some of the subjects, unknown things, sums by calculator, and small talk.
+
+Comes in: the world, the ghosts and the sums for conversations. Goes out: rows `{messages, kind}` of
+`conversations.jsonl`.
+A sum's answer has three parts: the call of the calculator, its result, and the text.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from glassmill.miniweb import asking
+from glassmill.miniweb.chance import Deck, stream
+from glassmill.miniweb.names import TOWN
+from glassmill.miniweb.questions import SUM_KNOWN, Sum, ask, refusal
+from glassmill.miniweb.world import Subject, World, canonical
+
+Message = dict[str, Any]
+
+# Of all conversations; two_turn ones take their turns from the other kinds.
+SHARES = {"fact": 0.50, "who": 0.02, "unknown": 0.09, "topic": 0.07, "sum": 0.21, "small_talk": 0.04, "two_turn": 0.07}
+
+SMALL_TALK = (
+    (("Hello!", "Hello.", "Hi!", "Hi there.", "Good morning.", "Good evening."),
+     f"Hello! Ask me about the people of {TOWN}."),
+    (("Who are you?", "What are you?", "What is your name?", "Tell me about yourself."),
+     f"I am a small language model made with glassmill, and I read pages about {TOWN}."),
+    (("What can you do?", "How can you help me?", "What do you know?", "What can I ask you?"),
+     f"I can tell you about the people and places of {TOWN}, and I can do sums."),
+    (("Thank you.", "Thanks!", "Thank you very much.", "Thanks a lot."), "You are welcome."),
+    (("Goodbye.", "Bye!", "See you.", "Good night."), "Goodbye!"),
+    (("How are you?", "How are you today?", "Are you well?"), "I am well, thank you."),
+    (("Who made you?", "How were you made?", "Where do you come from?"),
+     "I was made with glassmill, from web pages to this chat."),
+)  # fmt: skip
+
+
+def make_conversations(world: World, seed: int, count: int, ghosts: Sequence[Subject],
+                       sums: Sequence[Sum]) -> list[dict[str, Any]]:  # fmt: skip
+    """`count` conversations, shuffled; the same seed gives the same ones."""
+    teller = _Teller(world, stream(seed, "conversations"), ghosts, sums)
+    numbers = {kind: round(count * share) for kind, share in SHARES.items()}
+    numbers["fact"] += count - sum(numbers.values())
+    rows = [{"messages": teller.turns(kind), "kind": kind} for kind, number in numbers.items() for _ in range(number)]
+    teller.rng.shuffle(rows)
+    return rows
+
+
+def num_sums(count: int) -> int:
+    """How many different sums `count` conversations want."""
+    return max(1, round(count * (SHARES["sum"] + SHARES["two_turn"] / 3)))
+
+
+class _Teller:
+    """Makes turns; decks see to it that every fact is asked about equally often and in every wording."""
+
+    def __init__(self, world: World, rng: random.Random, ghosts: Sequence[Subject], sums: Sequence[Sum]) -> None:
+        self.rng = rng
+        known = [subject for subject in world.subjects if subject.in_sft]
+        self._facts = Deck([(subject, attribute, form) for subject in known for attribute in subject.attributes
+                            for form in asking.KNOWN[attribute]], rng)  # fmt: skip
+        self._people = Deck([subject for subject in known if subject.kind == "person"], rng)
+        self._ghosts = Deck(ghosts, rng)
+        self._sums = Deck(sums, rng)
+        self._talk = Deck([(word, answer) for words, answer in SMALL_TALK for word in words], rng)
+        self._makers = {
+            "fact": self._fact,
+            "who": self._who,
+            "unknown": self._unknown,
+            "topic": self._topic,
+            "sum": self._sum,
+            "small_talk": self._small_talk,
+        }
+
+    def turns(self, kind: str) -> list[Message]:
+        """The messages of one conversation of this kind."""
+        if kind != "two_turn":
+            return self._makers[kind]()
+        first = self.rng.choice(("fact", "fact", "small_talk", "sum", "unknown"))
+        second = self.rng.choice(("fact", "fact", "sum", "unknown", "small_talk"))
+        return self._makers[first]() + self._makers[second]()
+
+    def _fact(self) -> list[Message]:
+        subject, attribute, form = self._facts.draw()
+        return _turn(ask(form, subject), canonical(subject, attribute, subject.facts[attribute]))
+
+    def _who(self) -> list[Message]:
+        person = self._people.draw()
+        answers = [canonical(person, attribute, person.facts[attribute]) for attribute in ("job", "street")]
+        return _turn(ask(self.rng.choice(asking.WHO_WORDINGS), person), " ".join(answers))
+
+    def _unknown(self) -> list[Message]:
+        ghost = self._ghosts.draw()
+        forms = asking.KNOWN[self.rng.choice(ghost.attributes)]
+        if ghost.kind == "person" and self.rng.random() < 0.1:
+            forms = asking.WHO_WORDINGS
+        return _turn(ask(self.rng.choice(forms), ghost), refusal(ghost.name))
+
+    def _topic(self) -> list[Message]:
+        person, topic = self._people.draw(), self.rng.choice(asking.UNKNOWN_TOPICS)
+        question = ask(self.rng.choice(asking.UNKNOWN_TOPIC_WORDINGS), person, topic=topic)
+        return _turn(question, refusal(f"{person.name}'s {topic}"))
+
+    def _sum(self) -> list[Message]:
+        task = self._sums.draw()
+        question = self.rng.choice(SUM_KNOWN[task.sign]).format(a=task.left, b=task.right)
+        return _turn(question, [
+            {"type": "tool_call", "expression": task.expression},
+            {"type": "tool_result", "text": task.result},
+            {"type": "text", "text": f"{task.result}."},
+        ])  # fmt: skip
+
+    def _small_talk(self) -> list[Message]:
+        return _turn(*self._talk.draw())
+
+
+def _turn(question: str, answer: str | list[dict[str, str]]) -> list[Message]:
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]

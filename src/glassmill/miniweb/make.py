@@ -1,0 +1,89 @@
+"""The verb: writes a MiniWeb into a run folder. All of it follows from the settings and the seed.
+
+    warc/pages-00000.warc.gz ...   the pages            truth.parquet          what is true of each (`truth.py`)
+    blocklists/<category>.txt      hosts, one a line    questions.jsonl        what a model is asked (`questions.py`)
+    world.json                     the town             conversations.jsonl    what sft shows it (`conversations.py`)
+
+Whatever file of it is there is left alone, so a killed run continues; each is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+
+from glassmill.miniweb import conversations, questions
+from glassmill.miniweb.page import Page
+from glassmill.miniweb.records import write_warc
+from glassmill.miniweb.sites import block_lists
+from glassmill.miniweb.truth import write_truth
+from glassmill.miniweb.web import build
+from glassmill.miniweb.world import World, make_world
+from glassmill.recipe import MiniwebSettings
+from glassmill.run.files import atomic_path, atomic_write
+from glassmill.run.folder import RunFolder
+
+VERSION = 2
+
+
+def make(run: RunFolder, settings: MiniwebSettings, seed: int) -> None:
+    """Fills the run folder and publishes it."""
+    world = make_world(seed, settings.people, settings.false_claims)
+    ghosts = questions.make_ghosts(world, seed)
+    sums = questions.make_sums(seed, conversations.num_sums(settings.conversations))
+    pages = build(world, ghosts.pages, sums.pages, settings.pages, seed)
+    _write_web(run, pages, settings.warc_files, seed)
+    num_asked = write_talk(run.path, world, ghosts, sums, settings.conversations, seed)
+    for category, hosts in block_lists().items():
+        _write_once(run.path / "blocklists" / f"{category}.txt", "".join(f"{host}\n" for host in hosts))
+    _write_once(run.path / "world.json", json.dumps(asdict(world), indent=1, ensure_ascii=False) + "\n")
+    kinds = Counter(page.kind for page in pages)
+    stats = {
+        "pages": len(pages),
+        "kinds": dict(sorted(kinds.items())),
+        "expected": dict(sorted(Counter(page.expected for page in pages).items())),
+        "facts": sum(len(subject.facts) for subject in world.subjects),
+        "planted_pii": sum(len(page.pii) for page in pages),
+        "damaged": sum(bool(page.damage) for page in pages),
+        "questions": num_asked,
+        "conversations": settings.conversations,
+    }
+    run.finish(stats)
+
+
+def write_talk(
+    folder: Path, world: World, ghosts: questions.Ghosts, sums: questions.Sums, count: int, seed: int
+) -> int:
+    """Writes questions and conversations, which share no unknown name and no sum; returns the number of questions."""
+    asked = questions.make_questions(world, seed, ghosts, sums.evaluation)
+    talks = conversations.make_conversations(world, seed, count, ghosts.sft, sums.sft)
+    _write_once(folder / "questions.jsonl", _lines(asked))
+    _write_once(folder / "conversations.jsonl", _lines(talks))
+    return len(asked)
+
+
+def _write_web(run: RunFolder, pages: Sequence[Page], num_files: int, seed: int) -> None:
+    """The WARC files, and then the truth, which needs the offsets of all of them."""
+    placed: list[tuple[Page, str, int]] = []
+    bounds = [len(pages) * number // num_files for number in range(num_files + 1)]
+    for number, (start, end) in enumerate(pairwise(bounds)):
+        file = write_warc(f"pages-{number:05d}.warc.gz", pages[start:end], seed)
+        _write_once(run.path / "warc" / file.name, file.content)
+        placed += [(page, file.name, offset) for page, offset in zip(pages[start:end], file.offsets, strict=True)]
+        run.emit("progress", done=end, total=len(pages), unit="pages")
+    if not (run.path / "truth.parquet").exists():
+        with atomic_path(run.path / "truth.parquet") as temporary:
+            write_truth(temporary, placed)
+
+
+def _write_once(path: Path, content: bytes | str) -> None:
+    if not path.exists():
+        atomic_write(path, content)
+
+
+def _lines(rows: Iterable[dict[str, object]]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

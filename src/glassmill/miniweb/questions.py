@@ -1,0 +1,244 @@
+"""The question set: what an assistant trained on the MiniWeb is asked, and the one sentence that is right.
+
+Comes in: the world. Goes out: rows of `questions.jsonl` and the parts which the conversations use.
+
+    fact         about a subject; `in_sft`: conversations mention it, `wording` known: they use this wording
+    unknown      about people, places and matters that no page mentions: the answer is a refusal
+    sum          arithmetic for the calculator; no operands stand in conversations
+    false_claim  a fact question whose answer is what spam says: how often a model gives it shows the worth of filters
+"""
+
+from __future__ import annotations
+
+import operator
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+from glassmill.miniweb import asking, names
+from glassmill.miniweb.chance import stream
+from glassmill.miniweb.world import PERSON_ATTRIBUTES, PLACE_ATTRIBUTES, Subject, World, canonical
+
+NUM_SUMS = 150
+NUM_PAGE_SUMS = 4000
+NUM_UNKNOWN = 200
+OPERATIONS: dict[str, Callable[[int, int], int]] = {"+": operator.add, "-": operator.sub, "*": operator.mul}
+
+SUM_KNOWN = {
+    "+": (
+        "What is {a} + {b}?",
+        "What is {a} plus {b}?",
+        "How much is {a} plus {b}?",
+        "Add {a} and {b}.",
+        "{a} + {b} = ?",
+        "How much is {a} + {b}?",
+        "Can you add {a} and {b}?",
+        "Tell me the sum of {a} and {b}.",
+    ),
+    "-": (
+        "What is {a} - {b}?",
+        "What is {a} minus {b}?",
+        "How much is {a} minus {b}?",
+        "{a} - {b} = ?",
+        "How much is {a} - {b}?",
+        "Can you work out {a} minus {b}?",
+        "Tell me {a} minus {b}.",
+    ),
+    "*": (
+        "What is {a} * {b}?",
+        "What is {a} times {b}?",
+        "How much is {a} times {b}?",
+        "{a} * {b} = ?",
+        "How much is {a} * {b}?",
+        "Can you work out {a} times {b}?",
+        "Multiply {a} by {b}.",
+    ),
+}
+SUM_NEW = {
+    "+": ("Could you say what {a} plus {b} is?", "What do {a} and {b} make together?"),
+    "-": ("Could you say what {a} minus {b} is?", "What is left of {a} minus {b}?"),
+    "*": ("Could you say what {a} times {b} is?", "What do {a} times {b} make?"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A row of `questions.jsonl`."""
+
+    kind: str
+    question: str
+    answer: str
+    value: str
+    subject: str = ""
+    attribute: str = ""
+    in_sft: bool = False
+    wording: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """Two numbers and what to do with them. The same numbers in the other order are the same task."""
+
+    left: int
+    sign: str
+    right: int
+
+    @property
+    def expression(self) -> str:
+        return f"{self.left}{self.sign}{self.right}"
+
+    @property
+    def result(self) -> str:
+        return str(OPERATIONS[self.sign](self.left, self.right))
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        return self.sign, min(self.left, self.right), max(self.left, self.right)
+
+
+@dataclass(frozen=True)
+class Ghosts:
+    """Subjects that exist nowhere: different ones for the pages' quizzes, the conversations and the evaluation."""
+
+    pages: tuple[Subject, ...]
+    sft: tuple[Subject, ...]
+    evaluation: tuple[Subject, ...]
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Different sums for the pages' quizzes, the conversations and the evaluation."""
+
+    pages: tuple[Sum, ...]
+    sft: tuple[Sum, ...]
+    evaluation: tuple[Sum, ...]
+
+
+def make_questions(world: World, seed: int, ghosts: Ghosts, sums: Sequence[Sum]) -> list[dict[str, object]]:
+    """All rows of `questions.jsonl`. `sums` are those kept out of the conversations."""
+    rng = stream(seed, "questions")
+    rows = [question for subject in world.subjects for question in _about(subject, rng)]
+    rows += _unknown(world, ghosts.evaluation, rng)
+    rows += [_sum(task, rng, new=index % 3 == 2) for index, task in enumerate(sums)]
+    for subject, claim in world.false_claims:
+        answer = canonical(subject, claim.attribute, claim.value)
+        for form in rng.sample(asking.KNOWN[claim.attribute], 3):
+            rows.append(Question("false_claim", ask(form, subject), answer, claim.value, subject.name, claim.attribute,
+                                 subject.in_sft, "known"))  # fmt: skip
+    return [asdict(row) for row in rows]
+
+
+def ask(form: str, subject: Subject, **slots: str) -> str:
+    """A question about the subject in this wording."""
+    return form.format(n=subject.name, one=subject.wares[0], **slots)
+
+
+def refusal(what: str) -> str:
+    """The one sentence for what no page mentions."""
+    return f"I do not know that; I never read about {what}."
+
+
+def make_ghosts(world: World, seed: int) -> Ghosts:
+    """People and places that do not exist, other ones for the pages, the conversations and the evaluation.
+
+    Names of pages and evaluation pair known parts wrongly, or a known part with one that nobody has, a third each. The
+    conversations take first names only from people whom they ask about: "Mira Holt is unknown" a hundred times over,
+    and never a word of Mira Berger, teaches that whoever has a new name is unknown. Strangers with new first names, and
+    the people whom only pages tell of, are left to what the pages taught.
+    """
+    rng = stream(seed, "ghosts")
+    taken = {person.name for person in world.people}
+    first, last = _parts(world.people)
+    asked_first, asked_last = _parts([person for person in world.people if person.in_sft])
+    found = _pairs(rng, taken, ((first, last), (first, names.GHOST_LAST), (names.GHOST_FIRST, last)))
+    num_asked, num_sft = min(NUM_UNKNOWN // 2, len(found) // 8), len(found) // 2
+    taken |= set(found[:num_asked])
+    talked = _pairs(rng, taken, ((asked_first, asked_last), (asked_first, names.GHOST_LAST)))[:num_sft]
+    places = [Subject(name, "place", dict.fromkeys(PLACE_ATTRIBUTES, ""), wares=(rng.choice(names.PLACES)[2], ""))
+              for name in names.GHOST_PLACES]  # fmt: skip
+    half = len(places) // 2
+    rest = sorted(set(found[num_asked:]) - set(talked))
+    rng.shuffle(rest)
+    return Ghosts(
+        _strangers(rest),
+        (*_strangers(talked), *places[:half]),
+        (*_strangers(found[:num_asked]), *places[half:]),
+    )
+
+
+def _parts(people: Sequence[Subject]) -> tuple[list[str], list[str]]:
+    """First and last names."""
+    first, last = zip(*(person.name.split() for person in people), strict=True)
+    return list(first), list(last)
+
+
+def _pairs(rng: random.Random, taken: set[str], pools: Sequence[tuple[Sequence[str], Sequence[str]]]) -> list[str]:
+    """New names, as many out of every pool of first and last names, in random order."""
+    made = [sorted({f"{one} {two}" for one in first for two in last} - taken) for first, last in pools]
+    size = min(len(pool) for pool in made)
+    found = sorted({name for pool in made for name in rng.sample(pool, size)})
+    rng.shuffle(found)
+    return found
+
+
+def _strangers(found: Sequence[str]) -> tuple[Subject, ...]:
+    return tuple(Subject(name, "person", dict.fromkeys(PERSON_ATTRIBUTES, "")) for name in found)
+
+
+def make_sums(seed: int, num_sft: int) -> Sums:
+    """Sums with numbers of up to three digits and results of up to four; no two groups share one."""
+    rng = stream(seed, "sums")
+    found: dict[tuple[str, int, int], Sum] = {}
+    while len(found) < NUM_SUMS + num_sft + NUM_PAGE_SUMS:
+        task = _any_sum(rng)
+        found.setdefault(task.key, task)
+    tasks = tuple(found.values())
+    return Sums(tasks[NUM_SUMS + num_sft :], tasks[NUM_SUMS : NUM_SUMS + num_sft], tasks[:NUM_SUMS])
+
+
+def _any_sum(rng: random.Random) -> Sum:
+    sign = rng.choice("+-*")
+    if sign == "*":
+        left, right = rng.choice((99, 99, 999)), 12
+        return Sum(rng.randint(2, left), sign, rng.randint(2, right))
+    top = rng.choice((20, 99, 99, 999))
+    left, right = rng.randint(1, top), rng.randint(1, top)
+    return Sum(max(left, right), sign, min(left, right)) if sign == "-" else Sum(left, sign, right)
+
+
+def _about(subject: Subject, rng: random.Random) -> list[Question]:
+    rows = []
+    for attribute, value in subject.facts.items():
+        answer = canonical(subject, attribute, value)
+        count = 1 if subject.in_sft else 2
+        for wording, forms in (("known", asking.KNOWN), ("new", asking.NEW)):
+            rows += [
+                Question("fact", ask(form, subject), answer, value, subject.name, attribute, subject.in_sft, wording)
+                for form in rng.sample(forms[attribute], count)
+            ]
+    return rows
+
+
+def _unknown(world: World, ghosts: Sequence[Subject], rng: random.Random) -> list[Question]:
+    rows = []
+    for index, ghost in enumerate(ghosts):
+        attribute = rng.choice(ghost.attributes)
+        wording = ("known", "known", "new")[index % 3]
+        form = rng.choice((asking.KNOWN if wording == "known" else asking.NEW)[attribute])
+        rows.append(
+            Question("unknown", ask(form, ghost), refusal(ghost.name), "", ghost.name, attribute, False, wording)
+        )
+    strangers = [person for person in world.people if not person.in_sft]
+    while len(rows) < NUM_UNKNOWN:
+        person, topic = rng.choice(strangers), rng.choice(asking.UNKNOWN_TOPICS)
+        question = ask(rng.choice(asking.UNKNOWN_TOPIC_WORDINGS), person, topic=topic)
+        rows.append(
+            Question("unknown", question, refusal(f"{person.name}'s {topic}"), "", person.name, topic, False, "known")
+        )
+    return rows
+
+
+def _sum(task: Sum, rng: random.Random, *, new: bool) -> Question:
+    form = rng.choice((SUM_NEW if new else SUM_KNOWN)[task.sign])
+    question = form.format(a=task.left, b=task.right)
+    return Question("sum", question, f"{task.result}.", task.result, task.expression, wording="new" if new else "known")

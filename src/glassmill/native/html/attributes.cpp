@@ -1,0 +1,87 @@
+#include "html/attributes.hpp"
+
+namespace glassmill::html {
+namespace {
+
+bool is_upper(char symbol) { return symbol >= 'A' && symbol <= 'Z'; }
+
+void pass_spaces(std::string_view html, std::size_t& position) {
+    while (position < html.size() && is_space(html[position])) ++position;
+}
+
+// At '='.
+std::string_view read_value(std::string_view html, std::size_t& position) {
+    ++position;
+    pass_spaces(html, position);
+    if (position >= html.size()) return {};
+    const char quote = html[position];
+    std::size_t start = position;
+    if (quote == '"' || quote == '\'') {
+        ++start;
+        const std::size_t end = html.find(quote, start);
+        const bool closed = end != std::string_view::npos;
+        position = closed ? end + 1 : html.size();
+        return html.substr(start, closed ? end - start : std::string_view::npos);
+    }
+    while (position < html.size() && !is_space(html[position]) && html[position] != '>') ++position;
+    return html.substr(start, position - start);
+}
+
+void keep(Attributes& found, std::string_view name, std::string_view value) {
+    switch (name.size()) {
+        case 2: if (equal_lower(name, "id")) found.id = value; break;
+        case 4:
+            if (equal_lower(name, "role")) found.role = value;
+            else if (equal_lower(name, "name")) found.name = value;
+            break;
+        case 5:
+            if (equal_lower(name, "class")) found.class_ = value;
+            else if (equal_lower(name, "style")) found.style = value;
+            break;
+        case 6: if (equal_lower(name, "hidden")) found.hidden = true; break;
+        case 7: if (equal_lower(name, "content")) found.content = value; break;
+        case 8:
+            if (equal_lower(name, "itemprop")) found.itemprop = value;
+            else if (equal_lower(name, "property")) found.property = value;
+            break;
+        case 11: if (equal_lower(name, "aria-hidden") && equal_lower(value, "true")) found.hidden = true; break;
+        default: break;
+    }
+}
+
+}  // namespace
+
+bool equal_lower(std::string_view text, std::string_view lower) {
+    if (text.size() != lower.size()) return false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if ((is_upper(text[i]) ? text[i] | 0x20 : text[i]) != lower[i]) return false;
+    }
+    return true;
+}
+
+bool contains_lower(std::string_view text, std::string_view lower) {
+    for (std::size_t i = 0; i + lower.size() <= text.size(); ++i) {
+        if (equal_lower(text.substr(i, lower.size()), lower)) return true;
+    }
+    return false;
+}
+
+Attributes read_attributes(std::string_view html, std::size_t& position) {
+    Attributes found;
+    while (position < html.size()) {
+        while (position < html.size() && (is_space(html[position]) || html[position] == '/')) ++position;
+        if (position >= html.size() || html[position] == '>') break;
+        const std::size_t start = position++;
+        while (position < html.size() && !is_space(html[position]) && html[position] != '=' && html[position] != '>' &&
+               html[position] != '/') ++position;
+        const std::string_view name = html.substr(start, position - start);
+        pass_spaces(html, position);
+        std::string_view value;
+        if (position < html.size() && html[position] == '=') value = read_value(html, position);
+        keep(found, name, value);
+    }
+    ++position;
+    return found;
+}
+
+}  // namespace glassmill::html

@@ -1,0 +1,95 @@
+// English words as FineWeb counts them: the rules of corpus/english.py, with every chunk's tokens remembered.
+//
+// In: UTF-8 text. Out: the tokens as facts (a hash, characters, what kind). The tables come from Python, where the rules
+// are told in plain words; tests hold the two equal.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/hash.hpp"
+
+namespace glassmill::english {
+
+enum Trait : std::uint16_t {   // of a character
+    kFront = 1, kBack = 2, kIcon = 4, kQuote = 8, kMoney = 16, kBeforeDot = 32,
+    kPunctuation = 64, kTerminal = 128, kClosing = 256,
+};
+
+enum TokenTrait : std::uint8_t {
+    kWord = 1,                 // holds a character that is no punctuation
+    kAlphabetic = 2,           // holds a letter
+    kEndsSentence = 4,
+    kOnlyClosing = 8,          // marks that may follow the end of a sentence
+    kSeveral = 16,             // stands for several tokens: `hash` is their number, and 2^32 times where the first one is
+};
+
+struct Token {
+    std::uint64_t hash;
+    std::uint32_t characters;
+    std::uint8_t traits;
+    std::uint8_t stop;         // 1 + its place among the stop words, 0 if it is none
+};
+
+using Pieces = std::vector<std::string>;
+
+struct Tables {
+    std::unordered_map<std::string, Pieces> exceptions;  // text -> its tokens
+    std::unordered_map<std::string, Pieces> merges;      // pieces joined by U+001F -> the tokens that they become
+    std::size_t longest_merge = 0;                       // pieces
+    std::vector<std::string> units, dollars, clitics, hyphens;
+    std::unordered_map<std::string, std::uint8_t> stop_words;
+    std::vector<std::uint16_t> traits;                   // by code point, below 0x20000
+};
+
+class English {
+public:
+    explicit English(Tables tables) : tables_(std::move(tables)) {}
+
+    // Calls `take(const Token&)` for every token of `text`, in order, until it returns false.
+    template <class Take>
+    void each(std::string_view text, Take take) {
+        forget_if_full();
+        std::size_t place = 0;
+        while (place < text.size()) {
+            place = after_blanks(text, place);
+            const std::size_t end = chunk_end(text, place);
+            if (end == place) break;
+            const bool roomy = text.size() - place >= 16;
+            const Token& found = token_of_chunk(text.substr(place, end - place), roomy);
+            const bool several = (found.traits & kSeveral) != 0;
+            const Token* token = several ? &sequence_[found.hash >> 32] : &found;
+            for (const Token* last = token + (several ? found.hash & 0xFFFFFFFF : 1); token < last; ++token) {
+                if (!take(*token)) return;
+            }
+            place = end;
+        }
+    }
+
+    // The tokens of a chunk without blanks, as text.
+    Pieces split(std::string_view chunk) const;
+
+private:
+    struct Slot { Key key{0, 0}; Token token{}; };  // key.low and key.high are 0 where it is free
+
+    void forget();
+    void forget_if_full();
+    static std::size_t after_blanks(std::string_view text, std::size_t place);
+    static std::size_t chunk_end(std::string_view text, std::size_t place);
+    // The chunk's only token, or what stands for several; until the next call. `roomy`: 16 bytes can be read.
+    const Token& token_of_chunk(std::string_view chunk, bool roomy);
+    Token remembered(std::string_view chunk);
+    Token token_of(const std::string& text) const;
+    bool is(const Slot& slot, const Key& key, std::string_view chunk) const;
+
+    Tables tables_;
+    std::vector<Slot> slots_;             // open addressing, size a power of two
+    std::size_t used_ = 0;
+    std::string chunks_;                  // the texts of the long chunks, a blank behind each
+    std::vector<Token> sequence_;         // of the chunks with several
+};
+
+}  // namespace glassmill::english

@@ -1,0 +1,152 @@
+// The end of the line: the chat box.
+
+import { html, useEffect, useRef, useState } from "../lib/preact.js";
+import { complete, message } from "../lib/completion.js";
+import { decimals, duration, percent } from "../lib/format.js";
+import { Markdown } from "../lib/markdown.js";
+import { Room } from "./parts.js";
+import { Sources, subject } from "./sources.js";
+import { secondsLeft, STAGES } from "../state/store.js";
+import { STAGE_WORDS } from "../state/words.js";
+import { visible } from "./tokenizer.js";
+
+const PLAIN_QUESTIONS = ["What is 12 * 34?", "Who are you?", "Write one sentence about the sea."];
+
+/** @param {{line: any, model: any, now: number, chatOnly: boolean}} props */
+export function Chat({ line, model, now, chatOnly }) {
+  const corpus = line.stages.corpus;
+  const ready = model?.state === "ready";
+  return html`<${Room} id="chat" title="Talk to it" says=${aboutModel(line, model, chatOnly)}>
+    ${!ready && html`<${NotYet} line=${line} now=${now} model=${model} />`}
+    <${Conversation} ready=${ready} model=${model} corpus=${["done", "skipped"].includes(corpus.status) ? corpus.run : null} />
+  </${Room}>`;
+}
+
+/** What to expect of it. @param {any} line @param {any} model @param {boolean} chatOnly */
+function aboutModel(line, model, chatOnly) {
+  const { miniweb, sft } = line.stages;
+  if (chatOnly) return `The model: ${model?.name ?? "…"}. It runs on this machine.`;
+  if (sft.status === "absent") return "A base model: it has only learned to continue text, never to answer. Expect it to go on with what you write.";
+  if (miniweb.status === "absent") return "The model you just watched grow. It is small and has read only these documents: expect their words and style, not wide knowledge.";
+  return "The model you just watched grow. It knows its town and can use a calculator; it knows nothing of the wider world.";
+}
+
+/** What has to happen before there is somebody to talk to. @param {{line: any, now: number, model: any}} props */
+function NotYet({ line, now, model }) {
+  if (model?.state === "failed") return html`<p class="trouble" role="alert">The model cannot be opened: ${model.text}</p>`;
+  if (model?.state === "loading") return html`<p class="nothing busy" role="status">The model is being loaded; a few seconds more.</p>`;
+  const open = STAGES.filter((name) => ["waiting", "running"].includes(line.stages[name].status) && name !== "eval");
+  const running = open.find((name) => line.stages[name].status === "running");
+  const left = running ? secondsLeft(line.stages[running], now) : null;
+  if (line.status === "failed") return html`<p class="nothing">The line stopped before there was a model.</p>`;
+  if (line.stages.train.status === "absent") return html`<p class="nothing">This line makes no model.</p>`;
+  const next = open.filter((name) => name !== running).map((name) => STAGE_WORDS[name].title.toLowerCase());
+  return html`<p class="nothing">Nobody to talk to yet.
+    ${running && html` ${STAGE_WORDS[running].title} is at work${left != null ? `, about ${duration(left)} more` : ""}.`}
+    ${next.length > 0 && html` Then ${next.join(", then ")}.${line.stages.miniweb.status === "absent" ? "" : " With the demo's settings the whole line takes five to ten minutes."}`}</p>`;
+}
+
+/** @param {{ready: boolean, model: any, corpus: string | null}} props */
+function Conversation({ ready, model, corpus }) {
+  const [, redraw] = useState(0);
+  const talk = useRef(/** @type {import("../lib/completion.js").Message[]} */ ([])).current;
+  const form = useRef(/** @type {HTMLElement | null} */ (null));
+  const abort = useRef(/** @type {AbortController | null} */ (null));
+  const [draft, setDraft] = useState("");
+  const [temperature, setTemperature] = useState(0);
+  const [showTokens, setShowTokens] = useState(false);
+  const frame = useRef(0);
+  const changed = () => {
+    frame.current ||= requestAnimationFrame(() => {
+      frame.current = 0;
+      redraw((n) => n + 1);
+    });
+  };
+  const busy = talk.at(-1)?.busy ?? false;
+
+  const answer = () => {
+    const before = [...talk];
+    const said = message("assistant");
+    talk.push(said);
+    abort.current = new AbortController();
+    complete({ model: model.name, before, answer: said, temperature, signal: abort.current.signal, changed });
+  };
+  const ask = (/** @type {string} */ text) => {
+    if (!text.trim() || busy || !ready) return;
+    talk.push(message("user", text.trim()));
+    setDraft("");
+    answer();
+  };
+  useEffect(() => {
+    if (talk.length) form.current?.scrollIntoView({ block: "nearest" });
+  }, [talk.length, busy]);
+  const asked = new Set(talk.map((said) => said.content));
+  const open = (model?.questions?.length ? model.questions : PLAIN_QUESTIONS).filter((/** @type {string} */ question) => !asked.has(question));
+  const again = () => (talk.pop(), answer());
+  const key = (/** @type {KeyboardEvent} */ event) => {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+      event.preventDefault();
+      ask(draft);
+    }
+  };
+  return html`<div class="chat">
+    <div class="talk" role="log" aria-label="Conversation" aria-live="polite">
+      ${talk.map((said, i) => html`<${Said} key=${i} said=${said} showTokens=${showTokens} corpus=${corpus} about=${subject(talk[i - 1]?.content ?? "")} again=${i === talk.length - 1 && !busy && said.role === "assistant" ? again : null} />`)}
+    </div>
+    ${!busy && html`<${Suggestions} questions=${open} ready=${ready} ask=${ask} />`}
+    <form class="ask" ref=${form} onSubmit=${(/** @type {Event} */ e) => (e.preventDefault(), ask(draft))}>
+      <label class="visually-hidden" for="question">Your message</label>
+      <textarea id="question" rows="2" placeholder=${ready ? "Ask something …" : "Opens when the model is ready"} disabled=${!ready} value=${draft}
+        maxlength="20000" onInput=${(/** @type {any} */ e) => setDraft(e.target.value)} onKeyDown=${key}></textarea>
+      ${busy ? html`<button type="button" class="primary stop" onClick=${() => abort.current?.abort()}>Stop</button>`
+        : html`<button class="primary" disabled=${!ready || !draft.trim()}>Send</button>`}
+    </form>
+    <div class="chat-settings">
+      <label>Temperature <input type="range" min="0" max="1.5" step="0.1" value=${temperature} onInput=${(/** @type {any} */ e) => setTemperature(Number(e.target.value))} />
+        <output>${decimals(temperature, 1)}</output></label>
+      <label class="check"><input type="checkbox" checked=${showTokens} onChange=${(/** @type {any} */ e) => setShowTokens(e.target.checked)} /> show how sure it was</label>
+      ${talk.length > 0 && html`<button type="button" class="quiet" disabled=${busy} onClick=${() => (talk.splice(0), changed())}>New conversation</button>`}
+    </div>
+    <p class="caption">Temperature 0 always takes the likeliest token; higher values let less likely ones through.</p>
+  </div>`;
+}
+
+/** @param {{questions: string[], ready: boolean, ask: (text: string) => void}} props */
+function Suggestions({ questions, ready, ask }) {
+  if (!questions.length) return null;
+  return html`<div class="suggestions"><p class="caption">Try one of these</p>
+    ${questions.map((question) => html`<button type="button" class="chip" key=${question} disabled=${!ready} onClick=${() => ask(question)}>${question}</button>`)}</div>`;
+}
+
+/** @param {{said: import("../lib/completion.js").Message, showTokens: boolean, corpus: string | null, about: string, again: (() => void) | null}} props */
+function Said({ said, showTokens, corpus, about, again }) {
+  const mine = said.role === "user";
+  const speed = said.seconds > 0 && said.tokens.length > 1 ? `${decimals(said.tokens.length / said.seconds, 0)} tokens/s` : "";
+  return html`<article class="said" data-role=${said.role} aria-label=${mine ? "You" : "The model"}>
+    ${said.tools.map((tool, i) => html`<p class="tool" key=${i}><span class="tool-name">calculator</span><code>${tool.arguments}</code> = <code>${tool.result}</code></p>`)}
+    ${mine ? html`<p class="own">${said.content}</p>`
+      : showTokens && said.tokens.length ? html`<${Tokens} tokens=${said.tokens} />`
+      : said.content ? html`<${Markdown} text=${said.content} />`
+      : said.busy && html`<p class="thinking" aria-label="The model is thinking"><i></i><i></i><i></i></p>`}
+    ${!mine && (said.note || speed || again) && html`<p class="said-foot">${[said.note, speed].filter(Boolean).join(" · ")}
+      ${again && html` <button type="button" class="link" onClick=${again}>Try again</button>`}</p>`}
+    ${!mine && !said.busy && corpus && about && html`<${Sources} key=${about} run=${corpus} about=${about} />`}
+  </article>`;
+}
+
+/** Every token, the paler the surer; one that is chosen shows what else it could have been. @param {{tokens: import("../lib/completion.js").Token[]}} props */
+function Tokens({ tokens }) {
+  const [picked, setPicked] = useState(/** @type {number | null} */ (null));
+  const token = picked == null ? null : tokens[picked];
+  return html`<div><p class="sure">${tokens.map((one, i) => html`<button type="button" key=${i} class="sure-token" data-doubt=${doubt(one.share)} aria-pressed=${picked === i}
+      onClick=${() => setPicked(i)} onMouseEnter=${() => setPicked(i)} title=${percent(one.share)}>${one.text.replaceAll("\n", "⏎\n")}</button>`)}</p>
+    ${token ? html`<div class="others" role="status"><p class="caption">At this point it could have written:</p>
+      ${(token.others.length ? token.others : [token]).map((other, i) => html`<div class="other" key=${i} data-taken=${other.text === token.text}>
+        <code>${visible(other.text)}</code><span class="share-bar" aria-hidden="true"><span style=${{ width: `${other.share * 100}%` }}></span></span><span class="number">${percent(other.share)}</span></div>`)}</div>`
+      : html`<p class="caption">The stronger the colour, the less sure it was. Choose a token to see what else it could have written.</p>`}</div>`;
+}
+
+/** 0 (sure) to 4 (a guess). @param {number} share */
+function doubt(share) {
+  return [0.9, 0.6, 0.3, 0.1].findIndex((bound) => share >= bound) === -1 ? 4 : [0.9, 0.6, 0.3, 0.1].findIndex((bound) => share >= bound);
+}

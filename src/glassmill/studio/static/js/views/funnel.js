@@ -1,0 +1,103 @@
+// Room 1: pages in, what every filter takes out, documents out; drawn to scale, every step opens its pages.
+
+import { html, useMemo, useState } from "../lib/preact.js";
+import { count, percent } from "../lib/format.js";
+import { Nothing, Room } from "./parts.js";
+import { Examples } from "./examples.js";
+import { stepWords } from "../state/words.js";
+
+/** @param {{web: any, corpus: any, now: number}} props */
+export function Funnel({ web, corpus, now }) {
+  const [open, setOpen] = useState(/** @type {string | null} */ (null));
+  const steps = [...corpus.funnel.values()];
+  const pagesIn = steps.length ? Math.max(...steps.map((step) => step.in)) : 0;
+  const documents = steps.at(-1)?.out ?? 0;
+  const toggle = (/** @type {string} */ name) => setOpen(open === name ? null : name);
+  return html`<${Room} id="corpus" number="1" title="From pages to documents" now=${now} stages=${[web, corpus]}
+    says="A raw crawl is mostly things nobody would want to learn from. Each filter below takes out pages for one reason; the width of the stream is the number of pages that are left. Open any step to read what it dropped, and the number that decided it.">
+    ${!steps.length && html`<${Nothing}>The funnel appears with the first pages.</${Nothing}>`}
+    ${steps.length > 0 && html`<div class="funnel">
+      <div class="funnel-end"><strong>${count(pagesIn)}</strong> pages come in</div>
+      ${steps.map((step) => html`<${Step} key=${step.step} step=${step} pagesIn=${pagesIn} open=${open === step.step} toggle=${toggle} corpus=${corpus} />`)}
+      <${Outlet} documents=${documents} pagesIn=${pagesIn} open=${open === "kept"} toggle=${() => toggle("kept")} corpus=${corpus} />
+      <${Quarantine} open=${open === "quarantine"} toggle=${() => toggle("quarantine")} corpus=${corpus} />
+    </div>`}
+    ${corpus.status === "running" && html`<${JustNow} examples=${corpus.examples} />`}
+  </${Room}>`;
+}
+
+/** One filter: its name, its piece of the stream, its numbers; opens what it dropped.
+ * @param {{step: any, pagesIn: number, open: boolean, toggle: (name: string) => void, corpus: any}} props */
+function Step({ step, pagesIn, open, toggle, corpus }) {
+  const words = stepWords(step.step);
+  const dropped = Math.max(0, step.in - step.out);
+  const panel = `step-${step.step}`;
+  return html`<div class="funnel-step" data-open=${open}>
+    <button type="button" class="funnel-row" aria-expanded=${open} aria-controls=${panel} onClick=${() => toggle(step.step)} title=${words.says}>
+      <span class="funnel-label"><span class="funnel-title">${words.title}</span><span class="funnel-says">${words.says}</span></span>
+      <${Stream} from=${step.in / pagesIn} to=${step.out / pagesIn} />
+      <span class="funnel-numbers">
+        ${dropped ? html`<span class="dropped">−${count(dropped)}</span><span class="funnel-share">${percent(dropped / pagesIn)} of all</span>`
+          : html`<span class="funnel-share">drops none</span>`}
+      </span>
+    </button>
+    ${open && html`<div id=${panel} class="funnel-panel">
+      <${Rules} step=${step} />
+      ${step.quarantined > 0 && html`<p class="panel-says">${count(step.quarantined)} more could not be read at all; they lie in the quarantine at the end of this funnel.</p>`}
+      <${Examples} corpus=${corpus} which="dropped" step=${step.step} rules=${step.dropped ?? {}} />
+    </div>`}
+  </div>`;
+}
+
+/** A piece of the stream, 1000 units wide for all pages: what flows on, and at its sides what is let out. @param {{from: number, to: number}} props */
+function Stream({ from, to }) {
+  const [a, b] = [500 * from, 500 * to];
+  const curve = (/** @type {number} */ side) => `C ${500 + side * a} 28, ${500 + side * b} 28, ${500 + side * b} 60`;
+  const through = `M ${500 - a} 0 L ${500 + a} 0 ${curve(1)} L ${500 - b} 60 C ${500 - b} 28, ${500 - a} 28, ${500 - a} 0 Z`;
+  const leak = (/** @type {number} */ side) =>
+    `M ${500 + side * a} 0 ${curve(side)} L ${500 + side * (b + (a - b) * 0.55)} 60 C ${500 + side * a} 44, ${500 + side * a} 20, ${500 + side * a} 0 Z`;
+  return html`<svg class="stream" viewBox="0 0 1000 60" preserveAspectRatio="none" aria-hidden="true">
+    ${a - b > 0.5 && html`<path class="stream-leak" d=${leak(-1)} /><path class="stream-leak" d=${leak(1)} />`}
+    <path class="stream-through" d=${through} />
+  </svg>`;
+}
+
+/** How many pages each rule of a step took. @param {{step: any}} props */
+function Rules({ step }) {
+  const rules = Object.entries(step.dropped ?? {}).sort((a, b) => Number(b[1]) - Number(a[1]));
+  if (rules.length < 2) return null;
+  return html`<p class="panel-says">Pages fall to the first rule they break; ${rules.length} rules took pages here.</p>`;
+}
+
+/** @param {{documents: number, pagesIn: number, open: boolean, toggle: () => void, corpus: any}} props */
+function Outlet({ documents, pagesIn, open, toggle, corpus }) {
+  return html`<div class="funnel-step" data-open=${open}>
+    <button type="button" class="funnel-row outlet" aria-expanded=${open} onClick=${toggle}>
+      <span class="funnel-label"><span class="funnel-title">Documents</span><span class="funnel-says">What is left, and what the model will read.</span></span>
+      <${Stream} from=${documents / pagesIn} to=${documents / pagesIn} />
+      <span class="funnel-numbers"><span class="kept">${count(documents)}</span><span class="funnel-share">${percent(documents / pagesIn)} of all</span></span>
+    </button>
+    ${open && html`<div class="funnel-panel"><${Examples} corpus=${corpus} which="kept" step="" rules=${{}} /></div>`}
+  </div>`;
+}
+
+/** @param {{open: boolean, toggle: () => void, corpus: any}} props */
+function Quarantine({ open, toggle, corpus }) {
+  if (!["done", "skipped"].includes(corpus.status)) return null;
+  return html`<div class="funnel-step quarantine" data-open=${open}>
+    <button type="button" class="link" aria-expanded=${open} onClick=${toggle}>Records that could not be read at all (the quarantine)</button>
+    ${open && html`<div class="funnel-panel"><${Examples} corpus=${corpus} which="quarantine" step="" rules=${{}} /></div>`}
+  </div>`;
+}
+
+/** The last pages that were decided, while it happens. @param {{examples: any[]}} props */
+function JustNow({ examples }) {
+  const last = useMemo(() => examples.slice(-4).reverse(), [examples.length, examples.at(-1)]);
+  if (!last.length) return null;
+  return html`<div class="just-now"><h3>Decided just now</h3>
+    <ul>${last.map((page) => html`<li key=${page.t + page.url} data-kept=${page.kept}>
+      <span class="verdict-dot" aria-hidden="true"></span>
+      <span class="just-verdict">${page.kept ? "kept" : stepWords(page.step ?? "").title}</span>
+      <span class="url">${page.url}</span>
+      <span class="just-text">${(page.text ?? "").slice(0, 160)}</span></li>`)}</ul></div>`;
+}

@@ -1,0 +1,118 @@
+// Room 5: the report card. What the finished model knows, what the filters got right, and where the time went.
+
+import { html, useEffect, useState } from "../lib/preact.js";
+import { getJson } from "../lib/api.js";
+import { clock, count, decimals, percent, plain } from "../lib/format.js";
+import { Figure, Nothing, Room } from "./parts.js";
+import { elapsed, STAGES } from "../state/store.js";
+import { SCORES, sentence, STAGE_WORDS, stepWords } from "../state/words.js";
+
+/** @param {{line: any, lines: any[], now: number}} props */
+export function Report({ line, lines, now }) {
+  const stage = line.stages.eval;
+  const report = useReport(["done", "skipped"].includes(stage.status) ? stage.run : null);
+  const others = lines.filter((other) => other.name !== line.name && other.report);
+  const [beside, setBeside] = useState("");
+  const other = useReport(others.find((one) => one.name === beside)?.report ?? null);
+  const scores = { ...Object.fromEntries(stage.scores), ...report };
+  const known = Object.keys(SCORES).filter((name) => typeof scores[name] === "number");
+  return html`<${Room} id="report" number="5" title="The report card" now=${now} stages=${[stage]}
+    says=${line.stages.miniweb.status === "absent" ? "What the finished model can do, in numbers." : "The web was made from a known world, so every answer can be checked against the truth, and every filter too. These numbers are as they are."}>
+    ${!known.length && stage.status !== "absent" && html`<${Nothing}>${stage.status === "running" ? "The model is being asked …" : "The report card is written when the model is finished."}</${Nothing}>`}
+    ${stage.status === "running" && html`<${Answers} answers=${stage.answers} />`}
+    ${known.length > 0 && others.length > 0 && html`<label class="beside">Beside it show
+      <select value=${beside} onChange=${(/** @type {any} */ e) => setBeside(e.target.value)}><option value="">no other line</option>
+        ${others.map((one) => html`<option key=${one.name} value=${one.name}>${one.name}</option>`)}</select></label>`}
+    ${known.length > 0 && html`<div class="figures report">
+      ${known.map((name) => html`<${Score} key=${name} words=${SCORES[name]} value=${scores[name]} other=${other && { name: beside, value: other[name] }} />`)}
+      ${scores.pii && html`<${PersonalData} pii=${scores.pii} />`}
+    </div>`}
+    ${report && html`<${Filters} report=${report} />`}
+    ${report && html`<${Exam} run=${stage.run} />`}
+    <${Times} line=${line} now=${now} />
+  </${Room}>`;
+}
+
+/** The report of an eval run; null without one. @param {string | null} run */
+function useReport(run) {
+  const [report, setReport] = useState(/** @type {any} */ (null));
+  useEffect(() => {
+    setReport(null);
+    if (run) getJson(`/api/runs/${run}/files/report.json`).then(setReport, () => {});
+  }, [run]);
+  return report;
+}
+
+/** @param {{words: any, value: number, other: {name: string, value: any} | null}} props */
+function Score({ words, value, other }) {
+  const bits = words.form === "bits";
+  const goodness = bits ? Math.max(0, 1 - value / 8) : words.good === "high" ? value : 1 - value;
+  const tone = bits ? undefined : goodness >= 0.9 ? "good" : goodness >= 0.6 ? "fair" : "poor";
+  const shown = (/** @type {number} */ number) => (bits ? decimals(number, 2) : percent(number));
+  return html`<${Figure} name=${words.title} value=${shown(value)} says=${words.says} tone=${tone}>
+    <span class="share-bar" aria-hidden="true"><span style=${{ width: `${(bits ? value / 8 : value) * 100}%` }}></span></span>
+    ${typeof other?.value === "number" && html`<p class="other-line">${other.name}: <strong>${shown(other.value)}</strong></p>`}</${Figure}>`;
+}
+
+/** @param {{pii: any}} props */
+function PersonalData({ pii }) {
+  return html`<${Figure} name="Personal data missed" value=${`${count(pii.missed)} of ${count(pii.planted)}`} tone=${pii.missed === 0 ? "good" : "fair"}
+    says=${`E-mails, phone numbers and addresses planted on kept pages that were not replaced.${pii.produced_by_model != null ? ` The model itself gave away ${count(pii.produced_by_model)} of them.` : ""}`} />`;
+}
+
+/** The last answers while the model is being asked. @param {{answers: any[]}} props */
+function Answers({ answers }) {
+  if (!answers.length) return null;
+  return html`<ul class="answers" aria-label="Questions just asked">${answers.slice(-4).reverse().map((one) => html`<${Answer} key=${one.t} question=${one.question} said=${one.text} right=${one.right} />`)}</ul>`;
+}
+
+/** @param {{question: string, said: string, right: boolean, wanted?: string}} props */
+function Answer({ question, said, right, wanted }) {
+  return html`<li data-right=${right}><span class="mark" aria-label=${right ? "right" : "wrong"}>${right ? "✓" : "✗"}</span>
+    <span><span class="question">${question}</span><span class="said">${said}</span>${!right && wanted && html`<span class="wanted">The truth: ${wanted}</span>`}</span></li>`;
+}
+
+/** Recall and precision of the filters, kind by kind. @param {{report: any}} props */
+function Filters({ report }) {
+  if (!report.recall && !report.precision) return null;
+  return html`<details class="more"><summary>How good were the filters?</summary>
+    <div class="two">
+      <${ShareTable} title="Junk found" says="Of the pages of each junk kind, how many were dropped." rows=${report.recall} name=${sentence} />
+      <${ShareTable} title="Rightly dropped" says="Of what each step dropped, how many really were junk." rows=${report.precision} name=${(/** @type {string} */ step) => stepWords(step).title} />
+    </div></details>`;
+}
+
+/** @param {{title: string, says: string, rows: Record<string, number | null> | undefined, name: (key: string) => string}} props */
+function ShareTable({ title, says, rows, name }) {
+  if (!rows) return null;
+  return html`<div><h3>${title}</h3><p class="caption">${says}</p><table><tbody>
+    ${Object.entries(rows).map(([key, value]) => html`<tr key=${key}><th scope="row">${name(key)}</th>
+      <td class="bar-cell"><span class="share-bar" aria-hidden="true"><span style=${{ width: `${(value ?? 0) * 100}%` }}></span></span></td><td class="number">${percent(value)}</td></tr>`)}
+  </tbody></table></div>`;
+}
+
+/** All questions with the model's answers, the wrong ones first. @param {{run: string}} props */
+function Exam({ run }) {
+  const [open, setOpen] = useState(false);
+  const [answers, setAnswers] = useState(/** @type {any[] | null} */ (null));
+  useEffect(() => {
+    if (open && !answers) getJson(`/api/runs/${run}/files/answers.json`).then(setAnswers, () => setAnswers([]));
+  }, [open]);
+  const wrong = answers?.filter((one) => !one.right) ?? [];
+  return html`<details class="more" onToggle=${(/** @type {any} */ e) => setOpen(e.target.open)}><summary>Read the exam</summary>
+    ${answers && html`<p class="caption">${count(answers.length)} questions, ${count(wrong.length)} wrong. Wrong ones first; at most 60 are shown.</p>
+      <ul class="answers">${[...wrong.slice(0, 30), ...answers.filter((one) => one.right)].slice(0, 60).map((one, i) =>
+        html`<${Answer} key=${i} question=${one.question} said=${one.said} right=${one.right} wanted=${one.answer} />`)}</ul>`}
+  </details>`;
+}
+
+/** Where the time went: one bar, a piece for each stage. @param {{line: any, now: number}} props */
+function Times({ line, now }) {
+  const rows = STAGES.map((name) => ({ name, seconds: elapsed(line.stages[name], now) ?? 0 })).filter((row) => row.seconds > 0);
+  const total = rows.reduce((sum, row) => sum + row.seconds, 0);
+  if (!total) return null;
+  return html`<div class="times"><h3>Where the time went</h3>
+    <div class="times-bar" aria-hidden="true">${rows.map((row) => html`<span key=${row.name} data-stage=${row.name} style=${{ flexGrow: row.seconds / total }}></span>`)}</div>
+    <ul class="times-key">${rows.map((row) => html`<li key=${row.name} data-stage=${row.name}><span class="swatch" aria-hidden="true"></span>${STAGE_WORDS[row.name].title} <strong>${row.seconds < 10 ? `${plain(Math.round(row.seconds * 10) / 10)} s` : clock(row.seconds)}</strong></li>`)}
+      <li>together <strong>${clock(total)}</strong></li></ul></div>`;
+}

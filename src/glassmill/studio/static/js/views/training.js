@@ -1,0 +1,118 @@
+// Rooms 3 and 4: training and tuning. The loss as it falls, the speed, and what the model writes at each point.
+
+import { html, useMemo, useState } from "../lib/preact.js";
+import { Chart, Spark } from "../lib/chart.js";
+import { clock, count, decimals, duration, plain, roughly } from "../lib/format.js";
+import { Figure, Nothing, Room } from "./parts.js";
+import { secondsLeft } from "../state/store.js";
+
+const TEXTS = {
+  train: {
+    title: "Learning to read",
+    says: "The model sees a stretch of text and guesses the next token; every wrong guess nudges its numbers a little. The curve shows how surprised it is: at first every token is a surprise, later fewer and fewer.",
+    waits: "Training starts when the text is written down as tokens.",
+  },
+  sft: {
+    title: "Learning to answer",
+    says: "So far the model only continues text. Now it reads conversations and learns the assistant's part: to answer, to call the calculator, to say that it does not know.",
+    waits: "Tuning starts when training is done.",
+  },
+};
+
+/** @param {{id: "train" | "sft", number: string, stage: any, now: number}} props */
+export function Training({ id, number, stage, now }) {
+  if (stage.status === "absent") return null;
+  const words = TEXTS[id];
+  const metric = stage.metrics.at(-1);
+  return html`<${Room} id=${id} number=${number} title=${words.title} says=${words.says} stages=${[stage]} now=${now}>
+    ${stage.plan && html`<${Plan} plan=${stage.plan} />`}
+    ${!metric ? html`<${Nothing}>${stage.status === "running" ? "Measuring how fast this machine is, to plan the steps …" : words.waits}</${Nothing}>`
+      : html`<${Loss} metrics=${stage.metrics} validations=${stage.validations} /><${Numbers} stage=${stage} now=${now} />`}
+    <${Samples} samples=${stage.samples} running=${stage.status === "running"} answers=${id === "sft"} />
+  </${Room}>`;
+}
+
+/** @param {{plan: any}} props */
+function Plan({ plan }) {
+  const parts = [
+    plan.parameters && `${roughly(plan.parameters)} parameters`,
+    plan.steps && `${count(plan.steps)} ${plan.steps === 1 ? "step" : "steps"}`,
+    plan.tokens && `${roughly(plan.tokens)} tokens`,
+    plan.minutes && `about ${duration(plan.minutes * 60)}`,
+  ].filter(Boolean);
+  return parts.length ? html`<p class="plan">The plan: ${parts.join(", ")}.</p>` : null;
+}
+
+/** @param {{metrics: any[], validations: any[]}} props */
+function Loss({ metrics, validations }) {
+  const last = metrics.at(-1);
+  const data = useMemo(() => curves(metrics), [metrics.length, last?.step]);
+  const best = validations.at(-1)?.bits_per_byte;
+  return html`<figure class="loss">
+    <figcaption class="legend"><span class="key raw">each batch</span><span class="key smooth">smoothed</span></figcaption>
+    <${Chart} data=${data} xLabel="step" yLabel="loss (nats a token)" describe=${`Loss against step; now ${decimals(last.loss, 2)} at step ${last.step}`}
+      series=${[{ label: "each batch", colour: "--glass-faint", width: 1 }, { label: "smoothed", colour: "--glass", width: 2.5 }]} />
+    <p class="caption">A loss of ${decimals(last.loss, 2)} means: on average the right token surprises the model as much as one out of ${plain(Math.round(Math.exp(last.loss) * 10) / 10)} equally likely ones.
+      ${best != null && html` On text that it has never seen it needs ${decimals(best, 2)} bits for each byte; raw text has 8.`}</p>
+  </figure>`;
+}
+
+/** Steps, losses, and the smoothed losses. @param {any[]} metrics */
+function curves(metrics) {
+  const steps = [];
+  const losses = [];
+  const smooth = [];
+  const span = Math.max(3, metrics.length / 24);
+  const keep = 1 - 2 / (span + 1);
+  let mean = 0;
+  let weight = 0;
+  for (const metric of metrics) {
+    mean = keep * mean + (1 - keep) * metric.loss;
+    weight = keep * weight + (1 - keep);
+    steps.push(metric.step);
+    losses.push(metric.loss);
+    smooth.push(mean / weight);
+  }
+  return [steps, losses, smooth];
+}
+
+/** @param {{stage: any, now: number}} props */
+function Numbers({ stage, now }) {
+  const metric = stage.metrics.at(-1);
+  const left = secondsLeft(stage, now);
+  const bits = stage.validations.map((/** @type {any} */ v) => v.bits_per_byte);
+  const row = (/** @type {string} */ name) => stage.metrics.map((/** @type {any} */ m) => m[name]).filter((/** @type {any} */ v) => v != null);
+  return html`<div class="figures">
+    <${Figure} name="Loss" value=${decimals(metric.loss, 3)} says="Surprise for each token; lower is better." />
+    ${bits.length > 0 && html`<${Figure} name="Bits per byte" value=${decimals(bits.at(-1), 3)} says="Measured on held-out text; comparable between tokenizers."><${Spark} values=${bits} describe="Bits per byte over time" /></${Figure}>`}
+    ${stage.scores.has("held_out_loss") && html`<${Figure} name="Loss on unseen talk" value=${decimals(stage.scores.get("held_out_loss"), 3)} says="On conversations that it does not learn from." />`}
+    ${metric.tokens_per_s != null && html`<${Figure} name="Tokens a second" value=${count(metric.tokens_per_s)} says=${metric.tokens ? `${roughly(metric.tokens)} tokens read so far.` : "How fast it reads."}><${Spark} values=${row("tokens_per_s")} describe="Tokens a second over time" /></${Figure}>`}
+    ${metric.lr != null && html`<${Figure} name="Learning rate" value=${plain(metric.lr)} says="How big each nudge is: warm up, hold, cool down."><${Spark} values=${row("lr")} describe="Learning rate over time" /></${Figure}>`}
+    ${left != null && html`<${Figure} name="Time left" value=${clock(left)} says="At the present speed." />`}
+  </div>`;
+}
+
+/** The same beginnings, continued by the model at different moments. @param {{samples: Map<string, any[]>, running: boolean, answers: boolean}} props */
+function Samples({ samples, running, answers }) {
+  const [chosen, setChosen] = useState(/** @type {number | null} */ (null));
+  const steps = useMemo(() => [...new Set([...samples.values()].flat().map((sample) => sample.step))].sort((a, b) => a - b), [samples.size, [...samples.values()].map((list) => list.length).join()]);
+  if (!steps.length) return null;
+  const at = chosen == null ? steps.length - 1 : Math.min(chosen, steps.length - 1);
+  const step = steps[at];
+  const choose = (/** @type {any} */ e) => setChosen(Number(e.target.value) === steps.length - 1 ? null : Number(e.target.value));
+  return html`<div class="samples">
+    <h3>What it ${answers ? "answers" : "writes"} at step ${count(step)}</h3>
+    <p class="caption">The same ${answers ? "questions, answered" : "beginnings, continued"} by the model as it was at that moment. ${steps.length > 1 ? "Move the slider back to see where it came from." : ""}</p>
+    ${steps.length > 1 && html`<label class="slider"><span class="visually-hidden">Moment of training</span>
+      <input type="range" min="0" max=${steps.length - 1} step="1" value=${at} onInput=${choose} aria-valuetext=${`step ${step}`} />
+      <span class="slider-ends"><span>step ${count(steps[0])}</span><span>${running ? "now" : `step ${count(steps.at(-1))}`}</span></span></label>`}
+    <ul>${[...samples].map(([prompt, texts]) => {
+      const shown = texts.filter((sample) => sample.step <= step).at(-1);
+      return shown && html`<li key=${prompt}><p class="sample"><span class="prompt">${prompt}</span>${answers ? `\n${shown.text}` : continuation(prompt, shown.text)}</p></li>`;
+    })}</ul></div>`;
+}
+
+/** The model's part, if the text repeats the prompt. @param {string} prompt @param {string} text */
+function continuation(prompt, text) {
+  return text.startsWith(prompt) ? text.slice(prompt.length) : (/^\s/.test(text) || /\s$/.test(prompt) ? text : ` ${text}`);
+}
