@@ -16,7 +16,8 @@ from glassmill.collect.fetch import fetch, read_record
 from glassmill.corpus.document import Page
 from glassmill.corpus.read.frames.zstd import zstd_module
 from glassmill.corpus.read.sources import find_sources, read_pages
-from glassmill.recipe import FetchSettings, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import FetchSettings
 from tests.collect.bucket import Bucket, served
 from tests.corpus.pages import article, record
 from tests.line import glassmill, start

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
-from glassmill.recipe import UserError
+from glassmill.errors import ShardError, UserError
 from glassmill.run.files import disk_full
 
 Task = dict[str, Any]
@@ -48,10 +48,6 @@ KILLS_AT_AN_ITEM, KILLS_BEFORE_THE_FIRST = 8, 50
 """So many deaths in a row at one place make an item poisonous; before the first item, they end the run."""
 TIMES_SET_ASIDE = 2
 """How often an item may be set aside: for its work, and for being read; a third time nothing helps."""
-
-
-class ShardError(RuntimeError):
-    """A shard function failed for a reason that is ours, not the user's; holds the child's traceback."""
 
 
 @dataclass
