@@ -18,7 +18,7 @@ from glassmill.corpus.read.frames.codec import (
     Frame,
 )
 from glassmill.corpus.read.frames.skippable import end_of_skippable, is_skippable
-from glassmill.corpus.read.mapped import has_read
+from glassmill.corpus.read.mapped import release_read
 
 MAGIC = b"\x04\x22\x4d\x18"
 DESCRIPTOR_BYTES = 3
@@ -50,7 +50,7 @@ class _OneFrame:
             pass
         piece = self._data[self._place : min(self._place + size, self._known)]
         self._place += len(piece)
-        has_read(self._data, self._place, len(piece))
+        release_read(self._data, self._place, len(piece))
         return piece
 
     def _next_block(self) -> bool:
