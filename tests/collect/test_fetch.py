@@ -145,7 +145,7 @@ def test_a_kill_in_the_middle_of_a_download_is_gone_on_from(bucket: Bucket, tmp_
     while not (part.exists() and part.stat().st_size > 200_000) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
+    child.communicate()
     have = part.stat().st_size
     assert 200_000 < have < len(content)
     done = glassmill(*words)

@@ -11,6 +11,7 @@ an operator, a scheduler or the kernel short of memory: the item is to blame whe
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -56,6 +57,17 @@ class _Child:
     position: int | None = None
     heard: float = field(default_factory=time.monotonic)
     silent: bool = False
+    listener: threading.Thread | None = None
+
+    def close(self) -> None:
+        """Waits for the end of a child that died or was killed, and closes both pipes."""
+        self.process.wait()
+        if self.listener:
+            self.listener.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                with contextlib.suppress(OSError):  # what a dead child did not read is lost with it
+                    pipe.close()
 
 
 def cores() -> int:
@@ -125,7 +137,7 @@ class _Supervisor:
             for child in self.children:
                 child.process.kill()
             for child in self.children:
-                child.process.wait()
+                child.close()
         return [self.results[index] for index in range(len(self.tasks))]
 
     def _start(self) -> None:
@@ -136,7 +148,8 @@ class _Supervisor:
         process = subprocess.Popen(self.command, stdin=pipe, stdout=pipe, text=True, encoding="utf-8", env=environment)
         child = _Child(process)
         self.children.append(child)
-        threading.Thread(target=self._listen, args=(child,), daemon=True).start()
+        child.listener = threading.Thread(target=self._listen, args=(child,), daemon=True)
+        child.listener.start()
         self._assign(child)
 
     def _listen(self, child: _Child) -> None:
@@ -195,6 +208,7 @@ class _Supervisor:
     def _bury(self, child: _Child) -> None:
         """A child died: its shard goes back to the front of the queue, without the item that killed it."""
         self.children.remove(child)
+        child.close()
         if child.index >= 0 and child.index not in self.results:
             self._blame(child)
             self.waiting.appendleft(child.index)

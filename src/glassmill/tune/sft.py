@@ -21,7 +21,7 @@ from glassmill.model.sizes import num_parameters
 from glassmill.model.transformer import Transformer
 from glassmill.recipe import SftSettings
 from glassmill.run.folder import RunFolder
-from glassmill.run.line import expand
+from glassmill.run.inputs import expand
 from glassmill.tokens.chat import render, render_with_mask
 from glassmill.tokens.shards import Shards
 from glassmill.tokens.tokenizer import Tokenizer
