@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,7 +84,7 @@ def show_report(report: dict[str, Any], as_json: bool) -> None:
     show_result(report, as_json, report_tables)
 
 
-def show_result(value: dict[str, Any], as_json: bool, draw: Callable[[dict[str, Any]], Any]) -> None:
+def show_result(value: Mapping[str, object], as_json: bool, draw: Callable[[Any], Any]) -> None:
     """A command's result on standard output: as JSON, or as what `draw` makes of it for people."""
     if as_json:
         print(json.dumps(value, indent=1, ensure_ascii=False, default=str))
