@@ -94,8 +94,8 @@ def test_by_default_it_lands_in_models_under_its_own_name(
 BROKEN = {
     "another architecture": ("config.json", b'{"architectures": ["MambaForCausalLM"]}', "MambaForCausalLM"),
     "no config": ("config.json", None, "has no config.json"),
-    "torn config": ("config.json", b"{", "cannot be read as JSON"),
-    "torn tokenizer": ("tokenizer.json", b"{}", "no BPE tokenizer"),
+    "torn config": ("config.json", b"{", "as JSON: "),
+    "torn tokenizer": ("tokenizer.json", b"{}", "not a BPE tokenizer"),
 }
 
 

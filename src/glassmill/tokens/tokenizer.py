@@ -140,7 +140,8 @@ class Tokenizer:
         names = sorted(special, key=len, reverse=True)
         unknown = [name for name in names if name not in self.special]
         if unknown:
-            raise ValueError(f"unknown special token {unknown[0]!r}; available: {', '.join(self.special)}")
+            known = ", ".join([*self.special][:10])
+            raise ValueError(f"unknown special token {unknown[0]!r}; available: {known}")
         parts = re.split(f"({'|'.join(map(re.escape, names))})", text)
         return np.concatenate(
             [
