@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glassmill.recipe import UserError
+from glassmill.stages import last_model
 from glassmill.studio.watch import FINISHED, Watcher
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class ModelKeeper:
         if line is None or self._watcher is None:
             return None
         runs = {entry["stage"]: entry for entry in line["stages"]}
-        last = runs.get("sft") or runs.get("train")
+        last = runs.get(last_model(runs) or "")
         if last is None or not last["run"] or last["status"] not in FINISHED:
             return None
         folder = self._watcher.run_folder(last["run"])

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from glassmill.recipe import STAGES
+from glassmill.stages import NAMES as STAGES
 from glassmill.studio.history import Event, History
 
 CHUNK_BYTES = 1 << 20
