@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from glassmill.recipe import Recipe, UserError, load_recipe, make_recipe
+from glassmill.errors import UserError
+from glassmill.recipe import Recipe, load_recipe, make_recipe
 from glassmill.stages import check_recipe
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -18,7 +18,7 @@ from glassmill.corpus.read.files.kinds import kind_of
 from glassmill.model.config import ModelConfig
 from glassmill.model.sizes import num_parameters, training_bytes, training_flops_per_token, weight_bytes
 from glassmill.recipe import ModelSettings, Recipe
-from glassmill.run.line import expand
+from glassmill.run.inputs import expand
 from glassmill.stages import STAGES, Load, check_recipe, training_tokens
 
 UNPACKED = {".gz": 5.0, ".zst": 5.5}
