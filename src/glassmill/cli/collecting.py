@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -26,7 +27,7 @@ def add(
     from glassmill.commands.add import add_files, inventory_tables, made_lines
     from glassmill.commands.terminal import Screen
 
-    def show(inventory: dict[str, Any]) -> None:
+    def show(inventory: Mapping[str, object]) -> None:
         if not as_json:
             show_result(inventory, False, inventory_tables)
 

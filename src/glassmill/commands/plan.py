@@ -7,8 +7,9 @@ below and from the speeds in `glassmill.stages`, which were measured on two core
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from rich.table import Table
 
@@ -48,7 +49,7 @@ class Plan(TypedDict):
     train_tokens: int
     epochs: float | None
     minutes: dict[str, float]
-    machine: dict[str, Any]
+    machine: Mapping[str, object]
 
 
 def make_plan(recipe: Recipe) -> Plan:
