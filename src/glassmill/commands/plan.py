@@ -83,7 +83,7 @@ def _length(settings: LoopSettings, tokens_per_s: float) -> tuple[int, float]:
 
 def model_config(model: ModelSettings, vocab_size: int) -> ModelConfig:
     """The model's shape once its vocabulary is known."""
-    return ModelConfig(vocab_size=vocab_size, **model.model_dump())
+    return ModelConfig(vocab_size=vocab_size, **model.shape())
 
 
 def bytes_per_token(vocab_size: int) -> float:

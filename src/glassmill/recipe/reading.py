@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from glassmill.errors import UserError
 from glassmill.recipe.base import Settings
+from glassmill.recipe.depth import DECIDED
 from glassmill.recipe.whole import Recipe, StageName
 
 
@@ -58,6 +59,9 @@ def find_recipe(word: str) -> Path:
 def make_recipe(table: Mapping[str, Any], overrides: Sequence[str] = (), where: str = "recipe") -> Recipe:
     """A recipe from nested plain values. See `load_recipe`."""
     merged: dict[str, Any] = {key: dict(value) if isinstance(value, dict) else value for key, value in table.items()}
+    if any(word.partition("=")[0].strip() == "model.depth" for word in overrides):
+        for section in ("model", "train"):  # a depth given last replaces the file's numbers, not the other way round
+            merged[section] = {k: v for k, v in merged.get(section, {}).items() if f"{section}.{k}" not in DECIDED}
     for word in overrides:
         _apply(merged, word)
     _check_names(merged, Recipe, where, prefix="")

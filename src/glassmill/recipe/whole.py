@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from glassmill.recipe.base import Settings
 from glassmill.recipe.collecting import CrawlSettings, FetchSettings, ListsSettings, MiniwebSettings
+from glassmill.recipe.depth import follow_depth
 from glassmill.recipe.filters import CorpusSettings
 from glassmill.recipe.learning import (
     EvalSettings,
@@ -41,3 +42,8 @@ class Recipe(Settings):
     sft: SftSettings = SftSettings()
     eval: EvalSettings = EvalSettings()
     run: RunSettings = RunSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rates_follow_depth(cls, values: object) -> object:
+        return follow_depth(values, TokenizerSettings().vocab_size)
