@@ -17,7 +17,8 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Literal, NamedTuple
 
-from glassmill.recipe import LoopSettings, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import LoopSettings
 from glassmill.run.device import Device, Facts, resolve
 from glassmill.run.folder import RunFolder
 
