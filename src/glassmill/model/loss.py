@@ -1,6 +1,6 @@
 """Linear layer and cross-entropy in one: the logits of a whole batch never exist.
 
-Logits of `CHUNK_ROWS` rows at a time are computed, turned in place into their own gradient, and reduced to what is kept.
+Logits of `CHUNK_ROWS` rows at a time are computed, turned into their own gradient, and reduced to what is kept.
 Memory is rows of a chunk times vocabulary instead of tokens of a batch times vocabulary. (The idea: Wijmans et al.
 2024, arXiv 2411.09009; Liger Kernel, arXiv 2410.10989.)
 
@@ -8,8 +8,8 @@ Two differentiable functions with one plain twin:
 
 - `linear_cross_entropy`: the weighted sum of nats, for weights known in advance. Its gradient is computed in the
   forward pass, from the same logits; the backward pass only scales it.
-- `token_nats`: the nats of every token, for a loss that depends on them (DPO, RL). Its backward pass computes the logits
-  a second time: four matrix products for the head instead of three.
+- `token_nats`: the nats of every token, for a loss that depends on them (DPO, RL). Its backward pass computes the
+  logits a second time: four matrix products for the head instead of three.
 
     M rows (tokens of a batch), D d_model, V vocabulary
 """

@@ -89,7 +89,11 @@ class Transformer(nn.Module):
         dtype, device_type = hidden_BTD.dtype, ids_BT.device.type
         if torch.is_autocast_enabled(device_type):
             dtype = torch.get_autocast_dtype(device_type)
-        hidden_MD, weight_VD, targets_M = hidden_BTD.flatten(0, 1).to(dtype), self.head_weight.to(dtype), targets_BT.flatten()
+        hidden_MD, weight_VD, targets_M = (
+            hidden_BTD.flatten(0, 1).to(dtype),
+            self.head_weight.to(dtype),
+            targets_BT.flatten(),
+        )
         with torch.autocast(device_type, enabled=False):
             if weights_BT is None:
                 return token_nats(hidden_MD, weight_VD, targets_M).view_as(targets_BT)

@@ -7,9 +7,9 @@ A table of settings in, the same table out with what nobody set by hand filled i
   2002.05202), rounded up to 64. Depth 6 is the default shape.
 - Rates: Muon's steps don't depend on the width, so its rate stays; that of the embeddings falls with the root of the
   width (nanochat).
-- Batch: 4,096 tokens at depth 6, where it was measured, times (depth / 6)^1.15, rounded to a power of two. The exponent
-  is that of Bergsma et al. 2025 (arXiv 2505.13738): tokens^0.383, at tokens in proportion to depth^3. Above depth 6 this
-  is extrapolated. On GPUs, larger batches use the hardware better: set `train.batch_tokens` there.
+- Batch: 4,096 tokens at depth 6, where it was measured, times (depth / 6)^1.15, rounded to a power of two. The
+  exponent is that of Bergsma et al. 2025 (arXiv 2505.13738): tokens^0.383, at tokens in proportion to depth^3. Above
+  depth 6 this is extrapolated. On GPUs, larger batches use the hardware better: set `train.batch_tokens` there.
 - Length: 12 tokens for every parameter of the matrices and the head (nanochat), if there is neither a time box nor a
   number of steps.
 """
@@ -125,5 +125,7 @@ def steps_for(form: Mapping[str, int], vocab_size: int, batch_tokens: int) -> in
     return math.ceil(TOKENS_PER_PARAMETER * parameters / batch_tokens)
 
 
-DECIDED = frozenset({*(f"model.{name}" for name in Shape.__annotations__), *(f"train.{name}" for name in Rates.__annotations__)})
+DECIDED = frozenset(
+    {*(f"model.{name}" for name in Shape.__annotations__), *(f"train.{name}" for name in Rates.__annotations__)}
+)
 """The settings that a depth decides. A depth on the command line replaces them in the recipe's file."""

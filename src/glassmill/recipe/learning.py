@@ -40,7 +40,10 @@ class ModelSettings(Settings):
     """The shape of the Transformer (Qwen3)."""
 
     depth: int | None = runtime(
-        None, ge=1, le=64, description="one dial: so many layers, and the width, heads, rates, batch and length that go with them"
+        None,
+        ge=1,
+        le=64,
+        description="one dial: so many layers, and the width, heads, rates, batch and length that go with them",
     )
     d_model: int = Field(384, ge=16, description="width of the residual stream")
     num_layers: int = Field(6, ge=1)

@@ -48,7 +48,7 @@ class Device:
             still differ in the last bits where their matrix libraries choose by model.
         dtype: Type of matrix products; weights and gradients are float32.
         threads: Of torch, on the CPU; they decide the order of sums.
-        torch: Version.
+        torch_version: Of the library.
         place: This process among those that train together.
     """
 
@@ -56,7 +56,7 @@ class Device:
     processor: str
     dtype: str
     threads: int
-    torch: str
+    torch_version: str
     place: Place
 
     def facts(self) -> Facts:
@@ -66,7 +66,7 @@ class Device:
             "processor": self.processor,
             "dtype": self.dtype,
             "threads": self.threads,
-            "torch": self.torch,
+            "torch": self.torch_version,
             "world_size": self.place.world_size,
         }
 
@@ -102,7 +102,9 @@ def resolve(device: DeviceName = "auto", dtype: DtypeName = "auto", threads: int
     kind = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available[kind]:
-        raise UserError(f"device = {kind}: torch {torch.__version__} finds none on this machine; set device=auto or cpu")
+        raise UserError(
+            f"device = {kind}: torch {torch.__version__} finds none on this machine; set device=auto or cpu"
+        )
     place = place_from(os.environ)
     processor = torch.backends.cpu.get_cpu_capability()
     if kind == "cuda":
@@ -112,7 +114,7 @@ def resolve(device: DeviceName = "auto", dtype: DtypeName = "auto", threads: int
         processor=processor,
         dtype=dtype if dtype != "auto" else best_dtype(kind, d_model),
         threads=threads or torch.get_num_threads(),
-        torch=torch.__version__,
+        torch_version=torch.__version__,
         place=place,
     )
 

@@ -6,8 +6,8 @@ Here every buffer is made once, gains of norms are folded into the weights behin
 gate and up) are one multiplication, residuals are added by the multiplication that makes them, and what the backward
 pass needs is kept. The plain twin is `Transformer.forward` under autograd; tests hold the gradients of the two equal.
 
-It reads the weights of a plain `Transformer` and calls none of its modules. Whatever it would miss is refused: adapters,
-frozen weights, wrappers, hooks, other types and devices.
+It reads the weights of a plain `Transformer` and calls none of its modules. Whatever it would miss is refused:
+adapters, frozen weights, wrappers, hooks, other types and devices.
 
     B rows of a micro-batch, T positions, M = B T, D d_model, F d_ff, V vocabulary, W width of queries, keys and values
 """
@@ -51,6 +51,7 @@ def _strange_module(model: Transformer, plain: dict[str, type[nn.Module]]) -> st
     for name, module in modules.items():
         if plain.get(name) is not type(module):
             return f"{name} is a {type(module).__name__}, which it would ignore"
+    for name, module in modules.items():
         if any(getattr(module, hooks) for hooks in HOOKS) or "forward" in vars(module):
             return f"{name or 'the model'} has a hook, which would never run"
         for own, parameter in module.named_parameters(recurse=False):

@@ -113,9 +113,9 @@ class FusedGradients:
 class AutogradGradients:
     """The model's `forward` under autograd; matrix products in `dtype`, weights and their gradients in float32.
 
-    DDP and FSDP2 average the gradients of all ranks. The weights of a batch already add up to 1 over the ranks, so it is
-    the sum that is wanted: the local loss is multiplied by `world_size`. Gradients are exchanged once a batch, with its
-    last micro-batch.
+    DDP and FSDP2 average the gradients of all ranks. The weights of a batch already add up to 1 over the ranks, so the
+    sum is wanted: the local loss is multiplied by `world_size`. Gradients are exchanged once a batch, with its last
+    micro-batch.
     """
 
     def __init__(self, model: nn.Module, micro_rows: int, dtype: torch.dtype, world_size: int = 1) -> None:

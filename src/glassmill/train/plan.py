@@ -122,7 +122,7 @@ def make_plan(run: RunFolder, settings: LoopSettings, setup: Setup, trial_step: 
         processor=device.processor,
         dtype=device.dtype,
         threads=device.threads,
-        torch=device.torch,
+        torch=device.torch_version,
         world_size=device.place.world_size,
         step=setup.step,
     )
