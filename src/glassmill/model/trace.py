@@ -1,8 +1,8 @@
 """What happens inside a model when it reads a text: attention weights, residual stream, and what each layer would say.
 
 A plain second forward pass in which every intermediate is kept. It calls the model's own modules, so adapters take
-part; only the attention's softmax is written out, because the fused one has no weights to look at. Tests hold its logits
-equal to those of `Transformer.forward`.
+part; only the attention's softmax is written out, because the fused one has no weights to look at. Tests hold its
+logits equal to those of `Transformer.forward`.
 
 The residual stream is a sum (Elhage et al. 2021, "A mathematical framework for transformer circuits"): the embedding,
 plus what each layer's attention adds, plus what its feed-forward layer adds. The logit lens (nostalgebraist 2020) reads
