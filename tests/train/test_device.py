@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -91,9 +92,7 @@ def test_sft_resolves_for_the_width_of_the_model_it_starts_from(tmp_path: Path, 
     (tmp_path / "config.json").write_text(json.dumps({"hidden_size": 768}))
     recipe = Recipe(model={"d_model": 160}, sft={"base": str(tmp_path), "device": "cpu"})
     assert sft.resolved(recipe)["dtype"] == ("bfloat16" if has_bfloat16 else "float32")
-    assert (
-        sft.resolved(recipe.model_copy(update={"sft": recipe.sft.model_copy(update={"base": None})}))["step"] == "fused"
-    )
+    assert sft.resolved(Recipe(model={"d_model": 160}, sft={"device": "cpu"}))["step"] == "fused"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +105,8 @@ def test_a_run_that_was_started_differently_is_not_continued(
     train_town(town, folder, steps=2, reports=1)
     plan = json.loads((folder / "plan.json").read_text())
     (folder / "plan.json").write_text(json.dumps({**plan, name: then}))
-    with pytest.raises(UserError, match=f"was started with {name} = {then}, now it is {plan[name]}: continue where"):
+    message = re.escape(f"was started with {name} = {then}, now it is {plan[name]}: continue where")
+    with pytest.raises(UserError, match=message):
         train_town(town, folder, steps=2, reports=1)
 
 

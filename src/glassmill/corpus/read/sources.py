@@ -18,7 +18,7 @@ from glassmill.corpus.read.http import Response, parse_response
 from glassmill.corpus.read.warc import MAX_RECORD_BYTES, Record, read_records
 from glassmill.errors import BodyError, UserError
 from glassmill.recipe import FilesSettings
-from glassmill.run.line import expand
+from glassmill.run.inputs import expand
 
 HTML_TYPES = frozenset(("text/html", "application/xhtml+xml", "application/xhtml"))
 PDF_TYPE = "application/pdf"

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from glassmill.corpus.read.frames.codec import UNPACKED_CHUNK_BYTES, Codec, Frame, start_of
-from glassmill.corpus.read.mapped import has_read
+from glassmill.corpus.read.mapped import release_read
 from glassmill.errors import BadRecord, DamagedError
 
 SEARCH_OVERLAP_BYTES = 1 << 16
@@ -130,7 +130,7 @@ class PlainFile(Stream):
     def _pull(self) -> bytes | None:
         piece = self.data[self._fed : self._fed + UNPACKED_CHUNK_BYTES]
         self._fed += len(piece)
-        has_read(self.data, self._fed, len(piece))
+        release_read(self.data, self._fed, len(piece))
         return piece or None
 
 

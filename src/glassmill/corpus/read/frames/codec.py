@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from itertools import count
 
-from glassmill.corpus.read.mapped import find_from, has_read
+from glassmill.corpus.read.mapped import find_from, release_read
 from glassmill.errors import DamagedError
 
 FIRST_CHUNK_BYTES = 4096
@@ -53,7 +53,7 @@ class Frame(ABC):
         if not packed:
             raise DamagedError(CUT)
         self.fed += len(packed)
-        has_read(self.data, self.fed, len(packed))
+        release_read(self.data, self.fed, len(packed))
         self._chunk = min(4 * self._chunk, LARGEST_CHUNK_BYTES)
         return packed
 
