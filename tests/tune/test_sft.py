@@ -13,6 +13,7 @@ import torch
 from glassmill.errors import UserError
 from glassmill.infer.folder import load_folder
 from glassmill.recipe import SftSettings
+from glassmill.run import kinds
 from glassmill.tokens.chat import render
 from glassmill.train import train
 from glassmill.train.checkpoint import newest_checkpoint
@@ -54,7 +55,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"base": folder / "base", "web": web, "tokens": tokens}
 
 
-def tune(town: dict[str, Path], folder: Path, **changes: Any) -> list[dict[str, Any]]:
+def tune(town: dict[str, Path], folder: Path, **changes: Any) -> list[kinds.Event]:
     return run_stage(sft, folder, SETTINGS.model_copy(update=changes), **town)
 
 
@@ -64,7 +65,7 @@ def weights_hash(folder: Path) -> str:
 
 def test_the_assistant_answers_what_it_was_taught(town: dict[str, Path], tmp_path: Path) -> None:
     events = tune(town, tmp_path / "sft")
-    scores = [event["value"] for event in events if event["kind"] == "score"]
+    scores = [event.value for event in events if isinstance(event, kinds.Score)]
     assert len(scores) == 3 and scores[-1] < scores[0]
     loaded = load_folder(tmp_path / "sft")
     right = 0
@@ -116,7 +117,7 @@ def test_an_imported_llama_learns_with_small_steps_of_adamw(town: dict[str, Path
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [("not json", "line 13 is no conversation"), ('{"prompt": "x"}', "line 13 is no conversation")],
+    [("not json", "line 13 is not a conversation"), ('{"prompt": "x"}', "line 13 is not a conversation")],
 )
 def test_a_line_that_is_no_conversation_is_named(
     town: dict[str, Path], tmp_path: Path, line: str, message: str
@@ -133,7 +134,7 @@ def test_what_is_missing_is_told_with_what_to_do(town: dict[str, Path], tmp_path
         run_stage(sft, tmp_path / "a", SETTINGS, web=town["web"])
     with pytest.raises(UserError, match=r"no conversations; set sft\.conversations"):
         run_stage(sft, tmp_path / "b", SETTINGS, base=town["base"])
-    with pytest.raises(UserError, match="epochs and steps say the same"):
+    with pytest.raises(UserError, match=r"sft\.epochs and sft\.steps both set the length"):
         tune(town, tmp_path / "c", epochs=1.0)
 
 

@@ -106,11 +106,10 @@ def health_table(health: Health) -> list[Table]:
 def _training() -> Training:
     import torch
 
-    from glassmill.train.gradients import best_dtype
+    from glassmill.run.device import resolve
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = best_dtype(torch.device(device), MATRIX)
-    a = torch.randn(MATRIX, MATRIX, device=device, dtype=dtype)
+    device = resolve(d_model=MATRIX)
+    a = torch.randn(MATRIX, MATRIX, device=device.torch_device, dtype=device.torch_dtype)
     a @ a
     rounds, begin = 0, time.perf_counter()
     while time.perf_counter() - begin < 0.5:
@@ -118,7 +117,7 @@ def _training() -> Training:
         rounds += 1
     product.sum().item()  # waits until the accelerator has finished
     gflops = rounds * 2 * MATRIX**3 / (time.perf_counter() - begin) / 1e9
-    return {"device": device, "precision": str(dtype).removeprefix("torch."), "gflops": round(gflops, 1)}
+    return {"device": device.kind, "precision": device.dtype, "gflops": round(gflops, 1)}
 
 
 def _core() -> Core:
