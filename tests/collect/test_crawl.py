@@ -126,7 +126,7 @@ def test_what_is_no_web_address_is_one_line(tmp_path: Path) -> None:
         "http://[::1",
     ):
         done = glassmill("crawl", url, "--out", str(tmp_path))
-        assert done.returncode == 2 and "no web address" in done.stderr and len(done.stderr.splitlines()) == 1
+        assert done.returncode == 2 and "is not a web address" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 PUBLIC = "8.8.8.8 2606:4700::1111"
