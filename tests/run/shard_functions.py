@@ -19,11 +19,11 @@ def square(task: dict[str, Any], link: Link) -> dict[str, Any]:
 
 
 def walk_items(task: dict[str, Any], link: Link) -> dict[str, Any]:
-    """Sums the items; a negative one crashes the process, 0 never returns, poisoned ones are set aside."""
-    poison = dict(task.get("poison", []))
+    """Sums the items; a negative one crashes the process, 0 never returns, items to skip are left out."""
+    skip = dict(task.get("skip", []))
     total = 0
     for position, item in enumerate(task["items"]):
-        if position in poison:
+        if position in skip:
             continue
         link.mark(position)
         if item < 0:
@@ -31,7 +31,7 @@ def walk_items(task: dict[str, Any], link: Link) -> dict[str, Any]:
         while item == 0:
             pass
         total += item
-    return {"total": total, "set_aside": sorted(poison)}
+    return {"total": total, "set_aside": sorted(skip)}
 
 
 def die_once(task: dict[str, Any], link: Link) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def die_at_every_item_once(task: dict[str, Any], link: Link) -> dict[str, Any]:
             if not marker.with_suffix(f".{attempt}").exists():
                 marker.with_suffix(f".{attempt}").touch()
                 os.kill(os.getpid(), signal.SIGKILL)
-    return {"poison": task.get("poison", [])}
+    return {"skip": task.get("skip", [])}
 
 
 def outlive(task: dict[str, Any], link: Link) -> dict[str, Any]:

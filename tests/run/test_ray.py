@@ -15,7 +15,7 @@ from glassmill.run import on_ray
 from glassmill.run.executors import ShardError
 
 HERE = Path(__file__).parent
-LIMITS = {"cpu_limit_s": 20.0, "wall_limit_s": 900.0}
+LIMITS = {"cpu_limit_s": 20.0, "worker_timeout_s": 900.0}
 
 
 def test_the_default_path_never_imports_ray() -> None:

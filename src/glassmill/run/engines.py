@@ -42,7 +42,7 @@ def map_shards(
     Raises:
         Waiting: array tasks have to work first (slurm only).
     """
-    limits: Limits = {"cpu_limit_s": cpu_limit_s, "wall_limit_s": engine.silence_s}
+    limits: Limits = {"cpu_limit_s": cpu_limit_s, "worker_timeout_s": engine.worker_timeout_s}
     if engine.executor == "ray":
         from glassmill.run.on_ray import map_on_ray
 

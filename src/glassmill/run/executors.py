@@ -1,7 +1,7 @@
 """Maps a function over shards in supervised child processes, so that one bad item costs only itself.
 
 Why not a process pool: killing one of its workers fails every future (`BrokenProcessPool`), and a hang is for ever.
-Here a child that dies is replaced and its shard repeated; an item that kills its child is named in the task's `poison`
+Here a child that dies is replaced and its shard repeated; an item that kills its child is named in the task's `skip`
 list, and the function must set it aside without touching it. Results come back in the order of the tasks, so the output
 depends neither on the number of workers nor on failures.
 
@@ -37,14 +37,14 @@ class Limits(TypedDict):
     """What a worker may take: see `map_shards`."""
 
     cpu_limit_s: float
-    wall_limit_s: float
+    worker_timeout_s: float
 
 
 CPU_LIMIT_SIGNAL = -getattr(signal, "SIGPROF", 27)
 FROM_OUTSIDE = frozenset(-getattr(signal, name, 0) for name in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT"))
 CRASHES_AT_AN_ITEM, CRASHES_BEFORE_THE_FIRST = 2, 5
 KILLS_AT_AN_ITEM, KILLS_BEFORE_THE_FIRST = 8, 50
-"""So many deaths in a row at one place make an item poisonous; before the first item, they end the run."""
+"""After so many crashes in a row at one item it is skipped; before the first item, they end the run."""
 TIMES_SET_ASIDE = 2
 """How often an item may be set aside: for its work, and for being read; a third time nothing helps."""
 
@@ -75,18 +75,18 @@ def map_shards(
     on_event: Callable[[str, dict[str, Any]], None] | None = None,
     on_result: Callable[[int, Result], None] | None = None,
     cpu_limit_s: float = 20.0,
-    wall_limit_s: float = 900.0,
+    worker_timeout_s: float = 900.0,
 ) -> list[Result]:
     """Runs `function(task, link)` (a name, `package.module:function`) on every task.
 
     Args:
-        tasks: JSON values. A task repeated after a death carries `poison`: `[[position, cause], ...]`. A position
+        tasks: JSON values. A task repeated after a death carries `skip`: `[[position, cause], ...]`. A position
             stands there twice where not only its work, but already reading it ends the child.
         workers: Child processes; 0 is one a core.
         on_event: Called with kind and fields of what a child tells; in this process.
         on_result: Called with the task's index and result as they come.
         cpu_limit_s: CPU seconds from one `link.mark` to the next before the kernel ends the child.
-        wall_limit_s: Seconds of silence after which a child is ended; far above any honest item.
+        worker_timeout_s: Seconds of silence after which a child is ended; far above any honest item.
 
     Returns:
         The results, in the order of the tasks.
@@ -95,7 +95,7 @@ def map_shards(
         UserError: as the function raised it, or the disk is full.
         ShardError: the function raised anything else, or its child died repeatedly without touching an item.
     """
-    return _Supervisor(function, tasks, on_event, on_result, cpu_limit_s, wall_limit_s).run(workers or cores())
+    return _Supervisor(function, tasks, on_event, on_result, cpu_limit_s, worker_timeout_s).run(workers or cores())
 
 
 class _Supervisor:
@@ -106,13 +106,13 @@ class _Supervisor:
         on_event: Callable[[str, dict[str, Any]], None] | None,
         on_result: Callable[[int, Result], None] | None,
         cpu_limit_s: float,
-        wall_limit_s: float,
+        worker_timeout_s: float,
     ) -> None:
         self.command = [sys.executable, "-m", "glassmill.run.worker", function, str(cpu_limit_s)]
         self.tasks: list[Task] = [dict(task) for task in tasks]
         self.on_event = on_event or (lambda kind, fields: None)
         self.on_result = on_result or (lambda index, result: None)
-        self.wall_limit_s = wall_limit_s
+        self.worker_timeout_s = worker_timeout_s
         self.waiting = deque(range(len(tasks)))
         self.results: dict[int, Result] = {}
         self.deaths: dict[int, tuple[int | None, int]] = {}  # task -> where its child died last, times in a row
@@ -170,13 +170,13 @@ class _Supervisor:
             child, message = self.inbox.get(timeout=1.0)
         except queue.Empty:
             for silent in self.children:
-                if silent.index >= 0 and time.monotonic() - silent.heard > self.wall_limit_s:
+                if silent.index >= 0 and time.monotonic() - silent.heard > self.worker_timeout_s:
                     silent.silent = True
                     silent.process.kill()
             return
         child.heard = time.monotonic()
         if message is None:
-            self._bury(child)
+            self._reap(child)
         elif "at" in message:
             child.position = message["at"]
         elif "event" in message:
@@ -196,16 +196,16 @@ class _Supervisor:
             return disk_full(Path(str(self.tasks[child.index].get("out", "a shard"))))
         return ShardError(f"shard {child.index}: {message['error']}\n{message.get('traceback', '')}")
 
-    def _bury(self, child: _Child) -> None:
+    def _reap(self, child: _Child) -> None:
         """A child died: its shard goes back to the front of the queue, without the item that killed it."""
         self.children.remove(child)
         if child.index >= 0 and child.index not in self.results:
-            self._blame(child)
+            self._attribute_crash(child)
             self.waiting.appendleft(child.index)
         if self.waiting:
             self._start()
 
-    def _blame(self, child: _Child) -> None:
+    def _attribute_crash(self, child: _Child) -> None:
         code, position = child.process.returncode, child.position
         last, count = self.deaths.get(child.index, (None, 0))
         count = count + 1 if last == position else 1
@@ -213,15 +213,16 @@ class _Supervisor:
         killed = code in FROM_OUTSIDE and not child.silent
         if position is None:
             if count >= (KILLS_BEFORE_THE_FIRST if killed else CRASHES_BEFORE_THE_FIRST):
-                raise ShardError(f"shard {child.index}: its worker died {count} times before it began (exit {code})")
+                times = f"{count} times before processing its first item"
+                raise ShardError(f"shard {child.index}: its worker crashed {times} (exit {code})")
         elif code == CPU_LIMIT_SIGNAL:
             self._set_aside(child, "over the CPU limit")
         elif count >= (KILLS_AT_AN_ITEM if killed else CRASHES_AT_AN_ITEM):
-            cause = f"silent for {self.wall_limit_s:g} s" if child.silent else f"killed its worker (exit {code})"
+            cause = f"silent for {self.worker_timeout_s:g} s" if child.silent else f"killed its worker (exit {code})"
             self._set_aside(child, cause)
 
     def _set_aside(self, child: _Child, cause: str) -> None:
-        poison = self.tasks[child.index].setdefault("poison", [])
-        if sum(position == child.position for position, _ in poison) >= TIMES_SET_ASIDE:
+        skip = self.tasks[child.index].setdefault("skip", [])
+        if sum(position == child.position for position, _ in skip) >= TIMES_SET_ASIDE:
             raise ShardError(f"shard {child.index}: item {child.position}, though set aside: {cause}")
-        poison.append([child.position, cause])
+        skip.append([child.position, cause])

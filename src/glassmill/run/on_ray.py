@@ -1,6 +1,6 @@
 """Shards as Ray tasks, on this machine or on a cluster; needs the extra `glassmill[ray]`.
 
-A Ray task supervises one child process on its node, exactly as the local executor does. So CPU limits and poisonous
+A Ray task supervises one child process on its node, exactly as the local executor does. So CPU limits and skipped
 items mean the same, and Ray is left with what it is good at: placing tasks on nodes, and repeating those of a worker or
 node that is lost. Where shards are many, a task does a few of them with the same child; repeated, it skips those that
 are done, because shard functions do. Only Ray's core is used; nothing goes through its object store but the tasks and

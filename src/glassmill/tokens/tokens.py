@@ -102,13 +102,13 @@ def encode_shard(task: dict[str, Any], link: Link) -> dict[str, Any]:
         part: dict[str, Any] = read_json(part_path)
         if all((out / part[split][file]).is_file() for split in SPLITS for file in ("file", "documents_file")):
             return part
-    poison = {int(position): str(cause) for position, cause in task.get("poison", [])}
+    skip = {int(position): str(cause) for position, cause in task.get("skip", [])}
     tokenizer = Tokenizer.load(task["tokenizer"])
     with ExitStack() as stack:
         writers = {split: _Writer(stack, out, f"shards/{split}-{name}", task, tokenizer.eos_id) for split in SPLITS}
         for row, split, text in _assigned(task):
-            if row in poison:
-                link.tell("warning", text=f"{Path(task['shard']).name}, row {row}: left out, encoding it {poison[row]}")
+            if row in skip:
+                link.tell("warning", text=f"{Path(task['shard']).name}, row {row}: left out, encoding it {skip[row]}")
                 continue
             link.mark(row)
             writers[split].add(row, text, tokenizer.encode(text))
