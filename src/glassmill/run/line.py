@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from glassmill.recipe import STAGES, Recipe, Settings, UserError, Waiting
+from glassmill.errors import UserError, Waiting
+from glassmill.recipe import STAGES, Recipe, Settings
 from glassmill.run.events import Listener, read_events
 from glassmill.run.files import atomic_json, sha256_file
 from glassmill.run.folder import Identity, content_digest, is_done, open_run, place, read_manifest, settings_identity

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from itertools import count
 
 from glassmill.corpus.read.mapped import find_from, release_read
+from glassmill.errors import DamagedError
 
 FIRST_CHUNK_BYTES = 4096
 LARGEST_CHUNK_BYTES = 1 << 18
@@ -23,14 +24,6 @@ PROBE_BYTES = 1 << 20
 MAX_FALSE_FRAMES = 100_000
 MAX_PROBED_BYTES = 1 << 30
 CUT = "the file ends inside this record"
-
-
-class DamagedError(Exception):
-    """A frame cannot be read on; the message says why. `end` is where it ends, if that is known all the same."""
-
-    def __init__(self, cause: str, end: int = 0) -> None:
-        super().__init__(cause)
-        self.end = end
 
 
 class Frame(ABC):

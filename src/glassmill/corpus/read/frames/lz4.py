@@ -9,16 +9,10 @@ from __future__ import annotations
 import mmap
 from typing import BinaryIO, cast
 
-from glassmill.corpus.read.frames.codec import (
-    CUT,
-    LARGEST_CHUNK_BYTES,
-    UNPACKED_CHUNK_BYTES,
-    Codec,
-    DamagedError,
-    Frame,
-)
+from glassmill.corpus.read.frames.codec import CUT, LARGEST_CHUNK_BYTES, UNPACKED_CHUNK_BYTES, Codec, Frame
 from glassmill.corpus.read.frames.skippable import end_of_skippable, is_skippable
 from glassmill.corpus.read.mapped import release_read
+from glassmill.errors import DamagedError
 
 MAGIC = b"\x04\x22\x4d\x18"
 DESCRIPTOR_BYTES = 3
