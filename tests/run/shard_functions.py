@@ -9,7 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from glassmill.errors import UserError
+from glassmill.recipe import Recipe
 from glassmill.run.worker import Link
+
+VERSION = 1
+"""This module also stands for a stage's verb module."""
+
+
+def resolved(recipe: Recipe) -> dict[str, str | int]:
+    """What a test says that this machine resolves."""
+    if os.environ.get("TEST_ENGINE") == "missing":
+        raise UserError("engine = fast needs the compiled core")
+    return {"engine": os.environ.get("TEST_ENGINE", "fast"), "threads": 2}
 
 
 def square(task: dict[str, Any], link: Link) -> dict[str, Any]:
@@ -86,3 +97,9 @@ def die_while_reading(task: dict[str, Any], link: Link) -> None:
     """Dies on its way to item 1, set aside or not."""
     link.mark(1)
     os.abort()
+
+
+def touch(task: dict[str, Any], link: Link) -> dict[str, Any]:
+    """Leaves a file, so that a test sees whether an item was touched."""
+    Path(task["marker"]).touch()
+    return {}

@@ -110,5 +110,5 @@ def test_a_silent_worker_is_ended_by_the_wall_limit() -> None:
 
 
 def test_an_item_that_kills_although_it_is_set_aside_ends_the_run() -> None:
-    with pytest.raises(ShardError, match="item 1, though set aside"):
+    with pytest.raises(ShardError, match="item 1, though skipped"):
         map_shards("shard_functions:die_while_reading", [{}], 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 from glassmill.run.inputs import expand
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 
 
 def expand(words: tuple[str, ...]) -> list[Path]:

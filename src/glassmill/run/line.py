@@ -17,6 +17,7 @@ from glassmill.run.events import Listener, read_events
 from glassmill.run.files import atomic_json, sha256_file
 from glassmill.run.folder import Identity, content_digest, is_done, open_run, place, read_manifest, settings_identity
 from glassmill.run.inputs import expand
+from glassmill.run.resolved import resolve
 
 
 class Line:
@@ -94,7 +95,8 @@ class Line:
         parts: dict[str, Settings | int | str] = {"settings": settings, "seed": self.recipe.seed}
         if model_settings is not None:
             parts["model"] = model_settings
-        identity = Identity(name, verb.VERSION, settings_identity(**parts), _digests(given, files))
+        resolved = resolve(self.verbs[name], self.recipe)
+        identity = Identity(name, verb.VERSION, settings_identity(**parts), _digests(given, files), resolved)
         folder = place(self.runs, self.recipe.name, identity)
         self.folders[name] = folder
         if is_done(folder):
@@ -105,7 +107,7 @@ class Line:
             if model_settings is not None:
                 arguments["model_settings"] = model_settings
             try:
-                with open_run(folder, identity, self.recipe, self.listeners) as run:
+                with open_run(folder, identity, self.recipe, self.listeners, self.verbs[name]) as run:
                     verb.make(run, settings, self.recipe.seed, **arguments)
             except Waiting:
                 self._set(name, "waiting")
