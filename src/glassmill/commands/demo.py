@@ -76,7 +76,8 @@ def write_miniweb(out: Path, words: Sequence[str]) -> None:
     from glassmill.miniweb import make
 
     recipe = load_recipe(find_recipe("demo"), words)
-    identity = Identity("miniweb", make.VERSION, settings_identity(settings=recipe.miniweb, seed=recipe.seed))
+    settings = settings_identity(settings=recipe.miniweb, seed=recipe.seed)
+    identity = Identity("miniweb", make.VERSION, settings, resolved=make.resolved(recipe))
     if is_done(out) and read_manifest(out)["digest"] == identity.digest:
         return
     if out.is_file() or (out.is_dir() and any(out.iterdir())):

@@ -22,7 +22,10 @@ from glassmill.run.folder import RunFolder
 from glassmill.run.worker import Link
 from glassmill.tokens.documents import document_shards, read_column
 from glassmill.tokens.formats import read_json, write_files
+from glassmill.tokens.split import resolved
 from glassmill.tokens.tokenizer import Tokenizer
+
+__all__ = ["VERSION", "make", "resolved"]
 
 VERSION = 1
 SPLITS = ("train", "validation")
