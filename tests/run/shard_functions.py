@@ -10,6 +10,7 @@ from typing import Any
 
 from glassmill.errors import UserError
 from glassmill.recipe import Recipe
+from glassmill.run import kinds
 from glassmill.run.worker import Link
 
 VERSION = 1
@@ -23,9 +24,15 @@ def resolved(recipe: Recipe) -> dict[str, str | int]:
     return {"engine": os.environ.get("TEST_ENGINE", "fast"), "threads": 2}
 
 
+def touch(task: dict[str, Any], link: Link) -> dict[str, Any]:
+    """Leaves a file, so that a test sees whether an item was touched."""
+    Path(task["marker"]).touch()
+    return {}
+
+
 def square(task: dict[str, Any], link: Link) -> dict[str, Any]:
     print("a library that prints does not disturb the pipe")
-    link.tell("progress", done=1, total=1)
+    link.tell(kinds.Progress(done=1, total=1))
     return {"square": task["n"] ** 2}
 
 
@@ -97,9 +104,3 @@ def die_while_reading(task: dict[str, Any], link: Link) -> None:
     """Dies on its way to item 1, set aside or not."""
     link.mark(1)
     os.abort()
-
-
-def touch(task: dict[str, Any], link: Link) -> dict[str, Any]:
-    """Leaves a file, so that a test sees whether an item was touched."""
-    Path(task["marker"]).touch()
-    return {}

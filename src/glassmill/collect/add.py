@@ -18,6 +18,7 @@ from glassmill.corpus.extract.extract import WITHOUT_CORE, engine_of
 from glassmill.corpus.facts import extraction_facts
 from glassmill.corpus.read.sources import Source, group
 from glassmill.recipe import CorpusSettings, Recipe, Settings
+from glassmill.run import kinds
 from glassmill.run.events import Listener
 from glassmill.run.executors import map_shards
 from glassmill.run.files import atomic_write, remove, sha256_file
@@ -55,7 +56,7 @@ def add(
 
 def _make(run: RunFolder, sources: Sequence[Source], settings: CorpusSettings) -> None:
     if settings.extract.engine == "auto" and engine_of(settings.extract) == "resiliparse":
-        run.emit("warning", text=WITHOUT_CORE)
+        run.emit(kinds.Warned(WITHOUT_CORE))
     shards = group(sources)
     work = run.path / "work"
     work.mkdir(exist_ok=True)
@@ -74,7 +75,7 @@ def _make(run: RunFolder, sources: Sequence[Source], settings: CorpusSettings) -
     def on_result(index: int, result: dict[str, Any]) -> None:
         nonlocal done
         done += sizes[index]
-        run.emit("progress", done=done, total=sum(sizes), unit="bytes")
+        run.emit(kinds.Progress(done, sum(sizes), "bytes"))
 
     results = map_shards(
         f"{gather_shard.__module__}:{gather_shard.__name__}",

@@ -30,6 +30,7 @@ from typing import Any, TypedDict
 
 from glassmill.errors import ShardError, UserError
 from glassmill.run.files import disk_full
+from glassmill.run.kinds import Event, from_json
 from glassmill.run.resolved import Check
 from glassmill.run.worker import Answer
 
@@ -37,7 +38,7 @@ Task = Mapping[str, object]
 """What a shard function is to do, as JSON."""
 Result = dict[str, Any]
 """What a shard function returns, as JSON; only the function and its caller know the keys."""
-OnEvent = Callable[[str, dict[str, Any]], None]
+OnEvent = Callable[[Event], None]
 OnResult = Callable[[int, Result], None]
 
 
@@ -99,7 +100,7 @@ def map_shards(
         tasks: JSON objects. A task that is repeated after a crash carries `skip`: `[[position, cause], ...]`. A
             position is there twice if reading the item is enough to end the child.
         workers: Child processes; 0: one a core.
-        on_event: Called in this process with the kind and fields of every event of a child.
+        on_event: Called in this process with every event that a child sends.
         on_result: Called with a task's index and result when it is done.
         cpu_limit_s: CPU seconds from one `link.mark` to the next before the kernel ends the child.
         worker_timeout_s: Kill a child that reports nothing for this long; far above what any honest item takes.
@@ -130,7 +131,7 @@ class _Supervisor:
         self.command = [sys.executable, "-m", "glassmill.run.worker", function, str(cpu_limit_s)]
         self.tasks = tasks
         self.skip: dict[int, list[tuple[int, str]]] = {}  # task -> position and cause
-        self.on_event = on_event or (lambda kind, fields: None)
+        self.on_event = on_event or (lambda event: None)
         self.on_result = on_result or (lambda index, result: None)
         self.worker_timeout_s = worker_timeout_s
         self.check = check
@@ -205,8 +206,7 @@ class _Supervisor:
         elif "at" in answer:
             child.position = answer["at"]
         elif "event" in answer:
-            fields = answer["event"]
-            self.on_event(fields.pop("kind"), fields)
+            self.on_event(from_json(answer["event"]))
         elif "done" in answer:
             self.results[child.index] = answer["done"]
             self.on_result(child.index, answer["done"])

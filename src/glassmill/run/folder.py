@@ -20,7 +20,7 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -31,8 +31,9 @@ import tomli_w
 
 from glassmill.errors import UserError, Waiting
 from glassmill.recipe import Recipe, RunSettings, Settings
-from glassmill.run import engines
+from glassmill.run import engines, kinds
 from glassmill.run.events import EventLog, Listener
+from glassmill.run.executors import OnEvent, OnResult, Result, Task
 from glassmill.run.files import atomic_json, atomic_write, locked, sha256_file, sweep
 from glassmill.run.resolved import Check, Resolved
 
@@ -82,21 +83,21 @@ class RunFolder:
     def stage(self) -> str:
         return self.identity.stage
 
-    def emit(self, kind: str, **fields: Any) -> None:
-        """One event, see `glassmill.run.events`."""
-        self._log.emit(kind, **fields)
+    def emit(self, event: kinds.Event) -> None:
+        """Writes one event, see `glassmill.run.kinds`."""
+        self._log.emit(event)
 
     def map(
         self,
         function: str,
-        tasks: Sequence[Mapping[str, Any]],
+        tasks: Sequence[Task],
         workers: int = 0,
         *,
-        on_event: Callable[[str, dict[str, Any]], None] | None = None,
-        on_result: Callable[[int, dict[str, Any]], None] | None = None,
+        on_event: OnEvent | None = None,
+        on_result: OnResult | None = None,
         cpu_limit_s: float = 20.0,
         light: bool = False,
-    ) -> list[dict[str, Any]]:
+    ) -> list[Result]:
         """`function(task, link)` on every task, on the engine that the recipe names, see `glassmill.run.engines`.
 
         Raises:
@@ -212,14 +213,14 @@ def open_run(
             if recipe.run.executor != "slurm":  # array tasks may be at work in there
                 sweep(path)
             atomic_write(path / "recipe.toml", recipe_toml(recipe))
-            log.emit("start", run=path.name, digest=identity.digest)
+            log.emit(kinds.Start(run=path.name, digest=identity.digest))
             yield RunFolder(path, identity, log, recipe.run, _check(verb, identity, recipe))
-            log.emit("done", seconds=round(time.perf_counter() - begin, 3))
+            log.emit(kinds.Done(seconds=round(time.perf_counter() - begin, 3)))
         except Waiting as wait:
-            log.emit("note", text=str(wait))
+            log.emit(kinds.Note(str(wait)))
             raise
         except BaseException as error:
-            log.emit("error", text=str(error) or type(error).__name__)
+            log.emit(kinds.Failed(str(error) or type(error).__name__))
             raise
         finally:
             engines.release()

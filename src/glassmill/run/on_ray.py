@@ -16,11 +16,12 @@ import socket
 import sys
 import threading
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from glassmill.errors import ShardError, UserError
 from glassmill.run.executors import Limits, OnEvent, OnResult, Result, Task, cores, map_shards
+from glassmill.run.kinds import Event, from_json, to_json
 from glassmill.run.resolved import Check
 
 LOST_WORKERS_PER_SHARD = 20
@@ -79,9 +80,9 @@ def map_on_ray(
 
 
 class Supervised(TypedDict, total=False):
-    """What comes back from a node: the last events, as kind and fields, and the results or one of the failures."""
+    """What comes back from a node: the last events of each kind, and the results or one of the failures."""
 
-    events: list[tuple[str, dict[str, Any]]]
+    events: list[Mapping[str, object]]
     results: list[Result]
     user_error: str
     error: str
@@ -89,17 +90,17 @@ class Supervised(TypedDict, total=False):
 
 def supervise(function: str, tasks: list[Task], limits: Limits, check: Check | None) -> Supervised:
     """Shards on this node, in a supervised child."""
-    events: defaultdict[str, deque[dict[str, Any]]] = defaultdict(lambda: deque(maxlen=EVENTS_KEPT))
+    events: defaultdict[type[Event], deque[Event]] = defaultdict(lambda: deque(maxlen=EVENTS_KEPT))
     answer: Supervised = {}
     try:
         answer["results"] = map_shards(
-            function, tasks, 1, on_event=lambda kind, fields: events[kind].append(fields), check=check, **limits
+            function, tasks, 1, on_event=lambda event: events[type(event)].append(event), check=check, **limits
         )
     except UserError as error:
         answer["user_error"] = str(error)
     except ShardError as error:
         answer["error"] = str(error)
-    answer["events"] = [(kind, fields) for kind, some in events.items() for fields in some]
+    answer["events"] = [to_json(event) for some in events.values() for event in some]
     return answer
 
 
@@ -109,9 +110,9 @@ def _receive(ray: Any, done: Any, first: int, on_event: OnEvent | None) -> list[
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[0]
         raise ShardError(f"shards from {first} on: Ray gave up on them ({type(error).__name__}: {reason})") from None
-    for kind, fields in answer["events"]:
+    for event in answer["events"]:
         if on_event:
-            on_event(kind, fields)
+            on_event(from_json(event))
     if "user_error" in answer:
         raise UserError(answer["user_error"])
     if "error" in answer:

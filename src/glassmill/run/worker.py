@@ -16,10 +16,11 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TextIO, TypedDict
 
 from glassmill.errors import UserError
+from glassmill.run.kinds import Event, to_json
 from glassmill.run.resolved import check_machine
 
 ShardFunction = Callable[[dict[str, Any], "Link"], dict[str, Any]]
@@ -29,7 +30,7 @@ class Answer(TypedDict, total=False):
     """One line of a child: where it is (`at`), an event, a result (`done`), or one of the three ways to fail."""
 
     at: int
-    event: dict[str, Any]
+    event: Mapping[str, object]
     done: dict[str, Any]
     user_error: str
     os_error: int | None
@@ -57,10 +58,10 @@ class Link:
         if self._cpu_limit_s:
             signal.setitimer(signal.ITIMER_PROF, self._cpu_limit_s)
 
-    def tell(self, kind: str, **fields: Any) -> None:
-        """An event for the run's log."""
+    def tell(self, event: Event) -> None:
+        """Sends an event to whoever runs the shard."""
         if self._send:
-            self._send({"event": {"kind": kind, **fields}})
+            self._send({"event": to_json(event)})
 
 
 def load_function(name: str) -> ShardFunction:
