@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import glassmill.run as _run_package
 
-# Before anything loads torch: a waiting OpenMP thread spins for some microseconds, then sleeps. If it kept spinning on a
-# busy machine, it would hold the core that the thread it waits for needs, and training would be ten times slower.
+# Before anything loads torch: a waiting OpenMP thread spins for some microseconds, then sleeps. If it kept spinning on
+# a busy machine, it would hold the core that the thread it waits for needs, and training would be ten times slower.
 # Sleeping at once costs a quarter of the speed on a quiet machine.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
