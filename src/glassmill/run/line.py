@@ -12,6 +12,7 @@ from pathlib import Path
 
 from glassmill.errors import UserError, Waiting
 from glassmill.recipe import Recipe
+from glassmill.run import kinds
 from glassmill.run.events import Listener, read_events
 from glassmill.run.files import atomic_json, sha256_file
 from glassmill.run.folder import Identity, content_digest, is_done, open_run, place, read_manifest, settings_identity
@@ -140,12 +141,13 @@ def stage_identity(stage: Stage, recipe: Recipe, given: Mapping[str, Path]) -> I
 def working_seconds(folder: Path) -> float:
     """Seconds that a stage worked in `folder`: of every attempt, the time between its first and its last event."""
     total, begin, last = 0.0, None, 0.0
-    for event in read_events(folder / "events.jsonl"):
-        if event["kind"] == "start" and begin is not None:
-            total += last - begin
-        if event["kind"] == "start":
-            begin = event["t"]
-        last = event["t"]
+    for entry in read_events(folder / "events.jsonl"):
+        if not entry.time_s:
+            continue
+        if isinstance(entry.event, kinds.Start):
+            total += last - begin if begin is not None else 0.0
+            begin = entry.time_s
+        last = entry.time_s
     return round(total + (last - begin if begin is not None else 0.0), 3)
 
 
