@@ -63,11 +63,10 @@ def health_table(health: dict[str, Any]) -> list[Table]:
 def _training() -> dict[str, Any]:
     import torch
 
-    from glassmill.train.gradients import best_dtype
+    from glassmill.run.device import resolve
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = best_dtype(torch.device(device), MATRIX)
-    a = torch.randn(MATRIX, MATRIX, device=device, dtype=dtype)
+    device = resolve(d_model=MATRIX)
+    a = torch.randn(MATRIX, MATRIX, device=device.torch_device, dtype=device.torch_dtype)
     a @ a
     rounds, begin = 0, time.perf_counter()
     while time.perf_counter() - begin < 0.5:
@@ -75,7 +74,7 @@ def _training() -> dict[str, Any]:
         rounds += 1
     product.sum().item()  # waits for an accelerator to finish
     gflops = rounds * 2 * MATRIX**3 / (time.perf_counter() - begin) / 1e9
-    return {"device": device, "precision": str(dtype).removeprefix("torch."), "gflops": round(gflops, 1)}
+    return {"device": device.kind, "precision": device.dtype, "gflops": round(gflops, 1)}
 
 
 def _problems(machine: dict[str, Any], folder: Path) -> list[str]:
