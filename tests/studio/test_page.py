@@ -47,7 +47,7 @@ def test_from_the_first_event_to_an_answered_question(open_page: type, tmp_path:
         box.press("Enter")
         expect(page.get_by_role("button", name="Try again")).to_be_visible(timeout=60_000)
         assert page.locator('.said[data-role="assistant"]').inner_text().strip()
-        page.get_by_role("button", name="Which pages mention Mill Lane?").click()
+        page.get_by_role("button", name="Which pages name Mill Lane?").click()
         expect(page.locator(".sources mark").first).to_have_text("Mill Lane")
         keep(page, "studio", tmp_path)
         assert not watched.wrongs, "\n".join(watched.wrongs)

@@ -30,7 +30,7 @@ function aboutModel(line, model, chatOnly) {
   return "This is the model you just watched grow. It knows its town and can use a calculator; it knows nothing of the wider world.";
 }
 
-/** What has to happen before there is a model to talk to. @param {{line: any, now: number, model: any}} props */
+/** What has to happen before there is somebody to talk to. @param {{line: any, now: number, model: any}} props */
 function NotYet({ line, now, model }) {
   if (model?.state === "failed") return html`<p class="trouble" role="alert">The model cannot be opened: ${model.text}</p>`;
   if (model?.state === "loading") return html`<p class="nothing busy" role="status">The model is loading. This takes a few seconds.</p>`;

@@ -37,7 +37,7 @@ export function TokenizerRoom({ room, line, now, about }) {
   </${Room}>`;
 }
 
-/** The merges one after another, slowly enough to follow. @param {{stage: any}} props */
+/** The merges, one after the other, replayed at a speed that the eye can follow. @param {{stage: any}} props */
 function Merges({ stage }) {
   const [shown, setShown] = useState(0);
   const total = stage.merges.length;
