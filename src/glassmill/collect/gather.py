@@ -62,7 +62,7 @@ class GatherTask(TypedDict):
     limit: NotRequired[int]
     kind: NotRequired[str]
     bytes: NotRequired[int]
-    poison: NotRequired[list[tuple[int, str]]]
+    skip: NotRequired[list[tuple[int, str]]]
 
 
 class Quarantined(TypedDict):
@@ -128,7 +128,7 @@ class _Gather:
         self.link = link
         self.settings = unfiltered(CorpusSettings.model_validate(task["settings"]))
         bounds = self.settings.max_record_bytes, self.settings.files
-        self.items = read_sources(task["inputs"], task.get("poison", []), *bounds)
+        self.items = read_sources(task["inputs"], task.get("skip", []), *bounds)
         self.chain = Chain(self.settings)
         self.counts: Counter[str] = Counter(pages=0, documents=0, characters=0, bytes=0, quarantined=0)
         self.languages: Counter[str] = Counter()
