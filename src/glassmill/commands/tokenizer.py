@@ -21,7 +21,7 @@ from glassmill.tokens.split import pattern_of
 from glassmill.tokens.textfiles import named_texts, text_files
 from glassmill.tokens.tokenizer import Tokenizer
 
-Tell = Callable[[Mapping[str, object]], None]
+Notify = Callable[[Mapping[str, object]], None]
 
 
 class TrainResult(TypedDict):
@@ -44,9 +44,15 @@ class TokenizerReport(Report):
 
 
 def train_from_files(
-    paths: Sequence[Path], out: Path, vocab_size: int, pattern: str, tie_break: bpe.TieBreak, threads: int, tell: Tell
+    paths: Sequence[Path],
+    out: Path,
+    vocab_size: int,
+    pattern: str,
+    tie_break: bpe.TieBreak,
+    threads: int,
+    notify: Notify,
 ) -> TrainResult:
-    """Trains a vocabulary on text files and writes the tokenizer's folder; `tell` receives progress events.
+    """Trains a vocabulary on text files and writes the tokenizer's folder; `notify` receives progress events.
 
     Raises:
         UserError: there is no text, or an invalid setting.
@@ -55,10 +61,12 @@ def train_from_files(
         raise UserError(f"--vocab-size {vocab_size}: must be between 262 and 200064")
     files, regex = text_files(paths), pattern_of(pattern)
     size, begin = layout(vocab_size), time.perf_counter()
-    seen = _Counted(chain.from_iterable(map(named_texts, files)), sum(file.stat().st_size for file in files), tell)
+    seen = _Counted(chain.from_iterable(map(named_texts, files)), sum(file.stat().st_size for file in files), notify)
 
     def merged(done: int) -> None:
-        tell({"stage": "merge", "kind": "progress", "done": done, "total": size.symbols - bpe.BYTES, "unit": "merges"})
+        notify(
+            {"stage": "merge", "kind": "progress", "done": done, "total": size.symbols - bpe.BYTES, "unit": "merges"}
+        )
 
     symbols = bpe.train(seen, size.symbols, regex, tie_break=tie_break, threads=threads, progress=merged)
     training = {"tie_break": tie_break, "bytes": seen.bytes, "documents": seen.documents}
@@ -115,11 +123,11 @@ def report_tables(report: TokenizerReport) -> list[Table]:
         if report["against"]:
             cells += [f"{line['against_bytes_per_token']:.3f}", f"{line['ratio']:.3f}"]
         groups.add_row(*cells)
-    words = report["vocabulary"]
+    vocabulary = report["vocabulary"]
     more = Table(box=None, show_header=False, pad_edge=False)
-    more.add_row("symbols", f"{words['symbols']:,}, {words['used']:,} of them in this text")
-    more.add_row("never seen", f"{words['never_seen']:,}: {_names(words['never_seen_longest'])}")
-    more.add_row("longest", _names(words["longest"]))
+    more.add_row("symbols", f"{vocabulary['symbols']:,}, {vocabulary['used']:,} of them in this text")
+    more.add_row("never seen", f"{vocabulary['never_seen']:,}: {_names(vocabulary['never_seen_longest'])}")
+    more.add_row("longest", _names(vocabulary["longest"]))
     if "curve" in report:
         points = report["curve"][:: max(1, len(report["curve"]) // 8)]
         more.add_row("bytes/token at", ", ".join(f"{size:,}: {value:.2f}" for size, value in points))
@@ -129,8 +137,8 @@ def report_tables(report: TokenizerReport) -> list[Table]:
 class _Counted:
     """Counts the documents while they are read, with progress about once a second."""
 
-    def __init__(self, texts: Iterator[tuple[str, str]], total: int, tell: Tell) -> None:
-        self._texts, self._total, self._tell = texts, total, tell
+    def __init__(self, texts: Iterator[tuple[str, str]], total: int, notify: Notify) -> None:
+        self._texts, self._total, self._notify = texts, total, notify
         self.bytes = self.documents = 0
 
     def __iter__(self) -> Iterator[str]:
@@ -142,7 +150,7 @@ class _Counted:
                 last = time.monotonic()
                 done = self.bytes // 1_000_000
                 total = max(done, self._total // 1_000_000)
-                self._tell({"stage": "count", "kind": "progress", "done": done, "total": total, "unit": "MB"})
+                self._notify({"stage": "count", "kind": "progress", "done": done, "total": total, "unit": "MB"})
             yield text
 
 
