@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TypedDict
@@ -12,6 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from glassmill.errors import UserError
+from glassmill.run import kinds
+from glassmill.run.events import Entry, Listener
 from glassmill.run.memory import peak_memory
 from glassmill.tokens import bpe
 from glassmill.tokens.loading import OwnFiles, own_parts
@@ -20,8 +22,6 @@ from glassmill.tokens.specials import CHAT_TEMPLATE, END_OF_TEXT, layout, specia
 from glassmill.tokens.split import pattern_of
 from glassmill.tokens.textfiles import named_texts, text_files
 from glassmill.tokens.tokenizer import Tokenizer
-
-Notify = Callable[[Mapping[str, object]], None]
 
 
 class TrainResult(TypedDict):
@@ -50,7 +50,7 @@ def train_from_files(
     pattern: str,
     tie_break: bpe.TieBreak,
     threads: int,
-    notify: Notify,
+    notify: Listener,
 ) -> TrainResult:
     """Trains a vocabulary on text files and writes the tokenizer's folder; `notify` receives progress events.
 
@@ -64,9 +64,7 @@ def train_from_files(
     seen = _Counted(chain.from_iterable(map(named_texts, files)), sum(file.stat().st_size for file in files), notify)
 
     def merged(done: int) -> None:
-        notify(
-            {"stage": "merge", "kind": "progress", "done": done, "total": size.symbols - bpe.BYTES, "unit": "merges"}
-        )
+        notify(Entry(time.time(), "merge", kinds.Progress(done, size.symbols - bpe.BYTES, "merges")))
 
     symbols = bpe.train(seen, size.symbols, regex, tie_break=tie_break, threads=threads, progress=merged)
     training = {"tie_break": tie_break, "bytes": seen.bytes, "documents": seen.documents}
@@ -137,7 +135,7 @@ def report_tables(report: TokenizerReport) -> list[Table]:
 class _Counted:
     """Counts the documents while they are read, with progress about once a second."""
 
-    def __init__(self, texts: Iterator[tuple[str, str]], total: int, notify: Notify) -> None:
+    def __init__(self, texts: Iterator[tuple[str, str]], total: int, notify: Listener) -> None:
         self._texts, self._total, self._notify = texts, total, notify
         self.bytes = self.documents = 0
 
@@ -150,7 +148,7 @@ class _Counted:
                 last = time.monotonic()
                 done = self.bytes // 1_000_000
                 total = max(done, self._total // 1_000_000)
-                self._notify({"stage": "count", "kind": "progress", "done": done, "total": total, "unit": "MB"})
+                self._notify(Entry(time.time(), "count", kinds.Progress(done, total, "MB")))
             yield text
 
 
