@@ -58,6 +58,14 @@ def test_ranks_are_those_that_torchrun_sets(monkeypatch: pytest.MonkeyPatch) -> 
     assert set_up(TrainSettings(device="cpu"), 160).step == "autograd"
 
 
+def test_a_command_under_torchrun_is_refused_instead_of_training_the_same_model_twice(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match=r"^WORLD_SIZE = 2: this command trains in one process; .*torchrun$"):
+        train_town(town, tmp_path / "train")
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_device_that_is_not_there_is_refused() -> None:
     with pytest.raises(

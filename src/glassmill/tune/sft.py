@@ -81,7 +81,7 @@ def make(
     def fresh_model() -> Transformer:
         loaded = load_folder(folder, setup.device.torch_device, torch.float32)
         if loaded.meta.get("stage") == "train":
-            begin_markers_as_line_ends(loaded.model, loaded.tokenizer)
+            start_markers_as_line_ends(loaded.model, loaded.tokenizer)
         return loaded.model
 
     reporter = _Reporter(run, start.tokenizer, held_out, length, seed)
@@ -95,7 +95,7 @@ def make(
 
 
 @torch.no_grad()
-def begin_markers_as_line_ends(model: Transformer, tokenizer: Tokenizer) -> None:
+def start_markers_as_line_ends(model: Transformer, tokenizer: Tokenizer) -> None:
     """Start the control tokens, which a base model never saw, with the vector of a line end.
 
     Pretraining only pushed them away. As line ends they make a conversation look like a page of questions and answers.
