@@ -101,6 +101,9 @@ def test_sft_resolves_for_the_width_of_the_model_it_starts_from(tmp_path: Path, 
     recipe = Recipe(model={"d_model": 160}, sft={"base": str(tmp_path), "device": "cpu"})
     assert sft.resolved(recipe)["dtype"] == ("bfloat16" if has_bfloat16 else "float32")
     assert sft.resolved(Recipe(model={"d_model": 160}, sft={"device": "cpu"}))["step"] == "fused"
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"config\.json is not valid JSON with a hidden_size$"):
+        sft.resolved(recipe)
 
 
 @pytest.mark.parametrize(

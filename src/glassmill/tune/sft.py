@@ -43,12 +43,15 @@ def resolved(recipe: Recipe) -> Facts:
     """What this machine decides and what changes the model's bytes, for the run's identity.
 
     Raises:
-        UserError: `sft.base` names no model folder.
+        UserError: `sft.base` names no model folder, or its config.json is damaged.
     """
-    d_model = recipe.model.d_model
-    if recipe.sft.base is not None:
-        config = json.loads((find_model_folder(recipe.sft.base) / "config.json").read_text(encoding="utf-8"))
-        d_model = int(config["hidden_size"])
+    if recipe.sft.base is None:
+        return set_up(recipe.sft, recipe.model.d_model).facts()
+    path = find_model_folder(recipe.sft.base) / "config.json"
+    try:
+        d_model = int(json.loads(path.read_text(encoding="utf-8"))["hidden_size"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{path} is not valid JSON with a hidden_size") from None
     return set_up(recipe.sft, d_model).facts()
 
 
