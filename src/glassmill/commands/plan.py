@@ -88,7 +88,7 @@ def make_plan(recipe: Recipe) -> Plan:
 
 
 def model_config(model: ModelSettings, vocab_size: int) -> ModelConfig:
-    """The model's shape, with its vocabulary."""
+    """The model's shape once its vocabulary is known."""
     return ModelConfig(vocab_size=vocab_size, **model.shape())
 
 

@@ -59,7 +59,9 @@ def make_recipe(table: Mapping[str, Any], overrides: Sequence[str] = (), where: 
     """A recipe from nested plain values. See `load_recipe`."""
     merged: dict[str, object] = {key: dict(value) if isinstance(value, dict) else value for key, value in table.items()}
     if any(override.partition("=")[0].strip() == "model.depth" for override in overrides):
-        _forget(DECIDED, merged)  # a depth given last replaces the file's numbers, not the other way round
+        for section in ("model", "train"):  # a depth given last replaces the file's numbers, not the other way round
+            if isinstance(given := merged.get(section), dict):
+                merged[section] = {key: given[key] for key in given if f"{section}.{key}" not in DECIDED}
     for override in overrides:
         _apply(merged, override)
     _check_names(merged, Recipe, where, prefix="")
@@ -74,13 +76,6 @@ def make_recipe(table: Mapping[str, Any], overrides: Sequence[str] = (), where: 
 
 def _reason(message: str) -> str:
     return message.removeprefix("Value error, ")
-
-
-def _forget(keys: frozenset[str], table: dict[str, object]) -> None:
-    """Take dotted keys out of a table of sections."""
-    for name, section in table.items():
-        if isinstance(section, dict):
-            table[name] = {key: value for key, value in section.items() if f"{name}.{key}" not in keys}
 
 
 def _apply(table: dict[str, object], override: str) -> None:
