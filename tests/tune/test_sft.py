@@ -106,7 +106,7 @@ def test_epochs_are_passes_over_the_conversations(town: dict[str, Path], tmp_pat
 
 def test_an_imported_llama_learns_with_small_steps_of_adamw(town: dict[str, Path], tmp_path: Path) -> None:
     loaded = load_folder(town["base"])
-    sft.begin_markers_as_line_ends(loaded.model, loaded.tokenizer)
+    sft.start_markers_as_line_ends(loaded.model, loaded.tokenizer)
     before = {name: weight.clone() for name, weight in loaded.model.state_dict().items()}
     tune(town, tmp_path / "sft", steps=2, optimizer="adamw", peak_lr=1e-5, embedding_lr=1e-5)
     after = load_folder(tmp_path / "sft").model.state_dict()
@@ -140,7 +140,7 @@ def test_what_is_missing_is_told_with_what_to_do(town: dict[str, Path], tmp_path
 
 def test_what_the_base_model_never_saw_begins_as_a_line_end(town: dict[str, Path]) -> None:
     loaded = load_folder(town["base"])
-    sft.begin_markers_as_line_ends(loaded.model, loaded.tokenizer)
+    sft.start_markers_as_line_ends(loaded.model, loaded.tokenizer)
     (line_end,) = loaded.tokenizer.encode("\n")
     weight = loaded.model.head_weight
     for name in ("<|user|>", "<|assistant|>", "<|tool_call|>"):
