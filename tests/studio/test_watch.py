@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from glassmill.studio.history import MAX_SLOTS, NEWEST, SERIES, History
 from glassmill.studio.watch import CHUNK_BYTES, Watcher, parse_json, read_events
-from tests.studio.simulated_run import SimulatedRun
+from tests.studio.replay import Replay
 
 OUTSIDE = [
     "../secret",
@@ -85,37 +85,39 @@ def test_numbers_that_json_cannot_pass_on_become_null() -> None:
 
 
 def test_a_page_that_comes_back_hears_exactly_what_it_missed(tmp_path: Path) -> None:
-    line = SimulatedRun(tmp_path, seconds=0.0)
+    line = Replay(tmp_path)
+    begin, *rest = (event for event in line.events() if event["stage"] == "miniweb")
     line.status["miniweb"] = "running"
-    line.emit("miniweb", "start")
-    line.tell()
+    line.write(begin)
+    line.write_line()
     watcher = Watcher(tmp_path)
     first = watcher.look("demo")
-    assert first is not None and first.forget == ["miniweb/demo-3f9a1c"]
-    for done in range(5):
-        line.emit("miniweb", "progress", done=done, total=5)
+    assert first is not None and first.forget == [line.run_of["miniweb"]]
+    for event in rest:
+        line.write(event)
     second = watcher.look("demo", first.position)
     assert second is not None
-    assert [event.get("done") for event in second.events] == [0, 1, 2, 3, 4]
+    assert [event.get("done") for event in second.events] == [event.get("done") for event in rest] and len(rest) > 2
     assert second.forget == []
     third = watcher.look("demo", second.position)
     assert third is not None and third.events == []
 
 
 def test_a_file_that_became_shorter_is_told_anew(tmp_path: Path) -> None:
-    line = SimulatedRun(tmp_path, seconds=0.0)
+    line = Replay(tmp_path)
+    begin, *rest = (event for event in line.events() if event["stage"] == "miniweb")
     line.status["miniweb"] = "running"
-    line.emit("miniweb", "start")
-    line.emit("miniweb", "note", text="before")
-    line.tell()
+    line.write(begin)
+    line.write(rest[0])
+    line.write_line()
     watcher = Watcher(tmp_path)
     first = watcher.look("demo")
     assert first is not None
     (line.folder("miniweb") / "events.jsonl").unlink()
-    line.emit("miniweb", "start")
+    line.write(begin)
     second = watcher.look("demo", first.position)
     assert second is not None
-    assert second.forget == ["miniweb/demo-3f9a1c"]
+    assert second.forget == [line.run_of["miniweb"]]
     assert [event["kind"] for event in second.events] == ["start"]
 
 

@@ -60,7 +60,7 @@ HTTP_STATUS = Rule(
     Unit.STATUS,
 )
 PDF = Rule("read/pdf", "PDF", "the server answered with a PDF")
-NOT_HTML = Rule("read/not_html", "not a web page", "the answer is neither HTML nor text")
+NOT_HTML = Rule("read/not_html", "not a web page", "the server answered with something other than HTML")
 TOO_LARGE = Rule(
     "extract/too_large",
     "too large",

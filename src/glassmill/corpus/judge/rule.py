@@ -7,6 +7,7 @@ them; terminal and page take titles, sentences, units and directions from there.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -98,8 +99,14 @@ def written(value: float, bound: float, unit: Unit) -> str:
         return f"{value:,.0f}"
     scale, least = (100, 0) if unit is Unit.SHARE else (1, 2)
     digits = DIGITS if value == bound else least
-    while digits < DIGITS and round(value * scale, digits) == round(bound * scale, DIGITS):
+    while digits < DIGITS and _rounded(value * scale, digits) == _rounded(bound * scale, DIGITS):
         digits += 1
-    text = f"{value * scale:,.{digits}f}"
+    text = f"{_rounded(value * scale, digits):,.{digits}f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return f"{text}%" if unit is Unit.SHARE else text
+
+
+def _rounded(value: float, digits: int) -> float:
+    """Halves go up, as in the page's twin."""
+    scale = 10.0**digits
+    return math.floor(value * scale + 0.5) / scale

@@ -80,11 +80,11 @@ export function verdictWords(name, value, bound) {
 
 /** `value` with as many decimals as show on which side of `bound` it is; the twin of `written` in corpus/judge/rule.py.
  * @param {number} value @param {number} bound @param {Rule["unit"]} unit */
-function written(value, bound, unit) {
+export function written(value, bound, unit) {
   if (unit === "status") return String(value);
   if (unit === "count") return count(value);
   const [scale, least] = unit === "share" ? [100, 0] : [1, 2];
-  const round = (/** @type {number} */ number, /** @type {number} */ digits) => Number((number * scale).toFixed(digits));
+  const round = (/** @type {number} */ number, /** @type {number} */ digits) => Math.floor(number * scale * 10 ** digits + 0.5) / 10 ** digits;
   let digits = value === bound ? 6 : least;
   while (digits < 6 && round(value, digits) === round(bound, 6)) digits += 1;
   const text = round(value, digits).toLocaleString("en", { maximumFractionDigits: 6 });

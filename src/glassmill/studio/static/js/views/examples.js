@@ -62,7 +62,7 @@ function Card({ row, dropped }) {
     <div class="url">${row.url ?? row.source ?? ""}</div>
     ${dropped && row.rule && html`<${Verdict} rule=${row.rule} value=${row.value} bound=${row.bound} detail=${row.detail} />`}
     ${!dropped && html`<${Provenance} row=${row} />`}
-    ${!text && row.rule && html`<p class="provenance">Dropped before its text was read.</p>`}
+    ${!text && ["read", "url"].includes(row.step) && html`<p class="provenance">Dropped before its text was read.</p>`}
     ${text && html`<p class="page-text" data-whole=${whole}>${text}</p>`}
     ${!text && !row.rule && html`<p class="page-text">${row.cause ?? row.detail ?? ""}</p>`}
     ${long && html`<button type="button" class="link" onClick=${() => setWhole(!whole)}>${whole ? "Show less" : "Show the whole text"}</button>`}
