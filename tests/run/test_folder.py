@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from glassmill.recipe import Recipe, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import Recipe
 from glassmill.run.events import EventLog, read_events
 from glassmill.run.files import atomic_path, atomic_write
 from glassmill.run.folder import Identity, content_digest, damaged_files, is_done, open_run, place, read_manifest
