@@ -47,7 +47,7 @@ def kind_of_cause(cause: str) -> str:
     """What causes of one kind have in common, for counting: without the particulars behind `:` or in brackets.
 
     Example:
-        >>> kind_of_cause("no text in body (it has: nope)"), kind_of_cause("refused: unpacks to more than 9 bytes")
+        >>> kind_of_cause("no text in body (fields: nope)"), kind_of_cause("refused: unpacks to more than 9 bytes")
         ('no text in body', 'refused')
     """
     return cause.partition(":")[0].partition(" (")[0][:80]
