@@ -29,6 +29,7 @@ from typing import Any, TypedDict
 
 from glassmill.errors import ShardError, UserError
 from glassmill.run.files import disk_full
+from glassmill.run.kinds import Event, from_json
 
 Task = dict[str, Any]
 Result = dict[str, Any]
@@ -80,7 +81,7 @@ def map_shards(
     tasks: Sequence[Mapping[str, Any]],
     workers: int = 0,
     *,
-    on_event: Callable[[str, dict[str, Any]], None] | None = None,
+    on_event: Callable[[Event], None] | None = None,
     on_result: Callable[[int, Result], None] | None = None,
     cpu_limit_s: float = 20.0,
     wall_limit_s: float = 900.0,
@@ -91,7 +92,7 @@ def map_shards(
         tasks: JSON values. A task repeated after a death carries `poison`: `[[position, cause], ...]`. A position
             stands there twice where not only its work, but already reading it ends the child.
         workers: Child processes; 0 is one a core.
-        on_event: Called with kind and fields of what a child tells; in this process.
+        on_event: Called with every event that a child sends; in this process.
         on_result: Called with the task's index and result as they come.
         cpu_limit_s: CPU seconds from one `link.mark` to the next before the kernel ends the child.
         wall_limit_s: Seconds of silence after which a child is ended; far above any honest item.
@@ -111,14 +112,14 @@ class _Supervisor:
         self,
         function: str,
         tasks: Sequence[Mapping[str, Any]],
-        on_event: Callable[[str, dict[str, Any]], None] | None,
+        on_event: Callable[[Event], None] | None,
         on_result: Callable[[int, Result], None] | None,
         cpu_limit_s: float,
         wall_limit_s: float,
     ) -> None:
         self.command = [sys.executable, "-m", "glassmill.run.worker", function, str(cpu_limit_s)]
         self.tasks: list[Task] = [dict(task) for task in tasks]
-        self.on_event = on_event or (lambda kind, fields: None)
+        self.on_event = on_event or (lambda event: None)
         self.on_result = on_result or (lambda index, result: None)
         self.wall_limit_s = wall_limit_s
         self.waiting = deque(range(len(tasks)))
@@ -189,8 +190,7 @@ class _Supervisor:
         elif "at" in message:
             child.position = message["at"]
         elif "event" in message:
-            fields = message["event"]
-            self.on_event(fields.pop("kind"), fields)
+            self.on_event(from_json(message["event"]))
         elif "done" in message:
             self.results[child.index] = message["done"]
             self.on_result(child.index, message["done"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from glassmill.errors import UserError
+from glassmill.run.folder import is_done
 
 
 def expand(words: tuple[str, ...]) -> list[Path]:
@@ -17,7 +18,7 @@ def expand(words: tuple[str, ...]) -> list[Path]:
     found: dict[Path, None] = {}
     for word in words:
         path = Path(word).expanduser()
-        if (path / "DONE").is_file() and (path / "manifest.json").is_file():
+        if is_done(path):
             matches = sorted((path / "shards").glob("documents-*.parquet"))
         elif path.is_dir():
             matches = sorted(
