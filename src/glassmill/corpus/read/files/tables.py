@@ -9,10 +9,10 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 from glassmill.errors import UnreadableError
 
@@ -73,15 +73,15 @@ def _line(line: bytes, place: int, number: int, text_fields: Sequence[str]) -> R
     return _row(value, place, number, text_fields)
 
 
-def _row(value: dict[str, Any], place: int, number: int, text_fields: Sequence[str]) -> Row:
-    text = next((value[name] for name in text_fields if isinstance(value.get(name), str)), None)
+def _row(value: Mapping[str, object], place: int, number: int, text_fields: Sequence[str]) -> Row:
+    text = next((text for name in text_fields if isinstance(text := value.get(name), str)), None)
     if text is None:
         have = ", ".join(map(str, list(value)[:8]))
         return Row(place, number, "", cause=f"no text in {' or '.join(text_fields)} (fields: {have})"[:200])
     return Row(place, number, text, _first(value, URL_FIELDS), _first(value, DATE_FIELDS))
 
 
-def _first(value: dict[str, Any], names: Sequence[str]) -> str:
+def _first(value: Mapping[str, object], names: Sequence[str]) -> str:
     found = next((value[name] for name in names if value.get(name)), "")
     return str(found)
 
