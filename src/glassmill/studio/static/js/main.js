@@ -15,6 +15,7 @@ import { Snippets } from "./views/snippets.js";
 import { useNow } from "./views/parts.js";
 import { loadStages, rooms } from "./state/stages.js";
 import { emptyLine, takeIn } from "./state/store.js";
+import { loadWords } from "./state/words.js";
 
 const REDRAW_MS = 500;
 const LOOK_FOR_LINES_MS = 3000;
@@ -27,7 +28,12 @@ function Studio() {
   const [keyNeeded, setKeyNeeded] = useState(false);
   useEffect(() => {
     whenKeyNeeded(() => setKeyNeeded(true));
-    Promise.all([getJson("/api/studio"), loadStages()]).then(([answer]) => setAbout(answer), () => {});
+    const open = async () => {
+      const answer = await getJson("/api/studio");
+      await Promise.all([loadStages(), answer.runs && loadWords()]);
+      setAbout(answer);
+    };
+    open().catch(() => {});
   }, []);
   if (keyNeeded) return html`<${KeyRequest} />`;
   return about ? html`<${Rooms} about=${about} />` : html`<p class="first-word">The studio opens …</p>`;

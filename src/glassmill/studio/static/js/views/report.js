@@ -6,7 +6,7 @@ import { clock, count, decimals, percent, plain } from "../lib/format.js";
 import { Figure, Nothing, Room } from "./parts.js";
 import { has, isFinished, stageNames, stageRow } from "../state/stages.js";
 import { elapsed } from "../state/store.js";
-import { SCORES, sentence, stepWords } from "../state/words.js";
+import { scoreWords, sentence, stepWords } from "../state/words.js";
 
 const COLOURS = 8; // in rooms.css
 
@@ -18,7 +18,7 @@ export function Report({ room, line, lines, now }) {
   const [beside, setBeside] = useState("");
   const other = useReport(others.find((one) => one.name === beside)?.report ?? null);
   const scores = { ...Object.fromEntries(stage.scores), ...report };
-  const known = Object.keys(SCORES).filter((name) => typeof scores[name] === "number");
+  const known = scoreWords().filter(({ name }) => typeof scores[name] === "number");
   return html`<${Room} id=${room.id} number=${room.number} title=${room.heading} now=${now} stages=${[stage]}
     says=${`${room.says}${has(line, "miniweb") ? " The web was made from a known world, so every answer and every filter can be checked against the truth." : ""}`}>
     ${!known.length && stage.status !== "absent" && html`<${Nothing}>${stage.status === "running" ? "The model is answering questions …" : room.waits}</${Nothing}>`}
@@ -27,7 +27,7 @@ export function Report({ room, line, lines, now }) {
       <select value=${beside} onChange=${(/** @type {any} */ e) => setBeside(e.target.value)}><option value="">nothing</option>
         ${others.map((one) => html`<option key=${one.name} value=${one.name}>${one.name}</option>`)}</select></label>`}
     ${known.length > 0 && html`<div class="figures report">
-      ${known.map((name) => html`<${Score} key=${name} words=${SCORES[name]} value=${scores[name]} other=${other && { name: beside, value: other[name] }} />`)}
+      ${known.map((words) => html`<${Score} key=${words.name} words=${words} value=${scores[words.name]} other=${other && { name: beside, value: other[words.name] }} />`)}
       ${scores.pii && html`<${PersonalData} pii=${scores.pii} />`}
     </div>`}
     ${report && html`<${Filters} report=${report} />`}
