@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 from glassmill.run import kinds
 from glassmill.run.worker import Link
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from glassmill.recipe import UserError
+from glassmill.errors import ShardError, UserError
 from glassmill.run import executors, kinds
-from glassmill.run.executors import ShardError, map_shards
+from glassmill.run.executors import map_shards
 
 HERE = Path(__file__).parent
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from glassmill.recipe import Recipe, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import Recipe
 from glassmill.run import kinds
 from glassmill.run.events import EventLog, read_events
 from glassmill.run.files import atomic_path, atomic_write

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from glassmill.recipe import UserError
+from glassmill.errors import ShardError, UserError
 from glassmill.run import kinds, on_ray
-from glassmill.run.executors import ShardError
 
 HERE = Path(__file__).parent
 LIMITS = {"cpu_limit_s": 20.0, "wall_limit_s": 900.0}

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glassmill.recipe import TokenizerSettings, TokensSettings, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import TokenizerSettings, TokensSettings
 from glassmill.run import kinds
 from glassmill.run.folder import damaged_files
 from glassmill.tokens import bpe, tokens

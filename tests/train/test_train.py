@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import torch
 
+from glassmill.errors import UserError
 from glassmill.infer.folder import load_folder
-from glassmill.recipe import UserError
 from glassmill.run import kinds
 from glassmill.train import train
 from glassmill.train.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint

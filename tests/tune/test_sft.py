@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from glassmill.errors import UserError
 from glassmill.infer.folder import load_folder
-from glassmill.recipe import SftSettings, UserError
+from glassmill.recipe import SftSettings
 from glassmill.run import kinds
 from glassmill.tokens.chat import render
 from glassmill.train import train

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from glassmill.commands.terminal import Screen
-from glassmill.recipe import Recipe, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import Recipe
 from glassmill.run.array import run_array_task
 from glassmill.run.events import Entry
 

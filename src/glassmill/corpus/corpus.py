@@ -27,7 +27,8 @@ from glassmill.corpus.document import kind_of_cause
 from glassmill.corpus.judge.url_lists import built_lists
 from glassmill.corpus.parts import FinishedPart, finished_parts
 from glassmill.corpus.read.sources import Source, find_sources, group
-from glassmill.recipe import CorpusSettings, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import CorpusSettings
 from glassmill.run import kinds
 from glassmill.run.executors import cores
 from glassmill.run.files import atomic_write, remove

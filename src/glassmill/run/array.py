@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from glassmill.recipe import UserError, Waiting
+from glassmill.errors import UserError, Waiting
 from glassmill.run.executors import Limits, Result, map_shards
 from glassmill.run.files import atomic_json
 from glassmill.run.kinds import Event

@@ -11,6 +11,7 @@ an operator, a scheduler or the kernel short of memory: the item is to blame whe
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -26,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
-from glassmill.recipe import UserError
+from glassmill.errors import ShardError, UserError
 from glassmill.run.files import disk_full
 from glassmill.run.kinds import Event, from_json
 
@@ -50,10 +51,6 @@ TIMES_SET_ASIDE = 2
 """How often an item may be set aside: for its work, and for being read; a third time nothing helps."""
 
 
-class ShardError(RuntimeError):
-    """A shard function failed for a reason that is ours, not the user's; holds the child's traceback."""
-
-
 @dataclass
 class _Child:
     process: subprocess.Popen[str]
@@ -61,6 +58,17 @@ class _Child:
     position: int | None = None
     heard: float = field(default_factory=time.monotonic)
     silent: bool = False
+    listener: threading.Thread | None = None
+
+    def close(self) -> None:
+        """Waits for the end of a child that died or was killed, and closes both pipes."""
+        self.process.wait()
+        if self.listener:
+            self.listener.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                with contextlib.suppress(OSError):  # what a dead child did not read is lost with it
+                    pipe.close()
 
 
 def cores() -> int:
@@ -130,7 +138,7 @@ class _Supervisor:
             for child in self.children:
                 child.process.kill()
             for child in self.children:
-                child.process.wait()
+                child.close()
         return [self.results[index] for index in range(len(self.tasks))]
 
     def _start(self) -> None:
@@ -141,7 +149,8 @@ class _Supervisor:
         process = subprocess.Popen(self.command, stdin=pipe, stdout=pipe, text=True, encoding="utf-8", env=environment)
         child = _Child(process)
         self.children.append(child)
-        threading.Thread(target=self._listen, args=(child,), daemon=True).start()
+        child.listener = threading.Thread(target=self._listen, args=(child,), daemon=True)
+        child.listener.start()
         self._assign(child)
 
     def _listen(self, child: _Child) -> None:
@@ -199,6 +208,7 @@ class _Supervisor:
     def _bury(self, child: _Child) -> None:
         """A child died: its shard goes back to the front of the queue, without the item that killed it."""
         self.children.remove(child)
+        child.close()
         if child.index >= 0 and child.index not in self.results:
             self._blame(child)
             self.waiting.appendleft(child.index)

@@ -25,7 +25,8 @@ from typing import Any
 
 import tomli_w
 
-from glassmill.recipe import Recipe, RunSettings, Settings, UserError, Waiting
+from glassmill.errors import UserError, Waiting
+from glassmill.recipe import Recipe, RunSettings, Settings
 from glassmill.run import engines, kinds
 from glassmill.run.events import EventLog, Listener
 from glassmill.run.files import atomic_json, atomic_write, locked, sha256_file, sweep

@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from glassmill.recipe import STAGES, Recipe, Settings, UserError, Waiting
+from glassmill.errors import UserError, Waiting
+from glassmill.recipe import STAGES, Recipe, Settings
 from glassmill.run import kinds
 from glassmill.run.events import Listener, read_events
 from glassmill.run.files import atomic_json, sha256_file
 from glassmill.run.folder import Identity, content_digest, is_done, open_run, place, read_manifest, settings_identity
+from glassmill.run.inputs import expand
 from glassmill.run.states import FINISHED, LineFile, StageState, State
 
 
@@ -160,37 +162,3 @@ def _digests(runs: dict[str, Path], files: tuple[str, ...]) -> dict[str, str]:
     if files:
         digests["files"] = content_digest({path.name: sha256_file(path) for path in expand(files)})
     return digests
-
-
-def expand(words: tuple[str, ...]) -> list[Path]:
-    """The files that paths, folders and globs name, sorted, each once. A run folder stands for its documents; what is
-    hidden in a folder (`.git`) is left out.
-
-    Raises:
-        UserError: a word that names nothing.
-    """
-    found: dict[Path, None] = {}
-    for word in words:
-        path = Path(word).expanduser()
-        if is_done(path):
-            matches = sorted((path / "shards").glob("documents-*.parquet"))
-        elif path.is_dir():
-            matches = sorted(
-                file for file in path.rglob("*") if file.is_file() and not _is_hidden(file.relative_to(path))
-            )
-        elif path.is_file():
-            matches = [path]
-        else:
-            anchor = Path(path.anchor) if path.is_absolute() else Path()
-            pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else word
-            matches = (
-                sorted(file for file in anchor.glob(pattern) if file.is_file()) if any(c in word for c in "*?[") else []
-            )
-        if not matches:
-            raise UserError(f"input {word!r} names no file; give a file, a folder with files, or a glob in quotes")
-        found.update(dict.fromkeys(matches))
-    return list(found)
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)

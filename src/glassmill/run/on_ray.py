@@ -19,8 +19,8 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from glassmill.recipe import UserError
-from glassmill.run.executors import Limits, Result, ShardError, cores, map_shards
+from glassmill.errors import ShardError, UserError
+from glassmill.run.executors import Limits, Result, cores, map_shards
 from glassmill.run.kinds import Event, from_json, to_json
 
 LOST_WORKERS_PER_SHARD = 20

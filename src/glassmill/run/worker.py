@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 from glassmill.run.kinds import Event, to_json
 
 ShardFunction = Callable[[dict[str, Any], "Link"], dict[str, Any]]

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 from glassmill.run.states import FINISHED
 from glassmill.studio.watch import Watcher
 

@@ -18,9 +18,9 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from glassmill.recipe import UserError
+from glassmill.errors import ApiError, UserError
 from glassmill.run.events import parse_json
-from glassmill.serve.errors import ApiError, json_response, to_json
+from glassmill.serve.errors import json_response, to_json
 from glassmill.studio.documents import Which, page_of_documents
 from glassmill.studio.watch import Line, Position, Update, Watcher
 

@@ -15,7 +15,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from glassmill.recipe import TokensSettings, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import TokensSettings
 from glassmill.run import kinds
 from glassmill.run.files import atomic_json, atomic_path
 from glassmill.run.folder import RunFolder

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from glassmill.recipe import TokenizerSettings, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import TokenizerSettings
 from glassmill.run import kinds
 from glassmill.run.files import atomic_write
 from glassmill.run.folder import RunFolder

@@ -14,14 +14,15 @@ from typing import Any
 
 import torch
 
+from glassmill.errors import UserError
 from glassmill.infer.find import find_model_folder
 from glassmill.infer.folder import LoadedModel, load_folder, save_folder
 from glassmill.model.sizes import num_parameters
 from glassmill.model.transformer import Transformer
-from glassmill.recipe import SftSettings, UserError
+from glassmill.recipe import SftSettings
 from glassmill.run import kinds
 from glassmill.run.folder import RunFolder
-from glassmill.run.line import expand
+from glassmill.run.inputs import expand
 from glassmill.tokens.chat import render, render_with_mask
 from glassmill.tokens.shards import Shards
 from glassmill.tokens.tokenizer import Tokenizer
