@@ -177,7 +177,7 @@ def make_funnel(counts: Counter[str]) -> list[kinds.Funnel]:
     """Step by step: how many documents came in, how many went on, and which rules dropped the others."""
     rows: list[kinds.Funnel] = []
     inside = counts["records"]
-    for step in STEPS:
+    for step in (step.name for step in STEPS):
         dropped = {
             key.partition(" ")[2]: number for key, number in sorted(counts.items()) if key.startswith(f"{step} ")
         }

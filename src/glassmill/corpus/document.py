@@ -1,4 +1,4 @@
-"""What travels through the corpus stage: a page from a source, a verdict, and the two tables that remain.
+"""What travels through the corpus stage: a page from a source, and the two tables that remain.
 
 A source yields `Page` or `Lost`; every page ends as one row of `documents-*.parquet`, one row of `dropped-*.parquet`,
 or one line of `quarantine.jsonl`. Nothing else may happen to it, so the three add up to what was read.
@@ -14,16 +14,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Why a document was dropped: the rule, the value it had, and the bound it broke."""
-
-    rule: str
-    value: float
-    bound: float
-    detail: str = ""
 
 
 @dataclass(slots=True)

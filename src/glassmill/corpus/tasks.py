@@ -31,6 +31,7 @@ from glassmill.corpus.document import (
     read_documents,
     table_of,
 )
+from glassmill.corpus.judge.rule import Rule
 from glassmill.corpus.judge.url_lists import HashList
 from glassmill.corpus.parts import Part, finished_parts
 from glassmill.corpus.pii import mask
@@ -47,6 +48,17 @@ CHARACTERS_PER_PART = 8 << 20
 SECONDS_BETWEEN_EXAMPLES = 0.3
 SECONDS_BETWEEN_COUNTS = 1.0
 EXAMPLE_CHARACTERS = 600
+
+EXACT_DUPLICATE = Rule(
+    "dedup/exact_duplicate",
+    "exact copy",
+    "the same text as a page that stays: one of {value} copies and near copies; {bound} is kept",
+)
+NEAR_DUPLICATE = Rule(
+    "dedup/near_duplicate",
+    "near copy",
+    "nearly the same text as a page that stays: one of {value} copies and near copies; {bound} is kept",
+)
 
 Task = dict[str, Any]
 
@@ -257,7 +269,7 @@ class _Finish:
 
 
 def _as_duplicate(document: Document, survivor: int, flags: int) -> Document:
-    document.step, document.rule = "dedup", "dedup/exact_duplicate" if flags & EXACT else "dedup/near_duplicate"
+    document.step, document.rule = "dedup", (EXACT_DUPLICATE if flags & EXACT else NEAR_DUPLICATE).name
     where = " in an earlier corpus" if flags & EARLIER else ""
     document.value, document.bound = float(document.cluster_size), 1.0
     document.detail = f"stays: {survivor:016x}{where}"

@@ -14,7 +14,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from glassmill.evals.scores import Score
+
 Row = Mapping[str, Any]
+
+SCORES = (
+    Score(
+        "junk_kept",
+        "Junk that came through",
+        "Share of the kept documents that are spam, nonsense or menus by the web’s own truth file.",
+        good="low",
+    ),
+    Score("good_lost", "Good pages lost", "Share of good pages that the filters dropped by mistake.", good="low"),
+    Score("duplicates_removed", "Copies removed", "Share of surplus copies and near copies that are gone."),
+)
 
 
 @dataclass(frozen=True)

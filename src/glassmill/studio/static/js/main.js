@@ -13,6 +13,7 @@ import { Chat } from "./views/chat.js";
 import { Snippets } from "./views/snippets.js";
 import { useNow } from "./views/parts.js";
 import { emptyLine, takeIn } from "./state/store.js";
+import { loadWords } from "./state/words.js";
 
 const REDRAW_MS = 500;
 const LOOK_FOR_LINES_MS = 3000;
@@ -26,7 +27,12 @@ function Studio() {
 
   useEffect(() => {
     whenKeyNeeded(() => setKeyNeeded(true));
-    getJson("/api/studio").then(setAbout, () => {});
+    const open = async () => {
+      const answer = await getJson("/api/studio");
+      if (answer.runs) await loadWords();
+      setAbout(answer);
+    };
+    open().catch(() => {});
   }, []);
 
   useEffect(() => {

@@ -5,7 +5,7 @@ import { getJson } from "../lib/api.js";
 import { clock, count, decimals, percent, plain } from "../lib/format.js";
 import { Figure, Nothing, Room } from "./parts.js";
 import { elapsed, STAGES } from "../state/store.js";
-import { SCORES, sentence, STAGE_WORDS, stepWords } from "../state/words.js";
+import { scoreWords, sentence, STAGE_WORDS, stepWords } from "../state/words.js";
 
 /** @param {{line: any, lines: any[], now: number}} props */
 export function Report({ line, lines, now }) {
@@ -15,7 +15,7 @@ export function Report({ line, lines, now }) {
   const [beside, setBeside] = useState("");
   const other = useReport(others.find((one) => one.name === beside)?.report ?? null);
   const scores = { ...Object.fromEntries(stage.scores), ...report };
-  const known = Object.keys(SCORES).filter((name) => typeof scores[name] === "number");
+  const known = scoreWords().filter(({ name }) => typeof scores[name] === "number");
   return html`<${Room} id="report" number="5" title="The report card" now=${now} stages=${[stage]}
     says=${line.stages.miniweb.status === "absent" ? "What the finished model can do, in numbers." : "The web was made from a known world, so every answer can be checked against the truth, and every filter too. These numbers are as they are."}>
     ${!known.length && stage.status !== "absent" && html`<${Nothing}>${stage.status === "running" ? "The model is being asked …" : "The report card is written when the model is finished."}</${Nothing}>`}
@@ -24,7 +24,7 @@ export function Report({ line, lines, now }) {
       <select value=${beside} onChange=${(/** @type {any} */ e) => setBeside(e.target.value)}><option value="">no other line</option>
         ${others.map((one) => html`<option key=${one.name} value=${one.name}>${one.name}</option>`)}</select></label>`}
     ${known.length > 0 && html`<div class="figures report">
-      ${known.map((name) => html`<${Score} key=${name} words=${SCORES[name]} value=${scores[name]} other=${other && { name: beside, value: other[name] }} />`)}
+      ${known.map((words) => html`<${Score} key=${words.name} words=${words} value=${scores[words.name]} other=${other && { name: beside, value: other[words.name] }} />`)}
       ${scores.pii && html`<${PersonalData} pii=${scores.pii} />`}
     </div>`}
     ${report && html`<${Filters} report=${report} />`}
