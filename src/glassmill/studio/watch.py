@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict, cast, get_args
 
-from glassmill.recipe import STAGES
 from glassmill.run.events import CHUNK_BYTES, Entry, parse_json, read_chunk
 from glassmill.run.folder import is_done
 from glassmill.run.states import FINISHED, StageState, State
+from glassmill.stages import NAMES as STAGES
 from glassmill.studio.history import History
 
 MAX_LINE_FILE_BYTES = 1 << 20

@@ -3,18 +3,6 @@
 import { getJson } from "../lib/api.js";
 import { count } from "../lib/format.js";
 
-/** @type {Record<string, {title: string, short: string, says: string}>} */
-export const STAGE_WORDS = {
-  miniweb: { title: "Web", short: "a small web is written", says: "A small town's web is written to disk, with all the dirt of the real one: spam, copies, menus, broken pages." },
-  corpus: { title: "Corpus", short: "pages are read and sorted", says: "Every page passes one filter after another. Whatever is left becomes the text that the model reads." },
-  tokenizer: { title: "Tokenizer", short: "a vocabulary is learned", says: "The most frequent neighbours are glued together, again and again, until there is a vocabulary of word pieces." },
-  tokens: { title: "Tokens", short: "text becomes numbers", says: "The documents are written down as numbers, one for each word piece." },
-  train: { title: "Training", short: "the model learns to continue text", says: "The model reads random windows of the text and guesses each next token." },
-  sft: { title: "Tuning", short: "the model learns to answer", says: "The same model now learns from conversations when to answer, when to calculate, and when to say that it does not know." },
-  eval: { title: "Report", short: "the model is examined", says: "The finished model is asked questions whose answers are known." },
-  chat: { title: "Chat", short: "talk to it", says: "Talk to the model." },
-};
-
 /** @type {Record<string, string>} */
 export const STATUS_WORDS = {
   waiting: "waiting",

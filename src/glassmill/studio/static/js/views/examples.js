@@ -4,6 +4,7 @@ import { html, useEffect, useState } from "../lib/preact.js";
 import { getJson } from "../lib/api.js";
 import { count, plain } from "../lib/format.js";
 import { Nothing } from "./parts.js";
+import { isFinished } from "../state/stages.js";
 import { ruleTitle, verdictWords } from "../state/words.js";
 
 const SEARCH_WAIT_MS = 250;
@@ -13,7 +14,7 @@ export function Examples({ corpus, which, step, rules }) {
   const [rule, setRule] = useState("");
   const [words, setWords] = useState("");
   const [page, setPage] = useState(0);
-  const finished = ["done", "skipped"].includes(corpus.status);
+  const finished = isFinished(corpus);
   const answer = useDocuments(finished ? corpus.run : null, { which, step, rule, words, page: String(page) });
   const live = corpus.examples.filter((/** @type {any} */ e) => (which === "kept" ? e.kept : !e.kept && e.step === step && (!rule || e.rule === rule)));
   const rows = finished ? answer?.rows ?? [] : live.slice(-8).reverse();

@@ -4,6 +4,7 @@ import { html, useEffect, useMemo, useRef, useState } from "../lib/preact.js";
 import { post } from "../lib/api.js";
 import { count, decimals } from "../lib/format.js";
 import { Figure, Nothing, Room } from "./parts.js";
+import { isFinished } from "../state/stages.js";
 
 const TYPE_WAIT_MS = 120;
 const REPLAY_MS = 260;
@@ -23,16 +24,16 @@ const CUT_AS = {
 };
 const FIRST_TEXT = "The baker of the old mill sells 12 loaves of rye bread every morning.";
 
-/** @param {{stage: any, tokens: any, now: number, about: any}} props */
-export function TokenizerRoom({ stage, tokens, now, about }) {
-  const ready = ["done", "skipped"].includes(stage.status);
+/** @param {{room: import("../state/stages.js").RoomRow, line: any, now: number, about: any}} props */
+export function TokenizerRoom({ room, line, now, about }) {
+  const stage = line.stages[room.main];
+  const ready = isFinished(stage);
   const usable = ready || about.model;
   if (stage.status === "absent" && !usable) return null;
-  return html`<${Room} id="tokenizer" number=${about.runs ? "2" : undefined} title="From letters to tokens" now=${now} stages=${[stage, tokens]}
-    says="A model reads numbers, not letters. The tokenizer starts with the 256 bytes and joins the pair of neighbours that is most frequent, then the next, thousands of times. What it ends with are word pieces, each with its number.">
+  return html`<${Room} id=${room.id} number=${about.runs ? room.number : undefined} title=${room.heading} says=${room.says} now=${now} stages=${room.stages.map((name) => line.stages[name])}>
     ${about.runs && html`<${Merges} stage=${stage} />`}
     ${usable ? html`<${Explorer} run=${ready ? stage.run : null} />`
-      : html`<${Nothing}>When the vocabulary is ready, you can type your own text here and see its tokens.</${Nothing}>`}
+      : html`<${Nothing}>${room.waits}</${Nothing}>`}
   </${Room}>`;
 }
 
