@@ -12,7 +12,7 @@ import { Report } from "./views/report.js";
 import { Card } from "./views/card.js";
 import { Chat } from "./views/chat.js";
 import { Snippets } from "./views/snippets.js";
-import { useNow } from "./views/parts.js";
+import { useNow } from "./parts/room.js";
 import { loadStages, rooms } from "./state/stages.js";
 import { emptyLine, takeIn } from "./state/store.js";
 import { loadWords } from "./state/words.js";
@@ -55,7 +55,7 @@ function Rooms({ about }) {
 
   const line = useLine(name);
   const chatOnly = !about.runs;
-  const model = useModel(line.name, line.info.model ?? null, chatOnly || line.name !== "");
+  const model = useModel(line.name, line.model, chatOnly || line.name !== "");
   const running = line.status === "running";
   const now = useNow(line.ahead, running);
 

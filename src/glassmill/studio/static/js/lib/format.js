@@ -62,3 +62,8 @@ export function amount(done, total, unit = "") {
   const size = total >= 1e9 ? 1e9 : 1e6;
   return `${decimals(done / size, 1)} of ${decimals(total / size, 1)} ${size === 1e9 ? "GB" : "MB"}`;
 }
+
+/** Spaces and line ends made visible. @param {string} text */
+export function visible(text) {
+  return String(text ?? "").replaceAll(" ", "␣").replaceAll("\n", "⏎").replaceAll("\t", "⇥");
+}

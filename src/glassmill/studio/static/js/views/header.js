@@ -6,9 +6,11 @@ import { has, isFinished, stageNames, stageRow } from "../state/stages.js";
 import { elapsed, secondsLeft, share } from "../state/store.js";
 import { STATUS_WORDS } from "../state/words.js";
 
+/** @import {Line, Stage} from "../state/store.js" */
+
 const SILENT_SECONDS = 60;
 
-/** @param {{line: any, lines: any[], choose: (name: string) => void, now: number, about: any, model: any}} props */
+/** @param {{line: Line, lines: any[], choose: (name: string) => void, now: number, about: any, model: any}} props */
 export function Header({ line, lines, choose, now, about, model }) {
   return html`<header class="masthead">
       <div class="masthead-row">
@@ -25,7 +27,7 @@ export function Header({ line, lines, choose, now, about, model }) {
     ${about.runs && html`<${StageRow} line=${line} now=${now} chat=${model?.state ?? "waiting"} />`}`;
 }
 
-/** One sentence: what is happening. @param {{line: any, now: number}} props */
+/** One sentence: what is happening. @param {{line: Line, now: number}} props */
 function Now({ line, now }) {
   const running = stageNames().find((name) => line.stages[name].status === "running");
   const stage = running ? line.stages[running] : null;
@@ -35,7 +37,7 @@ function Now({ line, now }) {
     <${Silence} line=${line} stage=${stage} now=${now} />`;
 }
 
-/** The stages in their order, joined as a stream. @param {{line: any, now: number, chat: string}} props */
+/** The stages in their order, joined as a stream. @param {{line: Line, now: number, chat: string}} props */
 function StageRow({ line, now, chat }) {
   const shown = stageNames().filter((name) => has(line, name));
   const status = /** @type {Record<string, string>} */ ({ ready: "done", loading: "running", failed: "failed" })[chat] ?? "waiting";
@@ -51,7 +53,7 @@ function StageRow({ line, now, chat }) {
   </nav>`;
 }
 
-/** @param {{name: string, stage: any, now: number}} props */
+/** @param {{name: string, stage: Stage, now: number}} props */
 function Step({ name, stage, now }) {
   const left = secondsLeft(stage, now);
   const time = stage.status === "waiting" ? "" : clock(elapsed(stage, now));
@@ -78,15 +80,15 @@ function Ring({ part, status }) {
   </svg>`;
 }
 
-/** @param {any} line @param {string | undefined} running */
+/** @param {Line} line @param {string | undefined} running */
 function nowSentence(line, running) {
   if (!line.name) return "Looking for a run …";
-  if (line.status === "failed") return `The line stopped${line.info.error ? `: ${line.info.error}` : "."} Run the same command again: it continues where it stood.`;
+  if (line.status === "failed") return `The line stopped${line.error ? `: ${line.error}` : "."} Run the same command again: it continues where it stood.`;
   if (line.status === "done") return "The line is done. The model is yours to talk to.";
   return running ? `Now: ${stageRow(running).doing}.` : "The line is starting.";
 }
 
-/** A word of doubt when nothing has happened for long. @param {{line: any, stage: any, now: number}} props */
+/** A word of doubt when nothing has happened for long. @param {{line: Line, stage: Stage | null, now: number}} props */
 function Silence({ line, stage, now }) {
   if (!line.connected && line.name) return html`<p class="trouble" role="alert">The connection to the server is gone; this page tries again by itself.</p>`;
   if (!stage?.lastSign || line.status !== "running" || now - stage.lastSign < SILENT_SECONDS) return null;

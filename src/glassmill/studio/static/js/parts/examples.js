@@ -3,13 +3,15 @@
 import { html, useEffect, useState } from "../lib/preact.js";
 import { getJson } from "../lib/api.js";
 import { count, plain } from "../lib/format.js";
-import { Nothing } from "./parts.js";
+import { Nothing } from "./room.js";
 import { isFinished } from "../state/stages.js";
 import { ruleTitle, verdictWords } from "../state/words.js";
 
+/** @import {Stage} from "../state/store.js" */
+
 const SEARCH_WAIT_MS = 250;
 
-/** @param {{corpus: any, which: "kept" | "dropped" | "quarantine", step: string, rules: Record<string, number>}} props */
+/** @param {{corpus: Stage, which: "kept" | "dropped" | "quarantine", step: string, rules: Record<string, number>}} props */
 export function Examples({ corpus, which, step, rules }) {
   const [rule, setRule] = useState("");
   const [words, setWords] = useState("");
