@@ -47,7 +47,7 @@ def test_what_moves_moves_in_few_steps(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
 def test_every_import_names_a_file_and_something_it_exports(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    for names, source in re.findall(r'(?:import|export) \{([^}]*)\} from "([^"]+)"', text):
+    for names, source in re.findall(r'^(?:import|export) \{([^}]*)\} from "([^"]+)"', text, re.M):
         target = (path.parent / source).resolve()
         assert target.is_file(), f"{source} does not exist"
         exported = target.read_text(encoding="utf-8")

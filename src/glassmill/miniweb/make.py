@@ -28,7 +28,7 @@ from glassmill.run import kinds
 from glassmill.run.files import atomic_path, atomic_write
 from glassmill.run.folder import RunFolder
 
-VERSION = 2
+VERSION = 3
 
 
 def make(run: RunFolder, settings: MiniwebSettings, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""What every section of a recipe is: immutable, strict about names, and able to say which settings decide an output.
+"""What every section of a recipe is: immutable, strict about names, and able to name what decides an output.
 
 Fields declared with `runtime()` say how a machine does the work, not what comes out; they stay out of a run's identity.
 """
