@@ -36,7 +36,7 @@ function Studio() {
     open().catch(() => {});
   }, []);
   if (keyNeeded) return html`<${KeyRequest} />`;
-  return about ? html`<${Rooms} about=${about} />` : html`<p class="first-word">The studio opens …</p>`;
+  return about ? html`<${Rooms} about=${about} />` : html`<p class="first-word">Opening the studio …</p>`;
 }
 
 /** @param {{about: any}} props */
@@ -111,7 +111,7 @@ function useLine(name) {
 
 function Waiting() {
   return html`<section class="room"><h2>No run yet</h2>
-    <p class="says">As soon as a line starts, it shows here. Start one in a terminal:</p>
+    <p class="says">A line appears here as soon as it starts. Start one in a terminal:</p>
     <pre class="code">glassmill run recipes/demo.toml</pre></section>`;
 }
 
@@ -123,7 +123,7 @@ function KeyRequest() {
     location.reload();
   };
   return html`<main><section class="room narrow"><h1>glassmill</h1>
-    <p class="says">This server asks for its API key. It stays in this browser tab.</p>
+    <p class="says">This server needs an API key. The key stays in this browser tab.</p>
     <form class="key-form" onSubmit=${submit}>
       <label for="key">API key</label>
       <input id="key" type="password" autocomplete="off" required value=${key} onInput=${(/** @type {any} */ e) => setKey(e.target.value)} />

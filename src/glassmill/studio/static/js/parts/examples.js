@@ -18,7 +18,7 @@ export function Examples({ corpus, which, step, rules }) {
   const [page, setPage] = useState(0);
   const finished = isFinished(corpus);
   const answer = useDocuments(finished ? corpus.run : null, { which, step, rule, words, page: String(page) });
-  const live = corpus.examples.filter((/** @type {any} */ e) => (which === "kept" ? e.kept : !e.kept && e.step === step && (!rule || e.rule === rule)));
+  const live = corpus.examples.filter((e) => (which === "kept" ? e.kept : !e.kept && e.step === step && (!rule || e.rule === rule)));
   const rows = finished ? answer?.rows ?? [] : live.slice(-8).reverse();
   const only = (/** @type {string} */ name) => (setRule(name), setPage(0));
   const ordered = Object.entries(rules).sort((a, b) => b[1] - a[1]);

@@ -50,7 +50,7 @@ export function Meter({ stage, now }) {
         ? `${count(progress.done)} ${progress.unit ?? ""}`
         : (progress?.message ?? "");
   const running = stage.status === "running";
-  const note = stage.notes.findLast((/** @type {any} */ one) => one.kind === "warning") ?? stage.notes.at(-1);
+  const note = stage.notes.findLast((one) => one.kind !== "note") ?? stage.notes.at(-1);
   return html`<div class="meter" data-status=${stage.status}>
     <span class="meter-name">${stageRow(stage.stage).title}</span>
     <span class="meter-bar" role="progressbar" aria-label=${`${stageRow(stage.stage).title}: progress`} aria-valuemin="0" aria-valuemax="100"

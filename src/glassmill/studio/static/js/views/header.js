@@ -1,4 +1,4 @@
-// The head of the page: the name, which line is shown, and the line itself as a row of stages.
+// The head of the page: its name, which line it shows, and that line as a row of stages.
 
 import { html, useState } from "../lib/preact.js";
 import { clock, duration } from "../lib/format.js";
@@ -83,16 +83,16 @@ function Ring({ part, status }) {
 /** @param {Line} line @param {string | undefined} running */
 function nowSentence(line, running) {
   if (!line.name) return "Looking for a run …";
-  if (line.status === "failed") return `The line stopped${line.error ? `: ${line.error}` : "."} Run the same command again: it continues where it stood.`;
-  if (line.status === "done") return "The line is done. The model is yours to talk to.";
+  if (line.status === "failed") return `The line failed${line.error ? `: ${line.error}` : "."} Run the same command again to continue where it stopped.`;
+  if (line.status === "done") return "The line is done. You can talk to the model.";
   return running ? `Now: ${stageRow(running).doing}.` : "The line is starting.";
 }
 
-/** A word of doubt when nothing has happened for long. @param {{line: Line, stage: Stage | null, now: number}} props */
+/** A warning when nothing has happened for a while. @param {{line: Line, stage: Stage | null, now: number}} props */
 function Silence({ line, stage, now }) {
-  if (!line.connected && line.name) return html`<p class="trouble" role="alert">The connection to the server is gone; this page tries again by itself.</p>`;
+  if (!line.connected && line.name) return html`<p class="trouble" role="alert">Lost the connection to the server. This page reconnects on its own.</p>`;
   if (!stage?.lastSign || line.status !== "running" || now - stage.lastSign < SILENT_SECONDS) return null;
-  return html`<p class="hint">No sign of life from this stage for ${duration(now - stage.lastSign)}. If its process was ended, run the same command again: it continues where it stood.</p>`;
+  return html`<p class="hint">No events from this stage for ${duration(now - stage.lastSign)}. If its process was killed, run the same command again to continue where it stopped.</p>`;
 }
 
 /** @param {{turning: boolean}} props */

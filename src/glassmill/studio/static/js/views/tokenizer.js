@@ -56,7 +56,7 @@ function Merges({ stage }) {
   return html`<figure class="merges">
     <figcaption>Join number <strong>${count(newest.rank - BYTES + 1)}</strong>: the pieces on the left stood side by side most often, so from now on they are one.
       ${at >= total && stage.status !== "running" && html` <button type="button" class="link" onClick=${() => setShown(1)}>Play again</button>`}</figcaption>
-    <ol>${board.map((/** @type {any} */ merge) => html`<li key=${merge.rank}>
+    <ol>${board.map((merge) => html`<li key=${merge.rank}>
       <span class="piece">${visible(merge.left)}</span><span class="plus" aria-label="and">+</span><span class="piece">${visible(merge.right)}</span>
       <span class="gives" aria-label="give">→</span><span class="piece joined">${visible(merge.token)}</span>
       ${merge.count != null && html`<span class="merge-count">${count(merge.count)}×</span>`}</li>`)}</ol>

@@ -42,11 +42,11 @@ function Loss({ metrics, last, validations }) {
   const best = validations.at(-1)?.bits_per_byte;
   return html`<figure class="loss">
     <figcaption class="legend"><span class="key raw">each batch</span><span class="key smooth">smoothed</span></figcaption>
-    <${Chart} data=${data} xLabel="step" yLabel="loss (nats a token)" describe=${`Loss against step; now ${decimals(last.loss, 2)} at step ${last.step}`}
+    <${Chart} data=${data} xLabel="step" yLabel="loss (nats per token)" describe=${`Loss against step; now ${decimals(last.loss, 2)} at step ${last.step}`}
       series=${[{ label: "each batch", colour: "--glass-faint", width: 1 }, { label: "smoothed", colour: "--glass", width: 2.5 }]} />
-    <p class="caption">${last.loss == null ? "The loss is not a number any more: the training has diverged."
+    <p class="caption">${last.loss == null ? "The loss is no longer a finite number: training has diverged."
       : `A loss of ${decimals(last.loss, 2)} means: on average the right token surprises the model as much as one out of ${plain(Math.round(Math.exp(last.loss) * 10) / 10)} equally likely ones.`}
-      ${best != null && html` On text that it has never seen it needs ${decimals(best, 2)} bits for each byte; raw text has 8.`}</p>
+      ${best != null && html` On text it has never seen, it needs ${decimals(best, 2)} bits per byte; raw text has 8.`}</p>
   </figure>`;
 }
 
@@ -77,16 +77,16 @@ function Numbers({ stage, metric, now }) {
   const bits = stage.validations.map((one) => one.bits_per_byte).filter((value) => value != null);
   const row = (/** @type {"lr" | "tokens_per_s"} */ name) => stage.metrics.map((one) => one[name]).filter((value) => value != null);
   return html`<div class="figures">
-    <${Figure} name="Loss" value=${decimals(metric.loss, 3)} says="Surprise for each token; lower is better." />
+    <${Figure} name="Loss" value=${decimals(metric.loss, 3)} says="Surprise per token; lower is better." />
     ${bits.length > 0 && html`<${Figure} name="Bits per byte" value=${decimals(bits.at(-1), 3)} says="Measured on held-out text; comparable between tokenizers."><${Spark} values=${bits} describe="Bits per byte over time" /></${Figure}>`}
-    ${stage.scores.has("held_out_loss") && html`<${Figure} name="Loss on unseen talk" value=${decimals(stage.scores.get("held_out_loss"), 3)} says="On conversations that it does not learn from." />`}
-    ${metric.tokens_per_s != null && html`<${Figure} name="Tokens a second" value=${count(metric.tokens_per_s)} says=${metric.tokens ? `${roughly(metric.tokens)} tokens read so far.` : "How fast it reads."}><${Spark} values=${row("tokens_per_s")} describe="Tokens a second over time" /></${Figure}>`}
+    ${stage.scores.has("held_out_loss") && html`<${Figure} name="Loss on held-out talk" value=${decimals(stage.scores.get("held_out_loss"), 3)} says="On conversations it never trains on." />`}
+    ${metric.tokens_per_s != null && html`<${Figure} name="Tokens per second" value=${count(metric.tokens_per_s)} says=${metric.tokens ? `${roughly(metric.tokens)} tokens read so far.` : "How fast it reads."}><${Spark} values=${row("tokens_per_s")} describe="Tokens per second over time" /></${Figure}>`}
     ${metric.lr != null && html`<${Figure} name="Learning rate" value=${plain(metric.lr)} says="How big each nudge is: warm up, hold, cool down."><${Spark} values=${row("lr")} describe="Learning rate over time" /></${Figure}>`}
-    ${left != null && html`<${Figure} name="Time left" value=${clock(left)} says="At the present speed." />`}
+    ${left != null && html`<${Figure} name="Time left" value=${clock(left)} says="At the current speed." />`}
   </div>`;
 }
 
-/** The same beginnings, continued by the model at different moments. @param {{run: string | null, samples: Map<string, Sample[]>, running: boolean, answers: boolean}} props */
+/** The same prompts, continued by the model at different steps. @param {{run: string | null, samples: Map<string, Sample[]>, running: boolean, answers: boolean}} props */
 function Samples({ run, samples, running, answers }) {
   const chosen = useSelection(run).step;
   const steps = useMemo(() => [...new Set([...samples.values()].flat().map((sample) => sample.step))].sort((a, b) => a - b), [samples.size, [...samples.values()].map((list) => list.length).join()]);
@@ -99,7 +99,7 @@ function Samples({ run, samples, running, answers }) {
   };
   return html`<div class="samples">
     <h3>What it ${answers ? "answers" : "writes"} at step ${count(step)}</h3>
-    <p class="caption">The same ${answers ? "questions, answered" : "beginnings, continued"} by the model as it was at that moment. ${steps.length > 1 ? "Move the slider back to see where it came from." : ""}</p>
+    <p class="caption">The same ${answers ? "questions, answered" : "openings, continued"} by the model as it was at that step. ${steps.length > 1 ? "Move the slider back to see how it started." : ""}</p>
     ${steps.length > 1 && html`<label class="slider"><span class="visually-hidden">Moment of training</span>
       <input type="range" min="0" max=${steps.length - 1} step="1" value=${at} onInput=${choose} aria-valuetext=${`step ${step}`} />
       <span class="slider-ends"><span>step ${count(steps[0])}</span><span>${running ? "now" : `step ${count(steps.at(-1))}`}</span></span></label>`}
