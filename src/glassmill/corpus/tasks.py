@@ -71,7 +71,7 @@ def judge_shard(task: Task, link: Link | None = None) -> dict[str, Any]:
 
     Args:
         task: `shard` (number), `inputs` ([path, name, why it must not be read]), `work` (folder), `settings`, `seed`,
-            `lists` and `allowed` (folders of hashed lists, or None), and `poison`: see `read_sources`.
+            `lists` and `allowed` (folders of hashed lists, or None), and `skip`: see `read_sources`.
 
     Returns:
         `pages`, and the CPU seconds of every step.
@@ -89,7 +89,7 @@ class _Judge:
         self.chain = Chain(self.settings, blocked, allowed)
         self.hasher = MinHasher(self.settings.dedup, task["seed"])
         bounds = self.settings.max_record_bytes, self.settings.files
-        self.items = read_sources(task["inputs"], task.get("poison", []), *bounds)
+        self.items = read_sources(task["inputs"], task.get("skip", []), *bounds)
         self.part = Part()
         self.last_example = self.last_counts = 0.0
         self.total: Counter[str] = Counter()
@@ -181,7 +181,7 @@ def finish_shard(task: Task, link: Link | None = None) -> dict[str, Any]:
 
     Args:
         task: `shard`, `work`, `out` (folder of the Parquet files), `clusters` (table of `find_duplicates`, or None),
-            `first` (the table's row of the shard's first candidate), `settings`, and `poison` as above, by candidate.
+            `first` (the table's row of the shard's first candidate), `settings`, and `skip` as above, by candidate.
 
     Returns:
         Counts: `kept`, `characters`, duplicates by rule; `quarantined` (entries), and `pii` by kind.
@@ -189,14 +189,14 @@ def finish_shard(task: Task, link: Link | None = None) -> dict[str, Any]:
     link = link or Link()
     settings = CorpusSettings.model_validate(task["settings"])
     work, out, shard = Path(task["work"]), Path(task["out"]), int(task["shard"])
-    poison = {int(position): str(cause) for position, cause in task.get("poison", [])}
+    skip = {int(position): str(cause) for position, cause in task.get("skip", [])}
     kept_path, dropped_path = out / f"documents-{shard:05d}.parquet", out / f"dropped-{shard:05d}.parquet"
     report = work / f"{shard:05d}" / "finished.json"
     if report.exists() and kept_path.exists() and dropped_path.exists():
         done: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
         return done
     clusters = np.load(task["clusters"], mmap_mode="r", allow_pickle=False) if task.get("clusters") else None
-    finish = _Finish(settings, clusters, int(task["first"]), poison, link)
+    finish = _Finish(settings, clusters, int(task["first"]), skip, link)
     index: list[np.ndarray] = []
     with (
         atomic_path(kept_path) as kept_file,
@@ -224,9 +224,9 @@ class _Finish:
     """Goes through a shard's candidates: masks the survivors, and tells which one stays for each duplicate."""
 
     def __init__(
-        self, settings: CorpusSettings, clusters: np.ndarray | None, first: int, poison: dict[int, str], link: Link
+        self, settings: CorpusSettings, clusters: np.ndarray | None, first: int, skip: dict[int, str], link: Link
     ) -> None:
-        self.settings, self.clusters, self.first, self.poison, self.link = settings, clusters, first, poison, link
+        self.settings, self.clusters, self.first, self.skip, self.link = settings, clusters, first, skip, link
         self.counts: Counter[str] = Counter(kept=0, characters=0)
         self.kinds: Counter[str] = Counter()
         self.quarantined: list[dict[str, Any]] = []
@@ -238,7 +238,7 @@ class _Finish:
         for document in candidates:
             self.link.mark(self.number)
             survivor, size, flags = self._cluster(document)
-            cause = self.poison.get(self.number)
+            cause = self.skip.get(self.number)
             self.number += 1
             document.cluster_size = size
             if survivor != int(document.id, 16) or flags & EARLIER:

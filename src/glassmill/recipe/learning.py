@@ -160,4 +160,4 @@ class RunSettings(Settings):
         "local", description="processes of this machine; Ray tasks; or an array job's tasks, see docs/slurm.sh"
     )
     ray_address: str | None = runtime(None, description="host:port of a Ray cluster; none: one on this machine")
-    silence_s: float = runtime(900.0, gt=0, description="seconds without a word after which a worker is ended")
+    worker_timeout_s: float = runtime(900.0, gt=0, description="kill a worker that reports nothing for this long")

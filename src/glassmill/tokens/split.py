@@ -12,12 +12,14 @@ Sources: tiktoken_ext/openai_public.py (tiktoken 0.14), llama.cpp src/llama-voca
 from __future__ import annotations
 
 import re
+from importlib.metadata import version
 from typing import NamedTuple
 
 import numpy as np
 
 from glassmill import native
 from glassmill.errors import UserError
+from glassmill.recipe import Recipe
 from glassmill.tokens.plain_split import plain_pieces, portable
 
 OWN_PATTERN = "llama3"
@@ -73,6 +75,15 @@ _BY_REGEX = {portable(PATTERNS[name]): scheme for name, scheme in _SCHEMES.items
 # The spelling in GPT-2's own code and its copies; nanochat's two digits.
 _BY_REGEX[r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"] = _SCHEMES["gpt2"]
 _BY_REGEX[PATTERNS["llama3"].replace("{1,3}", "{1,2}")] = Scheme("llama3", 2, _LLAMA3)
+
+
+def resolved(recipe: Recipe) -> dict[str, str | int]:
+    """What decides a vocabulary's or a token shard's bytes besides settings and inputs.
+
+    Nothing, for a pattern of the table: the native core and its plain twin cut by one frozen Unicode table, and a test
+    compares them. Any other regex is cut by the library `regex`, which has case folding and classes of its own.
+    """
+    return {"regex": version("regex")} if scheme_of(pattern_of(recipe.tokenizer.pattern)) is None else {}
 
 
 class Piece(NamedTuple):

@@ -24,7 +24,10 @@ from glassmill.run.worker import Link
 from glassmill.tokens.documents import document_shards, read_column
 from glassmill.tokens.formats import read_json, write_files
 from glassmill.tokens.shards import Index, ShardEntry, SplitEntry
+from glassmill.tokens.split import resolved
 from glassmill.tokens.tokenizer import Tokenizer
+
+__all__ = ["VERSION", "make", "resolved"]
 
 VERSION = 1
 SPLITS = ("train", "validation")
@@ -44,7 +47,7 @@ class ShardTask(TypedDict):
     bound: int | None
     tail_share: float | None
     out: str
-    poison: NotRequired[list[tuple[int, str]]]
+    skip: NotRequired[list[tuple[int, str]]]
 
 
 Part = dict[str, ShardEntry]
@@ -135,13 +138,13 @@ def encode_shard(task: ShardTask, link: Link) -> Part:
         done: Part = read_json(part_path)
         if all((out / name).is_file() for split in SPLITS for name in _files_of(done[split])):
             return done
-    poison = {int(position): str(cause) for position, cause in task.get("poison", [])}
+    skip = {int(position): str(cause) for position, cause in task.get("skip", [])}
     tokenizer = Tokenizer.load(task["tokenizer"])
     with ExitStack() as stack:
         writers = {split: _Writer(stack, out, f"shards/{split}-{name}", task, tokenizer.eos_id) for split in SPLITS}
         for row, split, text in _assigned(task):
-            if row in poison:
-                link.tell(kinds.Warned(f"{Path(task['shard']).name}, row {row}: left out, encoding it {poison[row]}"))
+            if row in skip:
+                link.tell(kinds.Warned(f"{Path(task['shard']).name}, row {row}: left out, encoding it {skip[row]}"))
                 continue
             link.mark(row)
             writers[split].add(row, text, tokenizer.encode(text))

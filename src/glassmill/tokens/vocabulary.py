@@ -23,10 +23,10 @@ from glassmill.tokens.bpe import BYTES, Merge, birth_counts, compression_curve, 
 from glassmill.tokens.documents import count_documents, document_texts
 from glassmill.tokens.loading import OwnFiles, own_parts
 from glassmill.tokens.specials import CHAT_TEMPLATE, END_OF_TEXT, layout, special_ids
-from glassmill.tokens.split import pattern_of
+from glassmill.tokens.split import pattern_of, resolved
 from glassmill.tokens.tokenizer import Tokenizer
 
-__all__ = ["VERSION", "Tokenizer", "make"]
+__all__ = ["VERSION", "Tokenizer", "make", "resolved"]
 
 VERSION = 1
 EVENTS = 160

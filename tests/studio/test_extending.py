@@ -15,9 +15,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.line import SMALL, quiet_environment
-from tests.studio.conftest import browser, open_page  # noqa: F401  (fixtures)
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "glassmill"
 STAGES = "stages=miniweb,corpus,wordcount"
 
@@ -140,7 +139,7 @@ def test_the_server_tells_the_page_of_the_stage_in_its_place(studio_url: str) ->
     assert (row["title"], row["doing"], row["shows"], row["model"]) == ("Words", "counting words", "card", None)
 
 
-def test_the_page_shows_a_card_for_the_stage(studio_url: str, open_page: type) -> None:  # noqa: F811
+def test_the_page_shows_a_card_for_the_stage(studio_url: str, open_page: type) -> None:
     watched = open_page(studio_url)
     room = watched.page.locator("#wordcount")
     expect(room.get_by_role("heading", name="Words")).to_be_visible(timeout=15_000)
