@@ -16,6 +16,7 @@ import torch
 
 from glassmill.infer.find import find_model_folder
 from glassmill.infer.folder import LoadedModel, load_folder, save_folder
+from glassmill.infer.torch_decoder import TorchDecoder
 from glassmill.model.sizes import num_parameters
 from glassmill.model.transformer import Transformer
 from glassmill.recipe import SftSettings, UserError
@@ -169,8 +170,9 @@ class _Reporter:
         self.loss = round(held_out_loss(model, self.packed), 5)
         self.run.emit("score", step=step, name="held_out_loss", value=self.loss)
         stop = self.tokenizer.special.get("<|im_end|>", self.tokenizer.eos_id)
+        decoder = TorchDecoder(model)
         for messages in self.questions:
-            written = continue_greedily(model, [int(i) for i in render(self.tokenizer, messages)], 48, stop)
+            written = continue_greedily(decoder, [int(i) for i in render(self.tokenizer, messages)], 48, stop)
             self.run.emit("sample", step=step, prompt=messages[0]["content"], text=self.tokenizer.decode(written))
 
 
