@@ -13,7 +13,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy.typing as npt
 
@@ -36,6 +36,26 @@ Message = Mapping[str, Any]
 
 DecoderFactory = Callable[[Path, int], Decoder]
 """Loads the weights of a model folder for a number of rows."""
+
+
+class Sampling(TypedDict, total=False):
+    """How to draw, as keywords of `Model`'s methods. See `SamplingParams` for what each means."""
+
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    seed: int | None
+    stop: str | Sequence[str]
+    stop_token_ids: tuple[int, ...]
+    ignore_eos: bool
+    presence_penalty: float
+    frequency_penalty: float
+    repetition_penalty: float
+    logit_bias: Mapping[int, float]
+    logprobs: int | None
+    echo_logprobs: bool
+    tools: bool
 
 
 class Model:
@@ -96,7 +116,7 @@ class Model:
 
     # --- text ---------------------------------------------------------------------------------------------------------
 
-    def generate(self, prompt: str, max_tokens: int | None = 128, **sampling: Any) -> str:
+    def generate(self, prompt: str, max_tokens: int | None = 128, **sampling: Unpack[Sampling]) -> str:
         """What follows `prompt`, as the model has it.
 
         Args:
@@ -110,44 +130,47 @@ class Model:
         """
         return self.complete(self.prompt_ids(prompt), max_tokens=max_tokens, **sampling).text
 
-    def stream(self, prompt: str, max_tokens: int | None = 128, **sampling: Any) -> Iterator[str]:
+    def stream(self, prompt: str, max_tokens: int | None = 128, **sampling: Unpack[Sampling]) -> Iterator[str]:
         """`generate` in pieces as they come; leaving the loop stops the engine."""
-        params = sampling_params(max_tokens=max_tokens, **sampling)
+        params = sampling_params(max_tokens, sampling)
         for delta in self.engine.submit(self.prompt_ids(prompt), params):
             if delta.text:
                 yield delta.text
 
-    def chat(self, messages: str | Sequence[Message], max_tokens: int | None = None, **sampling: Any) -> str:
+    def chat(
+        self, messages: str | Sequence[Message], max_tokens: int | None = None, **sampling: Unpack[Sampling]
+    ) -> str:
         """The assistant's next message. The likeliest one, unless a `temperature` is given."""
         return self.reply(messages, max_tokens=max_tokens, **sampling).text
 
-    def reply(self, messages: str | Sequence[Message], max_tokens: int | None = None, **sampling: Any) -> Reply:
+    def reply(
+        self, messages: str | Sequence[Message], max_tokens: int | None = None, **sampling: Unpack[Sampling]
+    ) -> Reply:
         """Like `chat`, with the uses of the calculator, the tokens, and why it ended."""
-        chosen: dict[str, Any] = {"temperature": 0.0, "tools": True, **sampling}
-        return self.complete(self.chat_ids(messages), max_tokens=max_tokens, **chosen)
+        return self.engine.submit(self.chat_ids(messages), answer_params(max_tokens, sampling)).reply()
 
     def stream_parts(
-        self, messages: str | Sequence[Message], max_tokens: int | None = None, **sampling: Any
+        self, messages: str | Sequence[Message], max_tokens: int | None = None, **sampling: Unpack[Sampling]
     ) -> Iterator[str | ToolUse]:
         """`chat` in pieces as they come: text, and uses of the calculator where they stand."""
-        chosen: dict[str, Any] = {"temperature": 0.0, "tools": True, **sampling}
-        params = sampling_params(max_tokens=max_tokens, **chosen)
-        for delta in self.engine.submit(self.chat_ids(messages), params):
+        for delta in self.engine.submit(self.chat_ids(messages), answer_params(max_tokens, sampling)):
             if delta.tool is not None:
                 yield delta.tool
             if delta.text:
                 yield delta.text
 
     def stream_chat(
-        self, messages: str | Sequence[Message], max_tokens: int | None = None, **sampling: Any
+        self, messages: str | Sequence[Message], max_tokens: int | None = None, **sampling: Unpack[Sampling]
     ) -> Iterator[str]:
         """`stream_parts` as text alone, a use of the calculator shown as `[calculator: 12*7 = 84] `."""
         for part in self.stream_parts(messages, max_tokens, **sampling):
             yield part if isinstance(part, str) else f"[calculator: {part.expression} = {part.result}] "
 
-    def complete(self, prompt: Sequence[int] | npt.NDArray[Any], **sampling: Any) -> Reply:
+    def complete(
+        self, prompt: Sequence[int] | npt.NDArray[Any], max_tokens: int | None = None, **sampling: Unpack[Sampling]
+    ) -> Reply:
         """Continue token ids."""
-        return self.engine.submit([int(token) for token in prompt], sampling_params(**sampling)).reply()
+        return self.engine.submit([int(token) for token in prompt], sampling_params(max_tokens, sampling)).reply()
 
     def answer_all(self, conversations: Iterable[Sequence[Message]], max_tokens: int = 64) -> list[str]:
         """The likeliest answer to each conversation, computed together; in the order of the conversations."""
@@ -178,7 +201,7 @@ class Model:
         return self.engine.call(lambda decoder: decoder.token_losses(windows_BT))
 
 
-def assistant_message(parts: Iterable[str | ToolUse]) -> dict[str, Any]:
+def assistant_message(parts: Iterable[str | ToolUse]) -> dict[str, object]:
     """What the assistant said, as a message to go on from: with its uses of the calculator, as the model wrote them."""
     content: list[dict[str, str]] = []
     for part in parts:
@@ -190,10 +213,16 @@ def assistant_message(parts: Iterable[str | ToolUse]) -> dict[str, Any]:
     return {"role": "assistant", "content": content}
 
 
-def sampling_params(**sampling: Any) -> SamplingParams:
+def sampling_params(max_tokens: int | None, sampling: Sampling) -> SamplingParams:
     """`SamplingParams` from keywords; one stop string may stand without a tuple."""
     stop = sampling.get("stop") or ()
-    return SamplingParams(**{**sampling, "stop": (stop,) if isinstance(stop, str) else tuple(stop)})
+    stops = (stop,) if isinstance(stop, str) else tuple(stop)
+    return SamplingParams(**{**sampling, "stop": stops, "max_tokens": max_tokens})  # type: ignore[arg-type]
+
+
+def answer_params(max_tokens: int | None, sampling: Sampling) -> SamplingParams:
+    """The same for an assistant's answer: the likeliest one by default, and with the calculator."""
+    return sampling_params(max_tokens, {"temperature": 0.0, "tools": True, **sampling})
 
 
 def model_name(folder: Path) -> str:
