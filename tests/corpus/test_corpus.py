@@ -13,7 +13,8 @@ from glassmill.corpus import corpus, tasks
 from glassmill.corpus.document import documents, read_documents
 from glassmill.corpus.parts import finished_parts
 from glassmill.corpus.tasks import judge_shard
-from glassmill.recipe import CorpusSettings, Recipe, UserError, make_recipe
+from glassmill.errors import UserError
+from glassmill.recipe import CorpusSettings, Recipe, make_recipe
 from glassmill.run.folder import Identity, open_run, settings_identity
 from tests.corpus.pages import PAGES, article, record, write_warc
 

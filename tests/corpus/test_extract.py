@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from glassmill.corpus.extract import content
 from glassmill.corpus.extract.encoding import decode, html_of
 from glassmill.corpus.extract.extract import broken_cap, clean, depth, html_to_text, strip_tags, title_of
-from glassmill.corpus.read.http import BodyError, dechunk, parse_response
+from glassmill.corpus.read.http import dechunk, parse_response
+from glassmill.errors import BodyError
 from glassmill.recipe import ExtractSettings
 from glassmill.run.memory import peak_memory
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from glassmill.corpus.document import Lost, Page
-from glassmill.corpus.read.files.errors import UnreadableError
 from glassmill.corpus.read.files.kinds import kind_of_name
 from glassmill.corpus.read.files.office import docx_to_text
 from glassmill.corpus.read.files.pdf import join_lines, pdf_to_text, without_heads
 from glassmill.corpus.read.sources import find_sources, read_pages, read_source
-from glassmill.recipe import FilesSettings, UserError
+from glassmill.errors import UnreadableError, UserError
+from glassmill.recipe import FilesSettings
 from tests.corpus.pages import SENTENCES, article, record
 from tests.corpus.papers import docx, epub, jsonl, parquet, pdf, tarred, zipped
 

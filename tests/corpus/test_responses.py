@@ -9,8 +9,9 @@ import pytest
 from glassmill.corpus.chain import Chain
 from glassmill.corpus.document import Lost, Page
 from glassmill.corpus.read.files.kinds import kind_of
-from glassmill.corpus.read.http import BodyError, parse_response
+from glassmill.corpus.read.http import parse_response
 from glassmill.corpus.read.sources import find_sources, read_pages
+from glassmill.errors import BodyError
 from glassmill.recipe import CorpusSettings, FilesSettings
 from tests.corpus.archives import arc_head, arc_record, dictionary_frame, pack, zstd, zstd_frame
 from tests.corpus.pages import SENTENCES, article, record, write_warc

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from glassmill.corpus.judge.url_lists import HashList, built_lists
 from glassmill.corpus.judge.urls import UrlFilter, host_of
-from glassmill.recipe import UrlSettings, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import UrlSettings
 
 
 @pytest.fixture(scope="module")

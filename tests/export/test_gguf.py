@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from glassmill.errors import UserError
 from glassmill.export.gguf_file import export_gguf
 from glassmill.export.gguf_reader import READABLE, GgufFile
 from glassmill.export.gguf_shape import read_config, to_gguf_rows, to_hf_rows
@@ -23,7 +24,6 @@ from glassmill.export.importing import import_weights
 from glassmill.infer.folder import load_folder, save_folder
 from glassmill.model.config import ModelConfig
 from glassmill.model.transformer import Transformer
-from glassmill.recipe import UserError
 from glassmill.tokens.formats import read_json
 from glassmill.tokens.tokenizer import Tokenizer
 from tests.tokens.builders import PROSE, small_tokenizer

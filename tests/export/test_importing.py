@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from glassmill.errors import UserError
 from glassmill.export import smollm2
 from glassmill.export.importing import import_weights
 from glassmill.infer.folder import load_folder
-from glassmill.recipe import UserError
 from glassmill.tokens.chat import render
 from tests.tokens.builders import small_tokenizer
 

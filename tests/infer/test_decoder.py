@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from glassmill.infer.completion import ContextOverflow
+from glassmill.errors import ContextOverflow
 from glassmill.infer.decoder import Answer, Decoder, Piece, new_row, whole_logits
 from glassmill.infer.torch_decoder import TorchDecoder, load_torch_decoder
 from glassmill.model.config import ModelConfig

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from glassmill.infer.completion import ContextOverflow, EngineClosed, QueueFull, Reply
+from glassmill.errors import ContextOverflow, EngineClosed, QueueFull
+from glassmill.infer.completion import Reply
 from glassmill.infer.decoder import Answer, Decoder, Piece, whole_logits
 from glassmill.infer.engine import PREFILL_TOKENS_SHARED, Engine
 from glassmill.infer.sampling import SamplingParams

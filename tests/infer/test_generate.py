@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from glassmill.infer.completion import EngineClosed
+from glassmill.errors import EngineClosed, UserError
 from glassmill.infer.compose import ToolUse
 from glassmill.infer.find import find_model
 from glassmill.infer.generate import Model, assistant_message
-from glassmill.recipe import UserError
 from tests.infer.numpy_decoder import NumpyDecoder
 
 

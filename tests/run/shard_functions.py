@@ -8,13 +8,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
+from glassmill.run import kinds
 from glassmill.run.worker import Link
 
 
 def square(task: dict[str, Any], link: Link) -> dict[str, Any]:
     print("a library that prints does not disturb the pipe")
-    link.tell("progress", done=1, total=1)
+    link.tell(kinds.Progress(done=1, total=1))
     return {"square": task["n"] ** 2}
 
 

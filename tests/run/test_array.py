@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from glassmill.recipe import UserError, Waiting
+from glassmill.errors import UserError, Waiting
 from glassmill.run.array import lay_out, run_array_task
 
 HERE = Path(__file__).parent

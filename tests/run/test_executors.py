@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from glassmill.recipe import UserError
-from glassmill.run import executors
-from glassmill.run.executors import ShardError, map_shards
+from glassmill.errors import ShardError, UserError
+from glassmill.run import executors, kinds
+from glassmill.run.executors import map_shards
 
 HERE = Path(__file__).parent
 
@@ -27,11 +27,11 @@ def functions_importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_results_come_in_the_order_of_the_tasks_for_any_number_of_workers(workers: int) -> None:
-    events: list[str] = []
+    events: list[kinds.Event] = []
     tasks = [{"n": n} for n in range(7)]
-    results = map_shards("shard_functions:square", tasks, workers, on_event=lambda kind, fields: events.append(kind))
+    results = map_shards("shard_functions:square", tasks, workers, on_event=events.append)
     assert results == [{"square": n * n} for n in range(7)]
-    assert events == ["progress"] * 7
+    assert events == [kinds.Progress(1, 1)] * 7
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signal that ends native code by its CPU time")

@@ -104,6 +104,7 @@ DROPS = (
     Drop("fineweb", "fineweb/few_punctuated_lines", 0.03, 0.05, 0.12, "forum.example", "when does the ferry go\nthx"),
     Drop("dedup", "dedup/near_duplicate", 0.14, 0.93, 0.72, "mirror.example", "Ada Thorn is the baker of Mill Lane."),
 )
+PLAN = {"flops": 1e15, "threads": 2, "dtype": "float32"}
 STEPS = tuple(dict.fromkeys(drop.step for drop in DROPS))
 QUESTIONS = ("Who is the baker of Mill Lane?", "Where does Wim Calder work?", "When did Bea Larkin open her shop?")
 
@@ -172,6 +173,7 @@ class SimulatedRun:
         work: Callable[[], None] = getattr(self, stage)
         work()
         if finish:
+            (self.folder(stage) / "manifest.json").write_text("{}")
             (self.folder(stage) / "DONE").write_text("")
             self.emit(stage, "done", seconds=round(time.time() - begin, 3))
             self.status[stage] = "done"
@@ -253,6 +255,7 @@ class SimulatedRun:
         return {**row, **verdict, "detail": "", "language": "en", "language_score": 0.9, "source": "w", "offset": i}
 
     def tokenizer(self) -> None:
+        from glassmill.run import kinds
         from glassmill.tokens.bpe import birth_counts, recover_merges, train
         from glassmill.tokens.specials import layout, special_ids
         from glassmill.tokens.split import OWN_PATTERN, PATTERNS
@@ -272,9 +275,9 @@ class SimulatedRun:
         for step in self.steps("tokenizer", 40):
             self.emit("tokenizer", "progress", done=step * 5, total=200, unit="documents", message="reading documents")
             for line in lines[len(lines) * (step - 1) // 40 : len(lines) * step // 40]:
-                self.emit("tokenizer", "merge", **line)
+                self.emit("tokenizer", "merge", **kinds.fields_of(line))
         tokenizer.save(self.folder("tokenizer"))
-        text = "".join(json.dumps(line) + "\n" for line in lines)
+        text = "".join(json.dumps(kinds.fields_of(line)) + "\n" for line in lines)
         (self.folder("tokenizer") / "merges.jsonl").write_text(text, encoding="utf-8")
 
     def tokens(self) -> None:
@@ -282,11 +285,11 @@ class SimulatedRun:
             self.emit("tokens", "progress", done=step, total=8, unit="shards", message="encoding documents")
 
     def train(self) -> None:
-        self.emit("train", "plan", steps=900, parameters=11_800_000, tokens=7_372_800, minutes=3)
+        self.emit("train", "plan", steps=900, parameters=11_800_000, tokens=7_372_800, minutes=3, **PLAN)
         self.learn("train", 900, 7.6, 1.9, ("Ada Thorn is", "The mill", "On Ferry Road"))
 
     def sft(self) -> None:
-        self.emit("sft", "plan", steps=300, parameters=11_800_000, tokens=1_228_800, minutes=1)
+        self.emit("sft", "plan", steps=300, parameters=11_800_000, tokens=1_228_800, minutes=1, **PLAN)
         self.learn("sft", 300, 2.6, 0.35, ("Who is the baker of Mill Lane?", "What is 17 times 23?"))
         self.write_model()
 

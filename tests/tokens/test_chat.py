@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 from glassmill.tokens.chat import render, render_with_mask
 from glassmill.tokens.formats import read_json
 from glassmill.tokens.tokenizer import Tokenizer

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer as Peer
 from transformers import AutoTokenizer
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 from glassmill.tokens import plain_bpe
 from glassmill.tokens.formats import parse_ranks
 from glassmill.tokens.known import KNOWN

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import torch
 
+from glassmill.errors import UserError
 from glassmill.infer.folder import load_folder
 from glassmill.infer.torch_decoder import TorchDecoder
-from glassmill.recipe import SftSettings, UserError
+from glassmill.recipe import SftSettings
+from glassmill.run import kinds
 from glassmill.tokens.chat import render
 from glassmill.train import train
 from glassmill.train.checkpoint import newest_checkpoint
@@ -54,7 +56,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"base": folder / "base", "web": web, "tokens": tokens}
 
 
-def tune(town: dict[str, Path], folder: Path, **changes: Any) -> list[dict[str, Any]]:
+def tune(town: dict[str, Path], folder: Path, **changes: Any) -> list[kinds.Event]:
     return run_stage(sft, folder, SETTINGS.model_copy(update=changes), **town)
 
 
@@ -64,7 +66,7 @@ def weights_hash(folder: Path) -> str:
 
 def test_the_assistant_answers_what_it_was_taught(town: dict[str, Path], tmp_path: Path) -> None:
     events = tune(town, tmp_path / "sft")
-    scores = [event["value"] for event in events if event["kind"] == "score"]
+    scores = [event.value for event in events if isinstance(event, kinds.Score)]
     assert len(scores) == 3 and scores[-1] < scores[0]
     loaded = load_folder(tmp_path / "sft")
     right = 0

@@ -16,6 +16,7 @@ from typing import Any
 from glassmill.collect.gather import gather_shard
 from glassmill.corpus.read.sources import Source, group
 from glassmill.recipe import CorpusSettings, Recipe, Settings
+from glassmill.run import kinds
 from glassmill.run.events import Listener
 from glassmill.run.executors import map_shards
 from glassmill.run.files import atomic_write, remove, sha256_file
@@ -69,7 +70,7 @@ def _make(run: RunFolder, sources: Sequence[Source], settings: CorpusSettings) -
     def on_result(index: int, result: dict[str, Any]) -> None:
         nonlocal done
         done += sizes[index]
-        run.emit("progress", done=done, total=sum(sizes), unit="bytes")
+        run.emit(kinds.Progress(done, sum(sizes), "bytes"))
 
     results = map_shards(
         f"{gather_shard.__module__}:{gather_shard.__name__}",

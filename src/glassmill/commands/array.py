@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 from glassmill.commands.terminal import Screen
-from glassmill.recipe import Recipe, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import Recipe
 from glassmill.run.array import run_array_task
+from glassmill.run.events import Entry
 
 
 def run_task(recipe: Recipe, stage: str, runs: Path, task: int | None, num_tasks: int | None) -> dict[str, Any]:
@@ -30,7 +33,7 @@ def run_task(recipe: Recipe, stage: str, runs: Path, task: int | None, num_tasks
             task,
             num_tasks,
             workers,
-            on_event=lambda kind, fields: screen({"stage": stage, "kind": kind, **fields}),
+            on_event=lambda event: screen(Entry(time.time(), stage, event)),
         )
     return {"shards": own, "done_now": done_now}
 

@@ -18,8 +18,9 @@ from typing import Any
 
 from glassmill.commands.report import line_report
 from glassmill.commands.terminal import Screen
+from glassmill.errors import UserError
 from glassmill.pipeline import run_line
-from glassmill.recipe import Recipe, UserError, find_recipe, load_recipe
+from glassmill.recipe import Recipe, find_recipe, load_recipe
 from glassmill.run.files import atomic_json
 from glassmill.run.folder import Identity, is_done, open_run, read_manifest, settings_identity
 

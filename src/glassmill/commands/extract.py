@@ -19,7 +19,8 @@ from glassmill.corpus.document import Lost, Page, document_id
 from glassmill.corpus.extract.encoding import html_of
 from glassmill.corpus.extract.extract import html_to_text
 from glassmill.corpus.read.sources import read_pages
-from glassmill.recipe import ExtractSettings, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import ExtractSettings
 from glassmill.run.files import atomic_path
 
 Writer = Callable[[BinaryIO, Page, str], None]

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from glassmill.errors import UserError
 from glassmill.recipe import Recipe, Settings
 from glassmill.run.files import atomic_write
-from glassmill.run.line import expand
+from glassmill.run.inputs import expand
 
 HEAD = """\
 # A recipe of glassmill: which pages to mill, and how. Lines that begin with "# " and a setting show its default.

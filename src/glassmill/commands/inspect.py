@@ -12,7 +12,7 @@ from rich.table import Table
 from glassmill.commands.add import plain
 from glassmill.corpus.look.query import query
 from glassmill.corpus.look.why import Way, why
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 
 CELL_CHARACTERS = 300
 

@@ -17,7 +17,7 @@ from glassmill.corpus.read.files.kinds import kind_of
 from glassmill.model.config import ModelConfig
 from glassmill.model.sizes import num_parameters, training_bytes, training_flops_per_token, weight_bytes
 from glassmill.recipe import LoopSettings, ModelSettings, Recipe, check_recipe
-from glassmill.run.line import expand
+from glassmill.run.inputs import expand
 
 UNPACKED = {".gz": 5.0, ".zst": 5.5}
 """Bytes of HTML in a byte of compressed WARC."""

@@ -27,7 +27,9 @@ from glassmill.corpus.document import kind_of_cause
 from glassmill.corpus.judge.url_lists import built_lists
 from glassmill.corpus.parts import FinishedPart, finished_parts
 from glassmill.corpus.read.sources import Source, find_sources, group
-from glassmill.recipe import CorpusSettings, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import CorpusSettings
+from glassmill.run import kinds
 from glassmill.run.executors import cores
 from glassmill.run.files import atomic_write, remove
 from glassmill.run.folder import RunFolder
@@ -37,8 +39,6 @@ VERSION = 4
 
 SECONDS_BETWEEN_FUNNELS = 1.0
 DOCUMENTS_IN_PROCESS = 100_000
-
-Funnel = list[dict[str, Any]]
 
 
 def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None = None) -> None:
@@ -61,7 +61,7 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
     lists = _hash_lists(run, settings, web)
     earlier = _earlier(settings, seed)
     base = {"work": str(work), "settings": settings.model_dump(mode="json"), "seed": seed, **lists}
-    run.emit("note", text=f"{len(sources)} input files, {_megabytes(sources)} MB, in {len(shards)} shards")
+    run.emit(kinds.Note(f"{len(sources)} input files, {_megabytes(sources)} MB, in {len(shards)} shards"))
 
     view = _View(run, shards)
     tasks = [
@@ -77,7 +77,7 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
     )
     parts = [list(finished_parts(work / f"{number:05d}")) for number in range(len(shards))]
     counts = sum((part.counts for shard in parts for part in shard), Counter())
-    run.emit("progress", done=view.total, total=view.total, unit="bytes", message="looking for duplicates")
+    run.emit(kinds.Progress(view.total, view.total, "bytes", "looking for duplicates"))
 
     firsts, clusters = _cluster(run, parts, settings, earlier)
     (run.path / "shards").mkdir(exist_ok=True)
@@ -90,14 +90,15 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
     if settings.dedup.enabled and settings.dedup.index:
         write_index(run.path / "index", family(settings.dedup, seed))
 
-    stats = _stats(counts, finished, sources)
+    total = counts + sum((Counter(result["counts"]) for result in finished), Counter[str]())
+    stats = _stats(total, finished, sources)
     entries = [entry for shard, result in zip(parts, finished, strict=True)
                for entry in [*(one for part in shard for one in part.quarantined), *result["quarantined"]]]  # fmt: skip
     atomic_write(
         run.path / "quarantine.jsonl", "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
     )
     stats |= _ends(stats, entries, time.perf_counter() - begin)
-    _tell(run, stats, judged)
+    _tell(run, make_funnel(total), stats, judged)
     run.finish(stats, counts={key: stats[key] for key in ("records", "kept", "dropped", "quarantined")})
     remove(work)
 
@@ -124,7 +125,7 @@ def _hash_lists(run: RunFolder, settings: CorpusSettings, web: Path | None) -> d
     wanted = (("lists", blocked), ("allowed", allowed))
 
     def on_build() -> None:
-        run.emit("note", text="hashing the URL lists; equal lists are hashed once, for all runs")
+        run.emit(kinds.Note("hashing the URL lists; equal lists are hashed once, for all runs"))
 
     cache = run.path.parent / ".lists"
     return {key: str(built_lists(paths, cache, on_build)) for key, paths in wanted if paths}
@@ -172,9 +173,9 @@ def _cluster(
 # --- what people see --------------------------------------------------------------------------------------------------
 
 
-def make_funnel(counts: Counter[str]) -> Funnel:
+def make_funnel(counts: Counter[str]) -> list[kinds.Funnel]:
     """Step by step: how many documents came in, how many went on, and which rules dropped the others."""
-    rows: Funnel = []
+    rows: list[kinds.Funnel] = []
     inside = counts["records"]
     for step in STEPS:
         dropped = {
@@ -184,9 +185,7 @@ def make_funnel(counts: Counter[str]) -> Funnel:
         if step == "classifier" and not dropped:
             continue  # an optional step
         outside = inside - sum(dropped.values()) - lost
-        rows.append(
-            {"step": step, "in": inside, "out": outside, "dropped": dropped, **({"quarantined": lost} if lost else {})}
-        )
+        rows.append(kinds.Funnel(step, inside, outside, dropped, lost))
         inside = outside
     return rows
 
@@ -203,12 +202,12 @@ class _View:
         self.counts: list[Counter[str]] = [Counter() for _ in shards]
         self.last = 0.0
 
-    def on_event(self, kind: str, fields: dict[str, Any]) -> None:
-        if kind != "shard":
-            self.run.emit(kind, **fields)
+    def on_event(self, event: kinds.Event) -> None:
+        if not isinstance(event, kinds.ShardProgress):
+            self.run.emit(event)
             return
-        shard, offset = fields["shard"], fields["offset"]
-        self.counts[shard] = Counter(fields["counts"])
+        shard, offset = event.shard, event.offset
+        self.counts[shard] = Counter(event.counts)
         if offset is None:
             self.done[shard] = self.sizes[shard]
         elif self.archives[shard]:
@@ -219,25 +218,21 @@ class _View:
 
     def show(self) -> None:
         counts = sum(self.counts, Counter())
-        self.run.emit(
-            "progress", done=sum(self.done), total=self.total, unit="bytes", message=f"{counts['records']:,} pages"
-        )
+        self.run.emit(kinds.Progress(sum(self.done), self.total, "bytes", f"{counts['records']:,} pages"))
         for row in make_funnel(counts):
-            self.run.emit("funnel", **row)
+            self.run.emit(row)
 
 
 def _stats(counts: Counter[str], finished: list[dict[str, Any]], sources: list[Source]) -> dict[str, Any]:
-    ends = sum((Counter(result["counts"]) for result in finished), Counter())
     late = sum(len(result["quarantined"]) for result in finished)
-    counts = counts + ends
     stats: dict[str, Any] = {
         "records": counts["records"],
-        "kept": ends["kept"],
+        "kept": counts["kept"],
         "dropped": sum(number for key, number in counts.items() if " " in key),
         "quarantined": counts["quarantined"] + late,
         "bytes_in": sum(source.size for source in sources),
-        "characters_out": ends["characters"],
-        "funnel": make_funnel(counts),
+        "characters_out": counts["characters"],
+        "funnel": [kinds.fields_of(row) for row in make_funnel(counts)],
         "pii": dict(sorted(sum((Counter(result["pii"]) for result in finished), Counter()).items())),
     }
     assert stats["records"] == stats["kept"] + stats["dropped"] + stats["quarantined"], stats
@@ -257,19 +252,19 @@ def _ends(stats: dict[str, Any], entries: list[dict[str, Any]], seconds: float) 
     }
 
 
-def _tell(run: RunFolder, stats: dict[str, Any], judged: list[dict[str, Any]]) -> None:
-    for row in stats["funnel"]:
-        run.emit("funnel", **row)
+def _tell(run: RunFolder, funnel: list[kinds.Funnel], stats: dict[str, Any], judged: list[dict[str, Any]]) -> None:
+    for row in funnel:
+        run.emit(row)
     spent = sum((Counter(result["seconds"]) for result in judged), Counter[str]())
     if spent["all"]:
         speed = f"{stats['records'] / spent['all']:.0f} pages per CPU second"
         steps = ", ".join(f"{step} {share / spent['all']:.0%}" for step, share in spent.most_common() if step != "all")
-        run.emit("note", text=f"{speed} ({steps}); {stats['speed']['seconds']:.1f} s on {cores()} cores")
+        run.emit(kinds.Note(f"{speed} ({steps}); {stats['speed']['seconds']:.1f} s on {cores()} cores"))
     if stats["pii"]:
-        kinds = ", ".join(f"{number:,} {kind}" for kind, number in stats["pii"].items())
-        run.emit("note", text=f"personal data masked: {kinds}")
+        masked = ", ".join(f"{number:,} {kind}" for kind, number in stats["pii"].items())
+        run.emit(kinds.Note(f"personal data masked: {masked}"))
     if not stats["kept"]:
-        run.emit("warning", text="no document is left; look at stats.json for the rules that dropped them")
+        run.emit(kinds.Warned("no document is left; look at stats.json for the rules that dropped them"))
 
 
 def _megabytes(sources: list[Source]) -> str:

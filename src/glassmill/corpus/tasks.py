@@ -37,6 +37,7 @@ from glassmill.corpus.pii import mask
 from glassmill.corpus.read.files.errors import UNJUDGED, cause_of
 from glassmill.corpus.read.sources import read_sources
 from glassmill.recipe import CorpusSettings
+from glassmill.run import kinds
 from glassmill.run.files import atomic_json, atomic_path
 from glassmill.run.worker import Link
 
@@ -138,7 +139,7 @@ class _Judge:
 
     def _tell_counts(self, offset: int | None = None) -> None:
         """How far this shard is, for the progress bar and the funnel that people watch."""
-        self.link.tell("shard", shard=self.shard, offset=offset, counts=dict(self.total + self.part.counts))
+        self.link.tell(kinds.ShardProgress(self.shard, offset, dict(self.total + self.part.counts)))
 
     def _show(self, document: Document) -> None:
         now = time.monotonic()
@@ -147,15 +148,16 @@ class _Judge:
         self.last_example = now
         text, _ = mask(document.text[:EXAMPLE_CHARACTERS])
         self.link.tell(
-            "example",
-            url=document.url,
-            kept=not document.rule,
-            step=document.step,
-            rule=document.rule,
-            value=document.value,
-            bound=document.bound,
-            detail=document.detail[:200],
-            text=text[:EXAMPLE_CHARACTERS],
+            kinds.Example(
+                url=document.url,
+                kept=not document.rule,
+                text=text[:EXAMPLE_CHARACTERS],
+                step=document.step,
+                rule=document.rule,
+                value=document.value,
+                bound=document.bound,
+                detail=document.detail[:200],
+            )
         )
 
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from glassmill.errors import UserError
 from glassmill.evals import filters, town
 from glassmill.recipe import EvalSettings
+from glassmill.run import kinds
 from glassmill.run.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ LEAK_PROMPTS = (
 LEAK_SAMPLES_PER_PROMPT = 8
 ANSWERS_AT_ONCE = 64
 
-Emit = Callable[..., None]
+Emit = Callable[[kinds.Event], None]
 
 
 def make(
@@ -68,7 +69,7 @@ def make(
     report |= scores
     for name, value in report.items():
         if isinstance(value, float):
-            run.emit("score", name=name, value=value)
+            run.emit(kinds.Score(name, value))
     if answers:
         run.write_json("answers.json", answers)
     run.write_json("report.json", report)
@@ -103,8 +104,8 @@ def ask(model: Model, questions: Sequence[town.Question], emit: Emit) -> list[st
         answers += model.answer_all(
             [[{"role": "user", "content": question["question"]}] for question in part], max_tokens=60
         )
-        emit("progress", done=len(answers), total=len(questions), unit="questions")
-        emit("answer", question=part[-1]["question"], text=answers[-1], right=town.is_right(part[-1], answers[-1]))
+        emit(kinds.Progress(len(answers), len(questions), "questions"))
+        emit(kinds.Answer(part[-1]["question"], answers[-1], town.is_right(part[-1], answers[-1])))
     return answers
 
 

@@ -13,12 +13,12 @@ import numpy as np
 from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType
 from gguf.quants import quantize
 
+from glassmill.errors import UserError
 from glassmill.export.gguf_shape import gguf_name, permuted_heads, to_gguf_rows
 from glassmill.export.gguf_tokenizer import gguf_pre, merge_lines, token_table
 from glassmill.infer.find import find_model_folder
 from glassmill.infer.folder import LoadedModel, load_folder
 from glassmill.model.config import ModelConfig
-from glassmill.recipe import UserError
 from glassmill.run.files import atomic_path
 from glassmill.tokens.formats import read_json
 from glassmill.tokens.tokenizer import Tokenizer

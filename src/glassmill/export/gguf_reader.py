@@ -20,7 +20,7 @@ import numpy as np
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf.quants import dequantize
 
-from glassmill.recipe import UserError
+from glassmill.errors import GgufError, UserError
 
 MAGIC = b"GGUF"
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -53,7 +53,7 @@ class GgufFile:
         self._bytes = _map(self.path)
         try:
             self.metadata, self.tensors = _Header(self._bytes).read()
-        except (_Damaged, UnicodeDecodeError, struct.error, OverflowError) as error:
+        except (GgufError, UnicodeDecodeError, struct.error, OverflowError) as error:
             raise UserError(f"{self.path} is no sound GGUF file: {error}") from None
 
     def get(self, key: str, kind: type, default: Any = None) -> Any:
@@ -90,10 +90,6 @@ class GgufFile:
         return np.asarray(dequantize(rows, info.kind), dtype=np.float32).reshape(info.shape)
 
 
-class _Damaged(Exception):
-    """What is wrong, in a few words."""
-
-
 class _Header:
     """Walks the header once, never past the end of the file."""
 
@@ -103,16 +99,16 @@ class _Header:
 
     def read(self) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
         if self._take(4) != MAGIC:
-            raise _Damaged("it does not begin with GGUF")
+            raise GgufError("it does not begin with GGUF")
         version = self._number("I")
         if version not in (2, 3):
-            raise _Damaged(f"version {version}, known are 2 and 3 (little-endian)")
+            raise GgufError(f"version {version}, known are 2 and 3 (little-endian)")
         num_tensors, num_keys = self._count(24), self._count(13)
         metadata: dict[str, Any] = {}
         for _ in range(num_keys):
             key = self._string()
             if key in metadata:
-                raise _Damaged(f"the key {key[:60]!r} stands twice")
+                raise GgufError(f"the key {key[:60]!r} stands twice")
             metadata[key] = self._value(self._number("I"))
         entries = [self._tensor() for _ in range(num_tensors)]
         return metadata, self._placed(entries, metadata.get("general.alignment", 32))
@@ -120,14 +116,14 @@ class _Header:
     def _placed(self, entries: list[tuple[str, TensorInfo]], alignment: Any) -> dict[str, TensorInfo]:
         """The tensors with offsets from the file's beginning, all inside the file."""
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
-            raise _Damaged(f"alignment {alignment!r} is no power of two")
+            raise GgufError(f"alignment {alignment!r} is no power of two")
         data = -(-self._at // alignment) * alignment
         tensors: dict[str, TensorInfo] = {}
         for name, info in entries:
             if name in tensors:
-                raise _Damaged(f"the tensor {name[:60]!r} stands twice")
+                raise GgufError(f"the tensor {name[:60]!r} stands twice")
             if data + info.offset + info.num_bytes > len(self._content):
-                raise _Damaged(f"cut off: the tensor {name[:60]!r} ends behind the file's end")
+                raise GgufError(f"cut off: the tensor {name[:60]!r} ends behind the file's end")
             tensors[name] = TensorInfo(info.shape, info.kind, data + info.offset, info.num_bytes)
         return tensors
 
@@ -135,15 +131,15 @@ class _Header:
         name = self._string()
         num_dimensions = self._number("I")
         if not 1 <= num_dimensions <= MAX_DIMENSIONS:
-            raise _Damaged(f"the tensor {name[:60]!r} has {num_dimensions} dimensions")
+            raise GgufError(f"the tensor {name[:60]!r} has {num_dimensions} dimensions")
         shape = tuple(reversed([self._number("Q") for _ in range(num_dimensions)]))
         try:
             kind = GGMLQuantizationType(number := self._number("I"))
         except ValueError:
-            raise _Damaged(f"the tensor {name[:60]!r} has the unknown type {number}") from None
+            raise GgufError(f"the tensor {name[:60]!r} has the unknown type {number}") from None
         block, block_bytes = GGML_QUANT_SIZES[kind]
         if 0 in shape or math.prod(shape) > 8 * len(self._content) or shape[-1] % block:
-            raise _Damaged(f"the tensor {name[:60]!r} cannot have the shape {shape}")
+            raise GgufError(f"the tensor {name[:60]!r} cannot have the shape {shape}")
         return name, TensorInfo(shape, kind, self._number("Q"), math.prod(shape) // block * block_bytes)
 
     def _value(self, kind: int, inside_array: bool = False) -> Any:
@@ -152,7 +148,7 @@ class _Header:
         if kind == STRING:
             return self._string()
         if kind != ARRAY or inside_array:
-            raise _Damaged(f"a value of the unknown type {kind}")
+            raise GgufError(f"a value of the unknown type {kind}")
         item = self._number("I")
         if item in SCALARS:
             size = struct.calcsize("<" + SCALARS[item])
@@ -164,13 +160,13 @@ class _Header:
         """A number of things of at least so many bytes each; more than the rest of the file can hold is a lie."""
         count: int = self._number("Q")
         if count * least_bytes > len(self._content) - self._at:
-            raise _Damaged(f"cut off, or it claims {count} items that are not there")
+            raise GgufError(f"cut off, or it claims {count} items that are not there")
         return count
 
     def _string(self) -> str:
         length = self._count(1)
         if length > MAX_STRING:
-            raise _Damaged(f"a string of {length} bytes")
+            raise GgufError(f"a string of {length} bytes")
         return self._take(length).decode()
 
     def _number(self, form: str) -> Any:
@@ -178,7 +174,7 @@ class _Header:
 
     def _take(self, count: int) -> bytes:
         if count > len(self._content) - self._at:
-            raise _Damaged("cut off in its header")
+            raise GgufError("cut off in its header")
         self._at += count
         return self._content[self._at - count : self._at]
 

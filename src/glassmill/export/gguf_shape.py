@@ -13,9 +13,9 @@ import re
 
 import numpy as np
 
+from glassmill.errors import UserError
 from glassmill.export.gguf_reader import GgufFile
 from glassmill.model.config import ModelConfig
-from glassmill.recipe import UserError
 
 ARCHITECTURES = {"llama": False, "qwen3": True}
 """GGUF architecture -> whether queries and keys are normalised."""

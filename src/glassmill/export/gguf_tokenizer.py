@@ -14,8 +14,8 @@ from typing import Any
 
 from gguf import TokenType
 
+from glassmill.errors import UserError
 from glassmill.export.gguf_reader import GgufFile
-from glassmill.recipe import UserError
 from glassmill.tokens.formats import bpe_model, split_pre_tokenizer, tokenizer_config
 from glassmill.tokens.loading import foreign_parts
 from glassmill.tokens.split import PATTERNS

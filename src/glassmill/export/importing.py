@@ -12,13 +12,13 @@ from typing import Any
 
 import torch
 
+from glassmill.errors import UserError
 from glassmill.export import smollm2
 from glassmill.export.gguf_reader import GgufFile
 from glassmill.export.gguf_shape import hf_name, read_config, read_weight
 from glassmill.export.gguf_tokenizer import read_tokenizer
 from glassmill.infer.folder import load_folder, save_folder
 from glassmill.model.transformer import Transformer
-from glassmill.recipe import UserError
 from glassmill.run.files import sha256_file
 from glassmill.tokens.formats import read_json
 

@@ -12,7 +12,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 from glassmill.run.files import atomic_path, sha256_file
 from glassmill.run.registry import download_wheel
 from glassmill.tokens.known import cache_folder

@@ -19,7 +19,7 @@ from typing import Protocol
 
 import numpy as np
 
-from glassmill.infer.completion import ContextOverflow
+from glassmill.errors import ContextOverflow
 from glassmill.infer.sampling import Floats, Ids, log_normalizers
 
 NO_LOGITS: Floats = np.zeros((0, 0), dtype=np.float32)

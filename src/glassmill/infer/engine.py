@@ -19,8 +19,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar
 
+from glassmill.errors import ContextOverflow, EngineClosed, QueueFull
 from glassmill.infer.batch import Batch
-from glassmill.infer.completion import Completion, ContextOverflow, EngineClosed, QueueFull
+from glassmill.infer.completion import Completion
 from glassmill.infer.compose import Delta, Vocabulary
 from glassmill.infer.decoder import Decoder
 from glassmill.infer.sampling import SamplingParams

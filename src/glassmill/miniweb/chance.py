@@ -56,13 +56,3 @@ def capital(text: str) -> str:
 def listed(items: Sequence[str]) -> str:
     """`a, b and c`."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
-
-
-def words(text: str) -> list[str]:
-    """The words of a list written as text."""
-    return text.split()
-
-
-def phrases(text: str) -> list[str]:
-    """The phrases of a list written as text, parted by `|` and by line ends."""
-    return [phrase.strip() for line in text.strip().splitlines() for phrase in line.split("|")]

@@ -11,24 +11,11 @@ import random
 from collections.abc import Callable
 from html import escape
 
+from glassmill.miniweb.lists import Lists
 from glassmill.miniweb.page import Block, Page
 
-MENU = (
-    "Home",
-    "News",
-    "Town",
-    "People",
-    "Culture",
-    "Sports",
-    "Weather",
-    "Contact",
-    "Imprint",
-    "Archive",
-    "Shop",
-    "Help",
-)
-SIDE = ("Most read", "Newest comments", "Your account", "Follow us", "Newsletter", "Related", "Tags", "Advertisement")
-USERS = ("linden_fan", "riverboy", "old_oak", "tea4two", "nightowl", "mapmaker", "quietone", "pebble", "heron77")
+_LISTS = Lists("sites")
+MENU, SIDE, USERS = _LISTS.texts("menu"), _LISTS.texts("side"), _LISTS.texts("users")
 
 
 def render(page: Page, rng: random.Random) -> str:

@@ -24,6 +24,7 @@ from glassmill.miniweb.truth import write_truth
 from glassmill.miniweb.web import build
 from glassmill.miniweb.world import World, make_world
 from glassmill.recipe import MiniwebSettings
+from glassmill.run import kinds
 from glassmill.run.files import atomic_path, atomic_write
 from glassmill.run.folder import RunFolder
 
@@ -74,7 +75,7 @@ def _write_web(run: RunFolder, pages: Sequence[Page], num_files: int, seed: int)
         file = write_warc(f"pages-{number:05d}.warc.gz", pages[start:end], seed)
         _write_once(run.path / "warc" / file.name, file.content)
         placed += [(page, file.name, offset) for page, offset in zip(pages[start:end], file.offsets, strict=True)]
-        run.emit("progress", done=end, total=len(pages), unit="pages")
+        run.emit(kinds.Progress(end, len(pages), "pages"))
     if not (run.path / "truth.parquet").exists():
         with atomic_path(run.path / "truth.parquet") as temporary:
             write_truth(temporary, placed)

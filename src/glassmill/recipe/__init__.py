@@ -5,7 +5,6 @@ collecting.py  what comes before it        learning.py   tokenizer to eval, and 
 whole.py       `Recipe`                    reading.py    a path and overrides to one immutable `Recipe`
 """
 
-from glassmill.errors import UserError, Waiting
 from glassmill.recipe.base import Settings
 from glassmill.recipe.collecting import (
     CrawlSettings,
@@ -71,8 +70,6 @@ __all__ = [
     "TokensSettings",
     "TrainSettings",
     "UrlSettings",
-    "UserError",
-    "Waiting",
     "check_recipe",
     "find_recipe",
     "load_recipe",

@@ -10,7 +10,7 @@ from glassmill.recipe.base import Settings
 
 
 class MiniwebSettings(Settings):
-    """The generated town and its polluted web (DESIGN 7)."""
+    """The generated town and its polluted web."""
 
     pages: int = Field(4000, ge=50, description="pages over all WARC files, junk included")
     people: int = Field(48, ge=8, le=400, description="persons whose facts stand in the pages")

@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from glassmill.recipe import UserError, Waiting
+from glassmill.errors import UserError, Waiting
 from glassmill.run.executors import Limits, Result, map_shards
 from glassmill.run.files import atomic_json
+from glassmill.run.kinds import Event
 
 NAMED_SHARDS = 12
 
@@ -55,7 +56,7 @@ def run_array_task(
     task: int,
     num_tasks: int,
     workers: int = 0,
-    on_event: Callable[[str, dict[str, Any]], None] | None = None,
+    on_event: Callable[[Event], None] | None = None,
 ) -> tuple[int, int]:
     """Does the shards of array task `task` (from 0) of `num_tasks`.
 

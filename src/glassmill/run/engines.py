@@ -18,6 +18,7 @@ from typing import Any
 from glassmill.recipe import RunSettings
 from glassmill.run import executors
 from glassmill.run.executors import Limits, Result
+from glassmill.run.kinds import Event
 
 
 def map_shards(
@@ -27,7 +28,7 @@ def map_shards(
     tasks: Sequence[Mapping[str, Any]],
     workers: int = 0,
     *,
-    on_event: Callable[[str, dict[str, Any]], None] | None = None,
+    on_event: Callable[[Event], None] | None = None,
     on_result: Callable[[int, Result], None] | None = None,
     cpu_limit_s: float = 20.0,
     light: bool = False,

@@ -11,6 +11,7 @@ an operator, a scheduler or the kernel short of memory: the item is to blame whe
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -26,8 +27,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
-from glassmill.recipe import UserError
+from glassmill.errors import ShardError, UserError
 from glassmill.run.files import disk_full
+from glassmill.run.kinds import Event, from_json
 
 Task = dict[str, Any]
 Result = dict[str, Any]
@@ -49,10 +51,6 @@ TIMES_SET_ASIDE = 2
 """How often an item may be set aside: for its work, and for being read; a third time nothing helps."""
 
 
-class ShardError(RuntimeError):
-    """A shard function failed for a reason that is ours, not the user's; holds the child's traceback."""
-
-
 @dataclass
 class _Child:
     process: subprocess.Popen[str]
@@ -60,6 +58,17 @@ class _Child:
     position: int | None = None
     heard: float = field(default_factory=time.monotonic)
     silent: bool = False
+    listener: threading.Thread | None = None
+
+    def close(self) -> None:
+        """Waits for the end of a child that died or was killed, and closes both pipes."""
+        self.process.wait()
+        if self.listener:
+            self.listener.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                with contextlib.suppress(OSError):  # what a dead child did not read is lost with it
+                    pipe.close()
 
 
 def cores() -> int:
@@ -72,7 +81,7 @@ def map_shards(
     tasks: Sequence[Mapping[str, Any]],
     workers: int = 0,
     *,
-    on_event: Callable[[str, dict[str, Any]], None] | None = None,
+    on_event: Callable[[Event], None] | None = None,
     on_result: Callable[[int, Result], None] | None = None,
     cpu_limit_s: float = 20.0,
     wall_limit_s: float = 900.0,
@@ -83,7 +92,7 @@ def map_shards(
         tasks: JSON values. A task repeated after a death carries `poison`: `[[position, cause], ...]`. A position
             stands there twice where not only its work, but already reading it ends the child.
         workers: Child processes; 0 is one a core.
-        on_event: Called with kind and fields of what a child tells; in this process.
+        on_event: Called with every event that a child sends; in this process.
         on_result: Called with the task's index and result as they come.
         cpu_limit_s: CPU seconds from one `link.mark` to the next before the kernel ends the child.
         wall_limit_s: Seconds of silence after which a child is ended; far above any honest item.
@@ -103,14 +112,14 @@ class _Supervisor:
         self,
         function: str,
         tasks: Sequence[Mapping[str, Any]],
-        on_event: Callable[[str, dict[str, Any]], None] | None,
+        on_event: Callable[[Event], None] | None,
         on_result: Callable[[int, Result], None] | None,
         cpu_limit_s: float,
         wall_limit_s: float,
     ) -> None:
         self.command = [sys.executable, "-m", "glassmill.run.worker", function, str(cpu_limit_s)]
         self.tasks: list[Task] = [dict(task) for task in tasks]
-        self.on_event = on_event or (lambda kind, fields: None)
+        self.on_event = on_event or (lambda event: None)
         self.on_result = on_result or (lambda index, result: None)
         self.wall_limit_s = wall_limit_s
         self.waiting = deque(range(len(tasks)))
@@ -129,7 +138,7 @@ class _Supervisor:
             for child in self.children:
                 child.process.kill()
             for child in self.children:
-                child.process.wait()
+                child.close()
         return [self.results[index] for index in range(len(self.tasks))]
 
     def _start(self) -> None:
@@ -140,7 +149,8 @@ class _Supervisor:
         process = subprocess.Popen(self.command, stdin=pipe, stdout=pipe, text=True, encoding="utf-8", env=environment)
         child = _Child(process)
         self.children.append(child)
-        threading.Thread(target=self._listen, args=(child,), daemon=True).start()
+        child.listener = threading.Thread(target=self._listen, args=(child,), daemon=True)
+        child.listener.start()
         self._assign(child)
 
     def _listen(self, child: _Child) -> None:
@@ -180,8 +190,7 @@ class _Supervisor:
         elif "at" in message:
             child.position = message["at"]
         elif "event" in message:
-            fields = message["event"]
-            self.on_event(fields.pop("kind"), fields)
+            self.on_event(from_json(message["event"]))
         elif "done" in message:
             self.results[child.index] = message["done"]
             self.on_result(child.index, message["done"])
@@ -199,6 +208,7 @@ class _Supervisor:
     def _bury(self, child: _Child) -> None:
         """A child died: its shard goes back to the front of the queue, without the item that killed it."""
         self.children.remove(child)
+        child.close()
         if child.index >= 0 and child.index not in self.results:
             self._blame(child)
             self.waiting.appendleft(child.index)

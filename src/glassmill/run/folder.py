@@ -25,8 +25,9 @@ from typing import Any
 
 import tomli_w
 
-from glassmill.recipe import Recipe, RunSettings, Settings, UserError, Waiting
-from glassmill.run import engines
+from glassmill.errors import UserError, Waiting
+from glassmill.recipe import Recipe, RunSettings, Settings
+from glassmill.run import engines, kinds
 from glassmill.run.events import EventLog, Listener
 from glassmill.run.files import atomic_json, atomic_write, locked, sha256_file, sweep
 
@@ -63,9 +64,9 @@ class RunFolder:
     def stage(self) -> str:
         return self.identity.stage
 
-    def emit(self, kind: str, **fields: Any) -> None:
-        """One event, see `glassmill.run.events`."""
-        self._log.emit(kind, **fields)
+    def emit(self, event: kinds.Event) -> None:
+        """Writes one event, see `glassmill.run.kinds`."""
+        self._log.emit(event)
 
     def map(
         self,
@@ -73,7 +74,7 @@ class RunFolder:
         tasks: Sequence[Mapping[str, Any]],
         workers: int = 0,
         *,
-        on_event: Callable[[str, dict[str, Any]], None] | None = None,
+        on_event: Callable[[kinds.Event], None] | None = None,
         on_result: Callable[[int, dict[str, Any]], None] | None = None,
         cpu_limit_s: float = 20.0,
         light: bool = False,
@@ -183,14 +184,14 @@ def open_run(
             if recipe.run.executor != "slurm":  # array tasks may be at work in there
                 sweep(path)
             atomic_write(path / "recipe.toml", recipe_toml(recipe))
-            log.emit("start", run=path.name, digest=identity.digest)
+            log.emit(kinds.Start(run=path.name, digest=identity.digest))
             yield RunFolder(path, identity, log, recipe.run)
-            log.emit("done", seconds=round(time.perf_counter() - begin, 3))
+            log.emit(kinds.Done(seconds=round(time.perf_counter() - begin, 3)))
         except Waiting as wait:
-            log.emit("note", text=str(wait))
+            log.emit(kinds.Note(str(wait)))
             raise
         except BaseException as error:
-            log.emit("error", text=str(error) or type(error).__name__)
+            log.emit(kinds.Failed(str(error) or type(error).__name__))
             raise
         finally:
             engines.release()

@@ -11,10 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from glassmill.recipe import STAGES, Recipe, Settings, UserError, Waiting
+from glassmill.errors import UserError, Waiting
+from glassmill.recipe import STAGES, Recipe, Settings
+from glassmill.run import kinds
 from glassmill.run.events import Listener, read_events
 from glassmill.run.files import atomic_json, sha256_file
 from glassmill.run.folder import Identity, content_digest, is_done, open_run, place, read_manifest, settings_identity
+from glassmill.run.inputs import expand
+from glassmill.run.states import FINISHED, LineFile, StageState, State
 
 
 class Line:
@@ -46,7 +50,7 @@ class Line:
         self.wanted = wanted if until is None else wanted[: wanted.index(until) + 1]
         self.folders: dict[str, Path] = {}
         self.seconds: dict[str, float] = {}
-        self._states: dict[str, str] = dict.fromkeys(self.wanted, "waiting")
+        self._states: dict[str, State] = dict.fromkeys(self.wanted, "waiting")
         self._begin = time.time()
 
     @property
@@ -115,14 +119,16 @@ class Line:
         self.seconds[name] = working_seconds(folder)
         return folder
 
-    def _set(self, name: str, state: str) -> None:
+    def _set(self, name: str, state: State) -> None:
         self._states[name] = state
         self._tell("running")
 
-    def _tell(self, status: str, error: BaseException | None = None) -> None:
-        stages = [{"stage": name, "status": self._states[name], "run": self._relative(name)} for name in self.wanted]
-        models = [self._relative(name) for name in ("sft", "train") if self._states.get(name) in ("done", "skipped")]
-        value = {
+    def _tell(self, status: State, error: BaseException | None = None) -> None:
+        stages: list[StageState] = [
+            {"stage": name, "status": self._states[name], "run": self._relative(name)} for name in self.wanted
+        ]
+        models = [self._relative(name) for name in ("sft", "train") if self._states.get(name) in FINISHED]
+        value: LineFile = {
             "recipe": self.recipe.name,
             "status": status,
             "started": round(self._begin, 3),
@@ -140,12 +146,13 @@ def working_seconds(folder: Path) -> float:
     """Seconds that a stage worked in `folder`, over all its attempts: time between an attempt's first and last
     event."""
     total, begin, last = 0.0, None, 0.0
-    for event in read_events(folder / "events.jsonl"):
-        if event["kind"] == "start" and begin is not None:
-            total += last - begin
-        if event["kind"] == "start":
-            begin = event["t"]
-        last = event["t"]
+    for entry in read_events(folder / "events.jsonl"):
+        if not entry.time_s:
+            continue
+        if isinstance(entry.event, kinds.Start):
+            total += last - begin if begin is not None else 0.0
+            begin = entry.time_s
+        last = entry.time_s
     return round(total + (last - begin if begin is not None else 0.0), 3)
 
 
@@ -155,37 +162,3 @@ def _digests(runs: dict[str, Path], files: tuple[str, ...]) -> dict[str, str]:
     if files:
         digests["files"] = content_digest({path.name: sha256_file(path) for path in expand(files)})
     return digests
-
-
-def expand(words: tuple[str, ...]) -> list[Path]:
-    """The files that paths, folders and globs name, sorted, each once. A run folder stands for its documents; what is
-    hidden in a folder (`.git`) is left out.
-
-    Raises:
-        UserError: a word that names nothing.
-    """
-    found: dict[Path, None] = {}
-    for word in words:
-        path = Path(word).expanduser()
-        if (path / "DONE").is_file() and (path / "manifest.json").is_file():
-            matches = sorted((path / "shards").glob("documents-*.parquet"))
-        elif path.is_dir():
-            matches = sorted(
-                file for file in path.rglob("*") if file.is_file() and not _is_hidden(file.relative_to(path))
-            )
-        elif path.is_file():
-            matches = [path]
-        else:
-            anchor = Path(path.anchor) if path.is_absolute() else Path()
-            pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else word
-            matches = (
-                sorted(file for file in anchor.glob(pattern) if file.is_file()) if any(c in word for c in "*?[") else []
-            )
-        if not matches:
-            raise UserError(f"input {word!r} names no file; give a file, a folder with files, or a glob in quotes")
-        found.update(dict.fromkeys(matches))
-    return list(found)
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)

@@ -19,8 +19,9 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from glassmill.recipe import UserError
-from glassmill.run.executors import Limits, Result, ShardError, cores, map_shards
+from glassmill.errors import ShardError, UserError
+from glassmill.run.executors import Limits, Result, cores, map_shards
+from glassmill.run.kinds import Event, from_json, to_json
 
 LOST_WORKERS_PER_SHARD = 20
 IN_FLIGHT = 1000
@@ -37,7 +38,7 @@ def map_on_ray(
     tasks: Sequence[Mapping[str, Any]],
     workers: int,
     limits: Limits,
-    on_event: Callable[[str, dict[str, Any]], None] | None = None,
+    on_event: Callable[[Event], None] | None = None,
     on_result: Callable[[int, Result], None] | None = None,
 ) -> list[Result]:
     """`executors.map_shards` over Ray.
@@ -45,7 +46,7 @@ def map_on_ray(
     Args:
         address: `host:port` of a cluster; None starts a Ray on this machine, which ends with this process.
         workers: Shards at a time; 0 is as many as Ray has room for.
-        on_event: Called when a shard is done, with the last events of each kind that its child told.
+        on_event: Called when a shard is done, with the last events of each kind that its child sent.
 
     Raises:
         UserError: as the function raised it; Ray is not installed, or nothing answers at the address.
@@ -78,29 +79,29 @@ def map_on_ray(
 
 def supervise(function: str, tasks: list[dict[str, Any]], limits: Limits) -> dict[str, Any]:
     """Shards on this node, in a supervised child. Returns `events` and either `results`, `user_error` or `error`."""
-    events: defaultdict[str, deque[dict[str, Any]]] = defaultdict(lambda: deque(maxlen=EVENTS_KEPT))
+    events: defaultdict[type[Event], deque[Event]] = defaultdict(lambda: deque(maxlen=EVENTS_KEPT))
     answer: dict[str, Any] = {}
     try:
         answer["results"] = map_shards(
-            function, tasks, 1, on_event=lambda kind, fields: events[kind].append(fields), **limits
+            function, tasks, 1, on_event=lambda event: events[type(event)].append(event), **limits
         )
     except UserError as error:
         answer["user_error"] = str(error)
     except ShardError as error:
         answer["error"] = str(error)
-    answer["events"] = [[kind, fields] for kind, some in events.items() for fields in some]
+    answer["events"] = [to_json(event) for some in events.values() for event in some]
     return answer
 
 
-def _receive(ray: Any, done: Any, first: int, on_event: Callable[[str, dict[str, Any]], None] | None) -> list[Result]:
+def _receive(ray: Any, done: Any, first: int, on_event: Callable[[Event], None] | None) -> list[Result]:
     try:
         answer: dict[str, Any] = ray.get(done)
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[0]
         raise ShardError(f"shards from {first} on: Ray gave them up ({type(error).__name__}: {reason})") from None
-    for kind, fields in answer["events"]:
+    for event in answer["events"]:
         if on_event:
-            on_event(kind, fields)
+            on_event(from_json(event))
     if "user_error" in answer:
         raise UserError(answer["user_error"])
     if "error" in answer:

@@ -18,7 +18,8 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
+from glassmill.run.kinds import Event, to_json
 
 ShardFunction = Callable[[dict[str, Any], "Link"], dict[str, Any]]
 
@@ -43,10 +44,10 @@ class Link:
         if self._cpu_limit_s:
             signal.setitimer(signal.ITIMER_PROF, self._cpu_limit_s)
 
-    def tell(self, kind: str, **fields: Any) -> None:
-        """An event for the run's log."""
+    def tell(self, event: Event) -> None:
+        """Sends an event to whoever runs the shard."""
         if self._send:
-            self._send({"event": {"kind": kind, **fields}})
+            self._send({"event": to_json(event)})
 
 
 def load_function(name: str) -> ShardFunction:

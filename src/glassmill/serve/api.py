@@ -18,8 +18,8 @@ from fastapi import FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
-from glassmill.recipe import UserError
-from glassmill.serve.errors import ApiError, add_error_handlers, json_response, to_json
+from glassmill.errors import ApiError, UserError
+from glassmill.serve.errors import add_error_handlers, json_response, to_json
 from glassmill.serve.guard import LOOPBACK, Guard, Limits
 from glassmill.serve.messages import to_internal
 from glassmill.serve.replies import ChatShape, CompletionShape, Envelope, usage_of
@@ -31,7 +31,7 @@ from glassmill.serve.schema import (
     TemplateRequest,
     TokenizeRequest,
 )
-from glassmill.serve.shapes import Chunk, ErrorBody, ModelCard, Usage
+from glassmill.serve.shapes import Chunk, ModelCard, Usage
 from glassmill.serve.work import Work
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _usage(work: Work, n: int | None) -> Usage:
     return usage_of(prompt, sum(completion.num_tokens for completion in work.completions))
 
 
-def _event(value: Chunk | ErrorBody) -> bytes:
+def _event(value: Chunk | Mapping[str, object]) -> bytes:
     return b"data: " + to_json(value) + b"\n\n"
 
 

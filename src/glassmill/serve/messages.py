@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
+from glassmill.errors import ApiError
 from glassmill.infer.compose import ToolUse
-from glassmill.serve.errors import ApiError
 from glassmill.serve.shapes import ToolUseShape
 
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}

@@ -9,21 +9,6 @@ from __future__ import annotations
 from typing import Literal, NotRequired, TypedDict
 
 
-class ErrorDetail(TypedDict):
-    """What went wrong: `param` is the field at fault, `code` a word for programs."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class ErrorBody(TypedDict):
-    """An error response."""
-
-    error: ErrorDetail
-
-
 class Usage(TypedDict):
     """Numbers of tokens."""
 

@@ -13,8 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
 
-from glassmill.recipe import UserError
-from glassmill.studio.watch import FINISHED, Watcher
+from glassmill.errors import UserError
+from glassmill.run.states import FINISHED
+from glassmill.studio.watch import Watcher
 
 if TYPE_CHECKING:
     from glassmill.infer.generate import Model
@@ -124,9 +125,8 @@ class ModelKeeper:
     def _questions(self, line: str) -> list[str]:
         """A few questions of the line's exam: facts that no conversation contains, a sum, something unknown."""
         written = self._watcher.line(line) if self._watcher is not None else None
-        run = next(
-            (entry.get("run") for entry in (written or {}).get("stages", []) if entry["stage"] == "miniweb"), None
-        )
+        stages = written["stages"] if written is not None else []
+        run = next((entry["run"] for entry in stages if entry["stage"] == "miniweb"), None)
         folder = self._watcher.run_folder(run) if self._watcher is not None and run else None
         if folder is None:
             return []

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 from glassmill.tokens.specials import ASSISTANT, CHAT_TEMPLATE, IM_END, SYSTEM, TOOL_CALL, TOOL_END, TOOL_RESULT, USER
 from glassmill.tokens.tokenizer import Tokenizer
 

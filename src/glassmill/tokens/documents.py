@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 
 ROWS = 256
 

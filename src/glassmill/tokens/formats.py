@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 from glassmill.run.files import atomic_path, atomic_write
 from glassmill.tokens.bpe import Merge
 from glassmill.tokens.plain_split import portable

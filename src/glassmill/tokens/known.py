@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 from glassmill.tokens.split import PATTERNS
 
 TIKTOKEN_URL = (

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 from glassmill.tokens import formats
 from glassmill.tokens.bpe import Merge, recover_merges
 from glassmill.tokens.codecs import Codec, HuggingFaceCodec, bpe_codec

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 from glassmill.tokens.formats import read_json
 
 Split = Literal["train", "validation"]

@@ -18,7 +18,7 @@ from typing import Any
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 from glassmill.tokens.chat import Segment
 from glassmill.tokens.tokenizer import Tokenizer
 

@@ -19,7 +19,8 @@ from glassmill.corpus.extract.encoding import decode
 from glassmill.corpus.extract.extract import clean, html_to_text
 from glassmill.corpus.read.files.kinds import WARC_SUFFIXES
 from glassmill.corpus.read.sources import read_pages
-from glassmill.recipe import ExtractSettings, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import ExtractSettings
 from glassmill.tokens.documents import ROWS
 
 SUFFIXES = (".txt", ".jsonl", ".parquet", *WARC_SUFFIXES)

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 from glassmill.tokens import explain, formats, loading
 from glassmill.tokens.codecs import Codec, Ids, NativeCodec
 from glassmill.tokens.specials import CHAT_TEMPLATE, END_OF_TEXT, IM_END

@@ -15,7 +15,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from glassmill.recipe import TokensSettings, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import TokensSettings
+from glassmill.run import kinds
 from glassmill.run.files import atomic_json, atomic_path
 from glassmill.run.folder import RunFolder
 from glassmill.run.worker import Link
@@ -55,14 +57,14 @@ def make(run: RunFolder, settings: TokensSettings, seed: int, documents: Path, t
     def progress(index: int, result: dict[str, Any]) -> None:
         nonlocal done
         done += 1
-        run.emit("progress", done=done, total=len(tasks), unit="shards", message="encoding documents")
+        run.emit(kinds.Progress(done, len(tasks), "shards", "encoding documents"))
 
     (run.path / "shards").mkdir(exist_ok=True)
     parts = run.map(
         "glassmill.tokens.tokens:encode_shard",
         tasks,
         settings.workers,
-        on_event=lambda kind, fields: run.emit(kind, **fields),
+        on_event=run.emit,
         on_result=progress,
     )
     index: dict[str, Any] = {"dtype": dtype, "vocab_size": vocabulary.vocab_size, "eos_id": vocabulary.eos_id}
@@ -108,7 +110,7 @@ def encode_shard(task: dict[str, Any], link: Link) -> dict[str, Any]:
         writers = {split: _Writer(stack, out, f"shards/{split}-{name}", task, tokenizer.eos_id) for split in SPLITS}
         for row, split, text in _assigned(task):
             if row in poison:
-                link.tell("warning", text=f"{Path(task['shard']).name}, row {row}: left out, encoding it {poison[row]}")
+                link.tell(kinds.Warned(f"{Path(task['shard']).name}, row {row}: left out, encoding it {poison[row]}"))
                 continue
             link.mark(row)
             writers[split].add(row, text, tokenizer.encode(text))

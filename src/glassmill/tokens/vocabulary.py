@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from glassmill.recipe import TokenizerSettings, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import TokenizerSettings
+from glassmill.run import kinds
 from glassmill.run.files import atomic_write
 from glassmill.run.folder import RunFolder
 from glassmill.tokens import formats
@@ -51,17 +53,16 @@ def make(run: RunFolder, settings: TokenizerSettings, seed: int, documents: Path
             pattern,
             tie_break=settings.tie_break,
             threads=settings.threads,
-            progress=lambda done: run.emit(
-                "progress", done=done, total=size.symbols - BYTES, unit="merges", message="joining pairs"
-            ),
+            progress=lambda done: run.emit(kinds.Progress(done, size.symbols - BYTES, "merges", "joining pairs")),
         )
         atomic_write(vocab_path, formats.rank_lines({symbol: rank for rank, symbol in enumerate(symbols)}))
     ranks = formats.parse_ranks(vocab_path.read_bytes(), str(vocab_path))
     if len(ranks) < size.symbols:
         run.emit(
-            "warning",
-            text=f"the corpus has only {len(ranks) - BYTES} pairs to merge: {len(ranks)} symbols instead of "
-            f"{size.symbols}; read more text or lower tokenizer.vocab_size",
+            kinds.Warned(
+                f"the corpus has only {len(ranks) - BYTES} pairs to merge: {len(ranks)} symbols instead of "
+                f"{size.symbols}; read more text or lower tokenizer.vocab_size"
+            )
         )
     training = {"tie_break": settings.tie_break, "corpus": documents.name, "documents": total}
     files = OwnFiles(ranks, pattern, special_ids(len(ranks)), END_OF_TEXT, CHAT_TEMPLATE, training)
@@ -71,24 +72,25 @@ def make(run: RunFolder, settings: TokenizerSettings, seed: int, documents: Path
     symbols = [symbol for symbol, _ in sorted(ranks.items(), key=lambda entry: entry[1])]
     tokenizer.save(run.path)
     lines = merge_lines(symbols, files.merges, births)
-    atomic_write(run.path / "merges.jsonl", "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    rows = [json.dumps(kinds.fields_of(line), ensure_ascii=False) + "\n" for line in lines]
+    atomic_write(run.path / "merges.jsonl", "".join(rows))
     for place in sample_places(len(lines), EVENTS):
-        run.emit("merge", **lines[place])
+        run.emit(lines[place])
     run.finish(_stats(tokenizer, symbols, births, counts, num_bytes, num_documents), {"merges": len(births)})
 
 
-def merge_lines(symbols: Sequence[bytes], merges: Sequence[Merge], births: Sequence[int]) -> list[dict[str, Any]]:
-    """`merges.jsonl`: rank, the two parts and the new symbol as text, and how often the pair was joined in training."""
+def merge_lines(symbols: Sequence[bytes], merges: Sequence[Merge], births: Sequence[int]) -> list[kinds.Merge]:
+    """The rows of `merges.jsonl`: all merges, and how often each was applied to the training text."""
     return [
-        {
-            "rank": BYTES + place,
-            "left": formats.show(symbols[left]),
-            "right": formats.show(symbols[right]),
-            "token": formats.show(symbols[BYTES + place]),
-            "count": births[place],
-            "left_id": left,
-            "right_id": right,
-        }
+        kinds.Merge(
+            rank=BYTES + place,
+            left=formats.show(symbols[left]),
+            right=formats.show(symbols[right]),
+            token=formats.show(symbols[BYTES + place]),
+            count=births[place],
+            left_id=left,
+            right_id=right,
+        )
         for place, (left, right) in enumerate(merges)
     ]
 
@@ -106,14 +108,14 @@ def _watched(run: RunFolder, corpus: Path, max_bytes: int, total: int, message: 
     done = 0
     for done, text in enumerate(document_texts(corpus, max_bytes), start=1):
         if done % every == 0:
-            run.emit("progress", done=done, total=total, unit="documents", message=message)
+            run.emit(kinds.Progress(done, total, "documents", message))
         yield text
-    run.emit("progress", done=done, total=done, unit="documents", message=message)
+    run.emit(kinds.Progress(done, done, "documents", message))
 
 
 def _then_tell(run: RunFolder, texts: Iterator[str]) -> Iterator[str]:
     yield from texts
-    run.emit("note", text="joining the most frequent pairs, again and again")
+    run.emit(kinds.Note("joining the most frequent pairs, again and again"))
 
 
 def _count(

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 from glassmill.tokens.shards import Shards
 from glassmill.train.gradients import Batch
 

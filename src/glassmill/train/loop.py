@@ -19,6 +19,7 @@ import torch
 from glassmill.model.sizes import num_parameters, training_flops_per_token
 from glassmill.model.transformer import Transformer
 from glassmill.recipe import LoopSettings
+from glassmill.run import kinds
 from glassmill.run.folder import RunFolder
 from glassmill.train.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from glassmill.train.gradients import Batch, best_dtype, make_gradients
@@ -95,14 +96,15 @@ def _plan(run: RunFolder, fresh_model: Callable[[], Transformer], batches: Batch
 def _announce(run: RunFolder, trainer: Trainer, plan: Plan) -> None:
     tokens = plan.steps * trainer.batches.rows * trainer.batches.length
     run.emit(
-        "plan",
-        steps=plan.steps,
-        parameters=num_parameters(trainer.model.config),
-        tokens=tokens,
-        minutes=round(plan.steps * plan.step_seconds / 60, 2),
-        flops=training_flops_per_token(trainer.model.config) * tokens,
-        threads=plan.threads,
-        dtype=plan.dtype,
+        kinds.Plan(
+            steps=plan.steps,
+            parameters=num_parameters(trainer.model.config),
+            tokens=tokens,
+            minutes=round(plan.steps * plan.step_seconds / 60, 2),
+            flops=training_flops_per_token(trainer.model.config) * tokens,
+            threads=plan.threads,
+            dtype=plan.dtype,
+        )
     )
 
 
@@ -113,7 +115,7 @@ def _resume(run: RunFolder, trainer: Trainer) -> int:
         return 0
     trainer.model.load_state_dict(checkpoint.weights)
     trainer.optimizer.load_state(checkpoint.optimizer)
-    run.emit("note", text=f"continuing after step {checkpoint.step}")
+    run.emit(kinds.Note(f"continuing after step {checkpoint.step}"))
     return checkpoint.step
 
 
@@ -162,15 +164,16 @@ class _Pace:
             return
         per_second = (done - self.told_step) / max(elapsed, 1e-9)
         self.run.emit(
-            "metric",
-            step=done,
-            steps=self.plan.steps,
-            loss=round(sum(self.losses) / len(self.losses), 4),
-            lr=self.trainer.settings.peak_lr * factor,
-            grad_norm=round(_gradient_norm(self.trainer.model), 4),
-            tokens=done * self.batch_tokens,
-            tokens_per_s=round(per_second * self.batch_tokens),
-            seconds_left=round((self.plan.steps - done) / per_second, 1),
+            kinds.Metric(
+                step=done,
+                steps=self.plan.steps,
+                loss=round(sum(self.losses) / len(self.losses), 4),
+                lr=self.trainer.settings.peak_lr * factor,
+                grad_norm=round(_gradient_norm(self.trainer.model), 4),
+                tokens=done * self.batch_tokens,
+                tokens_per_s=round(per_second * self.batch_tokens),
+                seconds_left=round((self.plan.steps - done) / per_second, 1),
+            )
         )
         self.told_at, self.told_step, self.losses = now, done, []
 

@@ -14,7 +14,7 @@ from statistics import median
 
 import torch
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 from glassmill.run.folder import RunFolder
 
 PLAN = "plan.json"

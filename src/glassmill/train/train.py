@@ -20,6 +20,7 @@ from glassmill.model.initial import initialize
 from glassmill.model.sizes import num_parameters
 from glassmill.model.transformer import Transformer
 from glassmill.recipe import ModelSettings, TrainSettings
+from glassmill.run import kinds
 from glassmill.run.folder import RunFolder
 from glassmill.tokens.shards import Shards
 from glassmill.tokens.tokenizer import Tokenizer
@@ -86,13 +87,11 @@ class Reporter:
                 min(4096, budget),
             )
             self.bits_per_byte = round(bits, 5)
-            self.run.emit("validation", step=step, bits_per_byte=self.bits_per_byte)
+            self.run.emit(kinds.Validation(step, self.bits_per_byte))
         for prompt in self.prompts:
             ids = [self.tokenizer.eos_id, *map(int, prompt)]
             written = continue_greedily(decoder, ids, self.settings.sample_tokens, self.tokenizer.eos_id)
-            self.run.emit(
-                "sample", step=step, prompt=self.tokenizer.decode(prompt), text=self.tokenizer.decode(written)
-            )
+            self.run.emit(kinds.Sample(step, self.tokenizer.decode(prompt), self.tokenizer.decode(written)))
 
     def _openings(self) -> list[np.ndarray]:
         """The first words of two held-out documents, for a recipe that names no prompts."""

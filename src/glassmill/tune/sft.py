@@ -14,14 +14,16 @@ from typing import Any
 
 import torch
 
+from glassmill.errors import UserError
 from glassmill.infer.find import find_model_folder
 from glassmill.infer.folder import LoadedModel, load_folder, save_folder
 from glassmill.infer.torch_decoder import TorchDecoder
 from glassmill.model.sizes import num_parameters
 from glassmill.model.transformer import Transformer
-from glassmill.recipe import SftSettings, UserError
+from glassmill.recipe import SftSettings
+from glassmill.run import kinds
 from glassmill.run.folder import RunFolder
-from glassmill.run.line import expand
+from glassmill.run.inputs import expand
 from glassmill.tokens.chat import render, render_with_mask
 from glassmill.tokens.shards import Shards
 from glassmill.tokens.tokenizer import Tokenizer
@@ -168,12 +170,12 @@ class _Reporter:
         if self.packed is None:
             return
         self.loss = round(held_out_loss(model, self.packed), 5)
-        self.run.emit("score", step=step, name="held_out_loss", value=self.loss)
+        self.run.emit(kinds.Score("held_out_loss", self.loss, step))
         stop = self.tokenizer.special.get("<|im_end|>", self.tokenizer.eos_id)
         decoder = TorchDecoder(model)
         for messages in self.questions:
             written = continue_greedily(decoder, [int(i) for i in render(self.tokenizer, messages)], 48, stop)
-            self.run.emit("sample", step=step, prompt=messages[0]["content"], text=self.tokenizer.decode(written))
+            self.run.emit(kinds.Sample(step, messages[0]["content"], self.tokenizer.decode(written)))
 
 
 @torch.inference_mode()

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from glassmill.corpus.dedup.clusters import Clusters, Keys
+from glassmill.run import kinds
 from glassmill.run.files import atomic_json, atomic_path, sha256_file
 from glassmill.run.worker import Link
 
@@ -132,7 +133,7 @@ def sort_run(task: Task, link: Link | None = None) -> dict[str, Any]:
         written = 0
         with (temporary / "keys.bin").open("wb") as keys_file, (temporary / "numbers.bin").open("wb") as numbers_file:
             for column in range(task["columns"]):
-                link.tell("alive")
+                link.tell(kinds.Alive())
                 keys = _column(sources, column + 1)
                 order = np.argsort(keys, kind="stable")
                 keys = keys[order]
@@ -191,7 +192,7 @@ def cluster(task: Task, link: Link | None = None) -> dict[str, Any]:
         labels[begin : begin + ROWS_AT_ONCE] = np.arange(begin, min(begin + ROWS_AT_ONCE, count))
     clusters = Clusters(count, labels)
     for path in [*sorted(folder.glob("run-?????/pairs.npy")), *sorted(folder.glob("pairs-??-?????.npy"))]:
-        link.tell("alive")
+        link.tell(kinds.Alive())
         pairs = np.load(path, mmap_mode="r", allow_pickle=False)
         for begin in range(0, len(pairs), ROWS_AT_ONCE):
             some = np.array(pairs[begin : begin + ROWS_AT_ONCE])
@@ -221,7 +222,7 @@ def _write_table(
     with atomic_path(out) as temporary, temporary.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for begin in range(0, count, ROWS_AT_ONCE):
-            link.tell("alive")
+            link.tell(kinds.Alive())
             survivors = np.array(labels[begin : begin + ROWS_AT_ONCE])
             flags = (exact[begin : begin + ROWS_AT_ONCE] == exact[survivors]) * EXACT + (survivors < earlier) * EARLIER
             file.write(

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 from glassmill.run.files import atomic_path
 
 Features = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]

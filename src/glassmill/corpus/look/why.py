@@ -22,7 +22,8 @@ from glassmill.corpus.document import Document, Span, Verdict
 from glassmill.corpus.judge.gopher import gopher_quality, gopher_repetition
 from glassmill.corpus.judge.quality import c4, fineweb
 from glassmill.corpus.judge.words import WordCounts, count_words
-from glassmill.recipe import CorpusSettings, Settings, UserError, load_recipe
+from glassmill.errors import UserError
+from glassmill.recipe import CorpusSettings, Settings, load_recipe
 
 FAR = 1e18
 _COUNTED = {"short_line", "max_word_length", "min_line_words", "curly_brace", "enabled"}

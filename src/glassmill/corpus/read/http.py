@@ -15,16 +15,13 @@ from dataclasses import dataclass
 from glassmill.corpus.read.frames.zstd import MAGIC as ZSTD_MAGIC
 from glassmill.corpus.read.frames.zstd import MAX_WINDOW_LOG, zstd_module
 from glassmill.corpus.read.records import parse_headers
+from glassmill.errors import BodyError
 
 MAX_BODY_BYTES = 32 << 20
 
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]+)", re.IGNORECASE)
-
-
-class BodyError(Exception):
-    """The body cannot be had: it is too large, or coded in a way that is not supported here."""
 
 
 @dataclass(slots=True)

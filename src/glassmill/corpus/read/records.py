@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from glassmill.corpus.read.mapped import find_from
-from glassmill.corpus.read.streams import BadRecord, Stream
+from glassmill.corpus.read.streams import Stream
+from glassmill.errors import BadRecord
 
 MAX_HEADER_BYTES = 1 << 21
 LONGEST_VERSION_LINE = 64

@@ -14,10 +14,11 @@ from pathlib import Path
 from glassmill.corpus.document import Lost, Page
 from glassmill.corpus.read.files.kinds import CONTAINERS, WARC, kind_of
 from glassmill.corpus.read.files.reading import read_file, why_archive_refused
-from glassmill.corpus.read.http import BodyError, Response, parse_response
+from glassmill.corpus.read.http import Response, parse_response
 from glassmill.corpus.read.warc import MAX_RECORD_BYTES, Record, read_records
-from glassmill.recipe import FilesSettings, UserError
-from glassmill.run.line import expand
+from glassmill.errors import BodyError, UserError
+from glassmill.recipe import FilesSettings
+from glassmill.run.inputs import expand
 
 HTML_TYPES = frozenset(("text/html", "application/xhtml+xml", "application/xhtml"))
 PDF_TYPE = "application/pdf"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from glassmill.corpus.document import Lost
 from glassmill.corpus.read.arc import begins_arc, find_arc, fronts_arc, parse_line, read_arc_record
-from glassmill.corpus.read.frames.codec import CUT, Codec, DamagedError, next_frame
+from glassmill.corpus.read.frames.codec import CUT, Codec, next_frame
 from glassmill.corpus.read.frames.gzip import Gzip
 from glassmill.corpus.read.frames.lz4 import Lz4
 from glassmill.corpus.read.frames.zstd import Zstd
@@ -31,7 +31,8 @@ from glassmill.corpus.read.records import (
     read_warc_record,
     target_in,
 )
-from glassmill.corpus.read.streams import BadRecord, FrameStream, PlainFile, Stream
+from glassmill.corpus.read.streams import FrameStream, PlainFile, Stream
+from glassmill.errors import BadRecord, DamagedError
 
 __all__ = ["MAX_RECORD_BYTES", "WANTED", "Record", "parse_headers", "read_records"]
 

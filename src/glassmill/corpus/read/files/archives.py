@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from glassmill.corpus.read.files.errors import RefusedError, UnreadableError
+from glassmill.errors import RefusedError, UnreadableError
 from glassmill.recipe import FilesSettings
 
 CHUNK = 1 << 20

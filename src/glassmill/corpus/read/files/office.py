@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from xml.etree.ElementTree import Element  # a name for the types; parsing is defusedxml's
 
 from glassmill.corpus.read.files.archives import check_zip, read_member
-from glassmill.corpus.read.files.errors import UnreadableError
+from glassmill.errors import UnreadableError
 from glassmill.recipe import FilesSettings
 
 WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"

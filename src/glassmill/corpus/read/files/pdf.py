@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from glassmill.corpus.read.files.errors import UnreadableError
+from glassmill.errors import UnreadableError
 
 MAX_PAGES = 20_000
 SOFT_HYPHEN = "\ufffe"

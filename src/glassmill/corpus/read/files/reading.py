@@ -13,10 +13,10 @@ from pathlib import Path
 
 from glassmill.corpus.document import Lost, Page
 from glassmill.corpus.read.files.archives import Member, members_of, read_limited, unpacked
-from glassmill.corpus.read.files.errors import RefusedError, UnreadableError
 from glassmill.corpus.read.files.kinds import OTHER, kind_of_name
 from glassmill.corpus.read.files.office import docx_to_text, epub_chapters
 from glassmill.corpus.read.files.tables import jsonl_rows, parquet_rows
+from glassmill.errors import RefusedError, UnreadableError
 from glassmill.recipe import FilesSettings
 
 MAX_DEPTH = 3

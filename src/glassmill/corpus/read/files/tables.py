@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-from glassmill.corpus.read.files.errors import UnreadableError
+from glassmill.errors import UnreadableError
 
 URL_FIELDS = ("url", "uri", "source_url")
 DATE_FIELDS = ("date", "timestamp")

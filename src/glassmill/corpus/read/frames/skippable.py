@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import re
 
-from glassmill.corpus.read.frames.codec import DamagedError
+from glassmill.errors import DamagedError
 
 HEAD_BYTES = 8
 _MAGIC = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
