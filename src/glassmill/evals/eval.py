@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from glassmill.errors import UserError
 from glassmill.evals import filters, town
+from glassmill.evals.scores import Score
 from glassmill.recipe import EvalSettings
 from glassmill.run import kinds
 from glassmill.run.folder import RunFolder
@@ -24,6 +25,16 @@ if TYPE_CHECKING:
     from glassmill.infer.generate import Model
 
 VERSION = 1
+
+BITS_PER_BYTE = Score(
+    "val_bpb",
+    "Bits per byte",
+    "How many bits the model needs for a byte of text it has never seen. Raw text needs 8; lower is better.",
+    form="bits",
+    good="low",
+)
+SCORES = (*town.SCORES, *filters.SCORES, BITS_PER_BYTE)
+"""Every number between 0 and 1 of the report, and bits per byte, in the order in which people read them."""
 
 LEAK_PROMPTS = (
     "You can write to",

@@ -1,4 +1,4 @@
-"""Every setting of the line: frozen pydantic models, filled from defaults, a TOML file, then `key=value` words.
+"""Every setting of the line: frozen pydantic models, filled from defaults, a TOML file, then `key=value` overrides.
 
 base.py        what a section is           filters.py    the corpus stage, step by step
 collecting.py  what comes before it        learning.py   tokenizer to eval, and who does the work
@@ -37,8 +37,8 @@ from glassmill.recipe.learning import (
     TokensSettings,
     TrainSettings,
 )
-from glassmill.recipe.reading import check_recipe, find_recipe, load_recipe, make_recipe
-from glassmill.recipe.whole import STAGES, Recipe, StageName
+from glassmill.recipe.reading import find_recipe, load_recipe, make_recipe
+from glassmill.recipe.whole import Recipe, stage_names
 
 __all__ = [
     "C4Settings",
@@ -62,16 +62,14 @@ __all__ = [
     "PiiSettings",
     "Recipe",
     "RunSettings",
-    "STAGES",
     "Settings",
     "SftSettings",
-    "StageName",
     "TokenizerSettings",
     "TokensSettings",
     "TrainSettings",
     "UrlSettings",
-    "check_recipe",
     "find_recipe",
     "load_recipe",
     "make_recipe",
+    "stage_names",
 ]

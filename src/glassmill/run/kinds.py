@@ -283,7 +283,9 @@ def _whole_or_none(value: object) -> int | None:
 def _number(value: object) -> float:
     if value is None:
         return math.nan
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**1023:
+    if isinstance(value, float):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**1023:  # else no float holds it
         return float(value)
     raise ValueError
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
 
 from glassmill.errors import UserError
 from glassmill.run.states import FINISHED
+from glassmill.stages import last_model
 from glassmill.studio.watch import Watcher
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class ModelKeeper:
         if line is None or self._watcher is None:
             return None
         runs = {entry["stage"]: entry for entry in line["stages"]}
-        last = runs.get("sft") or runs.get("train")
+        last = runs.get(last_model(runs) or "")
         if last is None or not last["run"] or last["status"] not in FINISHED:
             return None
         folder = self._watcher.run_folder(last["run"])

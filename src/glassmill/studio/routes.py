@@ -23,6 +23,7 @@ from glassmill.run.events import parse_json
 from glassmill.serve.errors import json_response, to_json
 from glassmill.studio.documents import Which, page_of_documents
 from glassmill.studio.watch import Line, Position, Update, Watcher
+from glassmill.studio.words import all_words
 
 POLL_SECONDS = 0.25
 BEAT_SECONDS = 2.0
@@ -53,6 +54,10 @@ class Token(BaseModel):
 def run_routes(watcher: Watcher) -> APIRouter:
     """The routes over a runs folder."""
     router = APIRouter(prefix="/api")
+
+    @router.get("/words")
+    def words() -> Response:
+        return json_response(all_words())
 
     @router.get("/lines")
     def lines() -> Response:
