@@ -23,7 +23,9 @@ class ClassTable {
 public:
     ClassTable();
 
-    Fine fine(std::uint32_t point) const { return static_cast<Fine>(blocks_[stage_[point >> 7] * 128u + (point & 127)]); }
+    Fine fine(std::uint32_t point) const {
+        return static_cast<Fine>(blocks_[stage_[point >> 7] * 128u + (point & 127)]);
+    }
     Class coarse(std::uint32_t point) const { return kCoarse[fine(point)]; }
 
 private:
@@ -57,8 +59,7 @@ inline Char decode(const Byte* text, std::size_t left) {
         return {point, 3};
     }
     if (lead > 0xF4 || left < 4 || !follows(1) || !follows(2) || !follows(3)) return bad;
-    const std::uint32_t point =
-        (lead & 7) << 18 | (text[1] & 0x3Fu) << 12 | (text[2] & 0x3Fu) << 6 | (text[3] & 0x3Fu);
+    const std::uint32_t point = (lead & 7) << 18 | (text[1] & 0x3Fu) << 12 | (text[2] & 0x3Fu) << 6 | (text[3] & 0x3Fu);
     if (point < 0x10000 || point > 0x10FFFF) return bad;
     return {point, 4};
 }
@@ -78,8 +79,8 @@ inline Kind kind_at(const Byte* text, std::size_t left) {
 
 inline bool is_blank(std::uint32_t point) {  // as Python's str.isspace
     if (point < 0x80) return point == ' ' || (point >= 9 && point <= 13) || (point >= 0x1C && point <= 0x1F);
-    return point == 0x85 || point == 0xA0 || point == 0x1680 || (point >= 0x2000 && point <= 0x200A) || point == 0x2028 ||
-           point == 0x2029 || point == 0x202F || point == 0x205F || point == 0x3000;
+    return point == 0x85 || point == 0xA0 || point == 0x1680 || (point >= 0x2000 && point <= 0x200A) ||
+           point == 0x2028 || point == 0x2029 || point == 0x202F || point == 0x205F || point == 0x3000;
 }
 
 // Whether `text` is well-formed UTF-8 all through.

@@ -3,8 +3,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include "dedup/minhash.hpp"
 #include "bind/python.hpp"
+#include "dedup/minhash.hpp"
 
 namespace glassmill {
 namespace {
@@ -35,7 +35,10 @@ private:
         const Integers a(multipliers, NPY_UINT64), b(summands, NPY_UINT64);
         if (bands == 0 || a.size % bands) throw nb::value_error("the hash functions must fill the bands");
         return {{a.as<std::uint64_t>(), a.as<std::uint64_t>() + a.size},
-                {b.as<std::uint64_t>(), b.as<std::uint64_t>() + b.size}, bands, a.size / bands, ngram};
+                {b.as<std::uint64_t>(), b.as<std::uint64_t>() + b.size},
+                bands,
+                a.size / bands,
+                ngram};
     }
 
     nb::object array(std::string_view words, bool near) {

@@ -2,9 +2,9 @@
 
 #include <cstring>
 
-#include "bpe/encode.hpp"
 #include "base/parallel.hpp"
 #include "bind/python.hpp"
+#include "bpe/encode.hpp"
 
 namespace glassmill {
 namespace {
@@ -94,7 +94,8 @@ nb::object encode_pieces(Encoder& encoder, nb::bytes text, nb::handle ends) {
         last = end;
     }
     Borrowed work(encoder);
-    encoder.encode_pieces({reinterpret_cast<const Byte*>(text.c_str()), text.size()}, places.as<std::uint64_t>(), places.size, *work);
+    encoder.encode_pieces({reinterpret_cast<const Byte*>(text.c_str()), text.size()}, places.as<std::uint64_t>(),
+                          places.size, *work);
     return to_array(work->ids.data(), work->ids.size());
 }
 
@@ -184,7 +185,8 @@ nb::tuple encode_flat(Encoder& encoder, nb::sequence objects, unsigned threads, 
 
 [[noreturn]] void unknown(long long id, const Vocabulary& vocabulary) {
     throw nb::value_error(
-        ("token id " + std::to_string(id) + " is not in the vocabulary of " + std::to_string(vocabulary.size())).c_str());
+        ("token id " + std::to_string(id) + " is not in the vocabulary of " + std::to_string(vocabulary.size()))
+            .c_str());
 }
 
 template <class T>
@@ -208,8 +210,10 @@ void join(const Vocabulary& vocabulary, nb::handle ids, Buffer<Byte>& out) {
         const bool plain = PyArray_NDIM(array) == 1 && PyArray_IS_C_CONTIGUOUS(array) && PyArray_ISNOTSWAPPED(array);
         const auto size = static_cast<std::size_t>(PyArray_SIZE(array));
         const int type = PyArray_TYPE(array);
-        if (plain && type == NPY_UINT32) return append_bytes(vocabulary, static_cast<const std::uint32_t*>(PyArray_DATA(array)), size, out);
-        if (plain && type == NPY_UINT16) return append_bytes(vocabulary, static_cast<const std::uint16_t*>(PyArray_DATA(array)), size, out);
+        if (plain && type == NPY_UINT32)
+            return append_bytes(vocabulary, static_cast<const std::uint32_t*>(PyArray_DATA(array)), size, out);
+        if (plain && type == NPY_UINT16)
+            return append_bytes(vocabulary, static_cast<const std::uint16_t*>(PyArray_DATA(array)), size, out);
     }
     const Integers values(PySequence_Check(object) ? nb::borrow(ids) : nb::steal(PySequence_List(object)), NPY_INT64);
     append_bytes(vocabulary, values.as<std::int64_t>(), values.size, out);
@@ -229,33 +233,37 @@ nb::object to_str(PyObject* text) {
 nb::object decode_text(const Encoder& encoder, nb::handle ids) {
     Buffer<Byte> out;
     join(encoder.vocabulary, ids, out);
-    return to_str(PyUnicode_DecodeUTF8(reinterpret_cast<const char*>(out.data()), static_cast<Py_ssize_t>(out.size()), "replace"));
+    return to_str(PyUnicode_DecodeUTF8(reinterpret_cast<const char*>(out.data()), static_cast<Py_ssize_t>(out.size()),
+                                       "replace"));
 }
 
 nb::bytes token_bytes(const Encoder& encoder, long long id) {
     const Vocabulary& vocabulary = encoder.vocabulary;
-    if (id < 0 || id >= static_cast<long long>(vocabulary.size()) || !vocabulary.knows(static_cast<Id>(id))) unknown(id, vocabulary);
-    return nb::bytes(reinterpret_cast<const char*>(vocabulary.bytes(static_cast<Id>(id))), vocabulary.length(static_cast<Id>(id)));
+    if (id < 0 || id >= static_cast<long long>(vocabulary.size()) || !vocabulary.knows(static_cast<Id>(id)))
+        unknown(id, vocabulary);
+    return nb::bytes(reinterpret_cast<const char*>(vocabulary.bytes(static_cast<Id>(id))),
+                     vocabulary.length(static_cast<Id>(id)));
 }
 
 }  // namespace
 
 void bind_encoder(nb::module_& module) {
     nb::class_<Encoder>(module, "Encoder")
-        .def("__init__",
-             [](Encoder* self, nb::dict ranks, const std::string& scheme, unsigned digits, nb::dict special,
-                nb::handle merges, bool whole_symbols, unsigned cache_bits) {
-                 if (cache_bits > 24) throw nb::value_error("cache_bits must be at most 24");
-                 new (self) Encoder(make_rules(scheme, digits), whole_symbols, cache_bits);
-                 try {
-                     load(*self, ranks, special, merges);
-                 } catch (...) {
-                     self->~Encoder();
-                     throw;
-                 }
-             },
-             "ranks"_a, "scheme"_a, "digits"_a = 3, "special"_a = nb::dict(), "merges"_a = nb::none(),
-             "whole_symbols"_a = true, "cache_bits"_a = 19)
+        .def(
+            "__init__",
+            [](Encoder* self, nb::dict ranks, const std::string& scheme, unsigned digits, nb::dict special,
+               nb::handle merges, bool whole_symbols, unsigned cache_bits) {
+                if (cache_bits > 24) throw nb::value_error("cache_bits must be at most 24");
+                new (self) Encoder(make_rules(scheme, digits), whole_symbols, cache_bits);
+                try {
+                    load(*self, ranks, special, merges);
+                } catch (...) {
+                    self->~Encoder();
+                    throw;
+                }
+            },
+            "ranks"_a, "scheme"_a, "digits"_a = 3, "special"_a = nb::dict(), "merges"_a = nb::none(),
+            "whole_symbols"_a = true, "cache_bits"_a = 19)
         .def("encode", &encode, "text"_a)
         .def("encode_pieces", &encode_pieces, "text"_a, "ends"_a)
         .def("encode_batch", &encode_batch, "texts"_a, "threads"_a = 0)

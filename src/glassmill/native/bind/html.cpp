@@ -4,9 +4,9 @@
 #include <cstring>
 #include <optional>
 
+#include "bind/python.hpp"
 #include "html/clean.hpp"
 #include "html/content.hpp"
-#include "bind/python.hpp"
 
 namespace glassmill {
 namespace {

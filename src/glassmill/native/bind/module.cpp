@@ -19,7 +19,8 @@ struct NamedScheme {
 };
 constexpr NamedScheme kSchemes[] = {{"cl100k_base", Scheme::cl100k}, {"llama3", Scheme::llama3},
                                     {"gpt2", Scheme::gpt2},          {"gpt2_digits", Scheme::gpt2_digits},
-                                    {"o200k_base", Scheme::o200k},   {"whitespace", Scheme::whitespace}, {"none", Scheme::none}};
+                                    {"o200k_base", Scheme::o200k},   {"whitespace", Scheme::whitespace},
+                                    {"none", Scheme::none}};
 
 // Ends of the pieces in bytes of UTF-8, and the branch that cut each; `plain` leaves the fast splitter out.
 nb::tuple split(nb::handle object, const std::string& scheme, unsigned digits, bool plain) {

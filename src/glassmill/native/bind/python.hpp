@@ -12,8 +12,8 @@
 
 #include <string>
 
-#include "bpe/split.hpp"
 #include "base/text.hpp"
+#include "bpe/split.hpp"
 
 namespace glassmill {
 
@@ -34,7 +34,10 @@ inline Text text_of(nb::handle object) {
 // A new one-dimensional array; `data` points to its memory.
 template <class T>
 nb::object new_array(std::size_t size, T*& data) {
-    constexpr int type = sizeof(T) == 1 ? NPY_UINT8 : sizeof(T) == 2 ? NPY_UINT16 : sizeof(T) == 4 ? NPY_UINT32 : NPY_UINT64;
+    constexpr int type = sizeof(T) == 1   ? NPY_UINT8
+                         : sizeof(T) == 2 ? NPY_UINT16
+                         : sizeof(T) == 4 ? NPY_UINT32
+                                          : NPY_UINT64;
     npy_intp shape[1] = {static_cast<npy_intp>(size)};
     PyObject* array = PyArray_SimpleNew(1, shape, type);
     if (!array) nb::raise_python_error();

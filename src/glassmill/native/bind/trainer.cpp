@@ -11,13 +11,14 @@ namespace {
 
 using namespace nb::literals;
 
-constexpr std::size_t kPart = 1u << 18;  // characters that a thread takes at a time
+constexpr std::size_t kPart = 1u << 18;   // characters that a thread takes at a time
 constexpr std::size_t kChunk = 1u << 22;  // bytes of documents for each thread that are in memory at a time
 
 class Trainer {
 public:
     Trainer(Rules rules, TieBreak tie_break, unsigned threads)
-        : tie_break_(tie_break), part_(rules.scheme == Scheme::none ? SIZE_MAX : kPart), scratch_(num_threads(threads)) {
+        : tie_break_(tie_break), part_(rules.scheme == Scheme::none ? SIZE_MAX : kPart),
+          scratch_(num_threads(threads)) {
         counters_.assign(scratch_.size(), Counter(rules));
     }
     Trainer(const Trainer&) = delete;
@@ -50,7 +51,8 @@ public:
         std::uint64_t start = 0;
         for (std::size_t i = 0; i < places.size; ++i) {
             const std::uint64_t end = places.as<std::uint64_t>()[i];
-            if (end < start || end > text.size()) throw nb::value_error("ends of pieces must ascend and lie in the text");
+            if (end < start || end > text.size())
+                throw nb::value_error("ends of pieces must ascend and lie in the text");
             counters_[0].add(reinterpret_cast<const Byte*>(text.c_str()) + start, end - start, 1);
             start = end;
         }
@@ -107,9 +109,8 @@ private:
     };
 
     void count(const std::vector<Text>& parts) {
-        parallel(parts.size(), static_cast<unsigned>(counters_.size()), [&](unsigned thread, std::size_t i) {
-            counters_[thread].count(to_utf8(parts[i], scratch_[thread]));
-        });
+        parallel(parts.size(), static_cast<unsigned>(counters_.size()),
+                 [&](unsigned thread, std::size_t i) { counters_[thread].count(to_utf8(parts[i], scratch_[thread])); });
     }
 
     void gather() {
@@ -130,14 +131,17 @@ private:
 
 void bind_trainer(nb::module_& module) {
     nb::class_<Trainer>(module, "Trainer")
-        .def("__init__",
-             [](Trainer* self, const std::string& scheme, unsigned digits, const std::string& tie_break, unsigned threads) {
-                 if (tie_break != "bytes" && tie_break != "hf") {
-                     throw nb::value_error(("tie_break must be 'bytes' or 'hf', not '" + tie_break + "'").c_str());
-                 }
-                 new (self) Trainer(make_rules(scheme, digits), tie_break == "hf" ? TieBreak::hf : TieBreak::bytes, threads);
-             },
-             "scheme"_a = "llama3", "digits"_a = 3, "tie_break"_a = "bytes", "threads"_a = 0)
+        .def(
+            "__init__",
+            [](Trainer* self, const std::string& scheme, unsigned digits, const std::string& tie_break,
+               unsigned threads) {
+                if (tie_break != "bytes" && tie_break != "hf") {
+                    throw nb::value_error(("tie_break must be 'bytes' or 'hf', not '" + tie_break + "'").c_str());
+                }
+                new (self)
+                    Trainer(make_rules(scheme, digits), tie_break == "hf" ? TieBreak::hf : TieBreak::bytes, threads);
+            },
+            "scheme"_a = "llama3", "digits"_a = 3, "tie_break"_a = "bytes", "threads"_a = 0)
         .def("add", &Trainer::add, "documents"_a)
         .def("add_pieces", &Trainer::add_pieces, "text"_a, "ends"_a)
         .def("train", &Trainer::train, "num_symbols"_a, "progress"_a = nb::none())

@@ -99,7 +99,7 @@ std::size_t cut_gpt2(const Rules& rules, const Text& t, std::size_t at, Branch& 
     return cut_space(t, at, false, true, branch, digits_alone);
 }
 
-// The letters of o200k from `at`: [upper]*[lower]+ or else [upper]+, where caseless letters and marks are both. 0: none.
+// The letters of o200k from `at`: [upper]*[lower]+ or else [upper]+, where caseless letters and marks are both.
 std::size_t cased_letters(const Text& t, std::size_t at, bool need_lower) {
     std::size_t end = at, both = 0;
     unsigned length = 0;

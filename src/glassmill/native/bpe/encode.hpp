@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "base/hash.hpp"
-#include "bpe/split.hpp"
 #include "base/text.hpp"
+#include "bpe/split.hpp"
 
 namespace glassmill {
 
@@ -143,7 +143,8 @@ public:
 private:
     template <class Offset>
     void encode_block(Utf8 text, std::size_t start, const Offset* ends, std::size_t count, Workspace& work) const;
-    void encode_short(const Byte* piece, std::size_t length, const Key& key, Cache::Short* bucket, Workspace& work) const;
+    void encode_short(const Byte* piece, std::size_t length, const Key& key, Cache::Short* bucket,
+                      Workspace& work) const;
     void encode_long(const Byte* piece, std::size_t length, Workspace& work) const;
     void merge_piece(const Byte* piece, std::size_t length, Workspace& work) const;
 

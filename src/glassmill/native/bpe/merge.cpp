@@ -188,10 +188,7 @@ private:
 };
 
 Merger::Merger(const Counter& counter, std::size_t num_merges, TieBreak tie_break)
-    : num_merges_(num_merges),
-      order_(byte_order(tie_break)),
-      lengths_(256, 1),
-      left_(256 + num_merges),
+    : num_merges_(num_merges), order_(byte_order(tie_break)), lengths_(256, 1), left_(256 + num_merges),
       right_(256 + num_merges) {
     for (Id byte = 0; byte < 256; ++byte) byte_at_[order_[byte]] = byte;
     lay_out(counter);
@@ -344,7 +341,8 @@ std::uint64_t Merger::key_of(std::uint64_t tie) const {
 
 }  // namespace
 
-std::vector<Merge> merge_pairs(const Counter& counter, std::size_t num_merges, TieBreak tie_break, const Progress& progress) {
+std::vector<Merge> merge_pairs(const Counter& counter, std::size_t num_merges, TieBreak tie_break,
+                               const Progress& progress) {
     return Merger(counter, num_merges, tie_break).run(progress);
 }
 

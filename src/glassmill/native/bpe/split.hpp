@@ -10,13 +10,13 @@
 namespace glassmill {
 
 enum class Scheme {
-    cl100k,      // tiktoken's cl100k_base
-    llama3,      // the same, but newline and space at the end of a text are two pieces
-    gpt2,        // GPT-2, r50k, p50k
+    cl100k,       // tiktoken's cl100k_base
+    llama3,       // the same, but newline and space at the end of a text are two pieces
+    gpt2,         // GPT-2, r50k, p50k
     gpt2_digits,  // the same between digits, each of which is a piece: SmolLM
-    o200k,       // tiktoken's o200k_base
-    whitespace,  // words with the space before them
-    none,        // no cut at all
+    o200k,        // tiktoken's o200k_base
+    whitespace,   // words with the space before them
+    none,         // no cut at all
 };
 
 struct Rules {
@@ -28,7 +28,8 @@ struct Rules {
 enum class Branch : Byte { contraction, letters, number, punctuation, end_space, newlines, spaces, space };
 
 // End of the piece that starts at `start` < `size`.
-std::size_t cut_one(const Rules& rules, const Byte* text, std::size_t start, std::size_t size, Branch* branch = nullptr);
+std::size_t cut_one(const Rules& rules, const Byte* text, std::size_t start, std::size_t size,
+                    Branch* branch = nullptr);
 
 class Splitter {
 public:

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/hash.hpp"
-#include "bpe/split.hpp"
 #include "base/text.hpp"
+#include "bpe/split.hpp"
 
 namespace glassmill {
 
@@ -32,10 +32,12 @@ public:
     void visit(Visit&& visit_piece) const {  // visit_piece(bytes, length, times)
         for (const Short& entry : short_) {
             if (!entry.times) continue;
-            visit_piece(reinterpret_cast<const Byte*>(&entry.key), static_cast<std::size_t>(entry.key.high >> 56), entry.times);
+            visit_piece(reinterpret_cast<const Byte*>(&entry.key), static_cast<std::size_t>(entry.key.high >> 56),
+                        entry.times);
         }
         for (const Long& entry : long_) {
-            if (entry.times) visit_piece(arena_.data() + entry.begin, static_cast<std::size_t>(entry.length), entry.times);
+            if (entry.times)
+                visit_piece(arena_.data() + entry.begin, static_cast<std::size_t>(entry.length), entry.times);
         }
     }
 
@@ -73,6 +75,7 @@ enum class TieBreak {
 // Called now and then with the number of merges so far; false stops the training.
 using Progress = std::function<bool(std::size_t)>;
 
-std::vector<Merge> merge_pairs(const Counter& counter, std::size_t num_merges, TieBreak tie_break, const Progress& progress);
+std::vector<Merge> merge_pairs(const Counter& counter, std::size_t num_merges, TieBreak tie_break,
+                               const Progress& progress);
 
 }  // namespace glassmill

@@ -17,7 +17,8 @@ std::uint64_t pair_hash(std::uint64_t key) { return fold(key ^ 0x9E3779B97F4A7C1
 
 void Vocabulary::add(const Byte* bytes, std::size_t length, Id id, bool from_text) {
     if (length == 0) throw std::invalid_argument("a symbol of the vocabulary has no bytes");
-    if (id >= 1u << 28) throw std::invalid_argument("id " + std::to_string(id) + " is too high; 268,435,455 is the most");
+    if (id >= 1u << 28)
+        throw std::invalid_argument("id " + std::to_string(id) + " is too high; 268,435,455 is the most");
     if (id >= lengths_.size()) lengths_.resize(id + 1), begins_.resize(id + 1);
     if (lengths_[id]) throw std::invalid_argument("id " + std::to_string(id) + " stands twice in the vocabulary");
     lengths_[id] = static_cast<std::uint32_t>(length), begins_[id] = blob_.size();
@@ -83,7 +84,8 @@ void Vocabulary::add_merge(Id left, Id right, Id id, std::uint32_t priority) {
     }
     pairs_[at] = {key, {priority, id}};
     filter_[(hash >> 38) & (filter_.size() - 1)] |= 1ull << (hash >> 32 & 63);
-    if (byte_of_[left] < 256 && byte_of_[right] < 256) byte_pairs_[byte_of_[left] << 8 | byte_of_[right]] = {priority, id};
+    if (byte_of_[left] < 256 && byte_of_[right] < 256)
+        byte_pairs_[byte_of_[left] << 8 | byte_of_[right]] = {priority, id};
 }
 
 Merged Vocabulary::merge(Id left, Id right) const {
@@ -99,9 +101,8 @@ Merged Vocabulary::merge(Id left, Id right) const {
 // them every merge is the same, whatever stands around. So each symbol has one pair, and shorter symbols first find it.
 void Vocabulary::add_all_merges() {
     std::vector<Id> by_length(from_text_);
-    std::sort(by_length.begin(), by_length.end(), [this](Id a, Id b) {
-        return length(a) != length(b) ? length(a) < length(b) : a < b;
-    });
+    std::sort(by_length.begin(), by_length.end(),
+              [this](Id a, Id b) { return length(a) != length(b) ? length(a) < length(b) : a < b; });
     Buffer<Id> parts;
     std::vector<Id> nodes;
     for (const Id id : by_length) {

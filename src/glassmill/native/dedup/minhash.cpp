@@ -27,7 +27,8 @@ struct Halves {
 
 // The upper half of the least `multiplier * x + summand` over all x. Because the least value has the least upper half,
 // that half is all that is computed, 32 bits a lane.
-GLASSMILL_INLINE std::uint32_t least_of(std::uint64_t multiplier, std::uint64_t summand, const Halves& x, std::uint32_t least) {
+GLASSMILL_INLINE std::uint32_t least_of(std::uint64_t multiplier, std::uint64_t summand, const Halves& x,
+                                        std::uint32_t least) {
     const auto low = static_cast<std::uint32_t>(multiplier), high = static_cast<std::uint32_t>(multiplier >> 32);
     for (std::size_t i = 0; i < x.count; ++i) {
         const std::uint64_t product = std::uint64_t{low} * x.low[i] + summand;
@@ -150,11 +151,13 @@ std::vector<std::uint64_t> Hasher::keys(std::string_view words, bool near) {
     read_shingles(words);
     std::vector<std::uint32_t> least(family_.summands.size(), ~0u);
     for (std::size_t start = 0; start < low_.size(); start += kAtOnce) {
-        least_values(family_, {low_.data() + start, high_.data() + start, std::min(kAtOnce, low_.size() - start)}, least.data());
+        least_values(family_, {low_.data() + start, high_.data() + start, std::min(kAtOnce, low_.size() - start)},
+                     least.data());
     }
     for (std::size_t band = 0; band < family_.bands; ++band) {
         std::uint64_t key = 0;
-        for (std::size_t row = 0; row < family_.rows; ++row) key = mix(key * kPrime + least[band * family_.rows + row] + 1);
+        for (std::size_t row = 0; row < family_.rows; ++row)
+            key = mix(key * kPrime + least[band * family_.rows + row] + 1);
         keys.push_back(key);
     }
     return keys;

@@ -17,8 +17,8 @@
 
 namespace glassmill::dedup {
 
-// By character of a page: what stands for it (letters as they are, '0' for a digit, ' ' between words), or nothing where
-// its neighbours decide.
+// By character of a page: what stands for it (letters as they are, '0' for a digit, ' ' between words), or nothing
+// where its neighbours decide.
 using Page = std::vector<std::optional<std::string>>;
 
 // Text to words. One thread at a time.
@@ -32,8 +32,13 @@ public:
     std::optional<std::string_view> words(const Text& text, Buffer<Byte>& scratch);
 
 private:
-    struct Entry { std::uint32_t begin; std::uint32_t length; };
-    struct Known { Entry entries[256]; };
+    struct Entry {
+        std::uint32_t begin;
+        std::uint32_t length;
+    };
+    struct Known {
+        Entry entries[256];
+    };
 
     template <class Unit>
     std::optional<std::string_view> fold(const Unit* text, std::size_t length, Buffer<Byte>& scratch);
@@ -41,7 +46,7 @@ private:
 
     std::function<Page(std::uint32_t)> read_page_;
     std::vector<std::unique_ptr<Known>> pages_;
-    std::string parts_;           // what stands for characters, end to end
+    std::string parts_;  // what stands for characters, end to end
     Byte ascii_[128];
 };
 
@@ -59,15 +64,18 @@ public:
     std::vector<std::uint64_t> keys(std::string_view words, bool near);
 
 private:
-    struct Slot { Key key; std::uint64_t hash; };
+    struct Slot {
+        Key key;
+        std::uint64_t hash;
+    };
 
     std::uint64_t word_hash(const Byte* word, std::size_t length);
     void read_shingles(std::string_view words);
 
     Family family_;
-    std::vector<Slot> slots_;               // hashes of short words; a newer one takes the place of an older
+    std::vector<Slot> slots_;  // hashes of short words; a newer one takes the place of an older
     std::vector<std::uint64_t> hashes_;
-    std::vector<std::uint32_t> low_, high_; // halves of the shingles' hashes
+    std::vector<std::uint32_t> low_, high_;  // halves of the shingles' hashes
 };
 
 }  // namespace glassmill::dedup

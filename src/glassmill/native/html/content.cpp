@@ -35,7 +35,8 @@ std::vector<float> probabilities(const Trees& trees, const Features& features) {
 std::vector<bool> choose(const std::vector<float>& probabilities, const std::vector<float>& words, float least_words) {
     std::vector<std::size_t> order(words.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return probabilities[a] > probabilities[b]; });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return probabilities[a] > probabilities[b]; });
     double content = 0;
     for (std::size_t i = 0; i < words.size(); ++i) content += static_cast<double>(probabilities[i]) * words[i];
     std::vector<bool> kept(words.size(), false);

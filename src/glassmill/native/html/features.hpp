@@ -14,8 +14,8 @@ namespace glassmill::html {
 
 struct Features {
     std::size_t width = 0;
-    std::vector<float> values;    // blocks x width
-    std::vector<float> words;     // per block
+    std::vector<float> values;  // blocks x width
+    std::vector<float> words;   // per block
 };
 
 Features features_of(const Page& page);

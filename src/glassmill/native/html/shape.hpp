@@ -7,11 +7,11 @@ namespace glassmill::html {
 
 struct Shape {
     float characters = 0, words = 0, sentences = 0, commas = 0, digits = 0, capitals = 0, prices = 0, bars = 0;
-    float small_words = 0;             // that begin with no capital and no digit
-    float links = 0;                   // share of the characters
-    float paragraph = 0;               // how much of a paragraph it is, 0 to 6
+    float small_words = 0;  // that begin with no capital and no digit
+    float links = 0;        // share of the characters
+    float paragraph = 0;    // how much of a paragraph it is, 0 to 6
     bool ends_sentence = false, begins_capital = false;
-    std::uint64_t hash = 0;            // equal texts, equal hashes
+    std::uint64_t hash = 0;  // equal texts, equal hashes
 };
 
 Shape shape_of(std::string_view text, std::uint32_t link_bytes);

@@ -19,7 +19,8 @@ struct Ensemble {
 };
 
 #if defined(__GNUC__)
-// The answers of all rows to one question, as vectors of the compiler's: the loop below is not made into them by itself.
+// The answers of all rows to one question, as vectors of the compiler's: the loop below is not made into them by
+// itself.
 template <std::size_t bytes>
 struct Vectors {
     static constexpr std::size_t kLanes = bytes / sizeof(float), kCount = kRows / kLanes;
@@ -41,7 +42,8 @@ struct Vectors {
 template <std::size_t>
 struct Vectors {
     void answer(const float* values, const Trees::Question& question) {
-        for (std::size_t row = 0; row < kRows; ++row) left[row] &= values[row] <= question.threshold ? ~0u : question.if_no;
+        for (std::size_t row = 0; row < kRows; ++row)
+            left[row] &= values[row] <= question.threshold ? ~0u : question.if_no;
     }
     void leaves_of(std::uint32_t* rows) const { std::memcpy(rows, left, sizeof left); }
 

@@ -33,7 +33,7 @@ public:
     struct Question {
         std::uint32_t feature;
         float threshold;
-        std::uint32_t if_no;           // the leaves that stay when the answer is no; a yes strikes out none
+        std::uint32_t if_no;  // the leaves that stay when the answer is no; a yes strikes out none
     };
     struct Tree {
         std::uint32_t questions, leaves;  // how many

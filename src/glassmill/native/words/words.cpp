@@ -21,7 +21,10 @@ public:
     }
 
 private:
-    struct Slot { std::uint64_t key = 0; std::uint32_t number = 0; };
+    struct Slot {
+        std::uint64_t key = 0;
+        std::uint32_t number = 0;
+    };
     std::vector<Slot> slots_;
 };
 

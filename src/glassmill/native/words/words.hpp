@@ -19,17 +19,17 @@ public:
     // Characters in repeats of `n` tokens that stood before. A repeat is passed over before the search goes on.
     std::uint64_t duplicate_ngram_characters(std::size_t n);
 
-    std::uint64_t num_words = 0;          // tokens that are more than punctuation
-    std::uint64_t word_characters = 0;    // of these
-    std::uint64_t num_alphabetic = 0;     // tokens with a letter
-    std::uint64_t stop_words = 0;         // a bit for each stop word that is there
+    std::uint64_t num_words = 0;        // tokens that are more than punctuation
+    std::uint64_t word_characters = 0;  // of these
+    std::uint64_t num_alphabetic = 0;   // tokens with a letter
+    std::uint64_t stop_words = 0;       // a bit for each stop word that is there
 
 private:
     const std::vector<std::uint64_t>& ngrams(std::size_t n);
     std::uint64_t characters(std::size_t first, std::size_t last) const { return ends_[last] - ends_[first]; }
 
     std::vector<std::uint64_t> hashes_;
-    std::vector<std::uint64_t> ends_;     // characters before each token
+    std::vector<std::uint64_t> ends_;  // characters before each token
     std::vector<std::uint64_t> ngrams_;
     std::size_t n_ = 0;
     std::size_t no_repeats_from_ = ~std::size_t{0};  // no run of so many tokens stands in the text twice
