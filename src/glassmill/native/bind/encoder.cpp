@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "base/parallel.hpp"
+#include "base/pool.hpp"
 #include "bind/python.hpp"
 #include "bpe/encode.hpp"
 

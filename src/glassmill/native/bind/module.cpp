@@ -4,6 +4,7 @@
 
 #include <bit>
 
+#include "base/processor.hpp"
 #include "bind/python.hpp"
 
 static_assert(std::endian::native == std::endian::little, "pieces are hashed as little-endian words");
@@ -71,6 +72,10 @@ NB_MODULE(_core, module) {
     using namespace nb::literals;
     if (import_numpy() != 0) nb::raise_python_error();
     module.attr("UNICODE_VERSION") = unicode_version();
+    module.attr("INSTRUCTION_SET") = name_of(instruction_set());
+    nb::list sets;
+    for (const InstructionSet set : instruction_sets()) sets.append(name_of(set));
+    module.attr("INSTRUCTION_SETS") = nb::tuple(sets);
     module.def("split", &split, "text"_a, "scheme"_a, "digits"_a = 3, "plain"_a = false);
     bind_encoder(module);
     bind_trainer(module);

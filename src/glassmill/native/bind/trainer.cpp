@@ -1,8 +1,8 @@
 #include <nanobind/stl/string.h>
 
-#include <future>
+#include <optional>
 
-#include "base/parallel.hpp"
+#include "base/pool.hpp"
 #include "bind/python.hpp"
 #include "bpe/train.hpp"
 
@@ -25,14 +25,12 @@ public:
 
     // Documents are counted while Python makes the next ones.
     void add(nb::iterable documents) {
-        Job job;
+        Use use(*this);
         nb::list chunk;
         std::vector<Text> parts;
         std::size_t bytes = 0;
         const auto submit = [&] {
-            job.wait();
-            job.documents = std::move(chunk);
-            job.done = std::async(std::launch::async, [this, parts = std::move(parts)] { count(parts); });
+            use.count(std::move(chunk), std::move(parts));
             chunk = nb::list(), parts = {}, bytes = 0;
         };
         for (nb::handle document : documents) {
@@ -43,10 +41,11 @@ public:
             if (bytes >= kChunk * counters_.size()) submit();
         }
         if (!parts.empty()) submit();
-        job.wait();
+        use.finish();
     }
 
     void add_pieces(nb::bytes text, nb::handle ends) {
+        const Use use(*this);
         const Integers places(ends, NPY_UINT64);
         std::uint64_t start = 0;
         for (std::size_t i = 0; i < places.size; ++i) {
@@ -60,6 +59,7 @@ public:
     }
 
     nb::tuple train(std::size_t num_symbols, nb::handle progress) {
+        const Use use(*this);
         gather();
         if (num_symbols < 256) throw nb::value_error("a byte-level vocabulary has at least 256 symbols");
         std::vector<Merge> merges;
@@ -80,6 +80,7 @@ public:
     }
 
     nb::dict stats() {
+        const Use use(*this);
         gather();
         nb::dict numbers;
         numbers["bytes"] = counters_[0].bytes;
@@ -89,29 +90,51 @@ public:
     }
 
 private:
-    struct Job {
-        std::future<void> done;
-        nb::list documents;
-
-        void wait() {
-            if (!done.valid()) return;
-            {
-                const nb::gil_scoped_release free;
-                done.wait();
-            }
-            done.get();
+    // A call's use of the counters, with the documents that are being counted in the background. Another thread would
+    // find the counters half changed; so would a process that was forked meanwhile, and there they stay so.
+    class Use {
+    public:
+        explicit Use(Trainer& trainer) : trainer_(trainer) {
+            if (trainer.in_use_)
+                throw std::runtime_error("this trainer is in use, by another thread or since before a fork");
+            trainer.in_use_ = true;
         }
-        ~Job() {
-            if (!done.valid()) return;
+        Use(const Use&) = delete;
+        ~Use() {
+            const bool lost = counting_ && counting_->lost();
+            wait([&] { counting_.reset(); });
+            trainer_.in_use_ = lost;
+        }
+
+        // `documents` keep the memory of `parts`.
+        void count(nb::list documents, std::vector<Text> parts) {
+            finish();
+            documents_ = std::move(documents);
+            parts_ = std::move(parts);
+            counting_.emplace(parts_.size(), static_cast<unsigned>(trainer_.counters_.size()),
+                              [this](unsigned thread, std::size_t i) {
+                                  trainer_.counters_[thread].count(to_utf8(parts_[i], trainer_.scratch_[thread]));
+                              });
+        }
+
+        void finish() {
+            if (!counting_) return;
+            wait([&] { counting_->finish(); });
+            counting_.reset();
+        }
+
+    private:
+        template <class Wait>
+        static void wait(Wait&& wait) {
             const nb::gil_scoped_release free;
-            done.wait();
+            wait();
         }
-    };
 
-    void count(const std::vector<Text>& parts) {
-        parallel(parts.size(), static_cast<unsigned>(counters_.size()),
-                 [&](unsigned thread, std::size_t i) { counters_[thread].count(to_utf8(parts[i], scratch_[thread])); });
-    }
+        Trainer& trainer_;
+        nb::list documents_;
+        std::vector<Text> parts_;
+        std::optional<Task> counting_;
+    };
 
     void gather() {
         const nb::gil_scoped_release free;
@@ -123,6 +146,7 @@ private:
 
     TieBreak tie_break_;
     std::size_t part_;
+    bool in_use_ = false;  // guarded by the GIL
     std::vector<Counter> counters_;
     std::vector<Buffer<Byte>> scratch_;
 };

@@ -5,6 +5,7 @@
 
 #include "base/blake2b.hpp"
 #include "base/processor.hpp"
+#include "dedup/least.hpp"
 
 namespace glassmill::dedup {
 namespace {
@@ -19,34 +20,6 @@ std::uint64_t mix(std::uint64_t value) {  // the finaliser of SplitMix64
     value = (value ^ (value >> 27)) * 0x94D049BB133111EBull;
     return value ^ (value >> 31);
 }
-
-struct Halves {
-    const std::uint32_t *low, *high;
-    std::size_t count;
-};
-
-// The upper half of the least `multiplier * x + summand` over all x. Because the least value has the least upper half,
-// that half is all that is computed, 32 bits a lane.
-GLASSMILL_INLINE std::uint32_t least_of(std::uint64_t multiplier, std::uint64_t summand, const Halves& x,
-                                        std::uint32_t least) {
-    const auto low = static_cast<std::uint32_t>(multiplier), high = static_cast<std::uint32_t>(multiplier >> 32);
-    for (std::size_t i = 0; i < x.count; ++i) {
-        const std::uint64_t product = std::uint64_t{low} * x.low[i] + summand;
-        const std::uint32_t upper = static_cast<std::uint32_t>(product >> 32) + high * x.low[i] + low * x.high[i];
-        least = std::min(least, upper);
-    }
-    return least;
-}
-
-template <std::size_t>
-GLASSMILL_INLINE void least_of_all(const Family& family, const Halves& x, std::uint32_t* least) {
-    for (std::size_t k = 0; k < family.summands.size(); ++k) {
-        least[k] = least_of(family.multipliers[k], family.summands[k], x, least[k]);
-    }
-}
-
-GLASSMILL_FOR_EACH_PROCESSOR(least_values, least_of_all, (const Family& family, const Halves& x, std::uint32_t* least),
-                             (family, x, least))
 
 }  // namespace
 
@@ -149,10 +122,12 @@ std::vector<std::uint64_t> Hasher::keys(std::string_view words, bool near) {
     std::vector<std::uint64_t> keys{blake2b::digest(words, "exact")};
     if (!near) return keys;
     read_shingles(words);
-    std::vector<std::uint32_t> least(family_.summands.size(), ~0u);
+    static const auto lower_least = GLASSMILL_KERNEL(lower_least);
+    const Functions functions{family_.multipliers.data(), family_.summands.data(), family_.summands.size()};
+    std::vector<std::uint32_t> least(functions.count, ~0u);
     for (std::size_t start = 0; start < low_.size(); start += kAtOnce) {
-        least_values(family_, {low_.data() + start, high_.data() + start, std::min(kAtOnce, low_.size() - start)},
-                     least.data());
+        const Halves x{low_.data() + start, high_.data() + start, std::min(kAtOnce, low_.size() - start)};
+        lower_least(functions, x, least.data());
     }
     for (std::size_t band = 0; band < family_.bands; ++band) {
         std::uint64_t key = 0;

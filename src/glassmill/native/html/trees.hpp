@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "html/features.hpp"
+#include "html/leaves.hpp"
 
 namespace glassmill::html {
 
@@ -29,15 +30,6 @@ public:
 
     // For every row, the leaves that it reaches, added up in the order of the trees.
     std::vector<float> sums(const Features& features) const;
-
-    struct Question {
-        std::uint32_t feature;
-        float threshold;
-        std::uint32_t if_no;  // the leaves that stay when the answer is no; a yes strikes out none
-    };
-    struct Tree {
-        std::uint32_t questions, leaves;  // how many
-    };
 
 private:
     void place(const std::vector<Node>& nodes, const std::vector<float>& leaves, std::int32_t target);
