@@ -35,7 +35,7 @@ public:
     // Takes part in what is left, waits for the other threads, and throws what the work threw.
     // Throws std::runtime_error if it is lost.
     void finish();
-    // Whether this process was forked since: its threads are those of another process, the work stays half done here.
+    // True in a process that was forked after the constructor: the threads are the parent's, the work stays half done.
     bool lost() const;
 
 private:
@@ -50,9 +50,9 @@ private:
     std::atomic<std::size_t> next_{0};
     Pool* pool_;  // its lock guards what follows
     unsigned threads_;
-    unsigned invited_;      // how many threads may have joined when one of the pool's does
-    unsigned joined_ = 0;   // also the number of the next
-    unsigned running_ = 0;  // of the pool's threads
+    unsigned invited_;      // the pool's threads join while fewer than these have joined
+    unsigned joined_ = 0;   // also the number of the next thread to join
+    unsigned running_ = 0;  // threads of the pool that are at work
     std::condition_variable all_left_;
     std::exception_ptr failure_;
 };

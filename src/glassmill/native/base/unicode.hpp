@@ -1,6 +1,6 @@
 // The class of every code point, frozen (see scripts/unicode_classes.py), and UTF-8 decoding that never fails.
 //
-// UTF-8 in, classes out. A byte that is no part of a well-formed character counts as one character of class `other`.
+// UTF-8 in, classes out. A byte outside any well-formed character counts as one character of class `other`.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@ namespace glassmill {
 
 using Byte = std::uint8_t;
 
-// What the split patterns tell apart. `fine` classes are runs of the generated table.
+// The classes that the split patterns distinguish. `fine` classes are runs of the generated table.
 enum Fine : Byte { kOther, kSpace, kNumber, kUpper, kLower, kCaseless, kMark };
 enum Class : Byte { O = 0, S = 1, N = 2, L = 3 };
 
@@ -83,7 +83,7 @@ inline bool is_blank(std::uint32_t point) {  // as Python's str.isspace
            point == 0x2028 || point == 0x2029 || point == 0x202F || point == 0x205F || point == 0x3000;
 }
 
-// Whether `text` is well-formed UTF-8 all through.
+// Whether all of `text` is well-formed UTF-8.
 inline bool is_utf8(const Byte* text, std::size_t size) {
     for (std::size_t at = 0; at < size;) {
         std::uint64_t eight;

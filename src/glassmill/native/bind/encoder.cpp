@@ -11,10 +11,10 @@ namespace {
 
 using namespace nb::literals;
 
-constexpr std::size_t kKeepLock = 1u << 14;  // shorter texts are done before another thread could use the GIL
+constexpr std::size_t kKeepLock = 1u << 14;  // shorter texts take less time than handing over the GIL
 constexpr std::size_t kPart = 1u << 20;      // characters of a long text that are encoded at a time
 
-// A workspace for as long as this lives.
+// Holds a workspace and gives it back.
 class Borrowed {
 public:
     explicit Borrowed(Encoder& encoder) : encoder_(encoder), work_(encoder.take()) { work_->ids.clear(); }
@@ -33,7 +33,7 @@ void load(Encoder& encoder, nb::dict ranks, nb::dict special, nb::handle merges)
     const auto id_of = [](nb::handle value) {
         const long long id = PyLong_AsLongLong(value.ptr());
         if (id == -1 && PyErr_Occurred()) nb::raise_python_error();
-        if (id < 0) throw nb::value_error("an id of the vocabulary is negative");
+        if (id < 0) throw nb::value_error("ids must not be negative");
         return static_cast<Id>(std::min<long long>(id, kNoId));
     };
     for (const auto& [symbol, id] : ranks) {
@@ -57,7 +57,7 @@ void load(Encoder& encoder, nb::dict ranks, nb::dict special, nb::handle merges)
         const std::int64_t* merge = flat.as<std::int64_t>() + i;
         for (int part = 0; part < 3; ++part) {
             if (merge[part] < 0 || merge[part] > kNoId || !vocabulary.knows(static_cast<Id>(merge[part]))) {
-                throw nb::value_error("a merge names an id that is not in the vocabulary");
+                throw nb::value_error("a merge refers to an id that is not in the vocabulary");
             }
         }
         vocabulary.add_merge(static_cast<Id>(merge[0]), static_cast<Id>(merge[1]), static_cast<Id>(merge[2]),
@@ -90,7 +90,8 @@ nb::object encode_pieces(Encoder& encoder, nb::bytes text, nb::handle ends) {
     std::uint64_t last = 0;
     for (std::size_t i = 0; i < places.size; ++i) {
         const std::uint64_t end = places.as<std::uint64_t>()[i];
-        if (end < last || end > text.size()) throw nb::value_error("ends of pieces must ascend and lie in the text");
+        if (end < last || end > text.size())
+            throw nb::value_error("ends of pieces must be ascending and within the text");
         last = end;
     }
     Borrowed work(encoder);
@@ -99,7 +100,7 @@ nb::object encode_pieces(Encoder& encoder, nb::bytes text, nb::handle ends) {
     return to_array(work->ids.data(), work->ids.size());
 }
 
-// Where a text's ids lie: in which thread's output, from where on, how many.
+// Where a text's ids are: in the output of which thread, from which place, how many.
 struct Piece {
     unsigned thread;
     std::size_t begin, count;

@@ -17,7 +17,7 @@ std::vector<T> numbers(nb::handle object, int type) {
     return {array.as<T>(), array.as<T>() + array.size};
 }
 
-// Labels of lines; one thread at a time.
+// Labels of lines; for one thread at a time.
 class LanguageModel {
 public:
     LanguageModel(nb::handle rows, nb::dict words, nb::handle buckets, nb::handle bucket_rows,

@@ -1,4 +1,4 @@
-// The Python module glassmill.native._core; _core.pyi has its types, __init__.py its description.
+// The Python module glassmill.native._core; its types are in _core.pyi, its description is in __init__.py.
 #define GLASSMILL_IMPORTS_NUMPY
 #include <nanobind/stl/string.h>
 
@@ -23,7 +23,7 @@ constexpr NamedScheme kSchemes[] = {{"cl100k_base", Scheme::cl100k}, {"llama3", 
                                     {"o200k_base", Scheme::o200k},   {"whitespace", Scheme::whitespace},
                                     {"none", Scheme::none}};
 
-// Ends of the pieces in bytes of UTF-8, and the branch that cut each; `plain` leaves the fast splitter out.
+// Ends of the pieces in bytes of UTF-8, and the branch that cut each; `plain` uses `cut_one` only.
 nb::tuple split(nb::handle object, const std::string& scheme, unsigned digits, bool plain) {
     const Rules rules = make_rules(scheme, digits);
     Buffer<Byte> scratch;

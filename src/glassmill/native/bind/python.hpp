@@ -1,4 +1,4 @@
-// Between Python's objects and plain memory.
+// Conversions between Python's objects and plain memory.
 #pragma once
 
 #define PY_ARRAY_UNIQUE_SYMBOL glassmill_numpy
@@ -19,7 +19,7 @@ namespace glassmill {
 
 namespace nb = nanobind;
 
-// A str, or bytes that are taken for UTF-8 whatever they hold. Valid as long as the object lives.
+// A str, or bytes that are read as UTF-8 whatever they contain. Valid as long as the object lives.
 inline Text text_of(nb::handle object) {
     PyObject* o = object.ptr();
     if (PyUnicode_Check(o)) {
@@ -53,13 +53,13 @@ nb::object to_array(const T* values, std::size_t size) {
     return array;
 }
 
-// Any array or sequence of integers as contiguous memory of one type; holds the array.
+// Any array or sequence of integers as contiguous memory of one type; owns the array.
 struct Integers {
     nb::object array;
     const void* data;
     std::size_t size;
 
-    // `fixed`: the NumPy type wanted; Integers(object, NPY_INT64).as<std::int64_t>()
+    // `fixed` is a NumPy type: Integers(object, NPY_INT64).as<std::int64_t>()
     Integers(nb::handle object, int fixed) {
         PyObject* converted = PyArray_FROMANY(object.ptr(), fixed, 1, 1, NPY_ARRAY_IN_ARRAY);
         if (!converted) nb::raise_python_error();

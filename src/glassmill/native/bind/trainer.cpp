@@ -12,7 +12,7 @@ namespace {
 using namespace nb::literals;
 
 constexpr std::size_t kPart = 1u << 18;   // characters that a thread takes at a time
-constexpr std::size_t kChunk = 1u << 22;  // bytes of documents for each thread that are in memory at a time
+constexpr std::size_t kChunk = 1u << 22;  // bytes of documents in memory at a time, per thread
 
 class Trainer {
 public:
@@ -23,7 +23,7 @@ public:
     }
     Trainer(const Trainer&) = delete;
 
-    // Documents are counted while Python makes the next ones.
+    // Counts documents while Python produces the next ones.
     void add(nb::iterable documents) {
         Use use(*this);
         nb::list chunk;
@@ -51,7 +51,7 @@ public:
         for (std::size_t i = 0; i < places.size; ++i) {
             const std::uint64_t end = places.as<std::uint64_t>()[i];
             if (end < start || end > text.size())
-                throw nb::value_error("ends of pieces must ascend and lie in the text");
+                throw nb::value_error("ends of pieces must be ascending and within the text");
             counters_[0].add(reinterpret_cast<const Byte*>(text.c_str()) + start, end - start, 1);
             start = end;
         }
@@ -90,8 +90,8 @@ public:
     }
 
 private:
-    // A call's use of the counters, with the documents that are being counted in the background. Another thread would
-    // find the counters half changed; so would a process that was forked meanwhile, and there they stay so.
+    // One call's use of the counters, and the documents that it counts in the background. Another thread must not use
+    // the counters meanwhile, nor a forked process at any time after: there they stay half updated.
     class Use {
     public:
         explicit Use(Trainer& trainer) : trainer_(trainer) {
@@ -106,7 +106,7 @@ private:
             trainer_.in_use_ = lost;
         }
 
-        // `documents` keep the memory of `parts`.
+        // `documents` own the memory of `parts`.
         void count(nb::list documents, std::vector<Text> parts) {
             finish();
             documents_ = std::move(documents);

@@ -44,7 +44,7 @@ void mark(Tables& tables, const nb::dict& characters) {
     }
 }
 
-// Counts words; one thread at a time.
+// Counts words; for one thread at a time.
 class WordCounter {
 public:
     // `characters`: the characters of every trait; `lists`: units, dollars, clitics, hyphens, stop_words.

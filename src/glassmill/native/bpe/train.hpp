@@ -1,6 +1,6 @@
-// Training byte-level BPE: documents in, merges in the order of their making out.
+// Training byte-level BPE. In: documents. Out: merges, in order.
 //
-// First every piece of the text is counted, by any number of threads, and the text is forgotten; then the pairs of
+// First every piece of the text is counted, on any number of threads, and the text is dropped; then the pairs of
 // neighbours inside the distinct pieces are merged, most frequent first. Counts are 64 bits wide. The result depends
 // on the text alone, not on the number of threads or on the order of the documents.
 #pragma once
@@ -64,7 +64,7 @@ private:
 
 struct Merge {
     std::uint32_t left, right;  // bytes are 0..255, the k-th merge makes 256 + k
-    std::uint64_t count;        // how often the pair stood in the text
+    std::uint64_t count;        // how often the pair occurred in the text
 };
 
 enum class TieBreak {
@@ -72,7 +72,7 @@ enum class TieBreak {
     hf,     // the same, a byte's id being its place in GPT-2's byte alphabet: Hugging Face's tokenizers
 };
 
-// Called now and then with the number of merges so far; false stops the training.
+// Called from time to time with the number of merges so far; false stops the training.
 using Progress = std::function<bool(std::size_t)>;
 
 std::vector<Merge> merge_pairs(const Counter& counter, std::size_t num_merges, TieBreak tie_break,

@@ -13,7 +13,7 @@ namespace {
 constexpr std::uint64_t kPrime = 0x9E3779B97F4A7C15ull;
 constexpr std::uint32_t kNeighboursDecide = ~0u;
 constexpr std::size_t kSlots = 1 << 15;
-constexpr std::size_t kAtOnce = 2048;  // shingles: their halves stay in the nearest cache while all functions see them
+constexpr std::size_t kAtOnce = 2048;  // shingles: few enough to stay in the L1 cache while all functions use them
 
 std::uint64_t mix(std::uint64_t value) {  // the finaliser of SplitMix64
     value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9ull;
@@ -26,7 +26,7 @@ std::uint64_t mix(std::uint64_t value) {  // the finaliser of SplitMix64
 Folding::Folding(std::function<Page(std::uint32_t)> read_page) : read_page_(std::move(read_page)), pages_(0x1100) {
     for (std::uint32_t point = 0; point < 128; ++point) {
         const Entry& found = entry(point);
-        if (found.length != 1) throw std::invalid_argument("an ASCII character stands for one byte");
+        if (found.length != 1) throw std::invalid_argument("an ASCII character must be replaced by one byte");
         ascii_[point] = static_cast<Byte>(parts_[found.begin]);
     }
 }
@@ -59,7 +59,7 @@ std::optional<std::string_view> Folding::fold(const Unit* text, std::size_t leng
     scratch.clear();
     Byte* out = scratch.room(length + 17);
     Byte last = ' ';
-    const auto put = [&](Byte byte) {  // of blanks in a row, and of digits, the first
+    const auto put = [&](Byte byte) {  // keeps the first of several blanks or digits in a row
         *out = byte;
         out += byte > '0' || byte != last;
         last = byte;
@@ -91,7 +91,7 @@ Hasher::Hasher(Family family) : family_(std::move(family)), slots_(kSlots, Slot{
 std::uint64_t Hasher::word_hash(const Byte* word, std::size_t length) {
     const std::string_view text(reinterpret_cast<const char*>(word), length);
     if (length > kShort) return blake2b::digest(text);
-    const Key key = load_key(word, length);  // never zero: its length is in it
+    const Key key = load_key(word, length);  // never zero: it includes the length
     Slot& slot = slots_[hash_key(key) & (kSlots - 1)];
     if (!(slot.key == key)) slot = {key, blake2b::digest(text)};
     return slot.hash;

@@ -7,7 +7,7 @@
 namespace glassmill::html {
 namespace {
 
-// The nearest table row around an element, -1 if a table cell is not the first thing around it.
+// The row of the table cell directly around an element; -1 if something else is around it.
 std::int32_t row_of(const Page& page, std::int32_t place) {
     for (int level = 0; level < 8 && place > 0; ++level, place = page.elements[place].parent) {
         if (page.elements[place].tag == Tag::tr) return place;

@@ -42,7 +42,7 @@ int digit_of(char symbol, int base) {
     return digit < base ? digit : -1;
 }
 
-// The characters after '&' that make a reference, 0 if none; what it stands for goes to `out`.
+// The length of the reference after '&', 0 if there is none; its characters are appended to `out`.
 std::size_t decode_one(std::string& out, std::string_view rest, const Entities& entities) {
     if (!rest.empty() && rest[0] == '#') {
         int base = rest.size() > 1 && (rest[1] | 0x20) == 'x' ? 16 : 10;

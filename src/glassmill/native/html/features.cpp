@@ -10,15 +10,15 @@
 namespace glassmill::html {
 namespace {
 
-constexpr float kFar = 16;        // levels to an ancestor that is not there
-constexpr int kNameLevels = 15;   // ancestors that are asked for their names
+constexpr float kFar = 16;        // levels to an ancestor that does not exist
+constexpr int kNameLevels = 15;   // ancestors whose names count
 constexpr float kLongBlock = 80;  // characters
 constexpr std::size_t kNames = static_cast<std::size_t>(Name::count);
 
 float lg(float value) { return std::log2(1.0f + value); }
 float share(float part, float whole) { return whole > 0 ? part / whole : 0; }
 
-struct Row {  // one block's numbers; also their names, the first time
+struct Row {  // one block's features; the first block also records their names
     std::vector<float>& values;
     std::vector<std::string>* names;
 

@@ -1,5 +1,5 @@
-// Words that tell what an element is for, found in its class, id, role and itemprop.
-// A word is looked up as a substring, because names are glued together in every way ("sideBar", "post__related-links").
+// Words in an element's class, id, role and itemprop that tell what it is for.
+// Words are found as substrings, because names are joined in every way ("sideBar", "post__related-links").
 #pragma once
 
 #include <array>
@@ -61,7 +61,7 @@ constexpr std::uint64_t bit(Name name) { return std::uint64_t{1} << static_cast<
 
 const char* name_of(Name name);  // as in "near_footer"
 
-// Bit i is set if a word of group i is in `text`: all words of all groups in one pass (Aho-Corasick).
+// Bit i is set if `text` contains a word of group i. One pass for all words of all groups (Aho-Corasick).
 std::uint64_t names_in(std::string_view text);
 
 }  // namespace glassmill::html

@@ -123,7 +123,7 @@ private:
 
     void raw_element(const TagInfo& info) {
         std::size_t end = closing_tag(info);
-        if (end == npos) {  // a script or style hides the rest of the page, the others nothing
+        if (end == npos) {  // an unclosed script or style hides the rest of the page, others hide nothing
             if (info.tag == Tag::script || info.tag == Tag::style) position_ = html_.size();
             return;
         }
@@ -136,7 +136,7 @@ private:
         }
     }
 
-    // Where `</name` of this raw element begins. What was searched once in vain is not searched again.
+    // Where `</name` of this raw element begins. A search that found nothing is not repeated.
     std::size_t closing_tag(const TagInfo& info) {
         bool& hopeless = no_closing_tag_[static_cast<int>(info.tag)];
         if (hopeless) return npos;
@@ -160,7 +160,7 @@ private:
         }
     }
 
-    // <html> and <body> stand once; what their classes say holds for the whole page.
+    // <html> and <body> occur once; their classes apply to the whole page.
     void page_element(const TagInfo&, const Attributes& attributes) {
         page_.elements[0].names |= names_in(attributes.class_.substr(0, 500));
     }

@@ -1,8 +1,8 @@
-// A page as elements and text blocks, read in one linear pass that no markup can slow down or break.
+// A page as elements and text blocks, read in one pass; its time is linear for any markup.
 //
 // In: UTF-8 HTML. Out: `Page`: the elements in document order, and the blocks of text between block-level boundaries.
-// This is no full HTML5 tree builder: it knows the implied ends of p, li, td, dt, option and their like, ignores end
-// tags that end nothing, and goes no deeper than `kMaxDepth` elements (deeper text stays, with its deepest element).
+// This is not a full HTML5 tree builder: it knows the implied ends of p, li, td, dt, option and similar, ignores end
+// tags that end nothing, and nests at most `kMaxDepth` elements (deeper text is kept, in the deepest of them).
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ namespace glassmill::html {
 
 constexpr std::size_t kMaxDepth = 256;
 constexpr std::size_t kMaxElements = 500'000;
-constexpr std::size_t kMaxBlocks = 100'000;  // the text of further ones is left out
+constexpr std::size_t kMaxBlocks = 100'000;  // the text of any more is dropped
 constexpr std::size_t kMaxTitle = 1000;      // bytes of titles and descriptions
 
 enum ElementFlag : std::uint32_t {  // inherited by everything inside

@@ -1,4 +1,4 @@
-// What lies around a block: sums over elements and stretches, groups of alike siblings, where the page's prose lives.
+// The surroundings of a block: sums over elements and ranges, groups of similar siblings, where the page's prose is.
 #pragma once
 
 #include <vector>

@@ -1,5 +1,5 @@
-// The elements of HTML that matter for text, and what each does to the lines around it.
-// Source: https://html.spec.whatwg.org/ (sections 4 and 13.2), in the shape that a linear reader needs.
+// The elements of HTML that matter for text, and how each affects line breaks.
+// Source: https://html.spec.whatwg.org/ (sections 4 and 13.2), as far as a linear reader needs them.
 #pragma once
 
 #include <cstdint>
@@ -132,12 +132,12 @@ enum class Tag : std::uint8_t {
 };
 
 enum TagTrait : std::uint16_t {
-    kInline = 1,    // goes on in the line
+    kInline = 1,    // does not break the line
     kVoid = 2,      // has no content
-    kRaw = 4,       // content is not markup, up to the closing tag
+    kRaw = 4,       // content is text up to the closing tag, whatever it looks like
     kSilent = 8,    // content is never shown as text
     kClosesP = 16,  // an open paragraph ends before it
-    kScope = 32,    // implied ends do not look beyond it
+    kScope = 32,    // implied ends stop at it
     kFragile = 64,  // a silent element that a block-level tag ends
     kHeading = 128,
 };
@@ -148,7 +148,7 @@ struct TagInfo {
     std::uint32_t hash = 0;  // of the lower-cased name
 };
 
-// What the (not yet lower-cased) element name stands for.
+// The element of that name, in any case.
 TagInfo tag_of(std::string_view name);
 
 }  // namespace glassmill::html

@@ -16,7 +16,7 @@ Trees::Trees(const std::vector<Node>& nodes, const std::vector<float>& leaves, c
         const auto from = static_cast<std::ptrdiff_t>(i);
         const bool known = nodes[i].feature >= 0 && static_cast<std::size_t>(nodes[i].feature) < width;
         if (!known || !good(nodes[i].yes, from) || !good(nodes[i].no, from)) {
-            throw std::invalid_argument("a tree's node leads nowhere");
+            throw std::invalid_argument("a node of a tree refers to something that does not exist");
         }
     }
     for (const std::int32_t root : roots) {

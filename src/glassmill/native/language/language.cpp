@@ -17,7 +17,7 @@ constexpr std::uint32_t kNone = ~0u;
 bool is_blank(char byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r') || byte == '\0'; }
 bool continues(char byte) { return (byte & 0xC0) == 0x80; }
 
-// FNV-1a over bytes as signed numbers, as fastText has it.
+// FNV-1a over bytes as signed numbers, as in fastText.
 std::uint32_t hash_on(std::uint32_t hash, char byte) {
     return (hash ^ static_cast<std::uint32_t>(static_cast<std::int8_t>(byte))) * 16777619u;
 }
@@ -37,7 +37,7 @@ Model::Model(Tables tables)
     for (const std::uint32_t row : tables_.bucket_rows) good = good && row < rows;
     for (std::size_t i = 0; i < tables_.children.size(); ++i)
         good = good && (tables_.children[i] < num_labels_ || tables_.children[i] - num_labels_ < i / 2);
-    if (!good) throw std::invalid_argument("the tables of the language model do not fit together");
+    if (!good) throw std::invalid_argument("the tables of the language model are inconsistent");
     kept_.assign(std::bit_ceil(tables_.buckets.size() * 2 + 2), {0, kNone});
     for (std::size_t i = 0; i < tables_.buckets.size(); ++i) {
         std::size_t at = tables_.buckets[i] * 0x9E3779B1u & (kept_.size() - 1);

@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::size_t kSlots = 1 << 17, kMostChunks = 98'000;
 constexpr std::size_t kMostBytes = 8 << 20;
-constexpr std::uint64_t kLong = 0xFFull << 56;  // where a short chunk's key has its length
+constexpr std::uint64_t kLong = 0xFFull << 56;  // the part of a short chunk's key that holds its length
 constexpr char kJoint = '\x1f';
 
 std::uint64_t hash_of(std::string_view text) {
@@ -41,7 +41,7 @@ struct Chars {
     std::vector<std::size_t> begins;
 };
 
-// The rules of corpus/english.py, function by function, over characters `[first, last)` of one chunk.
+// The rules of corpus/judge/english.py, function by function, over characters `[first, last)` of one chunk.
 class Rules {
 public:
     Rules(const Tables& tables, std::string_view chunk) : tables_(tables), chars_(chunk) {}
@@ -309,7 +309,7 @@ std::size_t English::chunk_end(std::string_view text, std::size_t place) {
 const Token& English::token_of_chunk(std::string_view chunk, bool roomy) {
     const auto* bytes = reinterpret_cast<const Byte*>(chunk.data());
     const bool is_short = chunk.size() <= kShort;
-    // Behind the hash of a long chunk stands where its text is; that is filled in once it is known.
+    // A long chunk's key also holds the place of its text, filled in once it is known.
     const Key key = !is_short ? Key{hash_bytes(bytes, chunk.size()), kLong | chunks_.size()}
                     : roomy   ? load_key(bytes, chunk.size())
                               : copy_key(bytes, chunk.size());
@@ -332,12 +332,12 @@ bool English::is(const Slot& slot, const Key& key, std::string_view chunk) const
     if (chunk.size() <= kShort) return slot.key == key;
     if (slot.key.low != key.low || (slot.key.high & kLong) != kLong) return false;
     const std::string_view text = std::string_view(chunks_).substr(slot.key.high & ~kLong);
-    return text.starts_with(chunk) && text[chunk.size()] == ' ';  // no chunk holds a blank
+    return text.starts_with(chunk) && text[chunk.size()] == ' ';  // chunks contain no blanks
 }
 
 Token English::remembered(std::string_view chunk) {
     const auto plain = [](char byte) { return is_letter(static_cast<Byte>(byte)) && static_cast<Byte>(byte) < 0x80; };
-    if (std::all_of(chunk.begin(), chunk.end(), plain)) {  // no rule cuts ASCII letters; an exception may
+    if (std::all_of(chunk.begin(), chunk.end(), plain)) {  // rules never cut ASCII letters; exceptions may
         const std::string text(chunk);
         if (!tables_.exceptions.contains(text)) return token_of(text);
     }
