@@ -24,7 +24,7 @@ def run(script: str, word: str, stack_bytes: int | None = None) -> str:
     """The output of a script beside this file; `stack_bytes` is the stack of every thread that it would start."""
     limits = [] if stack_bytes is None else ["prlimit", f"--stack={stack_bytes}:"]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")}
-    command = [*limits, sys.executable, "-W", "error", str(FOLDER / script), word]
+    command = [*limits, sys.executable, str(FOLDER / script), word]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
