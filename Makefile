@@ -8,7 +8,7 @@ extra = $(PIP) install --quiet --constraint constraints.txt --requirement <($(BI
   print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$(1)"], sep="\n")')
 SHELL := bash
 
-.PHONY: demo test test-slow again check setup native clean
+.PHONY: demo test test-slow check setup ray native clean
 
 demo: setup                       ## the whole line on a small generated web, in the browser
 	$(BIN)/glassmill demo
@@ -17,10 +17,7 @@ test: $(VENV)/dev                 ## the fast suite, under three minutes
 	$(BIN)/python -m pytest
 
 test-slow: $(VENV)/ray            ## what takes minutes: kills over the whole line, real weights, the full demo
-	$(BIN)/python -m pytest -m slow -n 0
-
-again: $(VENV)/dev                ## the tests that failed last time, by themselves
-	$(BIN)/python -m pytest -m "" -n 0 --last-failed --last-failed-no-failures none
+	$(BIN)/python -m pytest -m slow -n 0 $(if $(CI),--reruns 1)
 
 check: $(VENV)/dev                ## format, lint, types, import rules, fast suite
 	scripts/check
@@ -40,6 +37,8 @@ $(VENV)/ready: pyproject.toml constraints.txt
 $(VENV)/dev: $(VENV)/ready
 	$(call extra,dev)
 	@touch $@
+
+ray: $(VENV)/ray                 ## the extra that run.executor=ray needs
 
 $(VENV)/ray: $(VENV)/dev
 	$(call extra,ray)

@@ -1,4 +1,4 @@
-"""Writes src/glassmill/native/base/unicode_table.inc: the class of every code point, as tiktoken's regex engine sees it.
+"""Writes native/base/unicode_table.inc: the class of every code point, as tiktoken's regex engine sees it.
 
 The Unicode version is part of a tokenizer: an upgrade of a regex library changes what counts as a letter, and with it
 the ids of some texts. So the classes are frozen here, once, from the engine that everybody compares with. Run it only

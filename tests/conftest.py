@@ -7,6 +7,11 @@ from pathlib import Path
 import pytest
 
 import glassmill  # noqa: F401  (sets how torch's threads wait, before a test imports torch)
+from tests.flaky import (  # noqa: F401  (hooks of pytest)
+    pytest_runtest_logreport,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+)
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 WHOLE_LINE = Path(__file__).resolve().parent

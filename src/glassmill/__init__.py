@@ -1,7 +1,6 @@
 """glassmill: web pages go in, a language model you can talk to comes out, and you can look into every step.
 
-The names below are the Python API; they load what they need when they are first used, so importing the package is
-cheap.
+`__all__` is the Python API. Each name loads what it needs on first use, so importing the package is cheap.
 """
 
 from __future__ import annotations
@@ -13,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import glassmill.run as _run_package
 
-# Before anything loads torch: a thread that waits for the other spins a moment (microseconds) and then sleeps. On a
-# machine that does something else besides, threads that spin on keep the core from the very thread they wait for:
-# training
-# slows down tenfold. Sleeping at once costs a quarter of the speed on a quiet machine.
+# Before anything loads torch: a waiting OpenMP thread spins for some microseconds, then sleeps. If it kept spinning on
+# a busy machine, it would hold the core that the thread it waits for needs, and training would be ten times slower.
+# Sleeping at once costs a quarter of the speed on a quiet machine.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 

@@ -1,11 +1,13 @@
-"""The line from Python: `glassmill.run`, `glassmill.documents`. See `glassmill.__all__` for all that is promised."""
+"""The line from Python: `glassmill.run`, `glassmill.documents`. `glassmill.__all__` lists the whole API."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from glassmill.stages import last_model
 
 if TYPE_CHECKING:
     from glassmill.corpus.document import Document
@@ -21,16 +23,16 @@ class Run:
     """
 
     paths: dict[str, Path]
-    report: dict[str, Any]
+    report: Mapping[str, Any]
 
     @property
     def model(self) -> Path | None:
-        """The model folder: the assistant's, or the base model's where there is no sft."""
-        stage = next((name for name in ("sft", "train") if name in self.paths), None)
+        """The model folder of the last stage that left one: the assistant's, or else the base model's."""
+        stage = last_model(self.paths)
         return self.paths[stage] / "model" if stage else None
 
 
-def run(recipe: str | Path, *words: str, runs: str | Path = "runs", until: str | None = None) -> Run:
+def run(recipe: str | Path, *overrides: str, runs: str | Path = "runs", until: str | None = None) -> Run:
     """Runs a recipe: `run("recipes/demo.toml", "train.minutes=2")`. Finished stages are skipped.
 
     Raises:
@@ -40,15 +42,15 @@ def run(recipe: str | Path, *words: str, runs: str | Path = "runs", until: str |
     from glassmill.pipeline import run_line
     from glassmill.recipe import find_recipe, load_recipe
 
-    line = run_line(load_recipe(find_recipe(str(recipe)), words), Path(runs), until=until)
+    line = run_line(load_recipe(find_recipe(str(recipe)), overrides), Path(runs), until=until)
     return Run(dict(line.folders), line_report(line))
 
 
 def documents(corpus: str | Path, dropped: bool = False) -> Iterator[Document]:
-    """The documents of a corpus run, in order; with `dropped=True` the pages that were left out, with their reasons.
+    """The documents of a corpus run, in order; with `dropped=True` the dropped pages, with their reasons.
 
     Raises:
-        UserError: no finished corpus run there.
+        UserError: `corpus` is not a finished run.
     """
     from glassmill.corpus import document
     from glassmill.run.folder import read_manifest

@@ -47,7 +47,7 @@ def test_an_inventory_is_shown_and_nothing_is_made_unasked(folder: Path, tmp_pat
     assert inventory["pii"] == {"email": 1, "phone": 1}
     assert inventory["characters"] / 5 < inventory["tokens"] < inventory["characters"] / 3
     assert inventory["estimate"]["memory_bytes"] > 50e6
-    assert any("leads out of the archive" in line for line in inventory["not_read"]["examples"])
+    assert any("points outside the archive" in line for line in inventory["not_read"]["examples"])
     assert not (tmp_path / "runs").exists()
 
 
@@ -96,7 +96,7 @@ def test_a_page_that_ended_its_worker_is_set_aside(folder: Path) -> None:
         "inputs": [[str(folder / "notes.md"), "notes.md", ""], [str(folder / "page.html"), "page.html", ""]],
         "settings": ONE_WORKER.model_dump(mode="json"),
         "limit": 10,
-        "poison": [[0, "over the CPU limit"]],
+        "skip": [[0, "over the CPU limit"]],
     }
     result = gather_shard(task)
     assert result["counts"]["documents"] == 1
@@ -107,4 +107,4 @@ def test_a_hostile_archive_alone_is_one_line_and_exit_code_two(tmp_path: Path) -
     (tmp_path / "evil.zip").write_bytes(zipped({"../../evil.txt": "evil"}))
     done = glassmill("add", str(tmp_path / "evil.zip"), "--yes", "--runs", str(tmp_path / "runs"))
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
-    assert "refused: member '../../evil.txt' leads out of the archive" in done.stderr
+    assert "refused: member '../../evil.txt' points outside the archive" in done.stderr

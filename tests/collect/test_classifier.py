@@ -11,7 +11,8 @@ import pytest
 from glassmill.collect.examples import cut, train_classifier
 from glassmill.corpus.document import documents
 from glassmill.corpus.judge.classifier import Classifier, area_under_curve, features, train
-from glassmill.recipe import CorpusSettings, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import CorpusSettings
 from tests.corpus.pages import PAGES, write_warc
 from tests.corpus.papers import jsonl
 from tests.corpus.test_corpus import build

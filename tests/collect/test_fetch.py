@@ -16,7 +16,8 @@ from glassmill.collect.fetch import fetch, read_record
 from glassmill.corpus.document import Page
 from glassmill.corpus.read.frames.zstd import zstd_module
 from glassmill.corpus.read.sources import find_sources, read_pages
-from glassmill.recipe import FetchSettings, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import FetchSettings
 from tests.collect.bucket import Bucket, served
 from tests.corpus.pages import article, record
 from tests.line import glassmill, start
@@ -144,7 +145,7 @@ def test_a_kill_in_the_middle_of_a_download_is_gone_on_from(bucket: Bucket, tmp_
     while not (part.exists() and part.stat().st_size > 200_000) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
+    child.communicate()
     have = part.stat().st_size
     assert 200_000 < have < len(content)
     done = glassmill(*words)

@@ -10,7 +10,8 @@ import pytest
 
 from glassmill.collect.lists import install_from_wheel, install_lists
 from glassmill.corpus.judge.url_lists import HashList, built_lists
-from glassmill.recipe import ListsSettings, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import ListsSettings
 from tests.collect.bucket import Bucket, served
 from tests.corpus.papers import tarred
 

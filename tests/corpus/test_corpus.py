@@ -13,7 +13,8 @@ from glassmill.corpus import corpus, tasks
 from glassmill.corpus.document import documents, read_documents
 from glassmill.corpus.parts import finished_parts
 from glassmill.corpus.tasks import judge_shard
-from glassmill.recipe import CorpusSettings, Recipe, UserError, make_recipe
+from glassmill.errors import UserError
+from glassmill.recipe import CorpusSettings, Recipe, make_recipe
 from glassmill.run.folder import Identity, open_run, settings_identity
 from tests.corpus.pages import PAGES, article, record, write_warc
 
@@ -175,13 +176,13 @@ def test_where_a_file_cannot_even_be_read_on_it_ends_and_the_next_one_begins(tmp
         files.append(write_warc(tmp_path / f"{name}.warc.gz", members))
     settings = make_recipe({}, ["corpus.dedup.enabled=false"]).corpus.model_dump(mode="json")
     task = {"shard": 0, "inputs": [[str(file), file.name] for file in files], "work": str(tmp_path / "work"),
-            "settings": settings, "seed": 7, "poison": [[1, "over the CPU limit"]] * 2}  # fmt: skip
+            "settings": settings, "seed": 7, "skip": [[1, "over the CPU limit"]] * 2}  # fmt: skip
     judge_shard(task)
     (part,) = finished_parts(tmp_path / "work" / "00000")
     kept = [document.url for document in read_documents(part.folder / "kept.parquet")]
     assert kept == ["http://a.example/0", *(f"http://b.example/{number}" for number in range(3))]
     (lost,) = part.quarantined
-    assert lost["source"] == "a.warc.gz" and lost["cause"] == "what follows cannot be read: over the CPU limit"
+    assert lost["source"] == "a.warc.gz" and lost["cause"] == "the rest of the file cannot be read: over the CPU limit"
 
 
 def test_a_folder_of_files_is_read(tmp_path: Path) -> None:
@@ -199,7 +200,7 @@ def test_a_folder_of_files_is_read(tmp_path: Path) -> None:
         "text.md": "text.md",
     }
     causes = {entry["source"]: entry["cause"] for entry in quarantine(tmp_path / "run")}
-    assert causes == {"empty.txt": "empty file", "photo.jpg": "files of kind .jpg are not read"}
+    assert causes == {"empty.txt": "empty file", "photo.jpg": "unsupported file type: .jpg"}
 
 
 @pytest.mark.parametrize(
@@ -220,7 +221,7 @@ def test_a_bad_file_beside_good_ones_is_quarantined(tmp_path: Path, content: byt
     [
         ("x.warc.gz", b"", "no pages in input .*x.warc.gz: empty file"),
         ("x.warc.gz", b"<html>404</html>", "not a WARC file"),
-        ("x.png", b"\x89PNG", "files of kind .png are not read"),
+        ("x.png", b"\x89PNG", "unsupported file type: .png"),
     ],
 )
 def test_inputs_without_any_page_are_the_users_mistake(tmp_path: Path, name: str, content: bytes, message: str) -> None:

@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from glassmill.corpus.extract import content
 from glassmill.corpus.extract.encoding import decode, html_of
 from glassmill.corpus.extract.extract import broken_cap, clean, depth, html_to_text, strip_tags, title_of
-from glassmill.corpus.read.http import BodyError, dechunk, parse_response
+from glassmill.corpus.read.http import dechunk, parse_response
+from glassmill.errors import BodyError
 from glassmill.recipe import ExtractSettings
 from glassmill.run.memory import peak_memory
 
 needs_native = pytest.mark.skipif(content._core is None, reason="the native core is not built here")
 
 SETTINGS = ExtractSettings()
-ENGINES = [SETTINGS, ExtractSettings(engine="resiliparse")]  # without the native core, they are the same
+ENGINES = [SETTINGS, ExtractSettings(engine="resiliparse")]  # without the native core, the first is the second
 PROSE = "The miller told the story of the river to his children. " * 20
 GREETING = "Größe, naïve café – “quoted”"
 

@@ -11,7 +11,8 @@ import pytest
 from glassmill.commands.extract import extract_archive
 from glassmill.corpus.document import Lost
 from glassmill.corpus.read.warc import read_records
-from glassmill.recipe import ExtractSettings, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import ExtractSettings
 from tests.corpus.test_warc import record
 from tests.line import glassmill
 

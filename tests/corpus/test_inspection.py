@@ -11,7 +11,8 @@ import pytest
 from glassmill.corpus.document import documents
 from glassmill.corpus.look.query import query
 from glassmill.corpus.look.why import measure, why
-from glassmill.recipe import CorpusSettings, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import CorpusSettings
 from tests.corpus.pages import PAGES, article, record, write_warc
 from tests.corpus.test_corpus import build
 from tests.line import glassmill

@@ -9,8 +9,9 @@ import pytest
 from glassmill.corpus.chain import Chain
 from glassmill.corpus.document import Lost, Page
 from glassmill.corpus.read.files.kinds import kind_of
-from glassmill.corpus.read.http import BodyError, parse_response
+from glassmill.corpus.read.http import parse_response
 from glassmill.corpus.read.sources import find_sources, read_pages
+from glassmill.errors import BodyError
 from glassmill.recipe import CorpusSettings, FilesSettings
 from tests.corpus.archives import arc_head, arc_record, dictionary_frame, pack, zstd, zstd_frame
 from tests.corpus.pages import SENTENCES, article, record, write_warc
@@ -32,8 +33,8 @@ def test_bodies_in_zstd_are_unpacked_frame_by_frame() -> None:
 @pytest.mark.parametrize(
     ("body", "cause"),
     [
-        (zstd.compress(bytes(5_000_000)), "body inflates to more than 1000000 bytes"),
-        (zstd.compress(bytes(700_000)) * 2, "body inflates to more than 1000000 bytes"),
+        (zstd.compress(bytes(5_000_000)), "body too large: expands to more than 1000000 bytes"),
+        (zstd.compress(bytes(700_000)) * 2, "body too large: expands to more than 1000000 bytes"),
         (zstd_frame(b"abc" * 99)[:-1] + b"\0", "damaged compressed body"),
         (b"\x28\xb5\x2f\xfd\x04" + bytes([(31 - 10) << 3]) + b"\x01\x00\x00", "damaged compressed body"),
     ],

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from glassmill.corpus.judge.url_lists import HashList, built_lists
 from glassmill.corpus.judge.urls import UrlFilter, host_of
-from glassmill.recipe import UrlSettings, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import UrlSettings
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def lists(tmp_path_factory: pytest.TempPathFactory) -> HashList:
 def test_addresses(lists: HashList, url: str, rule: str | None, detail: str) -> None:
     settings = UrlSettings(allow_hosts=("allowed.example",), block_hosts=("blocked.example",))
     verdict = UrlFilter(settings, lists).judge(url)
-    assert (verdict and verdict.rule) == rule
+    assert (verdict and verdict.rule.name) == rule
     if verdict:
         assert verdict.detail == detail
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from glassmill.infer.completion import ContextOverflow, EngineClosed, QueueFull, Reply
+from glassmill.errors import ContextOverflow, EngineClosed, QueueFull
+from glassmill.infer.completion import Reply
 from glassmill.infer.engine import PREFILL_TOKENS_SHARED, Engine
 from glassmill.infer.sampling import SamplingParams
 from glassmill.model.transformer import Transformer

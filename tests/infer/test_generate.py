@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from glassmill.errors import UserError
 from glassmill.infer.compose import ToolUse
 from glassmill.infer.find import find_model
 from glassmill.infer.folder import save_folder
@@ -15,7 +16,6 @@ from glassmill.infer.generate import Model, assistant_message
 from glassmill.model.config import ModelConfig
 from glassmill.model.initial import initialize
 from glassmill.model.transformer import Transformer
-from glassmill.recipe import UserError
 from glassmill.tokens.specials import special_ids
 from glassmill.tokens.split import OWN_PATTERN, PATTERNS
 from glassmill.tokens.tokenizer import Tokenizer

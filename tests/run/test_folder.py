@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 from pathlib import Path
 
 import pytest
 
-from glassmill.recipe import Recipe, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import Recipe
+from glassmill.run import kinds
 from glassmill.run.events import EventLog, read_events
 from glassmill.run.files import atomic_path, atomic_write
 from glassmill.run.folder import Identity, content_digest, damaged_files, is_done, open_run, place, read_manifest
@@ -20,7 +21,7 @@ IDENTITY = Identity("corpus", 1, {"settings": {"bound": 3}}, {"web": "abc"})
 def finish_one(path: Path, text: str = "content") -> None:
     with open_run(path, IDENTITY, Recipe()) as run:
         atomic_write(run.shard_path("a.bin"), text)
-        run.emit("progress", done=1, total=1)
+        run.emit(kinds.Progress(done=1, total=1))
         run.finish(stats={"seconds": 1}, counts={"documents": 1})
 
 
@@ -111,12 +112,14 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_there(tmp_path: Path) -> Non
 def test_a_torn_last_event_is_the_only_one_lost(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     log = EventLog(path, "train")
-    log.emit("metric", step=1, text="lone \ud800 surrogate")
+    log.emit(kinds.Note("lone \ud800 surrogate"))
     log.close()
     with path.open("a") as file:
         file.write('{"t": 1, "kind": "met')
     log = EventLog(path, "train")
-    log.emit("metric", step=2)
+    log.emit(kinds.Validation(2, 1.5))
     log.close()
-    assert [event["step"] for event in read_events(path)] == [1, 2]
-    assert all(json.dumps(event) for event in read_events(path))
+    first, torn, last = [entry.event for entry in read_events(path)]
+    assert first == kinds.Note("lone \ud800 surrogate")
+    assert isinstance(torn, kinds.Unknown)
+    assert last == kinds.Validation(2, 1.5)

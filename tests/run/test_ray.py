@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from glassmill.recipe import UserError
-from glassmill.run import on_ray
-from glassmill.run.executors import ShardError
+from glassmill.errors import ShardError, UserError
+from glassmill.run import kinds, on_ray
 
 HERE = Path(__file__).parent
-LIMITS = {"cpu_limit_s": 20.0, "wall_limit_s": 900.0}
+LIMITS = {"cpu_limit_s": 20.0, "worker_timeout_s": 900.0}
 
 
 def test_the_default_path_never_imports_ray() -> None:
@@ -53,13 +52,11 @@ def own_ray() -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("own_ray")
 def test_ray_gives_what_the_local_executor_gives() -> None:
-    events: list[str] = []
+    events: list[kinds.Event] = []
     tasks = [{"n": n} for n in range(40)]  # five a task
-    results = on_ray.map_on_ray(
-        None, "shard_functions:square", tasks, 2, LIMITS, on_event=lambda kind, fields: events.append(kind)
-    )
+    results = on_ray.map_on_ray(None, "shard_functions:square", tasks, 2, LIMITS, on_event=events.append)
     assert results == [{"square": n * n} for n in range(40)]
-    assert events == ["progress"] * 40
+    assert events == [kinds.Progress(1, 1)] * 40
 
     tasks = [{"items": [1, 2, -1, 4]}, {"items": [5, 0, 6]}, {"items": [7]}]
     results = on_ray.map_on_ray(None, "shard_functions:walk_items", tasks, 2, {**LIMITS, "cpu_limit_s": 0.5})

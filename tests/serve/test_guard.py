@@ -13,8 +13,8 @@ import openai
 import pytest
 from fastapi import FastAPI
 
+from glassmill.errors import UserError
 from glassmill.infer.generate import Model
-from glassmill.recipe import UserError
 from glassmill.serve.api import create_api
 from glassmill.serve.guard import Limits
 from glassmill.serve.server import allowed_hosts, bind

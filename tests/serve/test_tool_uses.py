@@ -12,6 +12,7 @@ import openai
 import pytest
 import torch
 
+from glassmill.errors import ApiError
 from glassmill.infer.compose import ToolUse
 from glassmill.infer.folder import save_folder
 from glassmill.infer.generate import Model
@@ -19,7 +20,6 @@ from glassmill.model.config import ModelConfig
 from glassmill.model.initial import initialize
 from glassmill.model.transformer import Transformer
 from glassmill.serve.api import create_api
-from glassmill.serve.errors import ApiError
 from glassmill.serve.messages import to_internal, tool_uses
 from glassmill.tokens.specials import ASSISTANT, IM_END, TOOL_CALL, TOOL_END, TOOL_RESULT
 from glassmill.tokens.tokenizer import Tokenizer

@@ -10,7 +10,7 @@ import pytest
 
 from glassmill.studio.app import STATIC
 
-MODULES = sorted((STATIC / "js").glob("*.js"))
+MODULES = sorted((STATIC / "js").rglob("*.js"))
 SHEETS = sorted((STATIC / "css").glob("*.css"))
 
 

@@ -7,12 +7,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from glassmill.run import kinds
+from glassmill.run.events import Entry
 from glassmill.studio.history import MAX_SLOTS, NEWEST, SERIES, History
-from glassmill.studio.watch import CHUNK_BYTES, Watcher, parse_json, read_events
-from tests.studio.simulated_run import SimulatedRun
+from glassmill.studio.watch import Watcher
+from tests.studio.replay import Replay
 
 OUTSIDE = [
     "../secret",
@@ -40,83 +40,43 @@ def write_lines(path: Path, *events: object) -> None:
         file.writelines(json.dumps(event) + "\n" for event in events)
 
 
-@given(cuts=st.lists(st.integers(0, 400), max_size=8))
-def test_events_written_in_any_pieces_are_read_once_each_and_in_order(
-    cuts: list[int], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    events = [{"kind": "note", "text": f"{i} ü\u2028"} for i in range(8)]
-    content = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events).encode()
-    path = tmp_path_factory.mktemp("cuts") / "events.jsonl"
-    seen: list[object] = []
-    offset = written = 0
-    for cut in [*sorted(min(cut, len(content)) for cut in cuts), len(content)]:
-        with path.open("ab") as file:
-            file.write(content[written:cut])
-        written = max(written, cut)
-        new, offset = read_events(path, offset)
-        seen += new
-    assert seen == events
-    assert offset == len(content)
-
-
-def test_a_damaged_line_is_reported_and_its_neighbours_are_read(tmp_path: Path) -> None:
-    path = tmp_path / "events.jsonl"
-    path.write_bytes(b'{"kind": "a"}\n{"kind": "b", "te\xff\n[1]\n{"kind": "c"}\n')
-    events, _ = read_events(path, 0)
-    assert [event["kind"] for event in events] == ["a", "warning", "warning", "c"]
-    assert "unreadable" in events[1]["text"]
-
-
-def test_a_line_longer_than_a_chunk_is_passed_over(tmp_path: Path) -> None:
-    path = tmp_path / "events.jsonl"
-    path.write_bytes(b"x" * (CHUNK_BYTES + 10) + b'\n{"kind": "after"}\n')
-    kinds, offset = [], 0
-    while True:
-        events, after = read_events(path, offset)
-        if after == offset:
-            break
-        kinds += [event["kind"] for event in events]
-        offset = after
-    assert kinds[-1] == "after"
-
-
-def test_numbers_that_json_cannot_pass_on_become_null() -> None:
-    assert parse_json(b'{"loss": NaN, "lr": 1e999, "step": -Infinity}') == {"loss": None, "lr": None, "step": None}
-
-
 def test_a_page_that_comes_back_hears_exactly_what_it_missed(tmp_path: Path) -> None:
-    line = SimulatedRun(tmp_path, seconds=0.0)
+    line = Replay(tmp_path)
+    begin, *rest = (event for event in line.events() if event["stage"] == "miniweb")
     line.status["miniweb"] = "running"
-    line.emit("miniweb", "start")
-    line.tell()
+    line.write(begin)
+    line.write_line()
     watcher = Watcher(tmp_path)
     first = watcher.look("demo")
-    assert first is not None and first.forget == ["miniweb/demo-3f9a1c"]
-    for done in range(5):
-        line.emit("miniweb", "progress", done=done, total=5)
+    assert first is not None and first.forget == [line.run_of["miniweb"]]
+    for event in rest:
+        line.write(event)
     second = watcher.look("demo", first.position)
     assert second is not None
-    assert [event.get("done") for event in second.events] == [0, 1, 2, 3, 4]
+    assert [event.entry.event for event in second.events] == [kinds.from_json(event) for event in rest] and len(
+        rest
+    ) > 2
     assert second.forget == []
     third = watcher.look("demo", second.position)
     assert third is not None and third.events == []
 
 
 def test_a_file_that_became_shorter_is_told_anew(tmp_path: Path) -> None:
-    line = SimulatedRun(tmp_path, seconds=0.0)
+    line = Replay(tmp_path)
+    begin, *rest = (event for event in line.events() if event["stage"] == "miniweb")
     line.status["miniweb"] = "running"
-    line.emit("miniweb", "start")
-    line.emit("miniweb", "note", text="before")
-    line.tell()
+    line.write(begin)
+    line.write(rest[0])
+    line.write_line()
     watcher = Watcher(tmp_path)
     first = watcher.look("demo")
     assert first is not None
     (line.folder("miniweb") / "events.jsonl").unlink()
-    line.emit("miniweb", "start")
+    line.write(begin)
     second = watcher.look("demo", first.position)
     assert second is not None
-    assert second.forget == ["miniweb/demo-3f9a1c"]
-    assert [event["kind"] for event in second.events] == ["start"]
+    assert second.forget == [line.run_of["miniweb"]]
+    assert [event.entry.event.kind for event in second.events] == ["start"]
 
 
 @pytest.mark.parametrize("run", OUTSIDE)
@@ -138,7 +98,8 @@ def test_a_link_out_of_the_runs_is_not_followed(tmp_path: Path) -> None:
 def test_runs_made_one_command_at_a_time_form_a_line_of_their_newest(tmp_path: Path) -> None:
     for stage in ("corpus", "tokenizer"):
         write_lines(tmp_path / stage / "web-aaaaaa" / "events.jsonl", {"t": 1, "kind": "start"})
-    (tmp_path / "corpus" / "web-aaaaaa" / "DONE").write_text("")
+    for name in ("DONE", "manifest.json"):
+        (tmp_path / "corpus" / "web-aaaaaa" / name).write_text("")
     watcher = Watcher(tmp_path)
     assert [line["name"] for line in watcher.lines()] == ["web"]
     line = watcher.line("web")
@@ -162,14 +123,17 @@ def test_a_broken_line_file_breaks_nothing(tmp_path: Path, content: bytes) -> No
 def test_memory_of_a_run_is_bounded_and_keeps_both_ends_of_a_curve() -> None:
     history = History()
     for step in range(50_000):
-        history.add({"kind": "metric", "step": step})
-        history.add({"kind": "merge", "rank": step})
-        history.add({"kind": "example", "step": "url", "rule": f"rule-{step}", "kept": False})
-        history.add({"kind": "progress", "done": step})
-    events = history.events()
-    curve = [event["step"] for event in events if event["kind"] == "metric"]
-    assert len(events) <= MAX_SLOTS * NEWEST["example"] + SERIES["metric"] + NEWEST["merge"] + 2
+        for event in (
+            kinds.Validation(step, 1.0),
+            kinds.Merge(step, "a", "b", "ab", 1, 1, 2),
+            kinds.Example("http://a.example", kept=False, text="", step="url", rule=f"rule-{step}"),
+            kinds.Progress(step),
+        ):
+            history.add(Entry(1.0, "train", event))
+    events = [entry.event for entry in history.entries()]
+    curve = [event.step for event in events if isinstance(event, kinds.Validation)]
+    assert len(events) <= MAX_SLOTS * NEWEST[kinds.Example] + SERIES[kinds.Validation] + NEWEST[kinds.Merge] + 2
     assert curve == sorted(curve) and (curve[0], curve[-1]) == (0, 49_999)
     gaps = {later - earlier for earlier, later in pairwise(curve[:-1])}
     assert len(gaps) == 1, "the curve is thinned evenly"
-    assert [event["done"] for event in events if event["kind"] == "progress"] == [49_999]
+    assert [event.done for event in events if isinstance(event, kinds.Progress)] == [49_999]

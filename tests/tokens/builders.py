@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from glassmill.recipe import Recipe
+from glassmill.run import kinds
+from glassmill.run.events import Entry
 from glassmill.run.folder import Identity, RunFolder, open_run
 from glassmill.tokens.bpe import train
 from glassmill.tokens.specials import layout, special_ids
@@ -42,11 +44,11 @@ def write_corpus(folder: Path, shards: Sequence[Sequence[str]]) -> Path:
     return folder
 
 
-def run_stage(verb: Any, folder: Path, settings: Any, **inputs: Path) -> list[dict[str, Any]]:
+def run_stage(verb: Any, folder: Path, settings: Any, **inputs: Path) -> list[kinds.Event]:
     """Runs a verb in `folder` as the line would, and returns its events."""
-    events: list[dict[str, Any]] = []
+    entries: list[Entry] = []
     identity = Identity(folder.name, verb.VERSION, {}, {})
-    with open_run(folder, identity, Recipe(), (events.append,)) as run:
+    with open_run(folder, identity, Recipe(), (entries.append,)) as run:
         assert isinstance(run, RunFolder)
         verb.make(run, settings, 7, **inputs)
-    return events
+    return [entry.event for entry in entries]

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glassmill.recipe import TokenizerSettings, TokensSettings, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import TokenizerSettings, TokensSettings
+from glassmill.run import kinds
 from glassmill.run.folder import damaged_files
 from glassmill.tokens import bpe, tokens
 from glassmill.tokens import vocabulary as tokenizer_stage
@@ -60,16 +62,16 @@ def test_the_vocabulary_is_the_one_trained_on_the_document_stream(vocabulary: tu
     assert {file.name for file in vocabulary[0].iterdir()} >= {*KEPT, "stats.json", "DONE"}
 
 
-def test_the_merges_tell_their_history(vocabulary: tuple[Path, list[dict[str, Any]]]):
+def test_the_merges_tell_their_history(vocabulary: tuple[Path, list[kinds.Event]]):
     folder, events = vocabulary
     lines = [json.loads(line) for line in (folder / "merges.jsonl").read_text(encoding="utf-8").splitlines()]
     counts = [line["count"] for line in lines if line["left_id"] != line["right_id"]]  # in a run, pairs overlap
     assert [line["rank"] for line in lines] == list(range(256, 440))
     assert counts == sorted(counts, reverse=True) and counts[-1] > 0
-    told = [event for event in events if event["kind"] == "merge"]
-    assert 20 < len(told) <= tokenizer_stage.EVENTS
-    for event in told:
-        assert {name: event[name] for name in lines[0]} == lines[event["rank"] - 256]
+    merges = [event for event in events if isinstance(event, kinds.Merge)]
+    assert 20 < len(merges) <= tokenizer_stage.EVENTS
+    for merge in merges:
+        assert kinds.fields_of(merge) == lines[merge.rank - 256]
 
 
 def test_the_numbers_of_the_page_agree_with_the_text(vocabulary: tuple[Path, Any]):
@@ -84,7 +86,7 @@ def test_the_numbers_of_the_page_agree_with_the_text(vocabulary: tuple[Path, Any
 def test_a_small_corpus_gives_a_smaller_vocabulary_and_says_so(tmp_path: Path):
     corpus = write_corpus(tmp_path / "corpus", [["aa aa", "ab"]])
     events = run_stage(tokenizer_stage, tmp_path / "tokenizer", TokenizerSettings(vocab_size=4096), documents=corpus)
-    warning = next(event["text"] for event in events if event["kind"] == "warning")
+    warning = next(event.text for event in events if isinstance(event, kinds.Warned))
     assert warning.startswith("the corpus has only 3 pairs to merge: 259 symbols instead of 4088")
     assert Tokenizer.load(tmp_path / "tokenizer").vocab_size == 320
 
@@ -105,7 +107,7 @@ def test_an_empty_corpus_and_a_folder_without_one_are_refused(tmp_path: Path, ve
     empty = write_corpus(tmp_path / "empty", [[]])
     with pytest.raises(UserError, match="kept no documents"):
         run_stage(verb, tmp_path / "a", settings, documents=empty, **more)
-    with pytest.raises(UserError, match="is no corpus run"):
+    with pytest.raises(UserError, match="is not a corpus run"):
         run_stage(verb, tmp_path / "b", settings, documents=tmp_path, **more)
 
 
@@ -116,10 +118,10 @@ def test_every_document_is_in_exactly_one_split_whole_and_ended(shards: Path, vo
         read = Shards(shards, split)
         files = {file.name: np.fromfile(file, dtype="<u2") for file in (shards / "shards").glob("*.bin")}
         for document in read.documents():
-            ids = files[Path(document["file"]).name][document["first"] : document["first"] + document["tokens"]]
-            text = TEXTS[int(document["corpus"][10:15])][document["row"]]
+            ids = files[Path(document.file).name][document.first : document.first + document.tokens]
+            text = TEXTS[int(document.corpus[10:15])][document.row]
             assert ids[-1] == loaded.eos_id and loaded.decode(ids[:-1]) == text
-            found.append((document["corpus"], document["row"]))
+            found.append((document.corpus, document.row))
         assert read.num_documents == len(read.documents()) > 0
         assert read.num_bytes == int(loaded.text_lengths()[read.ids].sum())
         assert len(read) == len(read.ids)
@@ -175,7 +177,7 @@ def test_a_missing_or_cut_shard_is_named(shards: Path, tmp_path: Path):
     shard.unlink()
     with pytest.raises(UserError, match="is missing; run the tokens stage again"):
         Shards(tmp_path)
-    with pytest.raises(UserError, match="is no tokens run"):
+    with pytest.raises(UserError, match="is not a tokens run"):
         Shards(tmp_path / "shards")
 
 

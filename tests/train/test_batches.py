@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 from glassmill.tokens.shards import Shards
 from glassmill.train.batches import WindowBatches, permuted
 

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 import torch
 
+from glassmill.errors import UserError
 from glassmill.infer.folder import load_folder
-from glassmill.recipe import UserError
+from glassmill.run import kinds
 from glassmill.train import train
 from glassmill.train.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from tests.tokens.builders import run_stage
@@ -26,7 +27,7 @@ from tests.train.builders import MODEL, TRAIN
 Town = tuple[Path, Path]
 
 
-def train_town(town: Town, folder: Path, **changes: Any) -> list[dict[str, Any]]:
+def train_town(town: Town, folder: Path, **changes: Any) -> list[kinds.Event]:
     settings = TRAIN.model_copy(update=changes)
     return run_stage(train, folder, settings, tokens=town[0], tokenizer=town[1], model_settings=MODEL)
 
@@ -36,24 +37,23 @@ def weights_hash(folder: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(town: Town, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+def undisturbed(town: Town, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[kinds.Event]]:
     """A finished run and its events."""
     folder = tmp_path_factory.mktemp("undisturbed") / "train"
     return folder, train_town(town, folder)
 
 
-def test_training_lowers_the_loss_and_reports_on_the_way(undisturbed: tuple[Path, list[dict[str, Any]]]) -> None:
+def test_training_lowers_the_loss_and_reports_on_the_way(undisturbed: tuple[Path, list[kinds.Event]]) -> None:
     folder, events = undisturbed
-    kinds = [event["kind"] for event in events]
-    assert {"plan", "metric", "validation", "sample"} <= set(kinds)
-    bits = [event["bits_per_byte"] for event in events if event["kind"] == "validation"]
+    assert {kinds.Plan, kinds.Metric, kinds.Validation, kinds.Sample} <= {type(event) for event in events}
+    bits = [event.bits_per_byte for event in events if isinstance(event, kinds.Validation)]
     assert len(bits) == 2 and bits[-1] < 0.7 * 3.5
     stats = json.loads((folder / "stats.json").read_text())
     assert stats["tokens_seen"] == 40 * 256 and stats["val_bpb"] == bits[-1]
 
 
 def test_transformers_opens_the_model_folder_and_gives_the_same_logits(
-    undisturbed: tuple[Path, list[dict[str, Any]]],
+    undisturbed: tuple[Path, list[kinds.Event]],
 ) -> None:
     transformers = pytest.importorskip("transformers")
     folder = undisturbed[0] / "model"
@@ -66,7 +66,7 @@ def test_transformers_opens_the_model_folder_and_gives_the_same_logits(
 
 
 def test_a_stopped_run_saves_and_continues_to_the_same_bits(
-    town: Town, undisturbed: tuple[Path, list[dict[str, Any]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    town: Town, undisturbed: tuple[Path, list[kinds.Event]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step = train.fit.__globals__["Trainer"].step
     steps_done: list[int] = []
@@ -133,7 +133,7 @@ def kill_and_compare(town: Town, folder: Path, expected: str, kills: int, seed: 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX")
 @pytest.mark.slow
 def test_kill_9_at_random_moments_changes_no_bit(
-    town: Town, undisturbed: tuple[Path, list[dict[str, Any]]], tmp_path: Path
+    town: Town, undisturbed: tuple[Path, list[kinds.Event]], tmp_path: Path
 ) -> None:
     kill_and_compare(town, tmp_path / "train", weights_hash(undisturbed[0]), kills=3, seed=5)
 
@@ -141,7 +141,7 @@ def test_kill_9_at_random_moments_changes_no_bit(
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_many_more_kills_change_no_bit(
-    town: Town, undisturbed: tuple[Path, list[dict[str, Any]]], tmp_path: Path, seed: int
+    town: Town, undisturbed: tuple[Path, list[kinds.Event]], tmp_path: Path, seed: int
 ) -> None:
     kill_and_compare(town, tmp_path / "train", weights_hash(undisturbed[0]), kills=6, seed=seed)
 
@@ -157,7 +157,7 @@ def test_a_time_box_is_measured_once_and_then_an_ordinary_number_of_steps(town: 
 
 
 def test_a_training_without_a_length_is_refused(town: Town, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="minutes and steps are both none"):
+    with pytest.raises(UserError, match="neither minutes nor steps are set"):
         train_town(town, tmp_path / "train", minutes=None, steps=None)
 
 

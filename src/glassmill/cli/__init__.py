@@ -1,6 +1,6 @@
-"""The commands. They read words, call one function each, and show what comes back; the work is in `commands`.
+"""The commands. Each reads its arguments, calls one function and shows the result; the work is in `commands`.
 
-A `UserError` ends the program with one line and exit code 2; Ctrl-C with 130; anything else is our fault and shows
+A `UserError` ends the program with one line and exit code 2; Ctrl-C with 130; anything else is a bug and shows
 its traceback. Importing a module adds its commands to `app`; `--help` shows them in the order of the imports.
 """
 
@@ -13,12 +13,12 @@ from typing import Annotated
 
 import typer
 
-from glassmill.cli import collecting, line, models, runs, vocabulary  # noqa: F401
+from glassmill.cli import collecting, line, models, runs  # noqa: F401
 from glassmill.cli.base import app
 from glassmill.errors import UserError, Waiting
 
 
-def _tell_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         import glassmill
 
@@ -29,15 +29,15 @@ def _tell_version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_tell_version, help="Print the version and end.")
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """What stands before the command."""
+    """Options before the command."""
 
 
 def main() -> None:
     """The entry point: user errors become one line and exit code 2."""
-    # Ended from outside, a command still ends what it started: workers, the page's server.
+    # A terminated command still stops what it started: workers, the page's server.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         app()
@@ -47,7 +47,7 @@ def main() -> None:
     except Waiting as wait:
         sys.stderr.write(f"glassmill: {wait}\n")
     except KeyboardInterrupt:
-        sys.stderr.write("\nglassmill: stopped; the same command continues where it was\n")
+        sys.stderr.write("\nglassmill: stopped; run the same command again to continue\n")
         raise SystemExit(130) from None
     except BrokenPipeError:
         raise SystemExit(0) from None

@@ -1,13 +1,13 @@
-"""What commands share: the application, words and options that several take, and how a result is shown.
+"""What commands share: the application, common arguments and options, and how a result is shown.
 
-Nothing heavy is imported here or beside it before a command runs: `--help` answers in under half a second.
+Nothing heavy is imported in `cli` before a command runs: `--help` answers in under half a second.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,63 +28,67 @@ app = typer.Typer(
 RecipeArgument = Annotated[
     str, typer.Argument(help="a recipe file, or the name of a built-in one: demo, web", metavar="RECIPE")
 ]
-Words = Annotated[list[str] | None, typer.Argument(help="settings, such as train.minutes=2", metavar="[KEY=VALUE]...")]
-Runs = Annotated[Path, typer.Option("--runs", help="folder of the run folders", envvar="GLASSMILL_RUNS")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="settings, such as train.minutes=2", metavar="[KEY=VALUE]...")
+]
+Runs = Annotated[Path, typer.Option("--runs", help="the folder with all runs", envvar="GLASSMILL_RUNS")]
 Json = Annotated[bool, typer.Option("--json", help="print the result as JSON on standard output")]
 ModelArgument = Annotated[
     str, typer.Argument(help="a model folder, or a run's name such as sft/demo-3f9a1c", metavar="MODEL")
 ]
-Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one")]
-Host = Annotated[str, typer.Option("--host", help="any other address than 127.0.0.1 needs an API key")]
-ApiKey = Annotated[str | None, typer.Option("--api-key", envvar="GLASSMILL_API_KEY", help="clients must send it")]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="0 picks a free one")]
+Host = Annotated[str, typer.Option("--host", help="any address but 127.0.0.1 needs an API key")]
+ApiKey = Annotated[
+    str | None, typer.Option("--api-key", envvar="GLASSMILL_API_KEY", help="the key that clients must send")
+]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="a setting, such as corpus.files.text_fields=body; may be repeated")
 ]
 RunArgument = Annotated[str, typer.Argument(help="a corpus run: its folder, or a name such as corpus/demo-3f9a1c")]
 RUNS = Path("runs")
 WIDTH_OF_FILES = 240
-"""Of tables in a file or a pipe, in characters."""
+"""Width of tables in a file or a pipe, in characters."""
 
 COLLECT, LINE, LOOK, USE, SETUP = "Collect", "The line", "Look inside", "Use a model", "Before you start"
 
 
-def loaded(recipe: str, words: list[str] | None) -> Recipe:
-    """The recipe that a word names, changed by `key=value` words."""
+def loaded(recipe: str, overrides: list[str] | None) -> Recipe:
+    """The recipe of that path or name, changed by `key=value` overrides."""
     from glassmill.recipe import find_recipe, load_recipe
 
-    return load_recipe(find_recipe(recipe), words or [])
+    return load_recipe(find_recipe(recipe), overrides or [])
 
 
-def run_recipe(recipe: str, words: list[str] | None, runs: Path, until: str | None) -> dict[str, Any]:
-    """Runs a recipe's stages up to `until`, shown as they go; the report."""
+def run_recipe(recipe: str, overrides: list[str] | None, runs: Path, until: str | None) -> Mapping[str, object]:
+    """Runs a recipe's stages up to `until`, shows their progress, and returns the report."""
     from glassmill.commands.report import line_report
     from glassmill.commands.terminal import Screen
     from glassmill.pipeline import run_line
 
     with Screen() as screen:
-        return line_report(run_line(loaded(recipe, words), runs, (screen,), until))
+        return line_report(run_line(loaded(recipe, overrides), runs, (screen,), until))
 
 
-def model_path(word: str, runs: Path) -> Path:
-    """The model's folder; looked for before torch is loaded, which takes seconds."""
+def model_path(model: str, runs: Path) -> Path:
+    """The model's folder, found before torch is loaded, which takes seconds."""
     from glassmill.infer.find import find_model
 
-    return find_model(word, runs)
+    return find_model(model, runs)
 
 
 def tell_address(url: str) -> None:
-    """Once the page is open."""
-    sys.stderr.write(f"{url}   the page; {url.rstrip('/')}/v1 is the OpenAI-compatible API. Ctrl-C ends it.\n")
+    """Says where the page is, once it is open."""
+    sys.stderr.write(f"{url}   the page; {url.rstrip('/')}/v1 is the OpenAI-compatible API. Ctrl-C stops the server.\n")
 
 
-def show_report(report: dict[str, Any], as_json: bool) -> None:
+def show_report(report: Mapping[str, object], as_json: bool) -> None:
     """A line's report, or a part of one."""
     from glassmill.commands.terminal import report_tables
 
     show_result(report, as_json, report_tables)
 
 
-def show_result(value: dict[str, Any], as_json: bool, draw: Callable[[dict[str, Any]], Any]) -> None:
+def show_result(value: Mapping[str, object], as_json: bool, draw: Callable[[Any], Any]) -> None:
     """A command's result on standard output: as JSON, or as what `draw` makes of it for people."""
     if as_json:
         print(json.dumps(value, indent=1, ensure_ascii=False, default=str))

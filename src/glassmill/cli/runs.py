@@ -1,4 +1,4 @@
-"""Commands that look: into a run, and at what a recipe would take before there is one."""
+"""Commands that look into a run, and those to use before the first one."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from glassmill.cli.base import (
     RUNS,
     SETUP,
     Json,
+    Overrides,
     RecipeArgument,
     RunArgument,
     Runs,
-    Words,
     app,
     loaded,
     show_result,
@@ -25,12 +25,14 @@ from glassmill.cli.base import (
 @app.command(rich_help_panel=LOOK)
 def query(
     run: RunArgument,
-    statement: Annotated[str, typer.Argument(help="SQL over kept, dropped, documents and quarantine", metavar="SQL")],
+    statement: Annotated[
+        str, typer.Argument(help="SQL over the tables kept, dropped, documents and quarantine", metavar="SQL")
+    ],
     runs: Runs = RUNS,
     limit: Annotated[int, typer.Option(min=1, help="rows to show")] = 100,
     as_json: Json = False,
 ) -> None:
-    """SQL over the documents of a corpus run: query RUN "select rule, count(*) from dropped group by rule"."""
+    """Query the documents of a corpus run with SQL: query RUN "select rule, count(*) from dropped group by rule"."""
     from glassmill.commands.inspect import answer, answer_table, find_run
 
     show_result(answer(find_run(run, runs), statement, limit), as_json, answer_table)
@@ -39,11 +41,11 @@ def query(
 @app.command(rich_help_panel=LOOK)
 def why(
     run: RunArgument,
-    url: Annotated[str, typer.Argument(help="a page's address, as the run has it")],
+    url: Annotated[str, typer.Argument(help="the page's URL, as the corpus has it")],
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
-    """A page's way through every step of a corpus run: rule, value, bound."""
+    """Why a page was kept or dropped: every step of the corpus run, with rule, value and bound."""
     from glassmill.commands.inspect import explain, find_run, way_tables
 
     show_result(explain(find_run(run, runs), url), as_json, way_tables)
@@ -57,7 +59,7 @@ def init(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="overwrite")] = False,
 ) -> None:
-    """Writes a commented recipe for your own WARC files or folder."""
+    """Write a commented recipe for your own WARC files or folder."""
     from glassmill.commands.init import write_template
 
     write_template(path, tuple(inputs or ()), force)
@@ -66,16 +68,16 @@ def init(
 
 
 @app.command(rich_help_panel=SETUP)
-def plan(recipe: RecipeArgument, words: Words = None, as_json: Json = False) -> None:
-    """What a recipe will take, before anything starts: bytes, tokens, parameters, FLOPs, memory, minutes."""
+def plan(recipe: RecipeArgument, overrides: Overrides = None, as_json: Json = False) -> None:
+    """Estimate what a recipe will take before it starts: bytes, tokens, parameters, FLOPs, memory, minutes."""
     from glassmill.commands.plan import make_plan, plan_table
 
-    show_result(make_plan(loaded(recipe, words)), as_json, plan_table)
+    show_result(make_plan(loaded(recipe, overrides)), as_json, plan_table)
 
 
 @app.command(rich_help_panel=SETUP)
 def doctor(runs: Runs = RUNS, as_json: Json = False) -> None:
-    """What this machine can do, and what is missing."""
+    """Check what this machine can do, and what is missing."""
     from glassmill.commands.doctor import examine, health_table
 
     show_result(examine(runs), as_json, health_table)

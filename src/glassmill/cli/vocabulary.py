@@ -1,4 +1,4 @@
-"""`glassmill tokenizer`: the stage of a recipe, a vocabulary out of text files, a report."""
+"""`glassmill tokenizer`: run the stage of a recipe, train on text files, report on any tokenizer."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from glassmill.cli.base import LINE, RUNS, Json, RecipeArgument, Runs, Words, app, run_recipe, show_report, show_result
+from glassmill.cli.base import RUNS, Json, Overrides, RecipeArgument, Runs, run_recipe, show_report, show_result
 from glassmill.errors import UserError
+from glassmill.stages import stage_named
 
 
 class _RecipeOr(typer.core.TyperGroup):
-    """`glassmill tokenizer RECIPE` runs the stage; its other verbs are named."""
+    """`glassmill tokenizer RECIPE` runs the stage, unless the word after `tokenizer` is one of its commands."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         return super().resolve_command(ctx, args if args[0] in self.commands else ["make", *args])
 
 
-vocabulary = typer.Typer(cls=_RecipeOr, help="Documents to a byte-level BPE vocabulary: RECIPE, or train, or report.")
-app.add_typer(vocabulary, name="tokenizer", rich_help_panel=LINE)
+vocabulary = typer.Typer(cls=_RecipeOr, help=f"{stage_named('tokenizer').help} Also: train, report.")
 Texts = Annotated[
     list[Path], typer.Argument(help=".txt, .jsonl, .parquet or WARC files, folders of them, a corpus run")
 ]
 
 
 @vocabulary.command("make")
-def make_vocabulary(recipe: RecipeArgument, words: Words = None, runs: Runs = RUNS, as_json: Json = False) -> None:
-    """The stage of a recipe; `glassmill tokenizer RECIPE` is short for it."""
-    show_report(run_recipe(recipe, words, runs, until="tokenizer"), as_json)
+def make_vocabulary(
+    recipe: RecipeArgument, overrides: Overrides = None, runs: Runs = RUNS, as_json: Json = False
+) -> None:
+    """Run the stage of a recipe; the same as `glassmill tokenizer RECIPE`."""
+    show_report(run_recipe(recipe, overrides, runs, until="tokenizer"), as_json)
 
 
 @vocabulary.command("train")
@@ -41,17 +43,20 @@ def train_vocabulary(
         str, typer.Option(help="llama3, cl100k_base, o200k_base, gpt2, whitespace, or a regex")
     ] = "llama3",
     tie_break: Annotated[
-        str, typer.Option(help="of equal pairs: bytes (as rustbpe) or hf (as Hugging Face)")
+        str,
+        typer.Option(
+            help="which of equally frequent pairs is joined first: bytes (as rustbpe) or hf (as Hugging Face)"
+        ),
     ] = "bytes",
     threads: Annotated[int, typer.Option(min=0, help="0: all cores")] = 0,
     as_json: Json = False,
 ) -> None:
-    """A vocabulary out of text files, without a recipe."""
+    """Train a vocabulary on text files, without a recipe."""
     from glassmill.commands.terminal import Screen
     from glassmill.commands.tokenizer import train_from_files, training_table
 
     if tie_break not in ("bytes", "hf"):
-        raise UserError(f"--tie-break {tie_break}: bytes or hf")
+        raise UserError(f"--tie-break {tie_break}: give bytes or hf")
     with Screen() as screen:
         done = train_from_files(texts, out, vocab_size, pattern, tie_break, threads, screen)  # type: ignore[arg-type]
     show_result(done, as_json, training_table)
@@ -62,12 +67,12 @@ def report_vocabulary(
     name: Annotated[str, typer.Argument(help="a tokenizer's folder or file, or a known name", metavar="TOKENIZER")],
     texts: Texts,
     against: Annotated[
-        str | None, typer.Option(help="a second tokenizer on the same text, such as cl100k_base")
+        str | None, typer.Option(help="a second tokenizer for the same text, such as cl100k_base")
     ] = None,
-    max_megabytes: Annotated[float, typer.Option(min=0, help="of each file")] = 20,
+    max_megabytes: Annotated[float, typer.Option(min=0, help="to read of each file")] = 20,
     as_json: Json = False,
 ) -> None:
-    """Bytes per token by language and domain, fertility, unused symbols, the compression curve."""
+    """Report bytes per token by language and domain, fertility, unused symbols, the compression curve."""
     from glassmill.commands.tokenizer import report_on, report_tables
 
     show_result(report_on(name, texts, against, int(max_megabytes * 1e6)), as_json, report_tables)

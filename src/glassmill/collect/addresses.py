@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 
 EVERYWHERE = ("0.0.0.0/0", "::/0")
 _NAT64 = ip_network("64:ff9b::/96")

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 from glassmill.collect.addresses import check_networks
 from glassmill.collect.warc_files import WarcFolder
-from glassmill.recipe import CrawlSettings, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import CrawlSettings
 
 OnPage = Callable[[str, int, int], None]
 

@@ -23,7 +23,8 @@ from typing import Any
 import requests
 import urllib3
 
-from glassmill.recipe import DownloadSettings, UserError
+from glassmill.errors import TooLargeError, TransientError, UserError
+from glassmill.recipe import DownloadSettings
 from glassmill.run.files import atomic_json, disk_full, remove, sha256_file
 
 CHUNK = 1 << 18
@@ -33,22 +34,6 @@ _MD5 = re.compile(r'^"?([0-9a-f]{32})"?$')
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
 Progress = Callable[[int, int], None]
-
-
-class TransientError(Exception):
-    """What may go better next time. `pause_s` is the server's own wish, or 0."""
-
-    def __init__(self, cause: str, pause_s: float = 0.0) -> None:
-        super().__init__(cause)
-        self.pause_s = pause_s
-
-
-class TooLargeError(Exception):
-    """The file is larger than what may still be fetched."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__(f"{size:,} bytes")
-        self.size = size
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from glassmill.corpus.chain import Chain
 from glassmill.corpus.document import Page
 from glassmill.corpus.judge.classifier import Classifier, area_under_curve, train
 from glassmill.corpus.read.sources import find_sources, read_source
-from glassmill.recipe import CorpusSettings, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import CorpusSettings
 from glassmill.run.files import atomic_json
 
 PASSAGE_CHARACTERS = 2000

@@ -15,8 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from glassmill.collect.download import TooLargeError, download
-from glassmill.recipe import FetchSettings, UserError
+from glassmill.collect.download import download
+from glassmill.errors import TooLargeError, UserError
+from glassmill.recipe import FetchSettings
 from glassmill.run.files import atomic_json, locked
 
 RECORD = ".fetched.json"

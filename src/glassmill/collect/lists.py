@@ -17,10 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from glassmill.collect.download import TooLargeError, download
+from glassmill.collect.download import download
 from glassmill.corpus.read.files.archives import DAMAGE, members_of, read_member
-from glassmill.corpus.read.files.errors import RefusedError, UnreadableError
-from glassmill.recipe import FilesSettings, ListsSettings, UserError
+from glassmill.errors import RefusedError, TooLargeError, UnreadableError, UserError
+from glassmill.recipe import FilesSettings, ListsSettings
 from glassmill.run.files import atomic_json, atomic_path, atomic_write, locked, sha256_file
 from glassmill.run.registry import download_wheel
 

@@ -12,7 +12,8 @@ from glassmill.collect.fetch import fetch
 from glassmill.collect.lists import install_from_wheel, install_lists
 from glassmill.commands.add import plain
 from glassmill.commands.terminal import size
-from glassmill.recipe import UserError, make_recipe
+from glassmill.errors import UserError
+from glassmill.recipe import make_recipe
 
 SECONDS_BETWEEN_LINES = 5.0
 

@@ -1,6 +1,6 @@
 """`glassmill demo`: the built-in recipe, watched in the browser while it runs, and its report.
 
-The page is served by a process of its own, so that it opens at once and takes no time from the training.
+A process of its own serves the page, so that it opens at once and takes no time from the training.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ import time
 import webbrowser
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from glassmill.commands.report import line_report
+from glassmill.commands.report import LineReport, line_report
 from glassmill.commands.terminal import Screen
+from glassmill.errors import UserError
 from glassmill.pipeline import run_line
-from glassmill.recipe import Recipe, UserError, find_recipe, load_recipe
+from glassmill.recipe import Recipe, find_recipe, load_recipe
 from glassmill.run.files import atomic_json
-from glassmill.run.folder import Identity, is_done, open_run, read_manifest, settings_identity
+from glassmill.run.folder import is_done, open_run, read_manifest
+from glassmill.run.line import stage_identity
+from glassmill.stages import STAGES, stage_named
 
 UNFILTERED = (
     "name=demo-unfiltered",
@@ -31,42 +33,42 @@ UNFILTERED = (
     "corpus.c4.enabled=false",
     "corpus.fineweb.enabled=false",
 )
-"""The settings that let the spam in; language, dedup and PII stay as they are."""
+"""Settings that let the spam in; language, dedup and PII stay as they are."""
 
 
-def run_demo(runs: Path, words: Sequence[str], port: int | None, compare_unfiltered: bool = False) -> dict[str, Any]:
+def run_demo(runs: Path, overrides: Sequence[str], port: int | None, compare_unfiltered: bool = False) -> LineReport:
     """Runs the demo recipe under `runs`, writes `runs/report.json`, and returns it.
 
     Args:
         runs: The folder for the run folders.
-        words: Settings such as `train.minutes=2`.
-        port: Where to serve the page; 0 takes a free port, None serves nothing. With a page, the call ends when the
-            user ends it (Ctrl-C).
-        compare_unfiltered: Run a second line with the spam filters off, for as many steps; its report stands under
+        overrides: Settings such as `train.minutes=2`.
+        port: Where to serve the page; 0 picks a free port, None serves nothing. With a page, the call returns when the
+            user stops it (Ctrl-C).
+        compare_unfiltered: Run a second line with the spam filters off, for as many steps; its report is
             `unfiltered`.
 
     Raises:
         UserError: a bad setting, or the port is in use.
     """
-    recipe = load_recipe(find_recipe("demo"), words)
+    recipe = load_recipe(find_recipe("demo"), overrides)
     with _page(runs, port) as page:
         begin = time.perf_counter()
         report = _run(recipe, runs)
         report["seconds"]["wall"] = round(time.perf_counter() - begin, 1)
         if compare_unfiltered:
-            unfiltered = [*words, *UNFILTERED, *_as_long(report, runs)]
+            unfiltered = [*overrides, *UNFILTERED, *_as_long(report, runs)]
             report["unfiltered"] = _run(load_recipe(find_recipe("demo"), unfiltered), runs)
         atomic_json(runs / "report.json", report)
         if page:
             sys.stderr.write(
-                f"\nTalk to it: {page.url}   (Ctrl-C ends the server; `glassmill studio` opens it again)\n"
+                f"\nTalk to it: {page.url}   (Ctrl-C stops the server; `glassmill studio` opens it again)\n"
             )
             with contextlib.suppress(KeyboardInterrupt):
                 page.process.wait()
     return report
 
 
-def write_miniweb(out: Path, words: Sequence[str]) -> None:
+def write_miniweb(out: Path, overrides: Sequence[str]) -> None:
     """The demo's web alone, as a finished run in the folder `out`.
 
     Raises:
@@ -74,8 +76,8 @@ def write_miniweb(out: Path, words: Sequence[str]) -> None:
     """
     from glassmill.miniweb import make
 
-    recipe = load_recipe(find_recipe("demo"), words)
-    identity = Identity("miniweb", make.VERSION, settings_identity(settings=recipe.miniweb, seed=recipe.seed))
+    recipe = load_recipe(find_recipe("demo"), overrides)
+    identity = stage_identity(stage_named("miniweb"), recipe, {})
     if is_done(out) and read_manifest(out)["digest"] == identity.digest:
         return
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
@@ -84,18 +86,19 @@ def write_miniweb(out: Path, words: Sequence[str]) -> None:
         make.make(run, recipe.miniweb, recipe.seed)
 
 
-def _run(recipe: Recipe, runs: Path) -> dict[str, Any]:
+def _run(recipe: Recipe, runs: Path) -> LineReport:
     with Screen() as screen:
         return line_report(run_line(recipe, runs, (screen,)))
 
 
-def _as_long(report: dict[str, Any], runs: Path) -> list[str]:
-    """The settings that train for as many steps as that run did: its time box may not measure the same twice."""
-    words = []
-    for stage in ("train", "sft"):
-        steps = json.loads((runs / report["runs"][stage] / "stats.json").read_text())["steps"]
-        words += [f"{stage}.minutes=none", f"{stage}.steps={steps}"]
-    return [*words, "sft.epochs=none"]
+def _as_long(report: LineReport, runs: Path) -> list[str]:
+    """Overrides to train for as many steps as that line did: a time box may allow other numbers the second time."""
+    overrides = []
+    for stage in STAGES:
+        if stage.model and stage.name in report["runs"]:
+            steps = json.loads((runs / report["runs"][stage.name] / "stats.json").read_text())["steps"]
+            overrides += [f"{stage.name}.minutes=none", f"{stage.name}.steps={steps}"]
+    return [*overrides, "sft.epochs=none"]
 
 
 class _Page:
@@ -106,7 +109,7 @@ class _Page:
 
 @contextlib.contextmanager
 def _page(runs: Path, port: int | None) -> Iterator[_Page | None]:
-    """The studio in a child process for the length of the block; opened in a browser where there is one."""
+    """The studio in a child process for the length of the block, opened in the browser if there is one."""
     if port is None:
         yield None
         return
@@ -132,7 +135,7 @@ def _wait_until_open(page: _Page, port: int, patience_s: float = 30.0) -> None:
     end = time.monotonic() + patience_s
     while time.monotonic() < end:
         if page.process.poll() is not None:
-            raise UserError(f"the page's server ended at once; `glassmill studio --port {port}` alone says why")
+            raise UserError(f"the page's server stopped at once; run `glassmill studio --port {port}` to see why")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.2):
             return
         time.sleep(0.05)

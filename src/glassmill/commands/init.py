@@ -1,27 +1,26 @@
-"""`glassmill init`: a recipe for one's own pages, with every setting, its default and its meaning as comments."""
+"""`glassmill init`: a recipe for your own pages, with every setting, its default and its meaning as comments."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic.fields import FieldInfo
 
 from glassmill.errors import UserError
 from glassmill.recipe import Recipe, Settings
 from glassmill.run.files import atomic_write
-from glassmill.run.line import expand
+from glassmill.run.inputs import expand
 
 HEAD = """\
-# A recipe of glassmill: which pages to mill, and how. Lines that begin with "# " and a setting show its default.
-#   glassmill plan {file}      what it will take, before anything starts
-#   glassmill run {file}       all stages; a second call skips what is done and continues what was cut off
-#   glassmill run {file} train.minutes=2    one setting changed for this call
+# A recipe: which pages to use, and how. A setting that is commented out shows its default.
+#   glassmill plan {file}                   estimate what it will take, before anything starts
+#   glassmill run {file}                    run all stages; run it again to continue after an interruption
+#   glassmill run {file} train.minutes=2    change one setting for this run
 """
 
-CHOSEN: dict[str, Any] = {
+CHOSEN: dict[str, object] = {
     "stages": ["corpus", "tokenizer", "tokens", "train", "eval"],
     "tokenizer.vocab_size": 8192,
     "model.d_model": 256,
@@ -33,7 +32,7 @@ CHOSEN: dict[str, Any] = {
     "model.context_length": 512,
     "train.minutes": 10.0,
 }
-"""What differs from the defaults in a first recipe: sizes for a laptop, and no conversations yet."""
+"""What a first recipe sets: sizes for a laptop, and no conversations yet."""
 
 
 def write_template(path: Path, inputs: tuple[str, ...], force: bool = False) -> None:
@@ -43,7 +42,7 @@ def write_template(path: Path, inputs: tuple[str, ...], force: bool = False) -> 
         UserError: the file exists, or an input names nothing.
     """
     if path.exists() and not force:
-        raise UserError(f"{path} exists; choose another name or overwrite it with --force")
+        raise UserError(f"{path} exists; choose another name, or overwrite it with --force")
     if inputs:
         expand(inputs)
     chosen = CHOSEN | {"corpus.inputs": list(inputs)}
@@ -51,8 +50,8 @@ def write_template(path: Path, inputs: tuple[str, ...], force: bool = False) -> 
     atomic_write(path, "\n".join(lines) + "\n")
 
 
-def _section(settings: Settings, prefix: str, chosen: dict[str, Any]) -> Iterator[str]:
-    """The plain settings of a section first, then its inner sections: TOML wants that order."""
+def _section(settings: Settings, prefix: str, chosen: Mapping[str, object]) -> Iterator[str]:
+    """The plain settings of a section first, then its inner sections: TOML requires that order."""
     inner: list[tuple[str, Settings]] = []
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
@@ -67,7 +66,7 @@ def _section(settings: Settings, prefix: str, chosen: dict[str, Any]) -> Iterato
         yield from _section(value, f"{prefix}{name}.", chosen)
 
 
-def _setting(name: str, chosen: Any, default: Any, field: FieldInfo) -> Iterator[str]:
+def _setting(name: str, chosen: object, default: object, field: FieldInfo) -> Iterator[str]:
     if field.description:
         yield f"# {field.description}"
     if chosen is not None:
@@ -76,7 +75,7 @@ def _setting(name: str, chosen: Any, default: Any, field: FieldInfo) -> Iterator
         yield f"# {name} = {_toml(default)}" if default is not None else f"# {name} is not set"
 
 
-def _toml(value: Any) -> str:
+def _toml(value: object) -> str:
     if isinstance(value, float):
         return repr(value)
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)

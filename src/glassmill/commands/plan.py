@@ -1,13 +1,15 @@
 """`glassmill plan`: what a recipe will take on this machine, before anything starts.
 
-Sizes of models are exact. Minutes come from a second's measurement of this machine's matrix products and from the
-shares below, which were measured on two cores; they are estimates, and say so.
+Sizes of models are exact. Minutes are estimates: from half a second of matrix products on this machine, from the shares
+below and from the speeds in `glassmill.stages`, which were measured on two cores.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from rich.table import Table
 
@@ -16,8 +18,9 @@ from glassmill.commands.terminal import size
 from glassmill.corpus.read.files.kinds import kind_of
 from glassmill.model.config import ModelConfig
 from glassmill.model.sizes import num_parameters, training_bytes, training_flops_per_token, weight_bytes
-from glassmill.recipe import LoopSettings, ModelSettings, Recipe, check_recipe
-from glassmill.run.line import expand
+from glassmill.recipe import ModelSettings, Recipe
+from glassmill.run.inputs import expand
+from glassmill.stages import STAGES, Load, check_recipe, training_tokens
 
 UNPACKED = {".gz": 5.0, ".zst": 5.5}
 """Bytes of HTML in a byte of compressed WARC."""
@@ -25,22 +28,35 @@ TEXT_SHARE = 0.03
 """Bytes of kept text in a byte of HTML, after all filters."""
 DOCUMENT_TEXT = {"text": 0.8, "jsonl": 0.8, "parquet": 1.5, "docx": 0.3, "epub": 1.0, "pdf": 0.2, "archive": 1.0}
 """The same for a byte of a file of documents."""
-HTML_BYTES_PER_CORE_SECOND = 6e6
 MINIWEB_PAGE_BYTES = 6_000
 UTILISATION = 0.4
 """Share of the measured matrix speed that training reaches."""
 MINIWEB_TEXT_SHARE = 0.12
 
 
-def make_plan(recipe: Recipe) -> dict[str, Any]:
-    """The estimate.
+class Plan(TypedDict):
+    """The estimate. `minutes` has one entry a stage that can be estimated, and `total`; `epochs` is how often training
+    reads the text."""
 
-    Returns:
-        `input_bytes`, `text_bytes`, `tokens`, `parameters`, `model_bytes`, `memory_bytes`, `flops_per_token`,
-        `train_tokens`, `epochs`, `minutes` (per stage and `total`).
+    input_bytes: int
+    text_bytes: int
+    tokens: int
+    model: dict[str, object]
+    parameters: int
+    model_bytes: int
+    memory_bytes: int
+    flops_per_token: int
+    train_tokens: int
+    epochs: float | None
+    minutes: dict[str, float]
+    machine: Mapping[str, object]
+
+
+def make_plan(recipe: Recipe) -> Plan:
+    """Estimates what the recipe's stages take on this machine.
 
     Raises:
-        UserError: an input names nothing.
+        UserError: an input names nothing, or a stage lacks something.
     """
     check_recipe(recipe)
     health = examine(Path("runs"))
@@ -49,18 +65,16 @@ def make_plan(recipe: Recipe) -> dict[str, Any]:
     tokens = int(text / bytes_per_token(recipe.tokenizer.vocab_size))
     flops = training_flops_per_token(config)
     speed = health["training"]["gflops"] * 1e9 * UTILISATION / flops
-    train_tokens, train_minutes = _length(recipe.train, speed)
+    load = Load(html, text, health["machine"]["cores"], speed)
     minutes = {
-        "corpus": html / HTML_BYTES_PER_CORE_SECOND / health["machine"]["cores"] / 60,
-        "tokenizer": text / 5e6 / 60,
-        "tokens": text / 8e6 / 60,
-        "train": train_minutes if "train" in recipe.stages else 0.0,
-        "sft": _length(recipe.sft, speed)[1] if "sft" in recipe.stages else 0.0,
+        stage.name: stage.minutes(recipe, load) for stage in STAGES if stage.minutes and stage.name in recipe.stages
     }
+    train_tokens = training_tokens(recipe.train, speed) if "train" in recipe.stages else 0
     return {
         "input_bytes": html,
         "text_bytes": text,
         "tokens": tokens,
+        "model": dict(recipe.model),
         "parameters": num_parameters(config),
         "model_bytes": weight_bytes(config),
         "memory_bytes": training_bytes(config, recipe.train.batch_tokens),
@@ -73,44 +87,54 @@ def make_plan(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _length(settings: LoopSettings, tokens_per_s: float) -> tuple[int, float]:
-    """Tokens and minutes of a training: what its steps take, or as many tokens as its time box holds."""
-    box = int(settings.minutes * 60 * tokens_per_s) if settings.minutes is not None else None
-    steps = settings.steps * settings.batch_tokens if settings.steps is not None else None
-    tokens = min((value for value in (box, steps) if value is not None), default=0)
-    return tokens, tokens / tokens_per_s / 60
-
-
 def model_config(model: ModelSettings, vocab_size: int) -> ModelConfig:
     """The model's shape once its vocabulary is known."""
-    return ModelConfig(vocab_size=vocab_size, **model.model_dump())
+    return ModelConfig(vocab_size=vocab_size, **model.shape())
 
 
 def bytes_per_token(vocab_size: int) -> float:
-    """Bytes of English text a token of a vocabulary of that size stands for, roughly."""
+    """Roughly how many bytes of English a token stands for, in a vocabulary of that size."""
     known = ((512, 1.9), (1024, 2.6), (4096, 3.4), (8192, 3.7), (32_768, 4.3), (100_277, 4.5))
     return next((rate for size, rate in known if vocab_size <= size), 4.6)
 
 
-def plan_table(plan: dict[str, Any]) -> list[Table]:
+def plan_table(plan: Plan) -> list[Table]:
     """The plan for people."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row("pages", f"{size(plan['input_bytes'])} of HTML")
-    table.add_row("clean text", f"about {size(plan['text_bytes'])}, {plan['tokens']:,} tokens")
-    table.add_row("model", f"{plan['parameters']:,} parameters, {size(plan['model_bytes'])}")
-    table.add_row(
-        "training",
-        f"about {plan['train_tokens']:,} tokens"
-        + (f", {plan['epochs']:.1f} times over the text" if plan["epochs"] else ""),
-    )
-    table.add_row("memory", f"about {size(plan['memory_bytes'])} while training")
-    table.add_row("minutes", "  ".join(f"{name} {value:,.1f}" for name, value in plan["minutes"].items()))
+    table.add_row("clean text", f"about {size(plan['text_bytes'])}, {_rounded(plan['tokens'])} tokens")
+    if plan["train_tokens"]:
+        model = plan["model"]
+        shape = (
+            f"{model['num_layers']} layers, d_model {model['d_model']}, {model['num_heads']} heads of "
+            f"{model['head_dim']} ({model['num_kv_heads']} for keys and values), d_ff {model['d_ff']}, "
+            f"context {model['context_length']}"
+        )
+        table.add_row("model", f"{plan['parameters']:,} parameters, {size(plan['model_bytes'])}: {shape}")
+        times = f", {plan['epochs']:.1f} times over the text" if plan["epochs"] else ""
+        table.add_row("training", f"about {_rounded(plan['train_tokens'])} tokens{times}")
+        table.add_row("memory", f"about {size(plan['memory_bytes'])} while training")
+    for stage in STAGES:
+        if stage.name in plan["minutes"]:
+            table.add_row(stage.name, f"{_time(plan['minutes'][stage.name])}: {stage.leaves}")
+    table.add_row("in all", _time(plan["minutes"]["total"]))
     if plan["epochs"] and plan["epochs"] > 30:
         table.add_row(
             "[yellow]note[/yellow]",
-            "the model will see the same text more than 30 times; more pages would help it more",
+            "training will read the same text more than 30 times; more pages would help the model more",
         )
     return [table]
+
+
+def _rounded(count: int) -> str:
+    """An estimate with two digits that mean something."""
+    return f"{round(count, 1 - math.floor(math.log10(count))):,}" if count else "0"
+
+
+def _time(minutes: float) -> str:
+    if minutes < 1:
+        return "under a minute"
+    return f"about {minutes:,.0f} minutes" if minutes < 90 else f"about {minutes / 60:,.1f} hours"
 
 
 def _bytes(recipe: Recipe) -> tuple[int, int]:

@@ -3,65 +3,52 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
 from glassmill.run.folder import is_done, software
 from glassmill.run.line import Line
+from glassmill.stages import last_model, stage_named
 
 
-def line_report(line: Line) -> dict[str, Any]:
-    """What a line did and what came out of it. Parts that the recipe leaves out are left out here.
+class LineReport(TypedDict):
+    """What every report has; the numbers of the stages stand beside these, see `Stage.report`.
 
-    Returns:
-        `seconds` (`total`, and per stage the time it worked, earlier attempts included), `pages_in`, `documents_out`,
-        `dropped` (rule -> pages), `quarantined`, `personal_data` (kind -> pieces masked), `vocab_size`, `parameters`,
-        `tokens_seen`, the scores of the eval stage (see `glassmill.evals`), `runs` (stage -> folder), `model`,
-        `software`.
+    `seconds`: `total`, and the time each stage worked, earlier attempts included. `runs`: stage -> run folder, and
+    `model`, both relative to the runs folder. `unfiltered`: the report of the demo's second line.
     """
-    report: dict[str, Any] = {
+
+    recipe: str
+    seed: int
+    seconds: dict[str, float]
+    runs: dict[str, str]
+    model: str | None
+    software: dict[str, str]
+    unfiltered: NotRequired[LineReport]
+
+
+def line_report(line: Line) -> LineReport:
+    """What a line did and what came out of it: of every finished stage, what its row takes from the stats.
+
+    In the stages' own words: `pages_in`, `documents_out`, `dropped` (rule -> pages), `quarantined`, `personal_data`
+    (kind -> pieces masked), `vocab_size`, `parameters`, `tokens_seen`, and the scores of `glassmill.evals`.
+    """
+    done = [name for name, folder in line.folders.items() if is_done(folder)]
+    report: dict[str, object] = {
         "recipe": line.recipe.name,
         "seed": line.recipe.seed,
         "seconds": {"total": round(sum(line.seconds.values()), 1)}
-        | {name: round(s, 1) for name, s in line.seconds.items()},
+        | {name: round(seconds, 1) for name, seconds in line.seconds.items()},
     }
-    done = {name: folder for name, folder in line.folders.items() if is_done(folder)}
-    if "corpus" in done:
-        report |= _corpus_part(_stats(done["corpus"]))
-    if "tokenizer" in done:
-        report["vocab_size"] = _stats(done["tokenizer"]).get("vocab_size")
-    if "train" in done:
-        stats = _stats(done["train"])
-        report |= {
-            "parameters": stats.get("parameters"),
-            "steps": stats.get("steps"),
-            "tokens_seen": stats.get("tokens_seen"),
-        }
-    if "eval" in done:
-        report |= _stats(done["eval"])
-    report["runs"] = {name: folder.relative_to(line.runs).as_posix() for name, folder in line.folders.items()}
-    report["model"] = next((f"{report['runs'][name]}/model" for name in ("sft", "train") if name in done), None)
-    return report | {"software": software()}
+    for name in done:
+        report |= stage_named(name).report(_stats(line.folders[name]))
+    runs = {name: folder.relative_to(line.runs).as_posix() for name, folder in line.folders.items()}
+    model = last_model(done)
+    report |= {"runs": runs, "model": f"{runs[model]}/model" if model else None, "software": software()}
+    return cast(LineReport, report)
 
 
-def _corpus_part(stats: dict[str, Any]) -> dict[str, Any]:
-    funnel = stats["funnel"]
-    dropped: Counter[str] = Counter()
-    for step in funnel:
-        dropped.update(step["dropped"])
-    return {
-        "pages_in": funnel[0]["in"],
-        "documents_out": funnel[-1]["out"],
-        "dropped": dict(dropped.most_common()),
-        "quarantined": stats["quarantined"],
-        "personal_data": stats["pii"],
-        "funnel": funnel,
-        "quarantine_causes": stats.get("causes", {}),
-        "corpus_speed": stats.get("speed"),
-    }
-
-
-def _stats(folder: Path) -> dict[str, Any]:
-    stats: dict[str, Any] = json.loads((folder / "stats.json").read_text(encoding="utf-8"))
+def _stats(folder: Path) -> Mapping[str, Any]:
+    stats: Mapping[str, Any] = json.loads((folder / "stats.json").read_text(encoding="utf-8"))
     return stats

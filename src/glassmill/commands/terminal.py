@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, assert_never
 
 from rich.console import Console
 from rich.progress import (
@@ -22,10 +22,13 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from glassmill.run.events import Event
+from glassmill.run import kinds
+from glassmill.run.events import Entry
+from glassmill.stages import NAMES, STAGES
 
 PLAIN_LINE_EVERY_S = 10.0
-WIDE = 9
+WIDE = max(map(len, NAMES))
+ANSWERING = frozenset(stage.name for stage in STAGES if stage.model == "assistant")
 
 
 class Screen:
@@ -38,7 +41,7 @@ class Screen:
         self._last_line = 0.0
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓"),
-            TextColumn("{task.fields[stage]:<9}"),
+            TextColumn(f"{{task.fields[stage]:<{WIDE}}}"),
             BarColumn(30),
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}", style="dim"),
@@ -58,73 +61,72 @@ class Screen:
         if self.live:
             self._progress.stop()
 
-    def __call__(self, event: Event) -> None:
-        draw = getattr(self, f"_on_{event['kind']}", None)
-        if draw:
-            draw(event)
+    def __call__(self, entry: Entry) -> None:
+        stage = entry.stage
+        match entry.event:
+            case kinds.Start():
+                if not self.live:
+                    self._line(stage, "begins")
+                self._last_line = time.monotonic()
+            case kinds.Progress(done, total, unit):
+                self._bar(stage, done, total, unit)
+            case kinds.Plan() as plan:
+                self._line(stage, "plan: " + ", ".join(_plan_words(plan)))
+            case kinds.Metric() as metric:
+                note = f"loss {metric.loss:.3f}  {metric.tokens_per_s:,.0f} tokens/s"
+                self._bar(stage, metric.step, metric.steps, note)
+            case kinds.Validation(step, bits_per_byte):
+                self._line(stage, f"step {step}: {bits_per_byte:.3f} bits per byte on held-out text")
+            case kinds.Sample(step, prompt, text):
+                between = " → " if stage in ANSWERING else ""  # an answer, or the text going on
+                words = " ".join(f"{prompt}{between}{text}".split())
+                self._line(stage, f"[dim]step {step}:[/dim] {_plain(words[:160])}")
+            case kinds.Note(text):
+                self._line(stage, _plain(text))
+            case kinds.Warned(text) | kinds.Unknown(text):
+                self._line(stage, f"[yellow]warning:[/yellow] {_plain(text)}")
+            case kinds.Done(seconds):
+                self._fill_bar(stage)
+                self._line(stage, f"[green]done[/green] in {seconds:.1f} s")
+            case kinds.Failed():
+                pass  # the command itself ends with this error as its message
+            case kinds.Score() | kinds.Answer() | kinds.Merge() | kinds.Funnel() | kinds.Example():
+                pass  # for the page, and for the tables at the end
+            case kinds.ShardProgress() | kinds.Alive():
+                pass  # between a worker and its supervisor
+            case other:
+                assert_never(other)
 
-    def _line(self, event: Event, text: str) -> None:
-        self.console.print(f"[bold]{event['stage']:<{WIDE}}[/bold] {text}", soft_wrap=True)
+    def _line(self, stage: str, text: str) -> None:
+        self.console.print(f"[bold]{stage:<{WIDE}}[/bold] {text}", soft_wrap=True)
 
-    def _bar(self, event: Event, done: float, total: float | None, note: str = "") -> None:
-        stage = event["stage"]
+    def _bar(self, stage: str, done: float, total: float | None, note: str = "") -> None:
         if not self.live:
             if time.monotonic() - self._last_line >= PLAIN_LINE_EVERY_S:
                 self._last_line = time.monotonic()
-                self._line(event, f"{done:,.0f} of {total:,.0f} {note}" if total else f"{done:,.0f} {note}")
+                self._line(stage, f"{done:,.0f} of {total:,.0f} {note}" if total else f"{done:,.0f} {note}")
             return
         if stage not in self._bars:
             self._bars[stage] = self._progress.add_task("", total=total, stage=stage, note=note)
         self._progress.update(self._bars[stage], completed=done, total=total, note=note)
 
-    def _on_start(self, event: Event) -> None:
-        if not self.live:
-            self._line(event, "begins")
-        self._last_line = time.monotonic()
-
-    def _on_progress(self, event: Event) -> None:
-        self._bar(event, event["done"], event.get("total"), event.get("unit", ""))
-
-    def _on_plan(self, event: Event) -> None:
-        known = {
-            "steps": "{:,} steps",
-            "parameters": "{:,} parameters",
-            "tokens": "{:,} tokens",
-            "minutes": "{:.1f} minutes",
-        }
-        # Minutes are 0 where the length is given in steps.
-        parts = [form.format(event[key]) for key, form in known.items() if event.get(key)]
-        self._line(event, "plan: " + ", ".join(parts))
-
-    def _on_metric(self, event: Event) -> None:
-        note = f"loss {event['loss']:.3f}  {event.get('tokens_per_s', 0):,.0f} tokens/s"
-        self._bar(event, event["step"], event.get("steps"), note)
-
-    def _on_validation(self, event: Event) -> None:
-        self._line(event, f"step {event['step']}: {event['bits_per_byte']:.3f} bits per byte on held-out text")
-
-    def _on_sample(self, event: Event) -> None:
-        from rich.markup import escape
-
-        between = " → " if event["stage"] == "sft" else ""  # an answer, or the text going on
-        text = " ".join(f"{event['prompt']}{between}{event['text']}".split())
-        self._line(event, f"[dim]step {event['step']}:[/dim] {escape(text[:160])}")
-
-    def _on_note(self, event: Event) -> None:
-        from rich.markup import escape
-
-        self._line(event, escape(event["text"]))
-
-    def _on_warning(self, event: Event) -> None:
-        from rich.markup import escape
-
-        self._line(event, f"[yellow]warning:[/yellow] {escape(event['text'])}")
-
-    def _on_done(self, event: Event) -> None:
-        if self.live and (bar := self._bars.get(event["stage"])) is not None:
+    def _fill_bar(self, stage: str) -> None:
+        if self.live and (bar := self._bars.get(stage)) is not None:
             task = self._progress.tasks[self._progress.task_ids.index(bar)]
             self._progress.update(bar, completed=task.total or task.completed)
-        self._line(event, f"[green]done[/green] in {event['seconds']:.1f} s")
+
+
+def _plan_words(plan: kinds.Plan) -> list[str]:
+    """What the plan says; minutes are 0 where the length is given in steps."""
+    words = [f"{plan.steps:,} steps", f"{plan.parameters:,} parameters", f"{plan.tokens:,} tokens"]
+    return [*words, f"{plan.minutes:.1f} minutes"] if plan.minutes else words
+
+
+def _plain(text: str) -> str:
+    """`text` without any meaning as markup."""
+    from rich.markup import escape
+
+    return escape(text)
 
 
 def funnel_table(funnel: list[dict[str, Any]]) -> Table:

@@ -1,4 +1,4 @@
-"""The corpus stage: web pages become clean documents, and every page that does not says why.
+"""The corpus stage: web pages become clean documents, and every dropped page records why.
 
 In: WARC and WET files, folders of HTML, Markdown and text. Out, in the run folder: `shards/documents-*.parquet`,
 `shards/dropped-*.parquet`, `quarantine.jsonl`, and the funnel in `stats.json`. Every record read is in exactly one of
@@ -14,31 +14,36 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from glassmill.corpus.chain import STEPS
-from glassmill.corpus.dedup.duplicates import Rows, find_duplicates, read_index, write_index
+from glassmill.corpus.dedup.duplicates import Rows, find_duplicates
+from glassmill.corpus.dedup.index import read_index, write_index
 from glassmill.corpus.dedup.keys import family
-from glassmill.corpus.document import kind_of_cause
+from glassmill.corpus.extract.extract import WITHOUT_CORE, engine_of
+from glassmill.corpus.facts import resolved
 from glassmill.corpus.judge.url_lists import built_lists
 from glassmill.corpus.parts import FinishedPart, finished_parts
 from glassmill.corpus.read.sources import Source, find_sources, group
-from glassmill.recipe import CorpusSettings, UserError
+from glassmill.corpus.stats import Stats, make_funnel, stats_of
+from glassmill.corpus.tasks import Finished, FinishTask, Judged, JudgeTask
+from glassmill.errors import UserError
+from glassmill.recipe import CorpusSettings
+from glassmill.run import kinds
 from glassmill.run.executors import cores
 from glassmill.run.files import atomic_write, remove
 from glassmill.run.folder import RunFolder
 from glassmill.run.worker import Link, load_function
 
+__all__ = ["VERSION", "make", "resolved"]
+
 VERSION = 4
 
 SECONDS_BETWEEN_FUNNELS = 1.0
 DOCUMENTS_IN_PROCESS = 100_000
-
-Funnel = list[dict[str, Any]]
 
 
 def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None = None) -> None:
@@ -54,52 +59,67 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
         UserError: an input names nothing, or no input holds pages.
     """
     begin = time.perf_counter()
+    if settings.extract.engine == "auto" and engine_of(settings.extract) == "resiliparse":
+        run.emit(kinds.Warned(WITHOUT_CORE))
     sources = _sources(settings, web)
     shards = group(sources)
     work = run.path / "work"
     work.mkdir(exist_ok=True)
     lists = _hash_lists(run, settings, web)
     earlier = _earlier(settings, seed)
-    base = {"work": str(work), "settings": settings.model_dump(mode="json"), "seed": seed, **lists}
-    run.emit("note", text=f"{len(sources)} input files, {_megabytes(sources)} MB, in {len(shards)} shards")
+    dumped = settings.model_dump(mode="json")
+    run.emit(kinds.Note(f"{len(sources)} input files, {_megabytes(sources)} MB, in {len(shards)} shards"))
 
     view = _View(run, shards)
-    tasks = [
-        {**base, "shard": number, "inputs": [[str(one.path), one.name, one.refused] for one in shard]}
+    judge = [
+        JudgeTask(shard=number, work=str(work), settings=dumped, seed=seed, inputs=[_as_input(one) for one in shard],
+                  lists=lists.get("lists"), allowed=lists.get("allowed"))
         for number, shard in enumerate(shards)
-    ]
-    judged = run.map(
-        "glassmill.corpus.tasks:judge_shard",
-        tasks,
-        settings.workers,
-        on_event=view.on_event,
-        cpu_limit_s=settings.page_cpu_s,
-    )
+    ]  # fmt: skip
+    judged: list[Judged] = _map(run, "judge_shard", judge, settings, view.on_event)
     parts = [list(finished_parts(work / f"{number:05d}")) for number in range(len(shards))]
     counts = sum((part.counts for shard in parts for part in shard), Counter())
-    run.emit("progress", done=view.total, total=view.total, unit="bytes", message="looking for duplicates")
+    run.emit(kinds.Progress(view.total, view.total, "bytes", "looking for duplicates"))
 
     firsts, clusters = _cluster(run, parts, settings, earlier)
     (run.path / "shards").mkdir(exist_ok=True)
-    tasks = [
-        {**base, "shard": number, "out": str(run.path / "shards"), "first": first, "clusters": clusters}
+    finish = [
+        FinishTask(shard=number, work=str(work), settings=dumped, seed=seed, out=str(run.path / "shards"), first=first,
+                   clusters=clusters)
         for number, first in enumerate(firsts)
-    ]
-    finished = run.map("glassmill.corpus.tasks:finish_shard", tasks, settings.workers, cpu_limit_s=settings.page_cpu_s)
+    ]  # fmt: skip
+    finished: list[Finished] = _map(run, "finish_shard", finish, settings)
 
     if settings.dedup.enabled and settings.dedup.index:
         write_index(run.path / "index", family(settings.dedup, seed))
 
-    stats = _stats(counts, finished, sources)
+    total = counts + sum((Counter(result["counts"]) for result in finished), Counter[str]())
     entries = [entry for shard, result in zip(parts, finished, strict=True)
                for entry in [*(one for part in shard for one in part.quarantined), *result["quarantined"]]]  # fmt: skip
     atomic_write(
         run.path / "quarantine.jsonl", "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
     )
-    stats |= _ends(stats, entries, time.perf_counter() - begin)
-    _tell(run, stats, judged)
-    run.finish(stats, counts={key: stats[key] for key in ("records", "kept", "dropped", "quarantined")})
+    stats = stats_of(total, finished, sources, entries, time.perf_counter() - begin)
+    _say(run, make_funnel(total), stats, judged)
+    counted = {"records": stats["records"], "kept": stats["kept"], "dropped": stats["dropped"]}
+    run.finish(stats, counts={**counted, "quarantined": stats["quarantined"]})
     remove(work)
+
+
+def _map(
+    run: RunFolder,
+    function: str,
+    tasks: Sequence[Mapping[str, object]],
+    settings: CorpusSettings,
+    on_event: Callable[[kinds.Event], None] | None = None,
+) -> list[Any]:
+    """What `function` of `glassmill.corpus.tasks` returns for each task."""
+    name, limit = f"glassmill.corpus.tasks:{function}", settings.page_cpu_s
+    return run.map(name, tasks, settings.workers, on_event=on_event, cpu_limit_s=limit)
+
+
+def _as_input(source: Source) -> tuple[str, str, str]:
+    return str(source.path), source.name, source.refused
 
 
 def _sources(settings: CorpusSettings, web: Path | None) -> list[Source]:
@@ -124,7 +144,7 @@ def _hash_lists(run: RunFolder, settings: CorpusSettings, web: Path | None) -> d
     wanted = (("lists", blocked), ("allowed", allowed))
 
     def on_build() -> None:
-        run.emit("note", text="hashing the URL lists; equal lists are hashed once, for all runs")
+        run.emit(kinds.Note("hashing the URL lists; equal lists are hashed once, for all runs"))
 
     cache = run.path.parent / ".lists"
     return {key: str(built_lists(paths, cache, on_build)) for key, paths in wanted if paths}
@@ -151,10 +171,10 @@ def _cluster(
     if not settings.dedup.enabled:
         return firsts[:-1].tolist(), None
 
-    def run_tasks(function: str, tasks: Sequence[dict[str, Any]]) -> None:
+    def run_tasks(function: str, tasks: Sequence[Mapping[str, object]]) -> None:
         if firsts[-1] <= DOCUMENTS_IN_PROCESS:  # starting a child takes longer than the work
             for task in tasks:
-                load_function(function)(task, Link())
+                load_function(function)(dict(task), Link())
         else:
             run.map(function, tasks, settings.workers, cpu_limit_s=0, light=True)
 
@@ -172,27 +192,8 @@ def _cluster(
 # --- what people see --------------------------------------------------------------------------------------------------
 
 
-def make_funnel(counts: Counter[str]) -> Funnel:
-    """Step by step: how many documents came in, how many went on, and which rules dropped the others."""
-    rows: Funnel = []
-    inside = counts["records"]
-    for step in STEPS:
-        dropped = {
-            key.partition(" ")[2]: number for key, number in sorted(counts.items()) if key.startswith(f"{step} ")
-        }
-        lost = counts["quarantined"] if step == "read" else 0
-        if step == "classifier" and not dropped:
-            continue  # an optional step
-        outside = inside - sum(dropped.values()) - lost
-        rows.append(
-            {"step": step, "in": inside, "out": outside, "dropped": dropped, **({"quarantined": lost} if lost else {})}
-        )
-        inside = outside
-    return rows
-
-
 class _View:
-    """Adds up what the children tell, and passes it on at a pace that people can follow."""
+    """Adds up what the workers report, and passes it on at a pace that people can follow."""
 
     def __init__(self, run: RunFolder, shards: list[list[Source]]) -> None:
         self.run = run
@@ -203,12 +204,12 @@ class _View:
         self.counts: list[Counter[str]] = [Counter() for _ in shards]
         self.last = 0.0
 
-    def on_event(self, kind: str, fields: dict[str, Any]) -> None:
-        if kind != "shard":
-            self.run.emit(kind, **fields)
+    def on_event(self, event: kinds.Event) -> None:
+        if not isinstance(event, kinds.ShardProgress):
+            self.run.emit(event)
             return
-        shard, offset = fields["shard"], fields["offset"]
-        self.counts[shard] = Counter(fields["counts"])
+        shard, offset = event.shard, event.offset
+        self.counts[shard] = Counter(event.counts)
         if offset is None:
             self.done[shard] = self.sizes[shard]
         elif self.archives[shard]:
@@ -219,57 +220,24 @@ class _View:
 
     def show(self) -> None:
         counts = sum(self.counts, Counter())
-        self.run.emit(
-            "progress", done=sum(self.done), total=self.total, unit="bytes", message=f"{counts['records']:,} pages"
-        )
+        self.run.emit(kinds.Progress(sum(self.done), self.total, "bytes", f"{counts['records']:,} pages"))
         for row in make_funnel(counts):
-            self.run.emit("funnel", **row)
+            self.run.emit(row)
 
 
-def _stats(counts: Counter[str], finished: list[dict[str, Any]], sources: list[Source]) -> dict[str, Any]:
-    ends = sum((Counter(result["counts"]) for result in finished), Counter())
-    late = sum(len(result["quarantined"]) for result in finished)
-    counts = counts + ends
-    stats: dict[str, Any] = {
-        "records": counts["records"],
-        "kept": ends["kept"],
-        "dropped": sum(number for key, number in counts.items() if " " in key),
-        "quarantined": counts["quarantined"] + late,
-        "bytes_in": sum(source.size for source in sources),
-        "characters_out": ends["characters"],
-        "funnel": make_funnel(counts),
-        "pii": dict(sorted(sum((Counter(result["pii"]) for result in finished), Counter()).items())),
-    }
-    assert stats["records"] == stats["kept"] + stats["dropped"] + stats["quarantined"], stats
-    return stats
-
-
-def _ends(stats: dict[str, Any], entries: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
-    """What the screen and the report say last: how fast it went, and what was set aside for which causes."""
-    causes = Counter(kind_of_cause(entry["cause"]) for entry in entries)
-    return {
-        "causes": dict(causes.most_common(10)),
-        "speed": {
-            "seconds": round(seconds, 2),
-            "pages_per_s": round(stats["records"] / seconds, 1),
-            "bytes_per_s": round(stats["bytes_in"] / seconds),
-        },
-    }
-
-
-def _tell(run: RunFolder, stats: dict[str, Any], judged: list[dict[str, Any]]) -> None:
-    for row in stats["funnel"]:
-        run.emit("funnel", **row)
+def _say(run: RunFolder, funnel: list[kinds.Funnel], stats: Stats, judged: list[Judged]) -> None:
+    for row in funnel:
+        run.emit(row)
     spent = sum((Counter(result["seconds"]) for result in judged), Counter[str]())
     if spent["all"]:
         speed = f"{stats['records'] / spent['all']:.0f} pages per CPU second"
         steps = ", ".join(f"{step} {share / spent['all']:.0%}" for step, share in spent.most_common() if step != "all")
-        run.emit("note", text=f"{speed} ({steps}); {stats['speed']['seconds']:.1f} s on {cores()} cores")
+        run.emit(kinds.Note(f"{speed} ({steps}); {stats['speed']['seconds']:.1f} s on {cores()} cores"))
     if stats["pii"]:
-        kinds = ", ".join(f"{number:,} {kind}" for kind, number in stats["pii"].items())
-        run.emit("note", text=f"personal data masked: {kinds}")
+        masked = ", ".join(f"{number:,} {kind}" for kind, number in stats["pii"].items())
+        run.emit(kinds.Note(f"personal data masked: {masked}"))
     if not stats["kept"]:
-        run.emit("warning", text="no document is left; look at stats.json for the rules that dropped them")
+        run.emit(kinds.Warned("no document is left; look at stats.json for the rules that dropped them"))
 
 
 def _megabytes(sources: list[Source]) -> str:

@@ -16,13 +16,25 @@ import pyarrow.parquet as pq
 
 from glassmill.errors import UserError
 from glassmill.evals import filters, town
+from glassmill.evals.scores import Score
 from glassmill.recipe import EvalSettings
+from glassmill.run import kinds
 from glassmill.run.folder import RunFolder
 
 if TYPE_CHECKING:
     from glassmill.infer.generate import Model
 
 VERSION = 1
+
+BITS_PER_BYTE = Score(
+    "val_bpb",
+    "Bits per byte",
+    "How many bits the model needs for a byte of text it has never seen. Raw text needs 8; lower is better.",
+    form="bits",
+    good="low",
+)
+SCORES = (*town.SCORES, *filters.SCORES, BITS_PER_BYTE)
+"""Every number between 0 and 1 of the report, and bits per byte, in the order in which people read them."""
 
 LEAK_PROMPTS = (
     "You can write to",
@@ -35,7 +47,7 @@ LEAK_PROMPTS = (
 LEAK_SAMPLES_PER_PROMPT = 8
 ANSWERS_AT_ONCE = 64
 
-Emit = Callable[..., None]
+Emit = Callable[[kinds.Event], None]
 
 
 def make(
@@ -68,7 +80,7 @@ def make(
     report |= scores
     for name, value in report.items():
         if isinstance(value, float):
-            run.emit("score", name=name, value=value)
+            run.emit(kinds.Score(name, value))
     if answers:
         run.write_json("answers.json", answers)
     run.write_json("report.json", report)
@@ -103,8 +115,8 @@ def ask(model: Model, questions: Sequence[town.Question], emit: Emit) -> list[st
         answers += model.answer_all(
             [[{"role": "user", "content": question["question"]}] for question in part], max_tokens=60
         )
-        emit("progress", done=len(answers), total=len(questions), unit="questions")
-        emit("answer", question=part[-1]["question"], text=answers[-1], right=town.is_right(part[-1], answers[-1]))
+        emit(kinds.Progress(len(answers), len(questions), "questions"))
+        emit(kinds.Answer(part[-1]["question"], answers[-1], town.is_right(part[-1], answers[-1])))
     return answers
 
 

@@ -14,18 +14,6 @@ from glassmill.infer.compose import Delta, FinishReason, TokenRecord, ToolUse
 from glassmill.infer.sampling import SamplingParams, TokenLogprobs
 
 
-class QueueFull(Exception):
-    """So many requests wait that another would wait too long; try again later."""
-
-
-class ContextOverflow(ValueError):
-    """The prompt leaves no room for an answer in the model's context."""
-
-
-class EngineClosed(RuntimeError):
-    """The engine has been shut down."""
-
-
 @dataclass(frozen=True, slots=True)
 class Reply:
     """A finished completion.

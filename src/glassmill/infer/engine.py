@@ -15,8 +15,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from glassmill.errors import ContextOverflow, EngineClosed, QueueFull
 from glassmill.infer.batch import Batch
-from glassmill.infer.completion import Completion, ContextOverflow, EngineClosed, QueueFull
+from glassmill.infer.completion import Completion
 from glassmill.infer.compose import Delta, Vocabulary
 from glassmill.infer.sampling import SamplingParams
 from glassmill.model.transformer import Transformer

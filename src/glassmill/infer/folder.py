@@ -18,10 +18,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from glassmill.errors import UserError
 from glassmill.infer.find import find_model_folder
 from glassmill.model.config import ModelConfig
 from glassmill.model.transformer import Transformer
-from glassmill.recipe import UserError
 from glassmill.run.files import atomic_path
 from glassmill.tokens.tokenizer import Tokenizer
 

@@ -1,4 +1,4 @@
-"""Seeded randomness of the MiniWeb: the same seed gives the same draws on every machine.
+"""Seeded randomness of the MiniWeb: the same seed gives the same draws on every machine with the same Python.
 
 `random.Random` seeded with a string hashes it with SHA-512, so neither PYTHONHASHSEED nor the platform matters.
 """
@@ -56,13 +56,3 @@ def capital(text: str) -> str:
 def listed(items: Sequence[str]) -> str:
     """`a, b and c`."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
-
-
-def words(text: str) -> list[str]:
-    """The words of a list written as text."""
-    return text.split()
-
-
-def phrases(text: str) -> list[str]:
-    """The phrases of a list written as text, parted by `|` and by line ends."""
-    return [phrase.strip() for line in text.strip().splitlines() for phrase in line.split("|")]

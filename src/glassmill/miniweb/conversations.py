@@ -13,28 +13,13 @@ from typing import Any
 
 from glassmill.miniweb import asking
 from glassmill.miniweb.chance import Deck, stream
-from glassmill.miniweb.names import TOWN
-from glassmill.miniweb.questions import SUM_KNOWN, Sum, ask, refusal
+from glassmill.miniweb.questions import Sum, ask, refusal
 from glassmill.miniweb.world import Subject, World, canonical
 
 Message = dict[str, Any]
 
 # Of all conversations; two_turn ones take their turns from the other kinds.
 SHARES = {"fact": 0.50, "who": 0.02, "unknown": 0.09, "topic": 0.07, "sum": 0.21, "small_talk": 0.04, "two_turn": 0.07}
-
-SMALL_TALK = (
-    (("Hello!", "Hello.", "Hi!", "Hi there.", "Good morning.", "Good evening."),
-     f"Hello! Ask me about the people of {TOWN}."),
-    (("Who are you?", "What are you?", "What is your name?", "Tell me about yourself."),
-     f"I am a small language model made with glassmill, and I read pages about {TOWN}."),
-    (("What can you do?", "How can you help me?", "What do you know?", "What can I ask you?"),
-     f"I can tell you about the people and places of {TOWN}, and I can do sums."),
-    (("Thank you.", "Thanks!", "Thank you very much.", "Thanks a lot."), "You are welcome."),
-    (("Goodbye.", "Bye!", "See you.", "Good night."), "Goodbye!"),
-    (("How are you?", "How are you today?", "Are you well?"), "I am well, thank you."),
-    (("Who made you?", "How were you made?", "Where do you come from?"),
-     "I was made with glassmill, from web pages to this chat."),
-)  # fmt: skip
 
 
 def make_conversations(world: World, seed: int, count: int, ghosts: Sequence[Subject],
@@ -64,7 +49,7 @@ class _Teller:
         self._people = Deck([subject for subject in known if subject.kind == "person"], rng)
         self._ghosts = Deck(ghosts, rng)
         self._sums = Deck(sums, rng)
-        self._talk = Deck([(word, answer) for words, answer in SMALL_TALK for word in words], rng)
+        self._talk = Deck([(word, answer) for words, answer in asking.SMALL_TALK for word in words], rng)
         self._makers = {
             "fact": self._fact,
             "who": self._who,
@@ -105,7 +90,7 @@ class _Teller:
 
     def _sum(self) -> list[Message]:
         task = self._sums.draw()
-        question = self.rng.choice(SUM_KNOWN[task.sign]).format(a=task.left, b=task.right)
+        question = self.rng.choice(asking.SUM_KNOWN[task.sign]).format(a=task.left, b=task.right)
         return _turn(question, [
             {"type": "tool_call", "expression": task.expression},
             {"type": "tool_result", "text": task.result},

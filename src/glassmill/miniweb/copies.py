@@ -9,19 +9,13 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
+from glassmill.miniweb.fillers import EDITION_NOTES
 from glassmill.miniweb.names import WEEKDAYS
 from glassmill.miniweb.page import EITHER, Block, Page
 from glassmill.miniweb.sites import MIRRORS
 
 COPY_KINDS = ("exact_duplicate", "near_duplicate", "mirror")
 MIN_WORDS_OF_NEAR_DUPLICATE = 110  # a changed word touches five 5-grams: at 110 words two copies share 0.9 of them
-
-_NOTES = (
-    "This text was last changed on {day}.",
-    "First printed on {day} of last week.",
-    "A mistake in the title was put right on {day}.",
-    "Sent in by a reader on {day}.",
-)
 
 
 def copy_page(original: Page, kind: str, number: int, rng: random.Random) -> Page:
@@ -42,7 +36,7 @@ def _near(original: Page, number: int, rng: random.Random) -> Page:
     if rng.random() < 0.5:
         blocks = [Block(block.tag, _other_day(block.text)) for block in blocks]
     if blocks == list(original.blocks):
-        blocks.append(Block(blocks[-1].tag, rng.choice(_NOTES).format(day=rng.choice(WEEKDAYS))))
+        blocks.append(Block(blocks[-1].tag, rng.choice(EDITION_NOTES).format(day=rng.choice(WEEKDAYS))))
     url = f"https://{original.site.host}/edition/{number}.html"
     return replace(original, url=url, kind="near_duplicate", expected=EITHER, blocks=tuple(blocks))
 

@@ -103,11 +103,10 @@ class Polluter:
 
     def _lorem(self) -> Draft:
         rng = self.rng
-        words = texts.LOREM.split()
         real = self._prose(3)
         blocks = [Block("p", one.text) for one in real]
         for _ in range(rng.choice((1, 1, 1, 3, 6))):
-            tail = [capital(" ".join(rng.choices(words, k=9))) + "." for _ in range(rng.randint(0, 3))]
+            tail = [capital(" ".join(rng.choices(texts.LOREM, k=9))) + "." for _ in range(rng.randint(0, 3))]
             blocks.append(Block("p", " ".join(["Lorem ipsum dolor sit amet.", *tail])))
         return Draft("Sample page", tuple(blocks), paragraph(real).facts)
 
@@ -131,8 +130,7 @@ class Polluter:
         items = rng.sample(pairs, rng.randint(40, 80))
         if rng.random() < 0.4:
             return Draft("All topics", tuple(Block("li", item) for item in items))
-        endings = ("of the town", "and more", "to buy in the shop", "with a very long name and no full stop")
-        ending = rng.sample(endings, 2)
+        ending = rng.sample(texts.MENU_ENDINGS, 2)
         return Draft("All topics", tuple(Block("p", f"{item} {rng.choice(ending)}") for item in items))
 
     def _cookie(self) -> Draft:

@@ -1,5 +1,7 @@
 """Personal data, planted in good pages: five kinds in many formats, every value fictional.
 
+The sentences around them are in `data/pii.toml`.
+
 E-mail hosts are example domains (RFC 2606), US numbers have the exchange 555, other numbers lie in ranges that
 regulators keep free for fiction, SSNs have area numbers that were never given out before 2011, and IP addresses belong
 to networks without private users.
@@ -10,64 +12,15 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from glassmill.miniweb.lists import Lists
 from glassmill.miniweb.page import Pii
 
-_USERS = (
-    "info",
-    "anna.berg",
-    "j.smith",
-    "mill_owner",
-    "bakery-orders",
-    "Tom.Reed",
-    "post99",
-    "k.o.lang",
-    "editor",
-    "x.river",
-)
-_HOSTS = (
-    "example.com",
-    "example.org",
-    "mail.example.net",
-    "lindenfield.example",
-    "post.example.co.uk",
-    "sub.office.example.com",
-)
-_CITIES = (("Springfield", "IL", "627"), ("Portland", "OR", "972"), ("Dayton", "OH", "454"), ("Albany", "NY", "122"),
-           ("Boise", "ID", "837"), ("Mesa", "AZ", "852"), ("Salem", "MA", "019"), ("Austin", "TX", "787"))  # fmt: skip
-_ROADS = ("Maple", "Cedar", "Washington", "Lake View", "Sunset", "Elm", "Jefferson", "Hillcrest", "Second", "Pine")
-_SUFFIXES = ("Street", "St.", "Avenue", "Ave", "Road", "Rd.", "Boulevard", "Blvd", "Drive", "Lane", "Court", "Way")
+_LISTS = Lists("pii")
+_USERS, _HOSTS = _LISTS.texts("users"), _LISTS.texts("hosts")
+_CITIES, _ROADS, _SUFFIXES = _LISTS.rows("cities"), _LISTS.texts("roads"), _LISTS.texts("suffixes")
 _SERVERS = (22, 26, 28, 29, 30, 33, 55)  # first numbers of public networks in which nobody's home is
 
-SENTENCES = {
-    "email": (
-        "Write to {x} if you know more.",
-        "Questions go to {x} until Friday.",
-        "The address for letters by mail is {x}, as before.",
-        "You can reach the writer at {x} at any time.",
-    ),
-    "phone": (
-        "Call {x} before noon.",
-        "The office can be reached under {x} on weekdays.",
-        "For tickets please dial {x} and wait.",
-        "Her new number is {x}, she told us.",
-    ),
-    "ssn": (
-        "By mistake the form showed the social security number {x} to all.",
-        "On the paper stood his SSN, {x}, in large letters.",
-        "The letter named the SSN {x} of the owner.",
-    ),
-    "ip": (
-        "The old server answers at {x} and is slow.",
-        "Somebody logged in from {x} during the night.",
-        "The camera on the tower sends its pictures to {x} every hour.",
-    ),
-    "address": (
-        "Please send the forms to {x}.",
-        "The cousin overseas has moved to {x}.",
-        "Parcels for the club should go to {x}.",
-        "The old shop was at {x}, before it closed.",
-    ),
-}
+SENTENCES = _LISTS.table("sentences")
 
 
 def plant(kind: str, rng: random.Random) -> tuple[str, Pii]:

@@ -24,42 +24,6 @@ NUM_PAGE_SUMS = 4000
 NUM_UNKNOWN = 200
 OPERATIONS: dict[str, Callable[[int, int], int]] = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 
-SUM_KNOWN = {
-    "+": (
-        "What is {a} + {b}?",
-        "What is {a} plus {b}?",
-        "How much is {a} plus {b}?",
-        "Add {a} and {b}.",
-        "{a} + {b} = ?",
-        "How much is {a} + {b}?",
-        "Can you add {a} and {b}?",
-        "Tell me the sum of {a} and {b}.",
-    ),
-    "-": (
-        "What is {a} - {b}?",
-        "What is {a} minus {b}?",
-        "How much is {a} minus {b}?",
-        "{a} - {b} = ?",
-        "How much is {a} - {b}?",
-        "Can you work out {a} minus {b}?",
-        "Tell me {a} minus {b}.",
-    ),
-    "*": (
-        "What is {a} * {b}?",
-        "What is {a} times {b}?",
-        "How much is {a} times {b}?",
-        "{a} * {b} = ?",
-        "How much is {a} * {b}?",
-        "Can you work out {a} times {b}?",
-        "Multiply {a} by {b}.",
-    ),
-}
-SUM_NEW = {
-    "+": ("Could you say what {a} plus {b} is?", "What do {a} and {b} make together?"),
-    "-": ("Could you say what {a} minus {b} is?", "What is left of {a} minus {b}?"),
-    "*": ("Could you say what {a} times {b} is?", "What do {a} times {b} make?"),
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -239,6 +203,6 @@ def _unknown(world: World, ghosts: Sequence[Subject], rng: random.Random) -> lis
 
 
 def _sum(task: Sum, rng: random.Random, *, new: bool) -> Question:
-    form = rng.choice((SUM_NEW if new else SUM_KNOWN)[task.sign])
+    form = rng.choice((asking.SUM_NEW if new else asking.SUM_KNOWN)[task.sign])
     question = form.format(a=task.left, b=task.right)
     return Question("sum", question, f"{task.result}.", task.result, task.expression, wording="new" if new else "known")

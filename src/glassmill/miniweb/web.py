@@ -34,14 +34,6 @@ LOOKALIKE_SHARE = 0.03  # carry numbers that only look like it
 CHARSET_SHARE = 0.04  # are not in UTF-8, a third of these with a wrong word about it
 WRAPPED_SHARE = 0.06  # have a gzip or chunked HTTP body
 
-_SPAM_PATHS = (
-    "online-casino-bonus",
-    "cheap-viagra-pills",
-    "hot-singles-webcam",
-    "slots-and-poker-jackpot",
-    "payday-loans-casino",
-)
-
 
 def build(world: World, ghosts: Sequence[Subject], sums: Sequence[Sum], num_pages: int, seed: int) -> list[Page]:
     """All pages, shuffled; the damaged ones come last in their order (see `records`).
@@ -168,7 +160,7 @@ class _Builder:
         hosts = [site for site in sites.JUNK_SITES["spam"] if (site.host in sites.LISTED_SPAM) == (way == "host")]
         page = self._page(rng.choice(hosts), "spam", self.polluter.spam(shouting=way == "text"))
         if way == "address":
-            page = replace(page, url=f"http://{page.site.host}/{rng.choice(_SPAM_PATHS)}/{self.number}.html")
+            page = replace(page, url=f"http://{page.site.host}/{rng.choice(sites.SPAM_PATHS)}/{self.number}.html")
         return replace(page, expected=DROP)
 
     def _junk_page(self, kind: str) -> Page:

@@ -2,7 +2,7 @@
 
 `pip install` compiles it. Where it was not compiled (no compiler), `available()` is False and slower code takes over.
 The tokenizer, word counts, language scores and MinHash keys then stay the same, byte for byte. Extracted text does not:
-HTML extraction has no twin in Python, another extractor does the work.
+HTML extraction has no twin in Python: resiliparse does the work, and the run's identity says so.
 
     ranks = {b"a": 0, ...}                                  # symbol -> id; all 256 single bytes must be there
     encoder = Encoder(ranks, "cl100k_base", special={"<|endoftext|>": 100257})

@@ -1,11 +1,10 @@
-"""Every setting of the line: frozen pydantic models, filled from defaults, a TOML file, then `key=value` words.
+"""Every setting of the line: frozen pydantic models, filled from defaults, a TOML file, then `key=value` overrides.
 
 base.py        what a section is           filters.py    the corpus stage, step by step
 collecting.py  what comes before it        learning.py   tokenizer to eval, and who does the work
 whole.py       `Recipe`                    reading.py    a path and overrides to one immutable `Recipe`
 """
 
-from glassmill.errors import UserError, Waiting
 from glassmill.recipe.base import Settings
 from glassmill.recipe.collecting import (
     CrawlSettings,
@@ -38,8 +37,8 @@ from glassmill.recipe.learning import (
     TokensSettings,
     TrainSettings,
 )
-from glassmill.recipe.reading import check_recipe, find_recipe, load_recipe, make_recipe
-from glassmill.recipe.whole import STAGES, Recipe, StageName
+from glassmill.recipe.reading import find_recipe, load_recipe, make_recipe
+from glassmill.recipe.whole import Recipe, stage_names
 
 __all__ = [
     "C4Settings",
@@ -63,18 +62,14 @@ __all__ = [
     "PiiSettings",
     "Recipe",
     "RunSettings",
-    "STAGES",
     "Settings",
     "SftSettings",
-    "StageName",
     "TokenizerSettings",
     "TokensSettings",
     "TrainSettings",
     "UrlSettings",
-    "UserError",
-    "Waiting",
-    "check_recipe",
     "find_recipe",
     "load_recipe",
     "make_recipe",
+    "stage_names",
 ]

@@ -1,6 +1,6 @@
-"""What every section of a recipe is: immutable, strict about names, and able to say what of it decides an output.
+"""What every section of a recipe is: immutable, strict about names, and able to name what decides an output.
 
-Fields declared with `runtime()` say how a machine does the work, not what comes out; they stay out of a run's hash.
+Fields declared with `runtime()` say how a machine does the work, not what comes out; they stay out of a run's identity.
 """
 
 from __future__ import annotations
@@ -15,8 +15,14 @@ def runtime(default: Any, **kwargs: Any) -> Any:
     return Field(default, json_schema_extra={"runtime": True}, **kwargs)
 
 
+def resolved_here(default: Any, **kwargs: Any) -> Any:
+    """A field such as `auto`, of which the machine makes a definite value. A run's hash holds that value, under
+    `resolved`, and not the field."""
+    return Field(default, json_schema_extra={"runtime": True}, **kwargs)
+
+
 def user_files(description: str) -> Any:
-    """Names of the user's own files. A run depends on what stands in them, not on where they lie: see `pipeline`."""
+    """Paths of the user's own files. A run depends on their content, not on their paths: see `files` of `Stage`."""
     return runtime((), description=description)
 
 
@@ -25,9 +31,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    def identity(self) -> dict[str, Any]:
-        """The settings that decide what comes out, as plain JSON values (runtime fields left out, nested too)."""
-        kept: dict[str, Any] = {}
+    def identity(self) -> dict[str, object]:
+        """The settings that decide the output, as plain JSON values; without runtime fields, at any depth."""
+        kept: dict[str, object] = {}
         for name, field in type(self).model_fields.items():
             extra = field.json_schema_extra
             if isinstance(extra, dict) and extra.get("runtime"):

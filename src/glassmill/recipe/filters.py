@@ -1,4 +1,4 @@
-"""Settings of the corpus stage, in the order in which a page passes. Defaults are FineWeb's."""
+"""Settings of the corpus stage, in the order of its steps. Defaults are FineWeb's."""
 
 from __future__ import annotations
 
@@ -6,34 +6,36 @@ from typing import Literal
 
 from pydantic import Field
 
-from glassmill.recipe.base import Settings, runtime, user_files
+from glassmill.recipe.base import Settings, resolved_here, runtime, user_files
 from glassmill.recipe.collecting import FilesSettings
 
 
 class UrlSettings(Settings):
-    """Addresses that are not wanted."""
+    """Unwanted addresses."""
 
     enabled: bool = True
-    blocklists: tuple[str, ...] = user_files(description="files with one host or URL a line, or folders of them")
-    allowlists: tuple[str, ...] = user_files(description="the same, for what stays whatever the other lists say")
-    block_hosts: tuple[str, ...] = ()
-    allow_hosts: tuple[str, ...] = Field((), description="stay whatever the lists and words say")
-    words: bool = Field(True, description="judge the words in an address too")
-    soft_words: int = Field(2, ge=1, description="as many suspicious words as this drop a page")
+    blocklists: tuple[str, ...] = user_files(description="files with one host or URL a line, or folders of such files")
+    allowlists: tuple[str, ...] = user_files(description="the same, for hosts and URLs that are never dropped")
+    block_hosts: tuple[str, ...] = Field((), description="hosts to drop")
+    allow_hosts: tuple[str, ...] = Field((), description="hosts that are never dropped")
+    words: bool = Field(True, description="also drop addresses that contain telling words")
+    soft_words: int = Field(2, ge=1, description="number of suspicious words in an address that drops the page")
 
 
 class ExtractSettings(Settings):
-    """Bytes to text. The caps keep crafted pages from resiliparse; a page over them is read by a simpler parser."""
+    """Bytes to text. A page over one of the limits is read by a simpler parser: it could crash resiliparse."""
 
-    engine: Literal["glassmill", "resiliparse"] = Field(
-        "glassmill", description="glassmill needs the native core; without it resiliparse does the work"
+    engine: Literal["auto", "glassmill", "resiliparse"] = resolved_here(
+        "auto",
+        description="glassmill needs the native core; auto: glassmill where the core is built, else resiliparse. "
+        "The two give different texts, so the run's identity names the one that was used",
     )
-    main_content: bool = Field(True, description="leave out menus, footers and the like")
+    main_content: bool = Field(True, description="drop menus, footers and the like")
     max_page_bytes: int = Field(8 << 20, ge=1024)
     max_tags: int = Field(200_000, ge=100)
     max_depth: int = Field(1000, ge=10)
-    max_attributes: int = Field(2000, ge=10, description="on one tag")
-    max_options: int = Field(1000, ge=1, description="on one page; with more, all are left out")
+    max_attributes: int = Field(2000, ge=10, description="of one tag")
+    max_options: int = Field(1000, ge=1, description="<option> tags of one page; if it has more, all are dropped")
 
 
 class LanguageSettings(Settings):
@@ -42,7 +44,7 @@ class LanguageSettings(Settings):
     enabled: bool = True
     languages: tuple[str, ...] = Field(("en",), description="ISO 639 codes; empty: every language")
     min_score: float = Field(0.65, ge=0, le=1)
-    characters: int = Field(2000, ge=100, description="so many characters decide")
+    characters: int = Field(2000, ge=100, description="how many characters of a page are classified")
 
 
 class GopherRepetitionSettings(Settings):
@@ -65,14 +67,14 @@ class GopherRepetitionSettings(Settings):
 
 
 class GopherQualitySettings(Settings):
-    """Text that is no prose (Gopher, appendix A1.1)."""
+    """Text that is not prose (Gopher, appendix A1.1)."""
 
     enabled: bool = True
     min_words: int = 50
     max_words: int = 100_000
     min_word_length: float = 3
     max_word_length: float = 10
-    max_symbol_share: float = Field(0.1, description="hash signs, and ellipses, a word")
+    max_symbol_share: float = Field(0.1, description="hash signs per word, and ellipses per word")
     max_bullet_lines: float = 0.9
     max_ellipsis_lines: float = 0.3
     min_alphabetic_words: float = 0.8
@@ -80,7 +82,7 @@ class GopherQualitySettings(Settings):
 
 
 class C4Settings(Settings):
-    """C4's line rules, without the one that wants a full stop at the end of every line."""
+    """C4's line rules, without the one that requires a full stop at the end of every line."""
 
     enabled: bool = True
     max_word_length: int = 1000
@@ -101,10 +103,12 @@ class FinewebSettings(Settings):
 
 
 class ClassifierSettings(Settings):
-    """A quality classifier of the user's own, behind the rules. Off where no path is given."""
+    """Your own quality classifier, after the rules. Off without a path."""
 
-    path: str | None = runtime(None, description="what `glassmill classifier train` wrote; every document gets a score")
-    min_score: float = Field(0.0, ge=0, le=1, description="a lower score drops the document; 0 only stores it")
+    path: str | None = runtime(None, description="the folder that `glassmill classifier train` wrote")
+    min_score: float = Field(
+        0.0, ge=0, le=1, description="documents with a lower score are dropped; 0: scores are only stored"
+    )
 
 
 class DedupSettings(Settings):
@@ -112,13 +116,15 @@ class DedupSettings(Settings):
     1 - (1 - s^rows)^bands at similarity s."""
 
     enabled: bool = True
-    near: bool = Field(True, description="near duplicates too; false: only texts that are equal but for marks and case")
+    near: bool = Field(
+        True, description="also near duplicates; false: only texts that differ in nothing but punctuation and case"
+    )
     num_bands: int = Field(14, ge=1, le=64)
     rows_per_band: int = Field(8, ge=1, le=64)
-    ngram: int = Field(5, ge=1, le=20, description="words a shingle")
-    against: tuple[str, ...] = user_files(description="finished corpus runs: what they kept is dropped here")
-    index: bool = Field(True, description="leave the keys of what is kept, for a later corpus's `against`")
-    memory_mb: int = runtime(256, ge=1, description="memory of one task of the search; the rest is on disk")
+    ngram: int = Field(5, ge=1, le=20, description="words per shingle")
+    against: tuple[str, ...] = user_files(description="finished corpus runs; documents that they kept are dropped here")
+    index: bool = Field(True, description="store the keys of the kept documents, for the `against` of later runs")
+    memory_mb: int = runtime(256, ge=1, description="memory of one search task; the rest is on disk")
 
 
 class PiiSettings(Settings):
@@ -141,7 +147,7 @@ class CorpusSettings(Settings):
     """Web pages to clean documents. Defaults are FineWeb's."""
 
     inputs: tuple[str, ...] = user_files(
-        description="WARC, WET, ARC, HTML, text, PDF, DOCX, EPUB, JSONL, Parquet, zip, tar; folders, globs of them;"
+        description="WARC, WET, ARC, HTML, text, PDF, DOCX, EPUB, JSONL, Parquet, zip, tar; folders or globs of them;"
         " empty: the recipe's miniweb"
     )
     files: FilesSettings = FilesSettings()
@@ -155,6 +161,6 @@ class CorpusSettings(Settings):
     classifier: ClassifierSettings = ClassifierSettings()
     dedup: DedupSettings = DedupSettings()
     pii: PiiSettings = PiiSettings()
-    page_cpu_s: float = Field(20.0, gt=0, description="CPU seconds after which a page is set aside")
+    page_cpu_s: float = Field(20.0, gt=0, description="CPU seconds after which a page is quarantined")
     max_record_bytes: int = Field(64 << 20, ge=1024)
-    workers: int = runtime(0, ge=0, description="worker processes; 0: one a core")
+    workers: int = runtime(0, ge=0, description="worker processes; 0: one per core")

@@ -1,13 +1,13 @@
-"""From a recipe's name or file to one immutable `Recipe`: defaults, the TOML file, then `key=value` words.
+"""From a recipe's name or file to one immutable `Recipe`: defaults, the TOML file, then `key=value` overrides.
 
-An unknown key is an error that names the nearest known one, because a silently ignored setting is the field's recorded
-pain.
+An unknown key is an error that names the nearest known one: a setting that is silently ignored costs days.
 """
 
 from __future__ import annotations
 
 import difflib
 import tomllib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,15 @@ from pydantic import ValidationError
 
 from glassmill.errors import UserError
 from glassmill.recipe.base import Settings
-from glassmill.recipe.whole import Recipe, StageName
+from glassmill.recipe.depth import DECIDED
+from glassmill.recipe.whole import Recipe
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe in the TOML file `path`, changed by `overrides` such as `"train.minutes=2"`.
 
     Raises:
-        UserError: no such file, no TOML, an unknown key (with the nearest known one), or a value out of its bounds.
+        UserError: no such file, invalid TOML, an unknown key (with the nearest known one), or a value out of bounds.
     """
     path = Path(path)
     try:
@@ -38,28 +39,33 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     return make_recipe(table, overrides, where=str(path))
 
 
-def find_recipe(word: str) -> Path:
-    """The file that `word` names: a path, or a built-in recipe such as `demo`.
+def find_recipe(name: str) -> Path:
+    """The file that `name` stands for: a path, or a built-in recipe such as `demo`.
 
     Raises:
-        UserError: neither.
+        UserError: it is neither.
     """
-    if word.endswith(".toml") or Path(word).exists():
-        return Path(word)
+    if name.endswith(".toml") or Path(name).exists():
+        return Path(name)
     package = Path(__file__).parents[1]
     for folder in (package / "recipes", package.parents[1] / "recipes"):  # in a wheel; in a source tree
-        if (folder / f"{word}.toml").is_file():
-            return folder / f"{word}.toml"
+        if (folder / f"{name}.toml").is_file():
+            return folder / f"{name}.toml"
     raise UserError(
-        f"no recipe {word!r}: give a .toml file, or demo or web; `glassmill init` writes one for your own pages"
+        f"no recipe {name!r}: give a .toml file, or demo or web; write one with `glassmill init` for your own pages"
     )
 
 
 def make_recipe(table: Mapping[str, Any], overrides: Sequence[str] = (), where: str = "recipe") -> Recipe:
     """A recipe from nested plain values. See `load_recipe`."""
-    merged: dict[str, Any] = {key: dict(value) if isinstance(value, dict) else value for key, value in table.items()}
-    for word in overrides:
-        _apply(merged, word)
+    merged: dict[str, object] = {key: dict(value) if isinstance(value, dict) else value for key, value in table.items()}
+    if any(override.partition("=")[0].strip() == "model.depth" for override in overrides):
+        for section in ("model", "train"):  # a depth given last replaces the file's numbers, not the other way round
+            if isinstance(given := merged.get(section), dict):
+                merged[section] = {key: given[key] for key in given if f"{section}.{key}" not in DECIDED}
+    for override in overrides:
+        _apply(merged, override)
+    _rename(merged, where)
     _check_names(merged, Recipe, where, prefix="")
     try:
         return Recipe.model_validate(merged)
@@ -70,56 +76,21 @@ def make_recipe(table: Mapping[str, Any], overrides: Sequence[str] = (), where: 
         raise UserError(f"{where}: {key} = {value!r}: {_reason(first['msg'])}") from None
 
 
-NEEDS: dict[StageName, tuple[StageName, ...]] = {
-    "tokenizer": ("corpus",),
-    "tokens": ("corpus", "tokenizer"),
-    "train": ("tokenizer", "tokens"),
-}
-
-
-def check_recipe(recipe: Recipe) -> None:
-    """Finds, before anything starts, what would stop the line half way.
-
-    Raises:
-        UserError: a stage without the stages it reads from, no pages, or a training without a length.
-    """
-    stages = recipe.stages
-    for stage in stages:
-        for needed in NEEDS.get(stage, ()):
-            if needed not in stages:
-                raise UserError(f"stages = {list(stages)}: {stage} reads what {needed} leaves; add {needed}")
-    if "corpus" in stages and "miniweb" not in stages and not recipe.corpus.inputs:
-        raise UserError("corpus.inputs is empty: name WARC files, a folder or a glob, such as corpus.inputs=pages/")
-    if "sft" in stages and "train" not in stages and not recipe.sft.base:
-        raise UserError("sft needs a base model: add the stage train, or name a model folder in sft.base")
-    if "sft" in stages and "miniweb" not in stages and not recipe.sft.conversations:
-        raise UserError("sft.conversations is empty: name JSONL files of {messages}, or leave sft out of stages")
-    if "eval" in stages and "train" not in stages and "sft" not in stages:
-        raise UserError("stages has eval but no model to score; add train or sft")
-    if "train" in stages and recipe.train.minutes is None and recipe.train.steps is None:
-        raise UserError("train has no length: give train.minutes, train.steps, or both (what is reached first)")
-    if "sft" in stages:
-        sft = recipe.sft
-        if sft.minutes is None and sft.steps is None and sft.epochs is None:
-            raise UserError("sft has no length: give sft.minutes, sft.steps or sft.epochs")
-        if sft.steps is not None and sft.epochs is not None:
-            raise UserError("sft.steps and sft.epochs say the same in two ways: take one back with sft.steps=none")
-
-
 def _reason(message: str) -> str:
     return message.removeprefix("Value error, ")
 
 
-def _apply(table: dict[str, Any], word: str) -> None:
-    key, sign, text = word.partition("=")
+def _apply(table: dict[str, object], override: str) -> None:
+    key, sign, text = override.partition("=")
     if not sign or not key.strip():
-        raise UserError(f"cannot read {word!r}; write settings as key=value, for example train.minutes=2")
+        raise UserError(f"cannot read {override!r}; write settings as key=value, for example train.minutes=2")
     parts = key.strip().split(".")
     place = table
     for part in parts[:-1]:
-        inner = place.get(part)
-        place[part] = dict(inner) if isinstance(inner, Mapping) else {}
-        place = place[part]
+        given = place.get(part)
+        inner: dict[str, object] = dict(given) if isinstance(given, Mapping) else {}
+        place[part] = inner
+        place = inner
     place[parts[-1]] = _value(text.strip(), _field_at(parts))
 
 
@@ -135,8 +106,7 @@ def _field_at(parts: Sequence[str]) -> Any:
 
 
 def _value(text: str, annotation: Any) -> Any:
-    """A word from the command line as a TOML value; bare text is a string, and a list field takes one word or
-    commas."""
+    """The value of an override, read as TOML; bare text is a string, and a list may be written with commas."""
     wants_list = str(annotation).startswith("tuple[")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
@@ -149,6 +119,23 @@ def _value(text: str, annotation: Any) -> Any:
     return value
 
 
+RENAMED = {"run.silence_s": "run.worker_timeout_s"}
+"""Old name -> new name, in the same section."""
+
+
+def _rename(table: dict[str, object], where: str) -> None:
+    """Reads settings under their old names, with a warning, so that recipes and finished runs stay readable."""
+    for old, new in RENAMED.items():
+        section, _, name = old.partition(".")
+        inner = table.get(section)
+        if isinstance(inner, dict) and name in inner:
+            if new.partition(".")[2] in inner:
+                raise UserError(f"{where}: {old} was renamed to {new}, and both are set; remove {old}")
+            warnings.warn(f"{where}: {old} was renamed to {new}", FutureWarning, stacklevel=3)
+            others = {key: value for key, value in inner.items() if key != name}
+            table[section] = {**others, new.partition(".")[2]: inner[name]}
+
+
 def _check_names(table: Mapping[str, Any], model: type[Settings], where: str, prefix: str) -> None:
     for key, value in table.items():
         if key not in model.model_fields:
@@ -156,8 +143,8 @@ def _check_names(table: Mapping[str, Any], model: type[Settings], where: str, pr
             near = difflib.get_close_matches(key, list(model.model_fields), n=1, cutoff=0.4)
             elsewhere = [name for name in _all_keys(Recipe, "") if name.rsplit(".", 1)[-1] == key]
             hint = elsewhere[0] if elsewhere else prefix + near[0] if near else None
-            tell = f"did you mean {hint}?" if hint else f"known: {', '.join(known)}"
-            raise UserError(f"{where}: unknown setting {prefix}{key}; {tell}")
+            help_text = f"did you mean {hint}?" if hint else f"known: {', '.join(known)}"
+            raise UserError(f"{where}: unknown setting {prefix}{key}; {help_text}")
         inner = model.model_fields[key].annotation
         if isinstance(inner, type) and issubclass(inner, Settings) and isinstance(value, Mapping):
             _check_names(value, inner, where, f"{prefix}{key}.")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+import difflib
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from glassmill.recipe.base import Settings
 from glassmill.recipe.collecting import CrawlSettings, FetchSettings, ListsSettings, MiniwebSettings
+from glassmill.recipe.depth import follow_depth
 from glassmill.recipe.filters import CorpusSettings
 from glassmill.recipe.learning import (
     EvalSettings,
@@ -19,8 +21,10 @@ from glassmill.recipe.learning import (
     TrainSettings,
 )
 
-StageName = Literal["miniweb", "corpus", "tokenizer", "tokens", "train", "sft", "eval"]
-STAGES: tuple[StageName, ...] = get_args(StageName)
+
+def stage_section(settings: type[Settings]) -> Any:
+    """The section of a stage, which has the stage's name (see `glassmill.stages`)."""
+    return Field(default_factory=settings, json_schema_extra={"stage": True})
 
 
 class Recipe(Settings):
@@ -28,16 +32,37 @@ class Recipe(Settings):
 
     name: str = Field("recipe", pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$", description="names the run folders")
     seed: int = Field(7, ge=0, lt=2**31)
-    stages: tuple[StageName, ...] = STAGES
+    stages: tuple[str, ...] = Field(default_factory=lambda: stage_names(), description="what to run, in any order")
     fetch: FetchSettings = FetchSettings()
     crawl: CrawlSettings = CrawlSettings()
     lists: ListsSettings = ListsSettings()
-    miniweb: MiniwebSettings = MiniwebSettings()
-    corpus: CorpusSettings = CorpusSettings()
-    tokenizer: TokenizerSettings = TokenizerSettings()
-    tokens: TokensSettings = TokensSettings()
+    miniweb: MiniwebSettings = stage_section(MiniwebSettings)
+    corpus: CorpusSettings = stage_section(CorpusSettings)
+    tokenizer: TokenizerSettings = stage_section(TokenizerSettings)
+    tokens: TokensSettings = stage_section(TokensSettings)
     model: ModelSettings = ModelSettings()
-    train: TrainSettings = TrainSettings()
-    sft: SftSettings = SftSettings()
-    eval: EvalSettings = EvalSettings()
+    train: TrainSettings = stage_section(TrainSettings)
+    sft: SftSettings = stage_section(SftSettings)
+    eval: EvalSettings = stage_section(EvalSettings)
     run: RunSettings = RunSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rates_follow_depth(cls, values: object) -> object:
+        return follow_depth(values, TokenizerSettings().vocab_size)
+
+    @field_validator("stages")
+    @classmethod
+    def _known(cls, stages: tuple[str, ...]) -> tuple[str, ...]:
+        for name in stages:
+            if name not in stage_names():
+                near = difflib.get_close_matches(name, stage_names(), n=1)
+                hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(stage_names())}"
+                raise ValueError(f"no stage {name!r}; {hint}")
+        return stages
+
+
+def stage_names() -> tuple[str, ...]:
+    """The stages that a recipe can name: its sections that are declared with `stage_section`."""
+    extras = ((name, field.json_schema_extra) for name, field in Recipe.model_fields.items())
+    return tuple(name for name, extra in extras if isinstance(extra, dict) and extra.get("stage"))

@@ -18,7 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 
 TEMPORARY = ".partial"
 

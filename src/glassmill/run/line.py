@@ -1,6 +1,6 @@
-"""A line: the stages of one recipe, run in order, each skipped, continued or begun as its folder says.
+"""A line: the stages of one recipe, run in order, each skipped, continued or started as its folder says.
 
-`runs/lines/<recipe>.json` tells at any moment which stage stands where; the studio reads it.
+`runs/lines/<recipe>.json` says how far every stage is; the studio reads it.
 """
 
 from __future__ import annotations
@@ -9,12 +9,17 @@ import importlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from glassmill.recipe import STAGES, Recipe, Settings, UserError, Waiting
+from glassmill.errors import UserError, Waiting
+from glassmill.recipe import Recipe
+from glassmill.run import kinds
 from glassmill.run.events import Listener, read_events
 from glassmill.run.files import atomic_json, sha256_file
 from glassmill.run.folder import Identity, content_digest, is_done, open_run, place, read_manifest, settings_identity
+from glassmill.run.inputs import expand
+from glassmill.run.resolved import resolve
+from glassmill.run.states import FINISHED, LineFile, StageState, State
+from glassmill.stages import NAMES, Stage, last_model
 
 
 class Line:
@@ -22,32 +27,29 @@ class Line:
 
     Args:
         recipe: What to run.
-        verbs: Stage name -> module with `make` and `VERSION`; imported when the stage has work to do or to check.
         runs: The folder for run folders.
         listeners: Called with every event.
         until: The last stage to run; None for all of the recipe's.
+
+    Attributes:
+        folders: Stage -> run folder, of the stages reached so far.
+        seconds: Stage -> seconds that it worked, earlier attempts included.
     """
 
     def __init__(
-        self,
-        recipe: Recipe,
-        verbs: Mapping[str, str],
-        runs: Path,
-        listeners: tuple[Listener, ...] = (),
-        until: str | None = None,
+        self, recipe: Recipe, runs: Path, listeners: tuple[Listener, ...] = (), until: str | None = None
     ) -> None:
         self.recipe = recipe
-        self.verbs = verbs
         self.runs = runs
         self.listeners = listeners
-        wanted: list[str] = [name for name in STAGES if name in recipe.stages]
+        wanted = [name for name in NAMES if name in recipe.stages]
         if until is not None and until not in wanted:
             raise UserError(f"recipe {recipe.name} has no stage {until}; it has: {', '.join(wanted)}")
         self.wanted = wanted if until is None else wanted[: wanted.index(until) + 1]
         self.folders: dict[str, Path] = {}
         self.seconds: dict[str, float] = {}
-        self._states: dict[str, str] = dict.fromkeys(self.wanted, "waiting")
-        self._begin = time.time()
+        self._states: dict[str, State] = dict.fromkeys(self.wanted, "waiting")
+        self._started = time.time()
 
     @property
     def status_path(self) -> Path:
@@ -56,7 +58,7 @@ class Line:
     def __enter__(self) -> Line:
         try:
             self.runs.mkdir(parents=True, exist_ok=True)
-            self._tell("running")
+            self._write("running")
         except OSError as error:
             raise UserError(
                 f"cannot write in {self.runs} ({error.strerror}); name another folder with --runs"
@@ -65,127 +67,96 @@ class Line:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, Waiting):
-            self._tell("waiting")
+            self._write("waiting")
         else:
-            self._tell("done" if error is None else "failed", error)
+            self._write("done" if error is None else "failed", error)
 
-    def stage(
-        self,
-        name: str,
-        settings: Settings,
-        files: tuple[str, ...] = (),
-        model_settings: Settings | None = None,
-        **inputs: Path | None,
-    ) -> Path | None:
-        """The finished run folder of stage `name`, made now if need be; None where the recipe leaves the stage out.
+    def run(self, stage: Stage) -> None:
+        """Makes sure that the work of `stage` is done, if the recipe wants it: skips, continues or starts it.
 
-        Args:
-            settings: The stage's section of the recipe.
-            files: The user's own input files; their content is part of the run's identity.
-            model_settings: A second section, for the stage that needs the model's shape.
-            inputs: Run folders of earlier stages; None for those that the recipe leaves out.
+        Raises:
+            UserError: a mistake in its settings or inputs.
+            Waiting: array tasks have to work first.
         """
-        if name not in self.wanted:
-            return None
-        verb = importlib.import_module(self.verbs[name])
-        given = {key: path for key, path in inputs.items() if path is not None}
-        parts: dict[str, Settings | int | str] = {"settings": settings, "seed": self.recipe.seed}
-        if model_settings is not None:
-            parts["model"] = model_settings
-        identity = Identity(name, verb.VERSION, settings_identity(**parts), _digests(given, files))
-        folder = place(self.runs, self.recipe.name, identity)
-        self.folders[name] = folder
+        if stage.name not in self.wanted:
+            return
+        given = stage.given(self.folders)
+        identity = stage_identity(stage, self.recipe, given)
+        folder = self.folders[stage.name] = place(self.runs, self.recipe.name, identity)
         if is_done(folder):
-            self._set(name, "skipped")
+            self._set(stage.name, "skipped")
         else:
-            self._set(name, "running")
-            arguments: dict[str, Any] = dict(given)
-            if model_settings is not None:
-                arguments["model_settings"] = model_settings
+            self._set(stage.name, "running")
             try:
-                with open_run(folder, identity, self.recipe, self.listeners) as run:
-                    verb.make(run, settings, self.recipe.seed, **arguments)
+                self._make(stage, identity, given, folder)
             except Waiting:
-                self._set(name, "waiting")
+                self._set(stage.name, "waiting")
                 raise
             except BaseException:
-                self._set(name, "failed")
+                self._set(stage.name, "failed")
                 raise
-            self._set(name, "done")
-        self.seconds[name] = working_seconds(folder)
-        return folder
+            self._set(stage.name, "done")
+        self.seconds[stage.name] = working_seconds(folder)
 
-    def _set(self, name: str, state: str) -> None:
+    def _make(self, stage: Stage, identity: Identity, given: Mapping[str, Path], folder: Path) -> None:
+        verb = importlib.import_module(stage.verb)
+        sections = {f"{name}_settings": getattr(self.recipe, name) for name in stage.sections}
+        with open_run(folder, identity, self.recipe, self.listeners, stage.verb) as run:
+            verb.make(run, getattr(self.recipe, stage.name), self.recipe.seed, **given, **sections)
+
+    def _set(self, name: str, state: State) -> None:
         self._states[name] = state
-        self._tell("running")
+        self._write("running")
 
-    def _tell(self, status: str, error: BaseException | None = None) -> None:
-        stages = [{"stage": name, "status": self._states[name], "run": self._relative(name)} for name in self.wanted]
-        models = [self._relative(name) for name in ("sft", "train") if self._states.get(name) in ("done", "skipped")]
-        value = {
+    def _write(self, status: State, error: BaseException | None = None) -> None:
+        stages: list[StageState] = [
+            {"stage": name, "status": self._states[name], "run": self._relative(name)} for name in self.wanted
+        ]
+        model = last_model([name for name, state in self._states.items() if state in FINISHED])
+        file: LineFile = {
             "recipe": self.recipe.name,
             "status": status,
-            "started": round(self._begin, 3),
+            "started": round(self._started, 3),
             "stages": stages,
-            "model": f"{models[0]}/model" if models else None,
+            "model": f"{self._relative(model)}/model" if model else None,
             "error": str(error) if error else None,
         }
-        atomic_json(self.status_path, value)
+        atomic_json(self.status_path, file)
 
     def _relative(self, name: str) -> str | None:
         return self.folders[name].relative_to(self.runs).as_posix() if name in self.folders else None
 
 
+def stage_identity(stage: Stage, recipe: Recipe, given: Mapping[str, Path]) -> Identity:
+    """What decides the output of `stage`: its version, its settings, the content of what it reads, and the machine's
+    part (see `glassmill.run.resolved`).
+
+    Args:
+        given: Argument of `make` -> finished run folder.
+    """
+    settings = {name: getattr(recipe, name) for name in stage.sections}
+    settings |= {"settings": getattr(recipe, stage.name), "seed": recipe.seed}
+    version = importlib.import_module(stage.verb).VERSION
+    digests, resolved = _digests(given, stage.files(recipe)), resolve(stage.verb, recipe)
+    return Identity(stage.name, version, settings_identity(**settings), digests, resolved)
+
+
 def working_seconds(folder: Path) -> float:
-    """Seconds that a stage worked in `folder`, over all its attempts: time between an attempt's first and last
-    event."""
+    """Seconds that a stage worked in `folder`: of every attempt, the time between its first and its last event."""
     total, begin, last = 0.0, None, 0.0
-    for event in read_events(folder / "events.jsonl"):
-        if event["kind"] == "start" and begin is not None:
-            total += last - begin
-        if event["kind"] == "start":
-            begin = event["t"]
-        last = event["t"]
+    for entry in read_events(folder / "events.jsonl"):
+        if not entry.time_s:
+            continue
+        if isinstance(entry.event, kinds.Start):
+            total += last - begin if begin is not None else 0.0
+            begin = entry.time_s
+        last = entry.time_s
     return round(total + (last - begin if begin is not None else 0.0), 3)
 
 
-def _digests(runs: dict[str, Path], files: tuple[str, ...]) -> dict[str, str]:
-    """What a run depends on: content of earlier runs by manifest, and the user's files by name and bytes."""
+def _digests(runs: Mapping[str, Path], files: tuple[str, ...]) -> dict[str, str]:
+    """What a run depends on: earlier runs by the content in their manifests, the user's files by name and bytes."""
     digests = {name: read_manifest(path)["content"] for name, path in runs.items()}
     if files:
         digests["files"] = content_digest({path.name: sha256_file(path) for path in expand(files)})
     return digests
-
-
-def expand(words: tuple[str, ...]) -> list[Path]:
-    """The files that paths, folders and globs name, sorted, each once. A run folder stands for its documents; what is
-    hidden in a folder (`.git`) is left out.
-
-    Raises:
-        UserError: a word that names nothing.
-    """
-    found: dict[Path, None] = {}
-    for word in words:
-        path = Path(word).expanduser()
-        if (path / "DONE").is_file() and (path / "manifest.json").is_file():
-            matches = sorted((path / "shards").glob("documents-*.parquet"))
-        elif path.is_dir():
-            matches = sorted(
-                file for file in path.rglob("*") if file.is_file() and not _is_hidden(file.relative_to(path))
-            )
-        elif path.is_file():
-            matches = [path]
-        else:
-            anchor = Path(path.anchor) if path.is_absolute() else Path()
-            pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else word
-            matches = (
-                sorted(file for file in anchor.glob(pattern) if file.is_file()) if any(c in word for c in "*?[") else []
-            )
-        if not matches:
-            raise UserError(f"input {word!r} names no file; give a file, a folder with files, or a glob in quotes")
-        found.update(dict.fromkeys(matches))
-    return list(found)
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)

@@ -18,8 +18,8 @@ from fastapi import FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
-from glassmill.recipe import UserError
-from glassmill.serve.errors import ApiError, add_error_handlers, json_response, to_json
+from glassmill.errors import ApiError, UserError
+from glassmill.serve.errors import add_error_handlers, json_response, to_json
 from glassmill.serve.guard import LOOPBACK, Guard, Limits
 from glassmill.serve.messages import to_internal
 from glassmill.serve.replies import CompletionShape, Envelope, chat_choice, chat_delta, usage_of

@@ -15,42 +15,12 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from glassmill.infer.completion import ContextOverflow, EngineClosed, QueueFull
-
-TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+from glassmill.errors import ApiError, ContextOverflow, EngineClosed, QueueFull
 
 
-class ApiError(Exception):
-    """An answer that is no success.
-
-    Args:
-        status: HTTP status.
-        message: One sentence for the person behind the client.
-        param: The field at fault.
-        code: A word for the program.
-        headers: Sent with the answer.
-    """
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        param: str | None = None,
-        code: str | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status, self.message, self.param, self.code, self.headers = status, message, param, code, headers
-
-    @property
-    def body(self) -> dict[str, Any]:
-        """The JSON of the answer, also sent in the middle of a stream."""
-        kind = TYPES.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")
-        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
-
-    def response(self) -> Response:
-        """The whole answer."""
-        return json_response(self.body, self.status, self.headers)
+def error_response(error: ApiError) -> Response:
+    """`error` as a whole HTTP response."""
+    return json_response(error.body, error.status, error.headers)
 
 
 def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -89,22 +59,22 @@ def add_error_handlers(app: FastAPI, known_fields: Collection[str]) -> None:
 
     @app.exception_handler(ApiError)
     async def api_error(request: Request, error: ApiError) -> Response:
-        return error.response()
+        return error_response(error)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return _from_validation(error, known_fields).response()
+        return error_response(_from_validation(error, known_fields))
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
         message = str(error.detail)
         if error.status_code == 404 and message == "Not Found":
             message = f"there is nothing at {request.url.path}"
-        return ApiError(error.status_code, message, headers=error.headers).response()
+        return error_response(ApiError(error.status_code, message, headers=error.headers))
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:
-        return from_engine(RuntimeError()).response()  # the server has logged the traceback
+        return error_response(from_engine(RuntimeError()))  # the server has logged the traceback
 
 
 def _from_validation(error: RequestValidationError, known_fields: Collection[str]) -> ApiError:

@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from glassmill.serve.errors import ApiError
+from glassmill.errors import ApiError
+from glassmill.serve.errors import error_response
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -66,7 +67,7 @@ class Guard:
             body = await self.read_body(headers, receive)
         except ApiError as error:
             if scope["type"] == "http":
-                await error.response()(scope, receive, send)
+                await error_response(error)(scope, receive, send)
             return
         await self.app(scope, _replay(body, receive), send)
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from glassmill.errors import ApiError
 from glassmill.infer.sampling import SamplingParams
-from glassmill.serve.errors import ApiError, from_engine
+from glassmill.serve.errors import from_engine
 
 MAX_MESSAGES = 1000
 MAX_PROMPTS = 128

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 from starlette.types import ASGIApp
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 from glassmill.serve.guard import LOOPBACK
 
 if TYPE_CHECKING:

@@ -16,10 +16,12 @@ from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from glassmill.run.states import FINISHED
 from glassmill.serve.api import create_api
 from glassmill.serve.errors import json_response
 from glassmill.serve.guard import LOOPBACK
 from glassmill.serve.server import address_of, allowed_hosts, bind, make_server
+from glassmill.stages import STAGES
 from glassmill.studio.models import ModelKeeper
 from glassmill.studio.routes import run_routes, tokenizer_routes
 from glassmill.studio.watch import Watcher
@@ -70,6 +72,10 @@ def create_app(
     def about() -> Response:
         shown = {"runs": watcher is not None, "line": line, "model": model is not None}
         return json_response({**shown, "key_needed": api_key is not None})
+
+    @app.get("/api/stages")
+    def stages() -> Response:
+        return json_response({"stages": [stage.words() for stage in STAGES], "finished": sorted(FINISHED)})
 
     @app.get("/api/chat")
     def chat(line: str = "") -> Response:

@@ -1,4 +1,4 @@
-"""A bounded memory of a run's events: what a page that opens late must be told.
+"""A bounded memory of a run's events: what a page that opens late must hear.
 
 Events come in, in order, any number of them; at most a few thousand go out, in the same order. Of a curve every n-th
 point is kept, of examples the newest few per rule, of everything that replaces itself (progress, counts) the last.
@@ -7,38 +7,44 @@ point is kept, of examples the newest few per rule, of everything that replaces 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Protocol
+from collections.abc import Hashable
+from typing import Protocol
 
-Event = dict[str, Any]
+from glassmill.run import kinds
+from glassmill.run.events import Entry
 
 MAX_SLOTS = 1000
-NEWEST = {"example": 4, "merge": 240, "note": 50, "answer": 50, "warning": 50, "error": 5}
-SERIES = {"metric": 1200, "validation": 400, "sample": 48}
-KEY_FIELDS = {
-    "funnel": ("step",),
-    "example": ("step", "rule", "kept"),
-    "sample": ("prompt",),
-    "score": ("name",),
+NEWEST: dict[type[kinds.Event], int] = {
+    kinds.Example: 4,
+    kinds.Merge: 240,
+    kinds.Note: 50,
+    kinds.Answer: 50,
+    kinds.Warned: 50,
+    kinds.Unknown: 50,
+    kinds.Failed: 5,
 }
+"""How many of a kind are kept in one slot; of any other kind, the last."""
+SERIES: dict[type[kinds.Event], int] = {kinds.Metric: 1200, kinds.Validation: 400, kinds.Sample: 48}
+"""Kinds that are points of a curve, and how many points are kept."""
 
 
 class _Slot(Protocol):
     """A place where events of one kind, about one thing, are kept."""
 
-    def add(self, number: int, event: Event) -> None: ...
-    def numbered(self) -> list[tuple[int, Event]]: ...
+    def add(self, number: int, entry: Entry) -> None: ...
+    def numbered(self) -> list[tuple[int, Entry]]: ...
 
 
 class _Newest:
     """The newest `limit` events."""
 
     def __init__(self, limit: int) -> None:
-        self._kept: deque[tuple[int, Event]] = deque(maxlen=limit)
+        self._kept: deque[tuple[int, Entry]] = deque(maxlen=limit)
 
-    def add(self, number: int, event: Event) -> None:
-        self._kept.append((number, event))
+    def add(self, number: int, entry: Entry) -> None:
+        self._kept.append((number, entry))
 
-    def numbered(self) -> list[tuple[int, Event]]:
+    def numbered(self) -> list[tuple[int, Entry]]:
         return list(self._kept)
 
 
@@ -49,11 +55,11 @@ class _Series:
         self._limit = limit
         self._stride = 1
         self._seen = 0
-        self._kept: list[tuple[int, Event]] = []
-        self._newest: tuple[int, Event] | None = None
+        self._kept: list[tuple[int, Entry]] = []
+        self._newest: tuple[int, Entry] | None = None
 
-    def add(self, number: int, event: Event) -> None:
-        self._newest = (number, event)
+    def add(self, number: int, entry: Entry) -> None:
+        self._newest = (number, entry)
         if self._seen % self._stride == 0:
             self._kept.append(self._newest)
             if len(self._kept) > self._limit:
@@ -61,7 +67,7 @@ class _Series:
                 self._stride *= 2
         self._seen += 1
 
-    def numbered(self) -> list[tuple[int, Event]]:
+    def numbered(self) -> list[tuple[int, Entry]]:
         if self._newest is None or (self._kept and self._kept[-1] is self._newest):
             return list(self._kept)
         return [*self._kept, self._newest]
@@ -71,23 +77,38 @@ class History:
     """What is remembered of one run."""
 
     def __init__(self) -> None:
-        self._slots: dict[tuple[str, ...], _Slot] = {}
+        self._slots: dict[tuple[Hashable, ...], _Slot] = {}
         self._count = 0
 
-    def add(self, event: Event) -> None:
-        """Remember `event`; an older one of its kind may be forgotten for it."""
-        kind = str(event.get("kind", ""))
-        key = (kind, *(str(event.get(field)) for field in KEY_FIELDS.get(kind, ())))
+    def add(self, entry: Entry) -> None:
+        """Remember `entry`; an older one about the same thing may be forgotten for it."""
+        kind = type(entry.event)
+        key = (entry.event.kind, *_about(entry.event))
         slot = self._slots.get(key)
         if slot is None:
             if len(self._slots) >= MAX_SLOTS:
                 return
             slot = _Series(SERIES[kind]) if kind in SERIES else _Newest(NEWEST.get(kind, 1))
             self._slots[key] = slot
-        slot.add(self._count, event)
+        slot.add(self._count, entry)
         self._count += 1
 
-    def events(self) -> list[Event]:
+    def entries(self) -> list[Entry]:
         """The remembered events, oldest first."""
-        numbered = [entry for slot in self._slots.values() for entry in slot.numbered()]
-        return [event for _, event in sorted(numbered, key=lambda entry: entry[0])]
+        numbered = [pair for slot in self._slots.values() for pair in slot.numbered()]
+        return [entry for _, entry in sorted(numbered, key=lambda pair: pair[0])]
+
+
+def _about(event: kinds.Event) -> tuple[Hashable, ...]:
+    """What the event is about, among those of its kind: each such thing has a slot of its own."""
+    match event:
+        case kinds.Funnel():
+            return (event.step,)
+        case kinds.Example():
+            return event.step, event.rule, event.kept
+        case kinds.Sample():
+            return (event.prompt,)
+        case kinds.Score():
+            return (event.name,)
+        case _:
+            return ()

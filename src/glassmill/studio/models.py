@@ -12,8 +12,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glassmill.recipe import UserError
-from glassmill.studio.watch import FINISHED, Watcher
+from glassmill.errors import UserError
+from glassmill.run.states import FINISHED
+from glassmill.stages import last_model
+from glassmill.studio.watch import Watcher
 
 if TYPE_CHECKING:
     from glassmill.infer.generate import Model
@@ -104,7 +106,7 @@ class ModelKeeper:
         if line is None or self._watcher is None:
             return None
         runs = {entry["stage"]: entry for entry in line["stages"]}
-        last = runs.get("sft") or runs.get("train")
+        last = runs.get(last_model(runs) or "")
         if last is None or not last["run"] or last["status"] not in FINISHED:
             return None
         folder = self._watcher.run_folder(last["run"])
@@ -117,9 +119,8 @@ class ModelKeeper:
     def _questions(self, line: str) -> list[str]:
         """A few questions of the line's exam: facts that stand in no conversation, a sum, something unknown."""
         written = self._watcher.line(line) if self._watcher is not None else None
-        run = next(
-            (entry.get("run") for entry in (written or {}).get("stages", []) if entry["stage"] == "miniweb"), None
-        )
+        stages = written["stages"] if written is not None else []
+        run = next((entry["run"] for entry in stages if entry["stage"] == "miniweb"), None)
         folder = self._watcher.run_folder(run) if self._watcher is not None and run else None
         if folder is None:
             return []

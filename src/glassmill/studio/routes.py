@@ -7,6 +7,7 @@ touch a path.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from functools import lru_cache
@@ -17,10 +18,12 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from glassmill.recipe import UserError
-from glassmill.serve.errors import ApiError, json_response, to_json
+from glassmill.errors import ApiError, UserError
+from glassmill.run.events import parse_json
+from glassmill.serve.errors import json_response, to_json
 from glassmill.studio.documents import Which, page_of_documents
-from glassmill.studio.watch import Position, Update, Watcher, parse_json
+from glassmill.studio.watch import Line, Position, Update, Watcher
+from glassmill.studio.words import all_words
 
 POLL_SECONDS = 0.25
 BEAT_SECONDS = 2.0
@@ -51,6 +54,10 @@ class Token(BaseModel):
 def run_routes(watcher: Watcher) -> APIRouter:
     """The routes over a runs folder."""
     router = APIRouter(prefix="/api")
+
+    @router.get("/words")
+    def words() -> Response:
+        return json_response(all_words())
 
     @router.get("/lines")
     def lines() -> Response:
@@ -126,7 +133,7 @@ def tokenizer_routes(watcher: Watcher | None, model: Path | None) -> APIRouter:
 
 async def _stream(request: Request, watcher: Watcher, name: str, position: Position | None) -> AsyncIterator[bytes]:
     """Server-sent events of one line: everything worth knowing first, then what is new, and a beat in between."""
-    shown: dict[str, Any] | None = None
+    shown: Line | None = None
     last_sent = 0.0
     stopping: Callable[[], bool] = getattr(request.app.state, "stopping", lambda: False)
     while not stopping() and not await request.is_disconnected():
@@ -151,7 +158,7 @@ def _messages(update: Update) -> list[bytes]:
     parts = [events[i : i + MAX_EVENTS_PER_MESSAGE] for i in range(0, len(events), MAX_EVENTS_PER_MESSAGE)] or [[]]
     messages = []
     for i, part in enumerate(parts):
-        body: dict[str, Any] = {"now": time.time(), "events": part}
+        body: dict[str, object] = {"now": time.time(), "events": [event.to_json() for event in part]}
         if i == 0:
             body |= {"line": update.line, "forget": update.forget}
         identity = f"id: {_format_position(update.position)}\n".encode() if i == len(parts) - 1 else b""
@@ -194,5 +201,5 @@ def _parts_of(folder: Path) -> dict[int, dict[str, str]]:
     path = folder / "merges.jsonl"
     if not path.is_file():
         return {}
-    merges = map(parse_json, path.read_bytes().splitlines())
-    return {merge["rank"]: {"left": merge["left"], "right": merge["right"]} for merge in merges}
+    rows = (json.loads(line) for line in path.read_bytes().splitlines())
+    return {row["rank"]: {"left": row["left"], "right": row["right"]} for row in rows}

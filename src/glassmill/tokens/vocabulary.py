@@ -1,7 +1,7 @@
 """The verb `tokenizer`: clean documents -> a byte-level BPE vocabulary, with the history of its merges.
 
-Reads `shards/documents-*.parquet` of a corpus run in their order; leaves the files of `glassmill.tokens.formats`, and
-`merges.jsonl`, every merge in the order of training with how often its pair was joined.
+In: `shards/documents-*.parquet` of a corpus run, in order. Out: the files of `glassmill.tokens.formats`, and
+`merges.jsonl`: every merge in training order, with how often its pair was joined.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from glassmill.recipe import TokenizerSettings, UserError
+from glassmill.errors import UserError
+from glassmill.recipe import TokenizerSettings
+from glassmill.run import kinds
 from glassmill.run.files import atomic_write
 from glassmill.run.folder import RunFolder
 from glassmill.tokens import formats
@@ -22,10 +23,10 @@ from glassmill.tokens.bpe import BYTES, Merge, birth_counts, compression_curve, 
 from glassmill.tokens.documents import count_documents, document_texts
 from glassmill.tokens.loading import OwnFiles, own_parts
 from glassmill.tokens.specials import CHAT_TEMPLATE, END_OF_TEXT, layout, special_ids
-from glassmill.tokens.split import pattern_of
+from glassmill.tokens.split import pattern_of, resolved
 from glassmill.tokens.tokenizer import Tokenizer
 
-__all__ = ["VERSION", "Tokenizer", "make"]
+__all__ = ["VERSION", "Tokenizer", "make", "resolved"]
 
 VERSION = 1
 EVENTS = 160
@@ -33,7 +34,7 @@ BATCH = 256
 
 
 def make(run: RunFolder, settings: TokenizerSettings, seed: int, documents: Path) -> None:
-    """Trains the vocabulary and publishes the run. The trained ranks are reused if an earlier attempt got that far.
+    """Trains the vocabulary and publishes the run. Reuses the ranks if an earlier attempt finished training.
 
     Raises:
         UserError: the corpus has no documents.
@@ -51,17 +52,16 @@ def make(run: RunFolder, settings: TokenizerSettings, seed: int, documents: Path
             pattern,
             tie_break=settings.tie_break,
             threads=settings.threads,
-            progress=lambda done: run.emit(
-                "progress", done=done, total=size.symbols - BYTES, unit="merges", message="joining pairs"
-            ),
+            progress=lambda done: run.emit(kinds.Progress(done, size.symbols - BYTES, "merges", "joining pairs")),
         )
         atomic_write(vocab_path, formats.rank_lines({symbol: rank for rank, symbol in enumerate(symbols)}))
     ranks = formats.parse_ranks(vocab_path.read_bytes(), str(vocab_path))
     if len(ranks) < size.symbols:
         run.emit(
-            "warning",
-            text=f"the corpus has only {len(ranks) - BYTES} pairs to merge: {len(ranks)} symbols instead of "
-            f"{size.symbols}; read more text or lower tokenizer.vocab_size",
+            kinds.Warned(
+                f"the corpus has only {len(ranks) - BYTES} pairs to merge: {len(ranks)} symbols instead of "
+                f"{size.symbols}; read more text or lower tokenizer.vocab_size"
+            )
         )
     training = {"tie_break": settings.tie_break, "corpus": documents.name, "documents": total}
     files = OwnFiles(ranks, pattern, special_ids(len(ranks)), END_OF_TEXT, CHAT_TEMPLATE, training)
@@ -71,55 +71,56 @@ def make(run: RunFolder, settings: TokenizerSettings, seed: int, documents: Path
     symbols = [symbol for symbol, _ in sorted(ranks.items(), key=lambda entry: entry[1])]
     tokenizer.save(run.path)
     lines = merge_lines(symbols, files.merges, births)
-    atomic_write(run.path / "merges.jsonl", "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    rows = [json.dumps(kinds.fields_of(line), ensure_ascii=False) + "\n" for line in lines]
+    atomic_write(run.path / "merges.jsonl", "".join(rows))
     for place in sample_places(len(lines), EVENTS):
-        run.emit("merge", **lines[place])
+        run.emit(lines[place])
     run.finish(_stats(tokenizer, symbols, births, counts, num_bytes, num_documents), {"merges": len(births)})
 
 
-def merge_lines(symbols: Sequence[bytes], merges: Sequence[Merge], births: Sequence[int]) -> list[dict[str, Any]]:
-    """`merges.jsonl`: rank, the two parts and the new symbol as text, and how often the pair was joined in training."""
+def merge_lines(symbols: Sequence[bytes], merges: Sequence[Merge], births: Sequence[int]) -> list[kinds.Merge]:
+    """The rows of `merges.jsonl`: all merges, and how often each was applied to the training text."""
     return [
-        {
-            "rank": BYTES + place,
-            "left": formats.show(symbols[left]),
-            "right": formats.show(symbols[right]),
-            "token": formats.show(symbols[BYTES + place]),
-            "count": births[place],
-            "left_id": left,
-            "right_id": right,
-        }
+        kinds.Merge(
+            rank=BYTES + place,
+            left=formats.show(symbols[left]),
+            right=formats.show(symbols[right]),
+            token=formats.show(symbols[BYTES + place]),
+            count=births[place],
+            left_id=left,
+            right_id=right,
+        )
         for place, (left, right) in enumerate(merges)
     ]
 
 
 def sample_places(length: int, count: int) -> list[int]:
-    """About `count` places of a list, dense at its beginning, as the first merges are the telling ones."""
+    """About `count` places of a list, denser at the start: the first merges tell most."""
     if length <= count:
         return list(range(length))
     return sorted({int(place) - 1 for place in np.geomspace(1, length, count)})
 
 
 def _watched(run: RunFolder, corpus: Path, max_bytes: int, total: int, message: str) -> Iterator[str]:
-    """The corpus, with a progress event about a hundred times on the way."""
+    """The corpus, with about a hundred progress events on the way."""
     every = max(1, total // 100)
     done = 0
     for done, text in enumerate(document_texts(corpus, max_bytes), start=1):
         if done % every == 0:
-            run.emit("progress", done=done, total=total, unit="documents", message=message)
+            run.emit(kinds.Progress(done, total, "documents", message))
         yield text
-    run.emit("progress", done=done, total=done, unit="documents", message=message)
+    run.emit(kinds.Progress(done, done, "documents", message))
 
 
 def _then_tell(run: RunFolder, texts: Iterator[str]) -> Iterator[str]:
     yield from texts
-    run.emit("note", text="joining the most frequent pairs, again and again")
+    run.emit(kinds.Note("joining the most frequent pairs, again and again"))
 
 
 def _count(
     run: RunFolder, tokenizer: Tokenizer, corpus: Path, max_bytes: int, total: int
 ) -> tuple[np.ndarray, int, int]:
-    """How often each id stands in the encoded text; bytes and documents of the text."""
+    """How often each id occurs in the encoded text; bytes and documents of the text."""
     counts = np.zeros(tokenizer.vocab_size, dtype=np.int64)
     num_bytes = num_documents = 0
     texts = _watched(run, corpus, max_bytes, total, "counting tokens")
@@ -138,7 +139,7 @@ def _stats(
     counts: np.ndarray,
     num_bytes: int,
     num_documents: int,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     num_tokens = int(counts.sum())
     longest = sorted(symbols, key=len, reverse=True)[:20]
     return {

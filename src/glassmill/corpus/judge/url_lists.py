@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 from glassmill.run.files import atomic_path, sha256_file
 
 FORMAT = "2"

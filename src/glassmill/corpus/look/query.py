@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from glassmill.corpus.document import DROPPED_SCHEMA, KEPT_SCHEMA
-from glassmill.recipe import UserError
+from glassmill.errors import UserError
 
 TABLES = ("kept", "dropped", "documents", "quarantine")
 QUARANTINE_SCHEMA = pa.schema([

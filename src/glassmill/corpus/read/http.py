@@ -15,16 +15,13 @@ from dataclasses import dataclass
 from glassmill.corpus.read.frames.zstd import MAGIC as ZSTD_MAGIC
 from glassmill.corpus.read.frames.zstd import MAX_WINDOW_LOG, zstd_module
 from glassmill.corpus.read.records import parse_headers
+from glassmill.errors import BodyError
 
 MAX_BODY_BYTES = 32 << 20
 
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]+)", re.IGNORECASE)
-
-
-class BodyError(Exception):
-    """The body cannot be had: it is too large, or coded in a way that is not supported here."""
 
 
 @dataclass(slots=True)
@@ -109,7 +106,7 @@ def _inflate(body: bytes, window: int, max_bytes: int) -> bytes:
     except zlib.error:
         raise BodyError("damaged compressed body") from None
     if inflate.unconsumed_tail:
-        raise BodyError(f"body inflates to more than {max_bytes} bytes")
+        raise BodyError(f"body too large: expands to more than {max_bytes} bytes")
     return plain
 
 
@@ -126,7 +123,7 @@ def _unbrotli(body: bytes, max_bytes: int) -> bytes:
             pieces.append(piece)
             have += len(piece)
             if have > max_bytes:
-                raise BodyError(f"body inflates to more than {max_bytes} bytes")
+                raise BodyError(f"body too large: expands to more than {max_bytes} bytes")
             piece = decoder.process(b"", output_buffer_limit=1 << 20)
     except brotli.error:
         return body
@@ -147,7 +144,7 @@ def _unzstd(body: bytes, max_bytes: int) -> bytes:
         pieces.append(piece)
         have += len(piece)
         if have > max_bytes:
-            raise BodyError(f"body inflates to more than {max_bytes} bytes")
+            raise BodyError(f"body too large: expands to more than {max_bytes} bytes")
         body = decoder.unused_data
     return b"".join(pieces)
 

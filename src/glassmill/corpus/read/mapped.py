@@ -1,6 +1,6 @@
-"""Reading a mapped file in memory that does not grow with it: what was read is let go.
+"""Reading a mapped file without keeping it all in memory: pages that were read are released.
 
-Pages of a mapped file that were read count as the process's own until the system wants them back.
+The system counts every page of a mapped file that was read as this process's memory until it needs the page elsewhere.
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ import mmap
 import re
 
 STRIDE_BYTES = 8 << 20
-"""What was read is let go in such steps."""
+"""How much is read before it is released."""
 
 
-def let_go(data: bytes | mmap.mmap, end: int) -> None:
-    """Tells the system that the mapped bytes before `end` are not needed now; read again, they come back."""
+def release_before(data: bytes | mmap.mmap, end: int) -> None:
+    """Releases the mapped bytes before `end`; reading them again brings them back."""
     whole = end // mmap.PAGESIZE * mmap.PAGESIZE
     if isinstance(data, mmap.mmap) and whole and hasattr(mmap, "MADV_DONTNEED"):
         data.madvise(mmap.MADV_DONTNEED, 0, whole)
 
 
-def has_read(data: mmap.mmap, end: int, size: int) -> None:
-    """Lets go of what was read, now and then, where `size` bytes before `end` were the last of it."""
+def release_read(data: mmap.mmap, end: int, size: int) -> None:
+    """Releases what was read up to `end`, once every `STRIDE_BYTES`; the last read was of `size` bytes."""
     if end % STRIDE_BYTES < size:
-        let_go(data, end)
+        release_before(data, end)
 
 
 def find_from(data: bytes | mmap.mmap, wanted: bytes, position: int, end: int | None = None) -> int:
@@ -32,7 +32,7 @@ def find_from(data: bytes | mmap.mmap, wanted: bytes, position: int, end: int | 
         place = data.find(wanted, begin, min(end, begin + STRIDE_BYTES + len(wanted) - 1))
         if place >= 0:
             return place
-        let_go(data, begin)
+        release_before(data, begin)
     return -1
 
 
@@ -45,5 +45,5 @@ def search_from(
         match = pattern.search(data, begin, min(end, begin + STRIDE_BYTES + longest - 1))
         if match:
             return match
-        let_go(data, begin)
+        release_before(data, begin)
     return None

@@ -14,10 +14,11 @@ from pathlib import Path
 from glassmill.corpus.document import Lost, Page
 from glassmill.corpus.read.files.kinds import CONTAINERS, WARC, kind_of
 from glassmill.corpus.read.files.reading import read_file, why_archive_refused
-from glassmill.corpus.read.http import BodyError, Response, parse_response
+from glassmill.corpus.read.http import Response, parse_response
 from glassmill.corpus.read.warc import MAX_RECORD_BYTES, Record, read_records
-from glassmill.recipe import FilesSettings, UserError
-from glassmill.run.line import expand
+from glassmill.errors import BodyError, UserError
+from glassmill.recipe import FilesSettings
+from glassmill.run.inputs import expand
 
 HTML_TYPES = frozenset(("text/html", "application/xhtml+xml", "application/xhtml"))
 PDF_TYPE = "application/pdf"
@@ -69,7 +70,7 @@ def why_refused(path: Path, word: str) -> str:
         return ""  # named itself
     root = Path(word.partition("*")[0].partition("?")[0].partition("[")[0]).expanduser()
     root = root if root.is_dir() else root.parent
-    return "" if path.resolve().is_relative_to(root.resolve()) else "refused: a link that leads out of the folder"
+    return "" if path.resolve().is_relative_to(root.resolve()) else "refused: a link that points outside the folder"
 
 
 def _names(paths: list[Path]) -> list[str]:
@@ -86,7 +87,7 @@ def _why_unreadable(source: Source) -> str | None:
         return source.refused or "empty file"
     kind = kind_of(source.path)
     if kind == "other":
-        return f"files of kind {source.path.suffix or 'without suffix'} are not read"
+        return f"unsupported file type: {source.path.suffix or 'no suffix'}"
     if kind == "archive" and (cause := why_archive_refused(source.path, FilesSettings())):
         return cause
     if kind == WARC and (first := next(iter(read_records(source.path)), None)) and isinstance(first, Lost):
@@ -111,7 +112,7 @@ def group(sources: Sequence[Source]) -> list[list[Source]]:
 
 def read_sources(
     inputs: Sequence[Sequence[str]],
-    poison: Sequence[tuple[int, str]],
+    skip: Sequence[tuple[int, str]],
     max_record_bytes: int,
     files: FilesSettings,
 ) -> Iterator[tuple[Source, Page | Lost]]:
@@ -119,21 +120,21 @@ def read_sources(
 
     Args:
         inputs: Of each file its path, its name, and why it must not be read, if so: what a task carries of a `Source`.
-        poison: Position among all that is read here, from 0, and cause (see `run.executors.map_shards`). A page whose
+        skip: Position among all that is read here, from 0, and cause (see `run.executors.map_shards`). A page whose
             position stands there comes as a `Lost`; where it stands twice, already reading it ended the process, so
             its file ends before it.
     """
-    causes, times = dict(poison), Counter(position for position, _ in poison)
+    causes, times = dict(skip), Counter(position for position, _ in skip)
     position = 0
     for path, name, *refused in inputs:
         source, offset = Source(Path(path), name, 0, *refused), 0
         items = read_source(source, max_record_bytes, files)
         while times[position] < 2 and (item := next(items, None)) is not None:
-            is_poison = position in causes and isinstance(item, Page)
-            yield source, Lost(item.offset, causes[position], item.url) if is_poison else item
+            is_skipped = position in causes and isinstance(item, Page)
+            yield source, Lost(item.offset, causes[position], item.url) if is_skipped else item
             position, offset = position + 1, item.offset
         if times[position] > 1:
-            yield source, Lost(offset, f"what follows cannot be read: {causes[position]}")
+            yield source, Lost(offset, f"the rest of the file cannot be read: {causes[position]}")
             position += 1
 
 
@@ -157,7 +158,7 @@ def read_pages(
         for record in read_records(path, max_record_bytes=max_record_bytes):
             yield record if isinstance(record, Lost) else _page_of(record, name, files)
     elif kind == "other":
-        yield Lost(0, f"files of kind {path.suffix or 'without suffix'} are not read")
+        yield Lost(0, f"unsupported file type: {path.suffix or 'no suffix'}")
     elif path.stat().st_size == 0:
         yield Lost(0, "empty file")
     else:

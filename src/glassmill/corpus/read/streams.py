@@ -10,26 +10,15 @@ import mmap
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-from glassmill.corpus.read.frames.codec import UNPACKED_CHUNK_BYTES, Codec, DamagedError, Frame, start_of
-from glassmill.corpus.read.mapped import has_read
+from glassmill.corpus.read.frames.codec import UNPACKED_CHUNK_BYTES, Codec, Frame, start_of
+from glassmill.corpus.read.mapped import release_read
+from glassmill.errors import BadRecord, DamagedError
 
 SEARCH_OVERLAP_BYTES = 1 << 16
 HARMLESS_BYTES = 64 << 20
 MAX_RATIO = 200
 """A frame in which no record is found for more than `HARMLESS_BYTES`, and that grows more than so many times, is no
 archive but a trap."""
-
-
-class BadRecord(Exception):
-    """This record cannot be read; with `stream`, nor can what stands behind it in the same frame.
-
-    `length` is what a record says of its length, if that alone is wrong with it; `offset` is where it began.
-    """
-
-    def __init__(self, cause: str, url: str = "", stream: bool = False, length: int = 0) -> None:
-        super().__init__(cause)
-        self.cause, self.url, self.stream, self.length = cause, url, stream, length
-        self.offset = 0
 
 
 class Stream(ABC):
@@ -141,7 +130,7 @@ class PlainFile(Stream):
     def _pull(self) -> bytes | None:
         piece = self.data[self._fed : self._fed + UNPACKED_CHUNK_BYTES]
         self._fed += len(piece)
-        has_read(self.data, self._fed, len(piece))
+        release_read(self.data, self._fed, len(piece))
         return piece or None
 
 
@@ -190,4 +179,4 @@ class FrameStream(Stream):
     def _check_growth(self, passed: int) -> None:
         packed = self._frame.fed - self._frame.begin
         if passed > HARMLESS_BYTES and passed > MAX_RATIO * packed:
-            raise BadRecord(f"{packed} bytes that grow to more than {passed}, without a record", stream=True)
+            raise BadRecord(f"expands without a record: {packed} bytes to more than {passed}", stream=True)

@@ -1,13 +1,6 @@
 """What goes wrong with one file or page; the caller sets it aside with these words."""
 
-
-class UnreadableError(ValueError):
-    """A file that cannot be read: damaged, locked, or not what its name says."""
-
-
-class RefusedError(ValueError):
-    """A file that must not be read: it points out of its place, or unpacks to more than it may."""
-
+from glassmill.errors import RefusedError, UnreadableError
 
 UNJUDGED = (ValueError, RuntimeError, RecursionError, OverflowError, TypeError, IndexError, KeyError)
 """What a page may raise in the hands of those who read it: a page of its kind is set aside, and the others go on."""

@@ -11,7 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from itertools import count
 
-from glassmill.corpus.read.mapped import find_from, has_read
+from glassmill.corpus.read.mapped import find_from, release_read
+from glassmill.errors import DamagedError
 
 FIRST_CHUNK_BYTES = 4096
 LARGEST_CHUNK_BYTES = 1 << 18
@@ -23,14 +24,6 @@ PROBE_BYTES = 1 << 20
 MAX_FALSE_FRAMES = 100_000
 MAX_PROBED_BYTES = 1 << 30
 CUT = "the file ends inside this record"
-
-
-class DamagedError(Exception):
-    """A frame cannot be read on; the message says why. `end` is where it ends, if that is known all the same."""
-
-    def __init__(self, cause: str, end: int = 0) -> None:
-        super().__init__(cause)
-        self.end = end
 
 
 class Frame(ABC):
@@ -60,7 +53,7 @@ class Frame(ABC):
         if not packed:
             raise DamagedError(CUT)
         self.fed += len(packed)
-        has_read(self.data, self.fed, len(packed))
+        release_read(self.data, self.fed, len(packed))
         self._chunk = min(4 * self._chunk, LARGEST_CHUNK_BYTES)
         return packed
 

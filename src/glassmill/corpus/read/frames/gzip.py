@@ -7,7 +7,8 @@ import re
 
 from isal import isal_zlib  # zlib's interface at twice its speed
 
-from glassmill.corpus.read.frames.codec import UNPACKED_CHUNK_BYTES, Codec, DamagedError, Frame
+from glassmill.corpus.read.frames.codec import UNPACKED_CHUNK_BYTES, Codec, Frame
+from glassmill.errors import DamagedError
 
 MAGIC = b"\x1f\x8b\x08"
 WINDOW = 31

@@ -9,16 +9,10 @@ from __future__ import annotations
 import mmap
 from typing import BinaryIO, cast
 
-from glassmill.corpus.read.frames.codec import (
-    CUT,
-    LARGEST_CHUNK_BYTES,
-    UNPACKED_CHUNK_BYTES,
-    Codec,
-    DamagedError,
-    Frame,
-)
+from glassmill.corpus.read.frames.codec import CUT, LARGEST_CHUNK_BYTES, UNPACKED_CHUNK_BYTES, Codec, Frame
 from glassmill.corpus.read.frames.skippable import end_of_skippable, is_skippable
-from glassmill.corpus.read.mapped import has_read
+from glassmill.corpus.read.mapped import release_read
+from glassmill.errors import DamagedError
 
 MAGIC = b"\x04\x22\x4d\x18"
 DESCRIPTOR_BYTES = 3
@@ -50,7 +44,7 @@ class _OneFrame:
             pass
         piece = self._data[self._place : min(self._place + size, self._known)]
         self._place += len(piece)
-        has_read(self._data, self._place, len(piece))
+        release_read(self._data, self._place, len(piece))
         return piece
 
     def _next_block(self) -> bool:

@@ -11,9 +11,10 @@ import mmap
 import sys
 from typing import Any
 
-from glassmill.corpus.read.frames.codec import UNPACKED_CHUNK_BYTES, Codec, DamagedError, Frame
+from glassmill.corpus.read.frames.codec import UNPACKED_CHUNK_BYTES, Codec, Frame
 from glassmill.corpus.read.frames.skippable import HEAD_BYTES, end_of_skippable, is_skippable
 from glassmill.corpus.read.mapped import find_from
+from glassmill.errors import DamagedError
 
 MAGIC = b"\x28\xb5\x2f\xfd"
 DICTIONARY_FRAME = b"\x5d\x2a\x4d\x18"

@@ -1,4 +1,4 @@
-// The page: which line is shown, what is known of it, and the rooms in the order of the line.
+// The page: which line is shown, what is known of it, and its rooms in the order of the line.
 
 import { html, render, useEffect, useRef, useState } from "./lib/preact.js";
 import { getJson, rememberKey, whenKeyNeeded } from "./lib/api.js";
@@ -9,36 +9,52 @@ import { TokenizerRoom } from "./views/tokenizer.js";
 import { Training } from "./views/training.js";
 import { useModel } from "./state/model.js";
 import { Report } from "./views/report.js";
+import { Card } from "./views/card.js";
 import { Chat } from "./views/chat.js";
 import { Snippets } from "./views/snippets.js";
 import { useNow } from "./views/parts.js";
+import { loadStages, rooms } from "./state/stages.js";
 import { emptyLine, takeIn } from "./state/store.js";
+import { loadWords } from "./state/words.js";
 
 const REDRAW_MS = 500;
 const LOOK_FOR_LINES_MS = 3000;
+/** @type {Record<string, any>} How a row of the registry wants its room drawn. */
+const VIEWS = { funnel: Funnel, vocabulary: TokenizerRoom, curve: Training, scores: Report, card: Card };
 
+/** Asks the server what it has before anything is drawn. */
 function Studio() {
   const [about, setAbout] = useState(/** @type {any} */ (null));
-  const [lines, setLines] = useState(/** @type {any[]} */ ([]));
-  const [chosen, setChosen] = useState(new URLSearchParams(location.search).get("line"));
   const [keyNeeded, setKeyNeeded] = useState(false);
-  const name = about?.line ?? chosen ?? lines[0]?.name ?? null;
-
   useEffect(() => {
     whenKeyNeeded(() => setKeyNeeded(true));
-    getJson("/api/studio").then(setAbout, () => {});
+    const open = async () => {
+      const answer = await getJson("/api/studio");
+      await Promise.all([loadStages(), answer.runs && loadWords()]);
+      setAbout(answer);
+    };
+    open().catch(() => {});
   }, []);
+  if (keyNeeded) return html`<${KeyRequest} />`;
+  return about ? html`<${Rooms} about=${about} />` : html`<p class="first-word">The studio opens …</p>`;
+}
+
+/** @param {{about: any}} props */
+function Rooms({ about }) {
+  const [lines, setLines] = useState(/** @type {any[]} */ ([]));
+  const [chosen, setChosen] = useState(new URLSearchParams(location.search).get("line"));
+  const name = about.line ?? chosen ?? lines[0]?.name ?? null;
 
   useEffect(() => {
-    if (!about?.runs) return;
+    if (!about.runs) return;
     const look = () => getJson("/api/lines").then((answer) => setLines(answer.lines), () => {});
     look();
     const timer = setInterval(look, LOOK_FOR_LINES_MS);
     return () => clearInterval(timer);
-  }, [about]);
+  }, []);
 
   const line = useLine(name);
-  const chatOnly = about != null && !about.runs;
+  const chatOnly = !about.runs;
   const model = useModel(line.name, line.info.model ?? null, chatOnly || line.name !== "");
   const running = line.status === "running";
   const now = useNow(line.ahead, running);
@@ -47,25 +63,17 @@ function Studio() {
     history.replaceState(null, "", `?line=${encodeURIComponent(wanted)}${location.hash}`);
     setChosen(wanted);
   };
-  if (keyNeeded) return html`<${KeyRequest} />`;
-  if (!about) return html`<p class="first-word">The studio opens …</p>`;
-  const { miniweb, corpus, tokenizer, tokens, train, sft } = line.stages;
+  const shown = chatOnly ? rooms().filter((room) => room.shows === "vocabulary") : name ? rooms() : [];
   return html`
     <a class="skip" href="#chat">Skip to the chat</a>
     <${Header} line=${line} lines=${about.line ? [] : lines} choose=${choose} now=${now} about=${about} model=${model} />
     <main>
       ${about.runs && !name && html`<${Waiting} />`}
-      ${about.runs && name && html`
-        <${Funnel} key=${`funnel-${name}`} web=${miniweb} corpus=${corpus} now=${now} />
-        <${TokenizerRoom} key=${`tokenizer-${name}`} stage=${tokenizer} tokens=${tokens} now=${now} about=${about} />
-        <${Training} key=${`train-${name}`} id="train" number="3" stage=${train} now=${now} />
-        <${Training} key=${`sft-${name}`} id="sft" number="4" stage=${sft} now=${now} />
-        <${Report} key=${`report-${name}`} line=${line} lines=${lines} now=${now} />`}
-      ${chatOnly && html`<${TokenizerRoom} stage=${tokenizer} tokens=${tokens} now=${now} about=${about} />`}
+      ${shown.map((room) => html`<${VIEWS[room.shows] ?? Card} key=${`${room.id}-${name}`} room=${room} line=${line} lines=${lines} now=${now} about=${about} />`)}
       <${Chat} key=${`chat-${name}`} line=${line} model=${model} now=${now} chatOnly=${chatOnly} />
       <${Snippets} about=${about} model=${model} />
     </main>
-    <footer><p>Everything on this page is made, kept and shown on this machine. Nothing is sent anywhere.</p></footer>`;
+    <footer><p>Everything on this page is made, stored and shown on this machine. Nothing is sent anywhere.</p></footer>`;
 }
 
 /** The line called `name`, kept up to date. @param {string | null} name */
@@ -103,8 +111,8 @@ function useLine(name) {
 
 function Waiting() {
   return html`<section class="room"><h2>No run yet</h2>
-    <p class="says">As soon as a line starts, it shows here. Start one in a terminal:</p>
-    <pre class="code">glassmill run recipes/demo.toml</pre></section>`;
+    <p class="says">A line appears here as soon as it starts. Start one in a terminal:</p>
+    <pre class="code">glassmill run demo</pre></section>`;
 }
 
 function KeyRequest() {
@@ -115,7 +123,7 @@ function KeyRequest() {
     location.reload();
   };
   return html`<main><section class="room narrow"><h1>glassmill</h1>
-    <p class="says">This server asks for its API key. It stays in this browser tab.</p>
+    <p class="says">This server requires its API key. The key stays in this browser tab.</p>
     <form class="key-form" onSubmit=${submit}>
       <label for="key">API key</label>
       <input id="key" type="password" autocomplete="off" required value=${key} onInput=${(/** @type {any} */ e) => setKey(e.target.value)} />

@@ -1,8 +1,9 @@
 // What the page knows: a line's stages, filled by events in the order in which they were written.
 
+import { isFinished, stageNames } from "./stages.js";
+
 /** @typedef {{t: number, stage: string, run: string, kind: string, [field: string]: any}} Event */
 
-export const STAGES = ["miniweb", "corpus", "tokenizer", "tokens", "train", "sft", "eval"];
 const MAX_EXAMPLES = 400;
 const MAX_MERGES = 400;
 const MAX_NOTES = 50;
@@ -39,7 +40,7 @@ export function emptyLine() {
     status: "waiting",
     /** @type {number | null} */ started: null,
     /** @type {Record<string, any>} */ info: {},
-    /** @type {Record<string, Stage>} */ stages: Object.fromEntries(STAGES.map((stage) => [stage, emptyStage(stage)])),
+    /** @type {Record<string, Stage>} */ stages: Object.fromEntries(stageNames().map((stage) => [stage, emptyStage(stage)])),
     /** Seconds by which the server's clock is ahead of this one. */
     ahead: 0,
     connected: false,
@@ -69,7 +70,7 @@ function takeInStages(line, written) {
   line.status = written.status ?? "running";
   line.started = written.started ?? null;
   const listed = new Map((written.stages ?? []).map((/** @type {any} */ entry) => [entry.stage, entry]));
-  for (const name of STAGES) {
+  for (const name of stageNames()) {
     const entry = listed.get(name);
     const stage = line.stages[name];
     const run = entry?.run ?? null;
@@ -136,7 +137,7 @@ export function elapsed(stage, now) {
 
 /** How much of `stage` is done, 0 to 1, or null if nobody knows. @param {Stage} stage */
 export function share(stage) {
-  if (stage.status === "done" || stage.status === "skipped") return 1;
+  if (isFinished(stage)) return 1;
   const metric = stage.metrics.at(-1);
   if (metric?.steps) return Math.min(1, metric.step / metric.steps);
   const { done, total } = stage.progress ?? {};

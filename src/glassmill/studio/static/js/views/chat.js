@@ -6,44 +6,45 @@ import { decimals, duration, percent } from "../lib/format.js";
 import { Markdown } from "../lib/markdown.js";
 import { Room } from "./parts.js";
 import { Sources, subject } from "./sources.js";
-import { secondsLeft, STAGES } from "../state/store.js";
-import { STAGE_WORDS } from "../state/words.js";
+import { has, isFinished, lastModel, stageNames, stageRow, stageShowing } from "../state/stages.js";
+import { secondsLeft } from "../state/store.js";
 import { visible } from "./tokenizer.js";
 
 const PLAIN_QUESTIONS = ["What is 12 * 34?", "Who are you?", "Write one sentence about the sea."];
 
 /** @param {{line: any, model: any, now: number, chatOnly: boolean}} props */
 export function Chat({ line, model, now, chatOnly }) {
-  const corpus = line.stages.corpus;
+  const corpus = stageShowing(line, "funnel");
   const ready = model?.state === "ready";
   return html`<${Room} id="chat" title="Talk to it" says=${aboutModel(line, model, chatOnly)}>
     ${!ready && html`<${NotYet} line=${line} now=${now} model=${model} />`}
-    <${Conversation} ready=${ready} model=${model} corpus=${["done", "skipped"].includes(corpus.status) ? corpus.run : null} />
+    <${Conversation} ready=${ready} model=${model} corpus=${isFinished(corpus) ? corpus.run : null} />
   </${Room}>`;
 }
 
 /** What to expect of it. @param {any} line @param {any} model @param {boolean} chatOnly */
 function aboutModel(line, model, chatOnly) {
-  const { miniweb, sft } = line.stages;
   if (chatOnly) return `The model: ${model?.name ?? "…"}. It runs on this machine.`;
-  if (sft.status === "absent") return "A base model: it has only learned to continue text, never to answer. Expect it to go on with what you write.";
-  if (miniweb.status === "absent") return "The model you just watched grow. It is small and has read only these documents: expect their words and style, not wide knowledge.";
-  return "The model you just watched grow. It knows its town and can use a calculator; it knows nothing of the wider world.";
+  if (lastModel(line)?.model === "base") return "A base model: it has only learned to continue text, not to answer. Expect it to continue what you write.";
+  if (!has(line, "miniweb")) return "This is the model you just watched grow. It is small and has read only these documents: expect their words and style, not general knowledge.";
+  return "This is the model you just watched grow. It knows its town and can use a calculator; it knows nothing of the wider world.";
 }
 
 /** What has to happen before there is somebody to talk to. @param {{line: any, now: number, model: any}} props */
 function NotYet({ line, now, model }) {
   if (model?.state === "failed") return html`<p class="trouble" role="alert">The model cannot be opened: ${model.text}</p>`;
-  if (model?.state === "loading") return html`<p class="nothing busy" role="status">The model is being loaded; a few seconds more.</p>`;
-  const open = STAGES.filter((name) => ["waiting", "running"].includes(line.stages[name].status) && name !== "eval");
+  if (model?.state === "loading") return html`<p class="nothing busy" role="status">The model is loading. This takes a few seconds.</p>`;
+  const last = lastModel(line);
+  if (!last) return html`<p class="nothing">This line makes no model.</p>`;
+  const before = stageNames().slice(0, stageNames().indexOf(last.name) + 1);
+  const open = before.filter((name) => ["waiting", "running"].includes(line.stages[name].status));
   const running = open.find((name) => line.stages[name].status === "running");
   const left = running ? secondsLeft(line.stages[running], now) : null;
   if (line.status === "failed") return html`<p class="nothing">The line stopped before there was a model.</p>`;
-  if (line.stages.train.status === "absent") return html`<p class="nothing">This line makes no model.</p>`;
-  const next = open.filter((name) => name !== running).map((name) => STAGE_WORDS[name].title.toLowerCase());
-  return html`<p class="nothing">Nobody to talk to yet.
-    ${running && html` ${STAGE_WORDS[running].title} is at work${left != null ? `, about ${duration(left)} more` : ""}.`}
-    ${next.length > 0 && html` Then ${next.join(", then ")}.${line.stages.miniweb.status === "absent" ? "" : " With the demo's settings the whole line takes five to ten minutes."}`}</p>`;
+  const next = open.filter((name) => name !== running).map((name) => stageRow(name).title.toLowerCase());
+  return html`<p class="nothing">There is no model to talk to yet.
+    ${running && html` ${stageRow(running).title} is running${left != null ? `, about ${duration(left)} left` : ""}.`}
+    ${next.length > 0 && html` Next: ${next.join(", then ")}.${!has(line, "miniweb") ? "" : " With the demo's settings the whole line takes five to ten minutes."}`}</p>`;
 }
 
 /** @param {{ready: boolean, model: any, corpus: string | null}} props */
@@ -107,7 +108,7 @@ function Conversation({ ready, model, corpus }) {
       <label class="check"><input type="checkbox" checked=${showTokens} onChange=${(/** @type {any} */ e) => setShowTokens(e.target.checked)} /> show how sure it was</label>
       ${talk.length > 0 && html`<button type="button" class="quiet" disabled=${busy} onClick=${() => (talk.splice(0), changed())}>New conversation</button>`}
     </div>
-    <p class="caption">Temperature 0 always takes the likeliest token; higher values let less likely ones through.</p>
+    <p class="caption">Temperature 0 always picks the most likely token; higher values allow less likely ones.</p>
   </div>`;
 }
 

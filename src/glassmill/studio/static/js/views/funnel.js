@@ -4,18 +4,19 @@ import { html, useMemo, useState } from "../lib/preact.js";
 import { count, percent } from "../lib/format.js";
 import { Nothing, Room } from "./parts.js";
 import { Examples } from "./examples.js";
+import { isFinished } from "../state/stages.js";
 import { stepWords } from "../state/words.js";
 
-/** @param {{web: any, corpus: any, now: number}} props */
-export function Funnel({ web, corpus, now }) {
+/** @param {{room: import("../state/stages.js").RoomRow, line: any, now: number}} props */
+export function Funnel({ room, line, now }) {
+  const corpus = line.stages[room.main];
   const [open, setOpen] = useState(/** @type {string | null} */ (null));
   const steps = [...corpus.funnel.values()];
   const pagesIn = steps.length ? Math.max(...steps.map((step) => step.in)) : 0;
   const documents = steps.at(-1)?.out ?? 0;
   const toggle = (/** @type {string} */ name) => setOpen(open === name ? null : name);
-  return html`<${Room} id="corpus" number="1" title="From pages to documents" now=${now} stages=${[web, corpus]}
-    says="A raw crawl is mostly things nobody would want to learn from. Each filter below takes out pages for one reason; the width of the stream is the number of pages that are left. Open any step to read what it dropped, and the number that decided it.">
-    ${!steps.length && html`<${Nothing}>The funnel appears with the first pages.</${Nothing}>`}
+  return html`<${Room} id=${room.id} number=${room.number} title=${room.heading} says=${room.says} now=${now} stages=${room.stages.map((name) => line.stages[name])}>
+    ${!steps.length && html`<${Nothing}>${room.waits}</${Nothing}>`}
     ${steps.length > 0 && html`<div class="funnel">
       <div class="funnel-end"><strong>${count(pagesIn)}</strong> pages come in</div>
       ${steps.map((step) => html`<${Step} key=${step.step} step=${step} pagesIn=${pagesIn} open=${open === step.step} toggle=${toggle} corpus=${corpus} />`)}
@@ -83,7 +84,7 @@ function Outlet({ documents, pagesIn, open, toggle, corpus }) {
 
 /** @param {{open: boolean, toggle: () => void, corpus: any}} props */
 function Quarantine({ open, toggle, corpus }) {
-  if (!["done", "skipped"].includes(corpus.status)) return null;
+  if (!isFinished(corpus)) return null;
   return html`<div class="funnel-step quarantine" data-open=${open}>
     <button type="button" class="link" aria-expanded=${open} onClick=${toggle}>Records that could not be read at all (the quarantine)</button>
     ${open && html`<div class="funnel-panel"><${Examples} corpus=${corpus} which="quarantine" step="" rules=${{}} /></div>`}

@@ -2,10 +2,10 @@
 
 import { html, useState } from "../lib/preact.js";
 import { clock, duration } from "../lib/format.js";
-import { elapsed, secondsLeft, share, STAGES } from "../state/store.js";
-import { STAGE_WORDS, STATUS_WORDS } from "../state/words.js";
+import { has, isFinished, stageNames, stageRow } from "../state/stages.js";
+import { elapsed, secondsLeft, share } from "../state/store.js";
+import { STATUS_WORDS } from "../state/words.js";
 
-const ROOM_OF = { miniweb: "corpus", corpus: "corpus", tokenizer: "tokenizer", tokens: "tokenizer", train: "train", sft: "sft", eval: "report", chat: "chat" };
 const SILENT_SECONDS = 60;
 
 /** @param {{line: any, lines: any[], choose: (name: string) => void, now: number, about: any, model: any}} props */
@@ -27,7 +27,7 @@ export function Header({ line, lines, choose, now, about, model }) {
 
 /** One sentence: what is happening. @param {{line: any, now: number}} props */
 function Now({ line, now }) {
-  const running = STAGES.find((name) => line.stages[name].status === "running");
+  const running = stageNames().find((name) => line.stages[name].status === "running");
   const stage = running ? line.stages[running] : null;
   const left = stage && secondsLeft(stage, now);
   return html`<p class="stage-now"><span role="status">${nowSentence(line, running)}</span>
@@ -37,7 +37,7 @@ function Now({ line, now }) {
 
 /** The stages in their order, joined as a stream. @param {{line: any, now: number, chat: string}} props */
 function StageRow({ line, now, chat }) {
-  const shown = STAGES.filter((name) => line.stages[name].status !== "absent");
+  const shown = stageNames().filter((name) => has(line, name));
   const status = /** @type {Record<string, string>} */ ({ ready: "done", loading: "running", failed: "failed" })[chat] ?? "waiting";
   return html`<nav class="stages" aria-label="The line" id="top">
     <ol style=${{ "--stages": shown.length + 1 }}>
@@ -55,10 +55,10 @@ function StageRow({ line, now, chat }) {
 function Step({ name, stage, now }) {
   const left = secondsLeft(stage, now);
   const time = stage.status === "waiting" ? "" : clock(elapsed(stage, now));
-  const words = STAGE_WORDS[name];
+  const words = stageRow(name);
   const label = `${words.title}: ${STATUS_WORDS[stage.status] ?? stage.status}${time && `, ${time}`}`;
   return html`<li data-status=${stage.status}>
-    <a href=${`#${ROOM_OF[/** @type {keyof typeof ROOM_OF} */ (name)]}`} aria-label=${label} aria-current=${stage.status === "running" ? "step" : undefined}>
+    <a href=${`#${words.room}`} aria-label=${label} aria-current=${stage.status === "running" ? "step" : undefined}>
       <${Ring} part=${share(stage) ?? (stage.status === "running" ? 0.12 : 0)} status=${stage.status} />
       <span class="stage-name">${words.title}</span>
       <span class="stage-time">${time || " "}${left != null && html`<span class="left"> −${clock(left)}</span>`}</span>
@@ -68,7 +68,7 @@ function Step({ name, stage, now }) {
 /** A ring that fills, with a mark in the middle. @param {{part: number, status: string}} props */
 function Ring({ part, status }) {
   const round = 2 * Math.PI * 13;
-  const done = status === "done" || status === "skipped";
+  const done = isFinished({ status });
   return html`<svg class="ring" viewBox="0 0 32 32" aria-hidden="true">
     <circle class="ring-track" cx="16" cy="16" r="13" />
     <circle class="ring-fill" cx="16" cy="16" r="13" stroke-dasharray=${`${part * round} ${round}`} transform="rotate(-90 16 16)" />
@@ -83,7 +83,7 @@ function nowSentence(line, running) {
   if (!line.name) return "Looking for a run …";
   if (line.status === "failed") return `The line stopped${line.info.error ? `: ${line.info.error}` : "."} Run the same command again: it continues where it stood.`;
   if (line.status === "done") return "The line is done. The model is yours to talk to.";
-  return running ? `Now: ${STAGE_WORDS[running].short}.` : "The line is starting.";
+  return running ? `Now: ${stageRow(running).doing}.` : "The line is starting.";
 }
 
 /** A word of doubt when nothing has happened for long. @param {{line: any, stage: any, now: number}} props */

@@ -3,7 +3,8 @@
 import { html, useEffect, useRef, useState } from "../lib/preact.js";
 import { amount, clock, count, duration } from "../lib/format.js";
 import { elapsed, secondsLeft, share } from "../state/store.js";
-import { STAGE_WORDS, STATUS_WORDS } from "../state/words.js";
+import { stageRow } from "../state/stages.js";
+import { STATUS_WORDS } from "../state/words.js";
 
 /** The server's time, seconds, renewed every second while `ticking`. @param {number} ahead @param {boolean} ticking */
 export function useNow(ahead, ticking) {
@@ -49,8 +50,8 @@ export function Meter({ stage, now }) {
   const running = stage.status === "running";
   const note = stage.notes.findLast((/** @type {any} */ one) => one.kind === "warning") ?? stage.notes.at(-1);
   return html`<div class="meter" data-status=${stage.status}>
-    <span class="meter-name">${STAGE_WORDS[stage.stage].title}</span>
-    <span class="meter-bar" role="progressbar" aria-label=${`${STAGE_WORDS[stage.stage].title}: progress`} aria-valuemin="0" aria-valuemax="100"
+    <span class="meter-name">${stageRow(stage.stage).title}</span>
+    <span class="meter-bar" role="progressbar" aria-label=${`${stageRow(stage.stage).title}: progress`} aria-valuemin="0" aria-valuemax="100"
       aria-valuenow=${part == null ? undefined : Math.round(part * 100)}>
       <span class=${part == null && running ? "meter-fill unknown" : "meter-fill"} style=${{ width: `${(part ?? (running ? 0.3 : 0)) * 100}%` }}></span>
     </span>
@@ -86,7 +87,7 @@ export function Copy({ text }) {
   return html`<button class="quiet" type="button" onClick=${copy}>${copied ? "Copied" : "Copy"}</button>`;
 }
 
-/** What stands where there is nothing yet. @param {{children: any}} props */
+/** Shown where there is nothing to see yet. @param {{children: any}} props */
 export function Nothing({ children }) {
   return html`<p class="nothing">${children}</p>`;
 }

@@ -1,34 +1,22 @@
-// Rooms 3 and 4: training and tuning. The loss as it falls, the speed, and what the model writes at each point.
+// The room of a training: pretraining, tuning. The loss as it falls, the speed, and what the model writes at each point.
 
 import { html, useMemo, useState } from "../lib/preact.js";
 import { Chart, Spark } from "../lib/chart.js";
 import { clock, count, decimals, duration, plain, roughly } from "../lib/format.js";
 import { Figure, Nothing, Room } from "./parts.js";
+import { stageRow } from "../state/stages.js";
 import { secondsLeft } from "../state/store.js";
 
-const TEXTS = {
-  train: {
-    title: "Learning to read",
-    says: "The model sees a stretch of text and guesses the next token; every wrong guess nudges its numbers a little. The curve shows how surprised it is: at first every token is a surprise, later fewer and fewer.",
-    waits: "Training starts when the text is written down as tokens.",
-  },
-  sft: {
-    title: "Learning to answer",
-    says: "So far the model only continues text. Now it reads conversations and learns the assistant's part: to answer, to call the calculator, to say that it does not know.",
-    waits: "Tuning starts when training is done.",
-  },
-};
-
-/** @param {{id: "train" | "sft", number: string, stage: any, now: number}} props */
-export function Training({ id, number, stage, now }) {
+/** @param {{room: import("../state/stages.js").RoomRow, line: any, now: number}} props */
+export function Training({ room, line, now }) {
+  const stage = line.stages[room.main];
   if (stage.status === "absent") return null;
-  const words = TEXTS[id];
   const metric = stage.metrics.at(-1);
-  return html`<${Room} id=${id} number=${number} title=${words.title} says=${words.says} stages=${[stage]} now=${now}>
+  return html`<${Room} id=${room.id} number=${room.number} title=${room.heading} says=${room.says} stages=${[stage]} now=${now}>
     ${stage.plan && html`<${Plan} plan=${stage.plan} />`}
-    ${!metric ? html`<${Nothing}>${stage.status === "running" ? "Measuring how fast this machine is, to plan the steps …" : words.waits}</${Nothing}>`
+    ${!metric ? html`<${Nothing}>${stage.status === "running" ? "Measuring how fast this machine is, to plan the steps …" : room.waits}</${Nothing}>`
       : html`<${Loss} metrics=${stage.metrics} validations=${stage.validations} /><${Numbers} stage=${stage} now=${now} />`}
-    <${Samples} samples=${stage.samples} running=${stage.status === "running"} answers=${id === "sft"} />
+    <${Samples} samples=${stage.samples} running=${stage.status === "running"} answers=${stageRow(room.main).model === "assistant"} />
   </${Room}>`;
 }
 

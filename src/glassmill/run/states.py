@@ -1,0 +1,32 @@
+"""How far a stage or a line is: the words that the line file, the studio and the page share.
+
+`runs/lines/<recipe>.json` holds one `LineFile`, written by `glassmill.run.line` and replaced whole at every change.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+State = Literal["waiting", "running", "done", "skipped", "failed"]
+"""Of a stage. `waiting`: not started, or waiting for array tasks. `skipped`: done by an earlier command."""
+
+FINISHED: frozenset[State] = frozenset({"done", "skipped"})
+
+
+class StageState(TypedDict):
+    """One stage of a line; `run` is its folder, relative to the runs folder, once it has one."""
+
+    stage: str
+    status: State
+    run: str | None
+
+
+class LineFile(TypedDict):
+    """One command's way through a recipe; `started` in seconds since 1970."""
+
+    recipe: str
+    status: State
+    started: float
+    stages: list[StageState]
+    model: str | None
+    error: str | None

@@ -1,0 +1,118 @@
+"""What a row of the registry says about a stage. The rows themselves are in `rows`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from glassmill.recipe import Recipe
+
+Stats = Mapping[str, Any]
+"""A stage's `stats.json`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An earlier stage's run folder, as the argument `argument` of `make`: of `stages`, the first that the line has."""
+
+    argument: str
+    stages: tuple[str, ...]
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What `glassmill plan` knows of the work before it starts."""
+
+    html_bytes: int
+    text_bytes: int
+    cores: int
+    tokens_per_s: float
+    """Of training, estimated for this model on this machine."""
+
+
+def _no_files(recipe: Recipe) -> tuple[str, ...]:
+    return ()
+
+
+def _no_problem(recipe: Recipe) -> str | None:
+    return None
+
+
+def _nothing(stats: Stats) -> Mapping[str, object]:
+    return {}
+
+
+def reported(*names: str) -> Callable[[Stats], Mapping[str, object]]:
+    """A row's `report` that takes the numbers `names` from the stats as they are."""
+    return lambda stats: {name: stats.get(name) for name in names}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One stage.
+
+    Attributes:
+        name: Names its section of the recipe, its command, and its folder under `runs`.
+        verb: Module with `VERSION` and `make(run, settings, seed, **inputs)`.
+        help: What its command does, in one sentence.
+        leaves: What it leaves in its run folder.
+        title: One or two words.
+        doing: What is going on while it runs, to follow "Now: ".
+        inputs: The run folders that `make` takes.
+        sections: Further sections of the recipe that change its output; section `x` is the argument `x_settings`.
+        files: The user's own files that it reads; their content is part of the run's identity.
+        check: What would stop it half way, in one line; None if nothing would.
+        minutes: An estimate; None where there is none.
+        report: What the line's report takes from its stats.
+        array: Whether tasks of an array job can do its shards.
+        model: What kind of model it leaves in `model/`; the last stage that leaves one gives the line its model.
+        shows: How the page draws its room; `card` draws any stage.
+        room: The room on the page; stages may share one. Empty: one of its own, named after the stage.
+        heading: The room's heading; empty: `title`.
+        says: What a reader should know about the room; empty: `help`.
+        waits: Shown in the room before the stage has started.
+    """
+
+    name: str
+    verb: str
+    help: str
+    leaves: str
+    title: str
+    doing: str
+    inputs: tuple[Input, ...] = ()
+    sections: tuple[str, ...] = ()
+    files: Callable[[Recipe], tuple[str, ...]] = _no_files
+    check: Callable[[Recipe], str | None] = _no_problem
+    minutes: Callable[[Recipe, Load], float] | None = None
+    report: Callable[[Stats], Mapping[str, object]] = _nothing
+    array: bool = False
+    model: Literal["base", "assistant"] | None = None
+    shows: Literal["funnel", "vocabulary", "curve", "scores", "card"] = "card"
+    room: str = ""
+    heading: str = ""
+    says: str = ""
+    waits: str = ""
+
+    def given(self, folders: Mapping[str, Path]) -> dict[str, Path]:
+        """Argument of `make` -> run folder, of the inputs that are among `folders` (stage -> run folder)."""
+        found = {one.argument: next((name for name in one.stages if name in folders), None) for one in self.inputs}
+        return {argument: folders[name] for argument, name in found.items() if name is not None}
+
+    def words(self) -> dict[str, str | None]:
+        """What the page needs to know about the stage."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "doing": self.doing,
+            "leaves": self.leaves,
+            "model": self.model,
+            "shows": self.shows,
+            "room": self.room or self.name,
+            "heading": self.heading or self.title,
+            "says": self.says or self.help,
+            "waits": self.waits,
+        }

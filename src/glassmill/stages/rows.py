@@ -1,0 +1,203 @@
+"""The rows, in the order of the line, and the functions that some of them need."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from glassmill.stages.row import Input, Stage, Stats, reported
+
+if TYPE_CHECKING:
+    from glassmill.recipe import LoopSettings, Recipe
+
+
+def _corpus_files(recipe: Recipe) -> tuple[str, ...]:
+    corpus = recipe.corpus
+    earlier = tuple(f"{run}/index/index.json" for run in corpus.dedup.against)
+    classifier = (corpus.classifier.path,) if corpus.classifier.path else ()
+    return corpus.inputs + corpus.url.blocklists + corpus.url.allowlists + earlier + classifier
+
+
+def _corpus_check(recipe: Recipe) -> str | None:
+    if "miniweb" in recipe.stages or recipe.corpus.inputs:
+        return None
+    return "corpus.inputs is empty: name WARC files, a folder or a glob, such as corpus.inputs=pages/"
+
+
+def _corpus_report(stats: Stats) -> Mapping[str, object]:
+    funnel = stats["funnel"]
+    dropped = sum((Counter(step["dropped"]) for step in funnel), Counter[str]())
+    return {
+        "pages_in": funnel[0]["in"],
+        "documents_out": funnel[-1]["out"],
+        "dropped": dict(dropped.most_common()),
+        "quarantined": stats["quarantined"],
+        "personal_data": stats["pii"],
+        "funnel": funnel,
+        "quarantine_causes": stats.get("causes", {}),
+        "corpus_speed": stats.get("speed"),
+    }
+
+
+def _train_check(recipe: Recipe) -> str | None:
+    if recipe.train.minutes is None and recipe.train.steps is None:
+        return "train has no length: give train.minutes, train.steps, or both (what is reached first)"
+    return None
+
+
+def _sft_files(recipe: Recipe) -> tuple[str, ...]:
+    return recipe.sft.conversations + ((recipe.sft.base,) if recipe.sft.base else ())
+
+
+def _sft_check(recipe: Recipe) -> str | None:
+    sft = recipe.sft
+    if "train" not in recipe.stages and not sft.base:
+        return "sft needs a base model: add the stage train, or name a model folder in sft.base"
+    if "miniweb" not in recipe.stages and not sft.conversations:
+        return "sft.conversations is empty: name JSONL files of {messages}, or leave sft out of stages"
+    if sft.minutes is None and sft.steps is None and sft.epochs is None:
+        return "sft has no length: give sft.minutes, sft.steps or sft.epochs"
+    if sft.steps is not None and sft.epochs is not None:
+        return "sft.steps and sft.epochs both set the length; unset one with sft.steps=none"
+    return None
+
+
+def training_tokens(settings: LoopSettings, tokens_per_s: float) -> int:
+    """How many tokens a training takes: those of its steps, or as many as fit in its minutes."""
+    box = int(settings.minutes * 60 * tokens_per_s) if settings.minutes is not None else None
+    steps = settings.steps * settings.batch_tokens if settings.steps is not None else None
+    return min((value for value in (box, steps) if value is not None), default=0)
+
+
+def _training_minutes(settings: LoopSettings, tokens_per_s: float) -> float:
+    return training_tokens(settings, tokens_per_s) / tokens_per_s / 60
+
+
+def _eval_files(recipe: Recipe) -> tuple[str, ...]:
+    return (recipe.eval.questions,) if recipe.eval.questions else ()
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage(
+        name="miniweb",
+        verb="glassmill.miniweb.make",
+        help="Write the demo's small fictional web, with its truth: same seed, same bytes.",
+        leaves="WARC files, the truth about every page, questions and conversations",
+        title="Web",
+        doing="writing a small web",
+        shows="funnel",
+        room="corpus",
+    ),
+    Stage(
+        name="corpus",
+        verb="glassmill.corpus.corpus",
+        help="Turn web pages into clean documents, and record why every other page was dropped.",
+        leaves="clean documents, and every dropped page with its reason",
+        title="Corpus",
+        doing="cleaning pages",
+        inputs=(Input("web", ("miniweb",), required=False),),
+        files=_corpus_files,
+        check=_corpus_check,
+        minutes=lambda recipe, load: load.html_bytes / 6e6 / load.cores / 60,
+        report=_corpus_report,
+        array=True,
+        shows="funnel",
+        heading="From pages to documents",
+        says="A raw crawl is mostly text that no model should learn from. Each filter below removes pages for one "
+        "reason; the width of the stream is the number of pages left. Open a step to read the pages it dropped, and "
+        "the number that decided.",
+        waits="The funnel appears with the first pages.",
+    ),
+    Stage(
+        name="tokenizer",
+        verb="glassmill.tokens.vocabulary",
+        help="Learn a byte-level BPE vocabulary from the documents.",
+        leaves="a vocabulary, and the history of its merges",
+        title="Tokenizer",
+        doing="learning a vocabulary",
+        inputs=(Input("documents", ("corpus",)),),
+        minutes=lambda recipe, load: load.text_bytes / 5e6 / 60,
+        report=reported("vocab_size"),
+        shows="vocabulary",
+        heading="From letters to tokens",
+        says="A model reads numbers, not letters. The tokenizer starts with the 256 bytes and joins the most frequent "
+        "pair of neighbours, then the next, thousands of times. The results are word pieces, each with its number.",
+        waits="When the vocabulary is ready, you can type your own text here and see its tokens.",
+    ),
+    Stage(
+        name="tokens",
+        verb="glassmill.tokens.tokens",
+        help="Encode the documents as shards of token ids.",
+        leaves="shards of token ids, to train on and to measure with",
+        title="Tokens",
+        doing="turning text into numbers",
+        inputs=(Input("documents", ("corpus",)), Input("tokenizer", ("tokenizer",))),
+        minutes=lambda recipe, load: load.text_bytes / 8e6 / 60,
+        array=True,
+        shows="vocabulary",
+        room="tokenizer",
+    ),
+    Stage(
+        name="train",
+        verb="glassmill.train.train",
+        help="Train a base model on the token ids.",
+        leaves="a base model, which continues text",
+        title="Training",
+        doing="learning to continue text",
+        inputs=(Input("tokens", ("tokens",)), Input("tokenizer", ("tokenizer",))),
+        sections=("model",),
+        check=_train_check,
+        minutes=lambda recipe, load: _training_minutes(recipe.train, load.tokens_per_s),
+        report=reported("parameters", "steps", "tokens_seen"),
+        model="base",
+        shows="curve",
+        heading="Learning to read",
+        says="The model reads a stretch of text and guesses each next token; every wrong guess changes its weights a "
+        "little. The curve shows how much the text surprises it: everything at first, then less and less.",
+        waits="Training starts when the text has become tokens.",
+    ),
+    Stage(
+        name="sft",
+        verb="glassmill.tune.sft",
+        help="Tune the base model on conversations into an assistant.",
+        leaves="an assistant, which answers",
+        title="Tuning",
+        doing="learning to answer",
+        inputs=(
+            Input("base", ("train",), required=False),
+            Input("web", ("miniweb",), required=False),
+            Input("tokens", ("tokens",), required=False),
+        ),
+        files=_sft_files,
+        check=_sft_check,
+        minutes=lambda recipe, load: _training_minutes(recipe.sft, load.tokens_per_s),
+        model="assistant",
+        shows="curve",
+        heading="Learning to answer",
+        says="So far the model only continues text. Now it reads conversations and learns the assistant's part: to "
+        "answer, to use the calculator, to say that it does not know.",
+        waits="Tuning starts when training is done.",
+    ),
+    Stage(
+        name="eval",
+        verb="glassmill.evals.eval",
+        help="Score a model: bits per byte, answers, leaks.",
+        leaves="scores, and every answer",
+        title="Report",
+        doing="examining the model",
+        inputs=(
+            Input("model", ("sft", "train")),
+            Input("web", ("miniweb",), required=False),
+            Input("documents", ("corpus",), required=False),
+            Input("tokens", ("tokens",), required=False),
+        ),
+        files=_eval_files,
+        report=lambda stats: stats,
+        shows="scores",
+        room="report",
+        heading="The report card",
+        says="What the finished model can do, in numbers.",
+        waits="The report card is written when the model is finished.",
+    ),
+)
