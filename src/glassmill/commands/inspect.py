@@ -25,13 +25,14 @@ class Answer(TypedDict):
 
 
 class CheckLine(TypedDict):
-    """One rule applied to a page; `passed` is None where a step only records a value."""
+    """One rule applied to a page; `passed` is None where a step only records a value; `says` is the rule's sentence."""
 
     rule: str
     value: float | None
     bound: float | None
     passed: bool | None
     detail: str
+    says: str
 
 
 class StepLine(TypedDict):
@@ -115,23 +116,24 @@ def _plain_check(check: Check) -> CheckLine:
         "bound": None if math.isnan(check.bound) else check.bound,
         "passed": check.passed,
         "detail": check.detail,
+        "says": check.says,
     }
 
 
 def way_tables(result: Explanation) -> list[Table]:
-    """The ways for people: each rule with its value and bound, and whether the page passed."""
+    """The ways for people: each rule's name, its sentence with value and bound, and whether the page passed."""
     marks = {True: "[green]passed[/green]", False: "[red]stopped[/red]", None: ""}
     tables: list[Table] = []
     for way in result["ways"]:
         title = f"{plain(result['url'])}: [bold]{way['end']}[/bold]  ({plain(way['source'])}, offset {way['offset']:,})"
         table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-        for name, justify in (("step", "left"), ("rule", "left"), ("value", "right"), ("bound", "right"), ("", "left")):
-            table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        for name in ("step", "rule", "what was measured", ""):
+            table.add_column(name)
         for step in way["steps"]:
-            rows = step["checks"] or [{"rule": "", "value": None, "bound": None, "passed": True, "detail": ""}]
+            nothing: CheckLine = {"rule": "", "value": None, "bound": None, "passed": True, "detail": "", "says": ""}
+            rows = step["checks"] or [nothing]
             for number, check in enumerate(rows):
-                value, bound = ("" if check[name] is None else f"{check[name]:,.4g}" for name in ("value", "bound"))
                 note = f"{marks[check['passed']]} {plain(check['detail'][:100])}".strip()
-                table.add_row("" if number else step["step"], plain(check["rule"]), value, bound, note)
+                table.add_row("" if number else step["step"], plain(check["rule"]), check["says"], note)
         tables.append(table)
     return tables

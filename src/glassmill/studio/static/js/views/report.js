@@ -3,14 +3,17 @@
 import { html, useEffect, useState } from "../lib/preact.js";
 import { getJson } from "../lib/api.js";
 import { clock, count, decimals, percent, plain } from "../lib/format.js";
-import { Figure, Nothing, Room } from "./parts.js";
+import { Figure, Nothing, Room } from "../parts/room.js";
 import { has, isFinished, stageNames, stageRow } from "../state/stages.js";
 import { elapsed } from "../state/store.js";
-import { SCORES, sentence, stepWords } from "../state/words.js";
+import { scoreWords, sentence, stepWords } from "../state/words.js";
+
+/** @import {RoomRow} from "../state/stages.js" */
+/** @import {Line} from "../state/store.js" */
 
 const COLOURS = 8; // in rooms.css
 
-/** @param {{room: import("../state/stages.js").RoomRow, line: any, lines: any[], now: number}} props */
+/** @param {{room: RoomRow, line: Line, lines: any[], now: number}} props */
 export function Report({ room, line, lines, now }) {
   const stage = line.stages[room.main];
   const report = useReport(isFinished(stage) ? stage.run : null);
@@ -18,7 +21,7 @@ export function Report({ room, line, lines, now }) {
   const [beside, setBeside] = useState("");
   const other = useReport(others.find((one) => one.name === beside)?.report ?? null);
   const scores = { ...Object.fromEntries(stage.scores), ...report };
-  const known = Object.keys(SCORES).filter((name) => typeof scores[name] === "number");
+  const known = scoreWords().filter(({ name }) => typeof scores[name] === "number");
   return html`<${Room} id=${room.id} number=${room.number} title=${room.heading} now=${now} stages=${[stage]}
     says=${`${room.says}${has(line, "miniweb") ? " The web was made from a known world, so every answer and every filter can be checked against the truth." : ""}`}>
     ${!known.length && stage.status !== "absent" && html`<${Nothing}>${stage.status === "running" ? "The model is answering questions …" : room.waits}</${Nothing}>`}
@@ -27,7 +30,7 @@ export function Report({ room, line, lines, now }) {
       <select value=${beside} onChange=${(/** @type {any} */ e) => setBeside(e.target.value)}><option value="">nothing</option>
         ${others.map((one) => html`<option key=${one.name} value=${one.name}>${one.name}</option>`)}</select></label>`}
     ${known.length > 0 && html`<div class="figures report">
-      ${known.map((name) => html`<${Score} key=${name} words=${SCORES[name]} value=${scores[name]} other=${other && { name: beside, value: other[name] }} />`)}
+      ${known.map((words) => html`<${Score} key=${words.name} words=${words} value=${scores[words.name]} other=${other && { name: beside, value: other[words.name] }} />`)}
       ${scores.pii && html`<${PersonalData} pii=${scores.pii} />`}
     </div>`}
     ${report && html`<${Filters} report=${report} />`}
@@ -63,7 +66,7 @@ function PersonalData({ pii }) {
     says=${`E-mails, phone numbers and addresses planted on kept pages that the filter did not mask.${pii.produced_by_model != null ? ` The model itself wrote out ${count(pii.produced_by_model)} of them.` : ""}`} />`;
 }
 
-/** The last answers while the model is being asked. @param {{answers: any[]}} props */
+/** The last answers while the model is being asked. @param {{answers: import("../state/events.js").Answer[]}} props */
 function Answers({ answers }) {
   if (!answers.length) return null;
   return html`<ul class="answers" aria-label="Latest questions">${answers.slice(-4).reverse().map((one) => html`<${Answer} key=${one.t} question=${one.question} said=${one.text} right=${one.right} />`)}</ul>`;
@@ -109,7 +112,7 @@ function Exam({ run }) {
   </details>`;
 }
 
-/** Where the time went: one bar, a piece for each stage. @param {{line: any, now: number}} props */
+/** Where the time went: one bar, a piece for each stage. @param {{line: Line, now: number}} props */
 function Times({ line, now }) {
   const rows = stageNames().map((name, i) => ({ name, colour: i % COLOURS, seconds: elapsed(line.stages[name], now) ?? 0 })).filter((row) => row.seconds > 0);
   const total = rows.reduce((sum, row) => sum + row.seconds, 0);

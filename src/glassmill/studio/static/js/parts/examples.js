@@ -1,22 +1,24 @@
-// Real pages of one step: what was dropped (with rule, value and bound) or kept; live ones first, then all, by the page.
+// Real pages of one step: what was dropped (with the rule's sentence) or kept; live ones first, then all, page by page.
 
 import { html, useEffect, useState } from "../lib/preact.js";
 import { getJson } from "../lib/api.js";
 import { count, plain } from "../lib/format.js";
-import { Nothing } from "./parts.js";
+import { Nothing } from "./room.js";
 import { isFinished } from "../state/stages.js";
-import { ruleTitle, ruleWords } from "../state/words.js";
+import { ruleTitle, verdictWords } from "../state/words.js";
+
+/** @import {Stage} from "../state/store.js" */
 
 const SEARCH_WAIT_MS = 250;
 
-/** @param {{corpus: any, which: "kept" | "dropped" | "quarantine", step: string, rules: Record<string, number>}} props */
+/** @param {{corpus: Stage, which: "kept" | "dropped" | "quarantine", step: string, rules: Record<string, number>}} props */
 export function Examples({ corpus, which, step, rules }) {
   const [rule, setRule] = useState("");
   const [words, setWords] = useState("");
   const [page, setPage] = useState(0);
   const finished = isFinished(corpus);
   const answer = useDocuments(finished ? corpus.run : null, { which, step, rule, words, page: String(page) });
-  const live = corpus.examples.filter((/** @type {any} */ e) => (which === "kept" ? e.kept : !e.kept && e.step === step && (!rule || e.rule === rule)));
+  const live = corpus.examples.filter((e) => (which === "kept" ? e.kept : !e.kept && e.step === step && (!rule || e.rule === rule)));
   const rows = finished ? answer?.rows ?? [] : live.slice(-8).reverse();
   const only = (/** @type {string} */ name) => (setRule(name), setPage(0));
   const ordered = Object.entries(rules).sort((a, b) => b[1] - a[1]);
@@ -63,29 +65,33 @@ function Card({ row, dropped }) {
     <div class="url">${row.url ?? row.source ?? ""}</div>
     ${dropped && row.rule && html`<${Verdict} rule=${row.rule} value=${row.value} bound=${row.bound} detail=${row.detail} />`}
     ${!dropped && html`<${Provenance} row=${row} />`}
-    ${!text && row.rule && html`<p class="provenance">Dropped before its text was read.</p>`}
+    ${!text && ["read", "url"].includes(row.step) && html`<p class="provenance">Dropped before its text was read.</p>`}
     ${text && html`<p class="page-text" data-whole=${whole}>${text}</p>`}
     ${!text && !row.rule && html`<p class="page-text">${row.cause ?? row.detail ?? ""}</p>`}
     ${long && html`<button type="button" class="link" onClick=${() => setWhole(!whole)}>${whole ? "Show less" : "Show the whole text"}</button>`}
   </li>`;
 }
 
-/** Why a page was dropped: the rule, the value it had, and the bound it broke. @param {{rule: string, value: number, bound: number, detail?: string}} props */
+/** Why a page was dropped: the rule, and its sentence with the value it had and the bound it broke. @param {{rule: string, value: number, bound: number, detail?: string}} props */
 export function Verdict({ rule, value, bound, detail }) {
-  const measured = value != null && bound != null && !(value === 1 && bound === 0);
-  const scale = Math.max(value, bound) * 1.15 || 1;
-  const below = value < bound;
+  const words = verdictWords(rule, value, bound);
   return html`<div class="verdict">
     <span class="verdict-rule" title=${rule}>${ruleTitle(rule)}</span>
-    ${measured && html`<span class="verdict-words">${ruleWords(rule)}: <strong>${plain(value)}</strong>, ${below ? "at least" : "at most"} ${plain(bound)} allowed</span>
-      <svg class="verdict-gauge" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
-        <rect class="gauge-ok" x=${below ? (bound / scale) * 100 : 0} y="3.5" width=${below ? 100 - (bound / scale) * 100 : (bound / scale) * 100} height="3" />
-        <rect class="gauge-bound" x=${(bound / scale) * 100 - 0.4} y="0.5" width="0.8" height="9" />
-        <rect class="gauge-value" x=${Math.min(98, (value / scale) * 100)} y="1.5" width="2" height="7" />
-      </svg>`}
-    ${!measured && html`<span class="verdict-words">${ruleWords(rule)}</span>`}
+    <span class="verdict-words">${words.before}${words.value && html`<strong>${words.value}</strong>`}${words.after}</span>
+    ${words.gauge && html`<${Gauge} value=${value} bound=${bound} stays=${words.gauge} />`}
     ${detail && html`<span class="verdict-detail">${detail}</span>`}
   </div>`;
+}
+
+/** The value beside the bound, and on which side of it pages stay. @param {{value: number, bound: number, stays: "above" | "below"}} props */
+function Gauge({ value, bound, stays }) {
+  const scale = Math.max(value, bound) * 1.15 || 1;
+  const at = (bound / scale) * 100;
+  return html`<svg class="verdict-gauge" data-stays=${stays} viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
+    <rect class="gauge-ok" x=${stays === "above" ? at : 0} y="3.5" width=${stays === "above" ? 100 - at : at} height="3" />
+    <rect class="gauge-bound" x=${at - 0.4} y="0.5" width="0.8" height="9" />
+    <rect class="gauge-value" x=${Math.min(98, (value / scale) * 100)} y="1.5" width="2" height="7" />
+  </svg>`;
 }
 
 /** What is known of a kept document. @param {{row: any}} props */
