@@ -1,8 +1,7 @@
 """One page through the filters, in FineWeb's order, up to the first that drops it.
 
 In: a page. Out: a `Document`; if `rule` is set, the step that dropped it and the number that decided. Pure but for
-the block lists and the language model, which are loaded once. The words are split once, when the first filter asks
-for them.
+the block lists and the models, which are loaded once. The words are counted once, for all filters.
 """
 
 from __future__ import annotations
@@ -168,11 +167,9 @@ class Chain:
         return verdict
 
     def _took(self, document: Document, step: str, verdict: Verdict | None) -> bool:
-        if verdict is None:
-            return False
-        document.step, document.rule, document.detail = step, verdict.rule.name, verdict.detail
-        document.value, document.bound = float(verdict.value), float(verdict.bound)
-        return True
+        if verdict is not None:
+            document.drop(step, verdict)
+        return verdict is not None
 
     def _timed(self, step: str, function: Callable[..., T], *arguments: object) -> T:
         begin = time.process_time()

@@ -135,7 +135,7 @@ def held_out_bits_per_byte(model: Model, tokens: Path) -> float:
 
     held_out = Shards(tokens, "validation")
     token_bytes = np.load(tokens / "token_bytes.npy")
-    return round(bits_per_byte(model.transformer, held_out.ids, token_bytes, model.config.context_length), 4)
+    return round(bits_per_byte(model, held_out.ids, token_bytes, model.config.context_length), 4)
 
 
 def leaks(model: Model, planted: Sequence[str], seed: int) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow.dataset as ds
 
 from glassmill.corpus.chain import LOW_QUALITY, STEPS
-from glassmill.corpus.document import Document, Span
+from glassmill.corpus.document import Document, Quarantined, Span
 from glassmill.corpus.judge.gopher import gopher_quality, gopher_repetition
 from glassmill.corpus.judge.language import LOW_SCORE
 from glassmill.corpus.judge.quality import c4, fineweb
@@ -184,11 +184,11 @@ def _dataset(run: Path, pattern: str) -> ds.Dataset:
     return ds.dataset(paths, format="parquet")
 
 
-def _quarantine(run: Path) -> list[dict[str, Any]]:
+def _quarantine(run: Path) -> list[Quarantined]:
     path = run / "quarantine.jsonl"
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
 
 
-def _quarantined(entry: dict[str, Any]) -> Way:
+def _quarantined(entry: Quarantined) -> Way:
     check = Check("quarantined", 0, math.nan, False, entry["cause"])
     return Way(entry["url"], entry["source"], entry["offset"], "quarantined", [("read", [check])])
