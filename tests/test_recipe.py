@@ -88,3 +88,10 @@ def test_the_built_in_recipes_are_valid(path: Path) -> None:
 def test_what_would_stop_the_line_half_way_is_found_before_it_starts(overrides: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         check_recipe(make_recipe({}, overrides))
+
+
+def test_a_setting_under_its_old_name_is_read_with_a_warning_that_says_the_new_one() -> None:
+    with pytest.warns(FutureWarning, match=r"run\.silence_s was renamed to run\.worker_timeout_s"):
+        assert make_recipe({}, ["run.silence_s=5"]).run.worker_timeout_s == 5
+    with pytest.raises(UserError, match=r"both are set; remove run\.silence_s"):
+        make_recipe({"run": {"silence_s": 5, "worker_timeout_s": 6}})

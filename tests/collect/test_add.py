@@ -96,7 +96,7 @@ def test_a_page_that_ended_its_worker_is_set_aside(folder: Path) -> None:
         "inputs": [[str(folder / "notes.md"), "notes.md", ""], [str(folder / "page.html"), "page.html", ""]],
         "settings": ONE_WORKER.model_dump(mode="json"),
         "limit": 10,
-        "poison": [[0, "over the CPU limit"]],
+        "skip": [[0, "over the CPU limit"]],
     }
     result = gather_shard(task)
     assert result["counts"]["documents"] == 1

@@ -176,7 +176,7 @@ def test_where_a_file_cannot_even_be_read_on_it_ends_and_the_next_one_begins(tmp
         files.append(write_warc(tmp_path / f"{name}.warc.gz", members))
     settings = make_recipe({}, ["corpus.dedup.enabled=false"]).corpus.model_dump(mode="json")
     task = {"shard": 0, "inputs": [[str(file), file.name] for file in files], "work": str(tmp_path / "work"),
-            "settings": settings, "seed": 7, "poison": [[1, "over the CPU limit"]] * 2}  # fmt: skip
+            "settings": settings, "seed": 7, "skip": [[1, "over the CPU limit"]] * 2}  # fmt: skip
     judge_shard(task)
     (part,) = finished_parts(tmp_path / "work" / "00000")
     kept = [document.url for document in read_documents(part.folder / "kept.parquet")]

@@ -21,7 +21,7 @@ from glassmill.run.memory import peak_memory
 needs_native = pytest.mark.skipif(content._core is None, reason="the native core is not built here")
 
 SETTINGS = ExtractSettings()
-ENGINES = [SETTINGS, ExtractSettings(engine="resiliparse")]  # without the native core, they are the same
+ENGINES = [SETTINGS, ExtractSettings(engine="resiliparse")]  # without the native core, the first is the second
 PROSE = "The miller told the story of the river to his children. " * 20
 GREETING = "Größe, naïve café – “quoted”"
 

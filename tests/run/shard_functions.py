@@ -9,8 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from glassmill.errors import UserError
+from glassmill.recipe import Recipe
 from glassmill.run import kinds
 from glassmill.run.worker import Link
+
+VERSION = 1
+"""This module also stands for a stage's verb module."""
+
+
+def resolved(recipe: Recipe) -> dict[str, str | int]:
+    """What a test says that this machine resolves."""
+    if os.environ.get("TEST_ENGINE") == "missing":
+        raise UserError("engine = fast needs the compiled core")
+    return {"engine": os.environ.get("TEST_ENGINE", "fast"), "threads": 2}
+
+
+def touch(task: dict[str, Any], link: Link) -> dict[str, Any]:
+    """Leaves a file, so that a test sees whether an item was touched."""
+    Path(task["marker"]).touch()
+    return {}
 
 
 def square(task: dict[str, Any], link: Link) -> dict[str, Any]:
@@ -20,11 +37,11 @@ def square(task: dict[str, Any], link: Link) -> dict[str, Any]:
 
 
 def walk_items(task: dict[str, Any], link: Link) -> dict[str, Any]:
-    """Sums the items; a negative one crashes the process, 0 never returns, poisoned ones are set aside."""
-    poison = dict(task.get("poison", []))
+    """Sums the items; a negative one crashes the process, 0 never returns, items to skip are left out."""
+    skip = dict(task.get("skip", []))
     total = 0
     for position, item in enumerate(task["items"]):
-        if position in poison:
+        if position in skip:
             continue
         link.mark(position)
         if item < 0:
@@ -32,7 +49,7 @@ def walk_items(task: dict[str, Any], link: Link) -> dict[str, Any]:
         while item == 0:
             pass
         total += item
-    return {"total": total, "set_aside": sorted(poison)}
+    return {"total": total, "set_aside": sorted(skip)}
 
 
 def die_once(task: dict[str, Any], link: Link) -> dict[str, Any]:
@@ -56,7 +73,7 @@ def die_at_every_item_once(task: dict[str, Any], link: Link) -> dict[str, Any]:
             if not marker.with_suffix(f".{attempt}").exists():
                 marker.with_suffix(f".{attempt}").touch()
                 os.kill(os.getpid(), signal.SIGKILL)
-    return {"poison": task.get("poison", [])}
+    return {"skip": task.get("skip", [])}
 
 
 def outlive(task: dict[str, Any], link: Link) -> dict[str, Any]:

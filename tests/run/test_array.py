@@ -13,7 +13,7 @@ from glassmill.run.array import lay_out, run_array_task
 HERE = Path(__file__).parent
 SQUARE = "shard_functions:square"
 TASKS = [{"n": n} for n in range(5)]
-LIMITS = {"cpu_limit_s": 20.0, "wall_limit_s": 60.0}
+LIMITS = {"cpu_limit_s": 20.0, "worker_timeout_s": 60.0}
 
 
 @pytest.fixture(autouse=True)

@@ -52,7 +52,7 @@ def test_a_worker_killed_from_outside_costs_only_the_repeat_of_its_shard(tmp_pat
 
 def test_workers_killed_again_and_again_blame_no_item_that_was_there_by_chance(tmp_path: Path) -> None:
     task = {"marker": str(tmp_path / "killed"), "items": 3, "times": 2}
-    assert map_shards("shard_functions:die_at_every_item_once", [task], 1) == [{"poison": []}]
+    assert map_shards("shard_functions:die_at_every_item_once", [task], 1) == [{"skip": []}]
 
 
 def test_an_item_at_which_every_worker_is_killed_is_set_aside_at_last(
@@ -61,7 +61,7 @@ def test_an_item_at_which_every_worker_is_killed_is_set_aside_at_last(
     monkeypatch.setattr(executors, "KILLS_AT_AN_ITEM", 3)  # eight would take seconds
     task = {"marker": str(tmp_path / "killed"), "items": 1, "times": 3}
     results = map_shards("shard_functions:die_at_every_item_once", [task], 1)
-    assert results == [{"poison": [[0, "killed its worker (exit -9)"]]}]
+    assert results == [{"skip": [[0, "killed its worker (exit -9)"]]}]
 
 
 def test_a_worker_ends_with_its_supervisor_even_in_the_middle_of_a_task(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def _is_running(pid: int) -> bool:
 
 
 def test_a_worker_that_dies_without_touching_an_item_is_given_up_at_last() -> None:
-    with pytest.raises(ShardError, match="died 5 times"):
+    with pytest.raises(ShardError, match="crashed 5 times before processing its first item"):
         map_shards("shard_functions:die_always", [{}], 1)
 
 
@@ -105,10 +105,10 @@ def test_our_own_errors_bring_the_traceback_of_the_child() -> None:
 
 
 def test_a_silent_worker_is_ended_by_the_wall_limit() -> None:
-    with pytest.raises(ShardError, match="died 5 times"):
-        map_shards("shard_functions:sleep", [{"seconds": 60}], 1, wall_limit_s=0.2)
+    with pytest.raises(ShardError, match="crashed 5 times before processing its first item"):
+        map_shards("shard_functions:sleep", [{"seconds": 60}], 1, worker_timeout_s=0.2)
 
 
 def test_an_item_that_kills_although_it_is_set_aside_ends_the_run() -> None:
-    with pytest.raises(ShardError, match="item 1, though set aside"):
+    with pytest.raises(ShardError, match="item 1, though skipped"):
         map_shards("shard_functions:die_while_reading", [{}], 1)

@@ -14,7 +14,7 @@ from glassmill.errors import ShardError, UserError
 from glassmill.run import kinds, on_ray
 
 HERE = Path(__file__).parent
-LIMITS = {"cpu_limit_s": 20.0, "wall_limit_s": 900.0}
+LIMITS = {"cpu_limit_s": 20.0, "worker_timeout_s": 900.0}
 
 
 def test_the_default_path_never_imports_ray() -> None:

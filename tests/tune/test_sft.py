@@ -117,7 +117,7 @@ def test_an_imported_llama_learns_with_small_steps_of_adamw(town: dict[str, Path
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [("not json", "line 13 is no conversation"), ('{"prompt": "x"}', "line 13 is no conversation")],
+    [("not json", "line 13 is not a conversation"), ('{"prompt": "x"}', "line 13 is not a conversation")],
 )
 def test_a_line_that_is_no_conversation_is_named(
     town: dict[str, Path], tmp_path: Path, line: str, message: str
@@ -134,7 +134,7 @@ def test_what_is_missing_is_told_with_what_to_do(town: dict[str, Path], tmp_path
         run_stage(sft, tmp_path / "a", SETTINGS, web=town["web"])
     with pytest.raises(UserError, match=r"no conversations; set sft\.conversations"):
         run_stage(sft, tmp_path / "b", SETTINGS, base=town["base"])
-    with pytest.raises(UserError, match="epochs and steps say the same"):
+    with pytest.raises(UserError, match=r"sft\.epochs and sft\.steps both set the length"):
         tune(town, tmp_path / "c", epochs=1.0)
 
 

@@ -68,15 +68,15 @@ def run(
 def extract(
     archive: Annotated[Path, typer.Argument(help="a WARC or ARC file", metavar="IN")],
     out: Annotated[Path, typer.Argument(help="the .jsonl or .wet file to write, with or without .gz", metavar="OUT")],
-    engine: Annotated[str, typer.Option(help="glassmill or resiliparse")] = "glassmill",
+    engine: Annotated[str, typer.Option(help="auto, glassmill or resiliparse")] = "auto",
     as_json: Json = False,
 ) -> None:
     """Extract the text of every HTML page in an archive, unfiltered, as JSONL or WET."""
     from glassmill.commands.extract import extract_archive
     from glassmill.recipe import ExtractSettings
 
-    if engine not in ("glassmill", "resiliparse"):
-        raise UserError(f"unknown engine {engine!r}; give glassmill or resiliparse")
+    if engine not in ("auto", "glassmill", "resiliparse"):
+        raise UserError(f"unknown engine {engine!r}; give auto, glassmill or resiliparse")
     settings = ExtractSettings.model_validate({"engine": engine})
     counts = extract_archive(archive, out, settings, tell=lambda line: print(line, file=sys.stderr))
     summary = f"{out}: {counts['pages']} pages ({counts['empty']} without text), {counts['lost']} lost"

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from glassmill.collect.gather import gather_shard
+from glassmill.corpus.extract.extract import WITHOUT_CORE, engine_of
+from glassmill.corpus.facts import extraction_facts
 from glassmill.corpus.read.sources import Source, group
 from glassmill.recipe import CorpusSettings, Recipe, Settings
 from glassmill.run import kinds
@@ -42,7 +44,8 @@ def add(
     parts: dict[str, Settings | int | str] = {"files": settings.files, "extract": settings.extract}
     parts["max_record_bytes"] = settings.max_record_bytes
     inputs = {source.name: sha256_file(source.path) if not source.refused else source.refused for source in sources}
-    identity = Identity(STAGE, VERSION, settings_identity(**parts), {"files": content_digest(inputs)})
+    facts = extraction_facts(settings.extract)
+    identity = Identity(STAGE, VERSION, settings_identity(**parts), {"files": content_digest(inputs)}, facts)
     folder = place(runs, name, identity)
     if is_done(folder):
         return folder
@@ -52,6 +55,8 @@ def add(
 
 
 def _make(run: RunFolder, sources: Sequence[Source], settings: CorpusSettings) -> None:
+    if settings.extract.engine == "auto" and engine_of(settings.extract) == "resiliparse":
+        run.emit(kinds.Warned(WITHOUT_CORE))
     shards = group(sources)
     work = run.path / "work"
     work.mkdir(exist_ok=True)

@@ -62,7 +62,7 @@ def gather_shard(task: dict[str, Any], link: Link | None = None) -> dict[str, An
     Args:
         task: `inputs` ([path, name, why it must not be read]), `settings`; `out`, a Parquet file to write, and
             `report`, a JSON file for what is returned, or neither for an inventory of the first `limit` pages;
-            `poison`: see `read_sources`.
+            `skip`: see `read_sources`.
 
     Returns:
         `counts` (pages, documents, characters, bytes of UTF-8, quarantined), `languages` (documents), `quarantined`
@@ -93,7 +93,7 @@ class _Gather:
         self.link = link
         self.settings = unfiltered(CorpusSettings.model_validate(task["settings"]))
         bounds = self.settings.max_record_bytes, self.settings.files
-        self.items = read_sources(task["inputs"], task.get("poison", []), *bounds)
+        self.items = read_sources(task["inputs"], task.get("skip", []), *bounds)
         self.chain = Chain(self.settings)
         self.counts: Counter[str] = Counter(pages=0, documents=0, characters=0, bytes=0, quarantined=0)
         self.languages: Counter[str] = Counter()

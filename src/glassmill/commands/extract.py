@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from glassmill.corpus.document import Lost, Page, document_id
 from glassmill.corpus.extract.encoding import html_of
-from glassmill.corpus.extract.extract import html_to_text
+from glassmill.corpus.extract.extract import WITHOUT_CORE, engine_of, html_to_text
 from glassmill.corpus.read.sources import read_pages
 from glassmill.errors import UserError
 from glassmill.recipe import ExtractSettings
@@ -45,6 +45,8 @@ def extract_archive(source: Path, out: Path, settings: ExtractSettings, tell: Ca
     write = _writer(out)
     if not source.is_file():
         raise UserError(f"no archive at {source}; give a WARC file")
+    if settings.engine == "auto" and engine_of(settings) == "resiliparse":
+        tell(WITHOUT_CORE)
     counts = {"pages": 0, "empty": 0, "not_html": 0, "lost": 0}
     with atomic_path(out) as temporary, temporary.open("wb") as file:
         if write is _write_wet:

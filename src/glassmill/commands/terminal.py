@@ -24,9 +24,11 @@ from rich.table import Table
 
 from glassmill.run import kinds
 from glassmill.run.events import Entry
+from glassmill.stages import NAMES, STAGES
 
 PLAIN_LINE_EVERY_S = 10.0
-WIDE = 9
+WIDE = max(map(len, NAMES))
+ANSWERING = frozenset(stage.name for stage in STAGES if stage.model == "assistant")
 
 
 class Screen:
@@ -39,7 +41,7 @@ class Screen:
         self._last_line = 0.0
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓"),
-            TextColumn("{task.fields[stage]:<9}"),
+            TextColumn(f"{{task.fields[stage]:<{WIDE}}}"),
             BarColumn(30),
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}", style="dim"),
@@ -76,7 +78,7 @@ class Screen:
             case kinds.Validation(step, bits_per_byte):
                 self._line(stage, f"step {step}: {bits_per_byte:.3f} bits per byte on held-out text")
             case kinds.Sample(step, prompt, text):
-                between = " → " if stage == "sft" else ""  # an answer, or the text going on
+                between = " → " if stage in ANSWERING else ""  # an answer, or the text going on
                 words = " ".join(f"{prompt}{between}{text}".split())
                 self._line(stage, f"[dim]step {step}:[/dim] {_plain(words[:160])}")
             case kinds.Note(text):

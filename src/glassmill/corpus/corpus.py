@@ -23,6 +23,8 @@ import numpy as np
 from glassmill.corpus.dedup.duplicates import Rows, find_duplicates
 from glassmill.corpus.dedup.index import read_index, write_index
 from glassmill.corpus.dedup.keys import family
+from glassmill.corpus.extract.extract import WITHOUT_CORE, engine_of
+from glassmill.corpus.facts import resolved
 from glassmill.corpus.judge.url_lists import built_lists
 from glassmill.corpus.parts import FinishedPart, finished_parts
 from glassmill.corpus.read.sources import Source, find_sources, group
@@ -35,6 +37,8 @@ from glassmill.run.executors import cores
 from glassmill.run.files import atomic_write, remove
 from glassmill.run.folder import RunFolder
 from glassmill.run.worker import Link, load_function
+
+__all__ = ["VERSION", "make", "resolved"]
 
 VERSION = 4
 
@@ -55,6 +59,8 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
         UserError: an input names nothing, or no input holds pages.
     """
     begin = time.perf_counter()
+    if settings.extract.engine == "auto" and engine_of(settings.extract) == "resiliparse":
+        run.emit(kinds.Warned(WITHOUT_CORE))
     sources = _sources(settings, web)
     shards = group(sources)
     work = run.path / "work"

@@ -54,14 +54,14 @@ EXAMPLE_CHARACTERS = 600
 class Task(TypedDict):
     """What both tasks need: the shard's number, the run's folder for pieces, settings as JSON, and the run's seed.
 
-    `poison` are the positions of items that ended a worker before, with the cause; see `read_sources`.
+    `skip` are the positions of items that ended a worker before, with the cause; see `read_sources`.
     """
 
     shard: int
     work: str
     settings: dict[str, object]
     seed: int
-    poison: NotRequired[list[tuple[int, str]]]
+    skip: NotRequired[list[tuple[int, str]]]
 
 
 class JudgeTask(Task):
@@ -81,7 +81,7 @@ class Judged(TypedDict):
 class FinishTask(Task):
     """`out`: the folder of the Parquet files. `clusters`: the table of `find_duplicates`, if anybody looked for them.
 
-    `first` is the table's row of the shard's first candidate; `poison` counts candidates.
+    `first` is the table's row of the shard's first candidate; `skip` counts candidates.
     """
 
     out: str
@@ -117,7 +117,7 @@ class _Judge:
         self.chain = Chain(self.settings, blocked, allowed)
         self.hasher = MinHasher(self.settings.dedup, task["seed"])
         bounds = self.settings.max_record_bytes, self.settings.files
-        self.items = read_sources(task["inputs"], task.get("poison", []), *bounds)
+        self.items = read_sources(task["inputs"], task.get("skip", []), *bounds)
         self.part = Part()
         self.last_example = self.last_counts = 0.0
         self.total: Counter[str] = Counter()
@@ -209,14 +209,14 @@ def finish_shard(task: FinishTask, link: Link | None = None) -> Finished:
     link = link or Link()
     settings = CorpusSettings.model_validate(task["settings"])
     work, out, shard = Path(task["work"]), Path(task["out"]), int(task["shard"])
-    poison = {int(position): str(cause) for position, cause in task.get("poison", [])}
+    skip = {int(position): str(cause) for position, cause in task.get("skip", [])}
     kept_path, dropped_path = out / f"documents-{shard:05d}.parquet", out / f"dropped-{shard:05d}.parquet"
     report = work / f"{shard:05d}" / "finished.json"
     if report.exists() and kept_path.exists() and dropped_path.exists():
         done: Finished = json.loads(report.read_text(encoding="utf-8"))
         return done
     clusters = np.load(task["clusters"], mmap_mode="r", allow_pickle=False) if task["clusters"] else None
-    finish = _Finish(settings, clusters, int(task["first"]), poison, link)
+    finish = _Finish(settings, clusters, int(task["first"]), skip, link)
     index: list[np.ndarray] = []
     with (
         atomic_path(kept_path) as kept_file,
@@ -244,9 +244,9 @@ class _Finish:
     """Goes through a shard's candidates: masks those that stay, and records for each duplicate which one stays."""
 
     def __init__(
-        self, settings: CorpusSettings, clusters: np.ndarray | None, first: int, poison: dict[int, str], link: Link
+        self, settings: CorpusSettings, clusters: np.ndarray | None, first: int, skip: dict[int, str], link: Link
     ) -> None:
-        self.settings, self.clusters, self.first, self.poison, self.link = settings, clusters, first, poison, link
+        self.settings, self.clusters, self.first, self.skip, self.link = settings, clusters, first, skip, link
         self.counts: Counter[str] = Counter(kept=0, characters=0)
         self.kinds: Counter[str] = Counter()
         self.quarantined: list[Quarantined] = []
@@ -258,7 +258,7 @@ class _Finish:
         for document in candidates:
             self.link.mark(self.number)
             survivor, size, flags = self._cluster(document)
-            cause = self.poison.get(self.number)
+            cause = self.skip.get(self.number)
             self.number += 1
             document.cluster_size = size
             if survivor != int(document.id, 16) or flags & EARLIER:

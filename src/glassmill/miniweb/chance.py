@@ -1,4 +1,4 @@
-"""Seeded randomness of the MiniWeb: the same seed gives the same draws on every machine.
+"""Seeded randomness of the MiniWeb: the same seed gives the same draws on every machine with the same Python.
 
 `random.Random` seeded with a string hashes it with SHA-512, so neither PYTHONHASHSEED nor the platform matters.
 """

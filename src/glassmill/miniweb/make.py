@@ -10,9 +10,12 @@ Whatever file of it is there is left alone, so a killed run continues; each is w
 from __future__ import annotations
 
 import json
+import sys
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,12 +26,25 @@ from glassmill.miniweb.sites import block_lists
 from glassmill.miniweb.truth import write_truth
 from glassmill.miniweb.web import build
 from glassmill.miniweb.world import World, make_world
-from glassmill.recipe import MiniwebSettings
+from glassmill.recipe import MiniwebSettings, Recipe
 from glassmill.run import kinds
 from glassmill.run.files import atomic_path, atomic_write
 from glassmill.run.folder import RunFolder
 
-VERSION = 2
+VERSION = 3
+
+
+def resolved(recipe: Recipe) -> dict[str, str | int]:
+    """What decides the bytes besides settings and seed.
+
+    Python promises no equal draws of `random` over its minor versions, but for `random()` itself; zlib and its
+    replacements (zlib-ng) compress in different ways; pyarrow writes its version into `truth.parquet`.
+    """
+    return {
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "zlib": zlib.ZLIB_RUNTIME_VERSION,
+        "pyarrow": version("pyarrow"),
+    }
 
 
 def make(run: RunFolder, settings: MiniwebSettings, seed: int) -> None:

@@ -1,6 +1,8 @@
 """The native core: training and using a byte-level BPE at the speed of memory, in C++20.
 
-`pip install` compiles it. Where it could not (no compiler), `available()` is False and plain Python does the same work.
+`pip install` compiles it. Where it could not (no compiler), `available()` is False and plain Python twins do the
+same work: a test compares each. One part has no twin, the extractor of main content; there resiliparse does the work,
+and the run's identity says so.
 
     ranks = {b"a": 0, ...}                                  # symbol -> id; every single byte must be there
     encoder = Encoder(ranks, "cl100k_base", special={"<|endoftext|>": 100257})
@@ -27,7 +29,10 @@ try:
 except ImportError:  # installed without a compiler, or run from the sources
     _BUILT = False
 
-WITHOUT = "no native core: the plain Python twins work, slower; install a C++20 compiler and install glassmill again"
+WITHOUT = (
+    "no native core: plain Python does the work, slower, and pages are extracted with resiliparse, which gives other "
+    "documents; install a C++20 compiler and install glassmill again"
+)
 
 __all__ = ["BRANCHES", "SCHEMES", "UNICODE_VERSION", "Encoder", "Trainer", "available", "split"]
 

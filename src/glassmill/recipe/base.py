@@ -15,6 +15,12 @@ def runtime(default: Any, **kwargs: Any) -> Any:
     return Field(default, json_schema_extra={"runtime": True}, **kwargs)
 
 
+def resolved_here(default: Any, **kwargs: Any) -> Any:
+    """A field such as `auto`, of which the machine makes a definite value. A run's hash holds that value, under
+    `resolved`, and not the field."""
+    return Field(default, json_schema_extra={"runtime": True}, **kwargs)
+
+
 def user_files(description: str) -> Any:
     """Paths of the user's own files. A run depends on their content, not on their paths: see `files` of `Stage`."""
     return runtime((), description=description)

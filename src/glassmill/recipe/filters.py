@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from glassmill.recipe.base import Settings, runtime, user_files
+from glassmill.recipe.base import Settings, resolved_here, runtime, user_files
 from glassmill.recipe.collecting import FilesSettings
 
 
@@ -25,8 +25,10 @@ class UrlSettings(Settings):
 class ExtractSettings(Settings):
     """Bytes to text. A page over one of the limits is read by a simpler parser: it could crash resiliparse."""
 
-    engine: Literal["glassmill", "resiliparse"] = Field(
-        "glassmill", description="glassmill needs the native core; without it resiliparse does the work"
+    engine: Literal["auto", "glassmill", "resiliparse"] = resolved_here(
+        "auto",
+        description="glassmill needs the native core; auto: glassmill where the core is built, else resiliparse. "
+        "The two give different texts, so the run's identity names the one that was used",
     )
     main_content: bool = Field(True, description="drop menus, footers and the like")
     max_page_bytes: int = Field(8 << 20, ge=1024)

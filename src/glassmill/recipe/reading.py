@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 
 from glassmill.errors import UserError
 from glassmill.recipe.base import Settings
+from glassmill.recipe.depth import DECIDED
 from glassmill.recipe.whole import Recipe
 
 
@@ -57,8 +59,13 @@ def find_recipe(name: str) -> Path:
 def make_recipe(table: Mapping[str, Any], overrides: Sequence[str] = (), where: str = "recipe") -> Recipe:
     """A recipe from nested plain values. See `load_recipe`."""
     merged: dict[str, object] = {key: dict(value) if isinstance(value, dict) else value for key, value in table.items()}
+    if any(override.partition("=")[0].strip() == "model.depth" for override in overrides):
+        for section in ("model", "train"):  # a depth given last replaces the file's numbers, not the other way round
+            if isinstance(given := merged.get(section), dict):
+                merged[section] = {key: given[key] for key in given if f"{section}.{key}" not in DECIDED}
     for override in overrides:
         _apply(merged, override)
+    _rename(merged, where)
     _check_names(merged, Recipe, where, prefix="")
     try:
         return Recipe.model_validate(merged)
@@ -110,6 +117,23 @@ def _value(text: str, annotation: Any) -> Any:
     if wants_list and not isinstance(value, list):
         return [part for part in (piece.strip() for piece in str(value).split(",")) if part]
     return value
+
+
+RENAMED = {"run.silence_s": "run.worker_timeout_s"}
+"""Old name -> new name, in the same section."""
+
+
+def _rename(table: dict[str, object], where: str) -> None:
+    """Reads settings under their old names, with a warning, so that recipes and finished runs stay readable."""
+    for old, new in RENAMED.items():
+        section, _, name = old.partition(".")
+        inner = table.get(section)
+        if isinstance(inner, dict) and name in inner:
+            if new.partition(".")[2] in inner:
+                raise UserError(f"{where}: {old} was renamed to {new}, and both are set; remove {old}")
+            warnings.warn(f"{where}: {old} was renamed to {new}", FutureWarning, stacklevel=3)
+            others = {key: value for key, value in inner.items() if key != name}
+            table[section] = {**others, new.partition(".")[2]: inner[name]}
 
 
 def _check_names(table: Mapping[str, Any], model: type[Settings], where: str, prefix: str) -> None:

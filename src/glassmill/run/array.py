@@ -2,7 +2,7 @@
 
 The stage's own process lays the shards out in `<scratch>/array/open.json` and ends. Array task `i` of `n` does the
 shards i, i + n, i + 2n, ... in supervised children and leaves a file for each. The stage's process, called again,
-checks that all are there and goes on, to its next layout or to its end. Every step may be killed or repeated: what is
+checks that all are there and continues, to its next layout or to its end. Every step may be killed or repeated: what is
 done is skipped.
 """
 
@@ -10,28 +10,45 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from glassmill.errors import UserError, Waiting
-from glassmill.run.executors import Limits, Result, map_shards
+from glassmill.run.executors import Limits, OnEvent, Result, Task, map_shards
 from glassmill.run.files import atomic_json
-from glassmill.run.kinds import Event
+from glassmill.run.resolved import Check
 
 NAMED_SHARDS = 12
 
 
-def lay_out(folder: Path, function: str, tasks: Sequence[Mapping[str, Any]], limits: Limits) -> list[Result]:
+class Layout(TypedDict):
+    """`open.json`: what array tasks are to do, where their results go, and what their machines must be like."""
+
+    function: str
+    limits: Limits
+    check: Check | None
+    tasks: list[Task]
+    results: str
+
+
+def lay_out(
+    folder: Path, function: str, tasks: Sequence[Task], limits: Limits, check: Check | None = None
+) -> list[Result]:
     """The results of all array tasks, in the order of `tasks`, if they are there; otherwise the tasks are laid out.
 
     Raises:
         Waiting: they are laid out now.
         UserError: they were laid out before, and array tasks have left some undone.
     """
-    layout: dict[str, Any] = {"function": function, "limits": dict(limits), "tasks": [dict(task) for task in tasks]}
-    place = folder / _results_name(function, layout["tasks"])
-    layout["results"] = place.name
+    place = folder / _results_name(function, tasks)
+    layout: Layout = {
+        "function": function,
+        "limits": limits,
+        "check": check,
+        "tasks": list(tasks),
+        "results": place.name,
+    }
     known = _read(folder / "open.json") == layout
     results = [_read(place / f"{index:06d}.json") for index in range(len(tasks))]
     missing = [index for index, result in enumerate(results) if result is None]
@@ -56,7 +73,7 @@ def run_array_task(
     task: int,
     num_tasks: int,
     workers: int = 0,
-    on_event: Callable[[Event], None] | None = None,
+    on_event: OnEvent | None = None,
 ) -> tuple[int, int]:
     """Does the shards of array task `task` (from 0) of `num_tasks`.
 
@@ -64,11 +81,11 @@ def run_array_task(
         How many shards it did now, and how many are its own.
 
     Raises:
-        UserError: no such task, or nothing is laid out.
+        UserError: no such task, nothing is laid out, or this machine would give other bytes than the run's.
     """
     if not 0 <= task < num_tasks:
         raise UserError(f"--task {task} --tasks {num_tasks}: tasks are numbered from 0, below --tasks")
-    layout = _read(folder / "open.json")
+    layout: Layout | None = _read(folder / "open.json")
     if layout is None:
         raise UserError(f"no shards are laid out in {folder}; first run the stage with run.executor=slurm")
     results = folder / layout["results"]
@@ -80,12 +97,13 @@ def run_array_task(
         workers,
         on_event=on_event,
         on_result=lambda place, result: atomic_json(results / f"{left[place]:06d}.json", result),
+        check=layout["check"],
         **layout["limits"],
     )
     return len(left), len(own)
 
 
-def _results_name(function: str, tasks: list[dict[str, Any]]) -> str:
+def _results_name(function: str, tasks: Sequence[Task]) -> str:
     """The folder of the results: other tasks have others."""
     digest = hashlib.sha256(json.dumps([function, tasks], sort_keys=True).encode()).hexdigest()
     return f"{function.rpartition(':')[2]}-{digest[:12]}"

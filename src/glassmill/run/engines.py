@@ -4,34 +4,34 @@
     ray     Ray tasks, each of which supervises one such child on its node, see `on_ray`
     slurm   tasks of an array job, each of which supervises such children on its machine, see `array`
 
-The functions, their tasks and the limits are the same, and so are the bytes that come out. Machines share the folder of
-the runs and the inputs under the same paths.
+Functions, tasks, limits and checks are the same, and so are the bytes that come out: a machine that would give others
+refuses to work (see `resolved`). All machines see the folder of the runs and the inputs under the same paths.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from glassmill.recipe import RunSettings
 from glassmill.run import executors
-from glassmill.run.executors import Limits, Result
-from glassmill.run.kinds import Event
+from glassmill.run.executors import Limits, OnEvent, OnResult, Result, Task
+from glassmill.run.resolved import Check
 
 
 def map_shards(
     engine: RunSettings,
     scratch: Path,
     function: str,
-    tasks: Sequence[Mapping[str, Any]],
+    tasks: Sequence[Task],
     workers: int = 0,
     *,
-    on_event: Callable[[Event], None] | None = None,
-    on_result: Callable[[int, Result], None] | None = None,
+    on_event: OnEvent | None = None,
+    on_result: OnResult | None = None,
     cpu_limit_s: float = 20.0,
     light: bool = False,
+    check: Check | None = None,
 ) -> list[Result]:
     """`function` on every task, on the engine of the recipe. See `executors.map_shards`, whose promises hold for all.
 
@@ -39,20 +39,21 @@ def map_shards(
         engine: The recipe's section `run`.
         scratch: A folder that all machines see, for what array tasks read and leave.
         light: Not worth a round of an array job: children of this process do it there.
+        check: What every worker must find on its machine before it touches an item.
 
     Raises:
         Waiting: array tasks have to work first (slurm only).
     """
-    limits: Limits = {"cpu_limit_s": cpu_limit_s, "wall_limit_s": engine.silence_s}
+    limits: Limits = {"cpu_limit_s": cpu_limit_s, "worker_timeout_s": engine.worker_timeout_s}
     if engine.executor == "ray":
         from glassmill.run.on_ray import map_on_ray
 
-        return map_on_ray(engine.ray_address, function, tasks, workers, limits, on_event, on_result)
+        return map_on_ray(engine.ray_address, function, tasks, workers, limits, on_event, on_result, check)
     if engine.executor == "slurm" and not light:
         from glassmill.run.array import lay_out
 
-        return lay_out(scratch / "array", function, tasks, limits)
-    return executors.map_shards(function, tasks, workers, on_event=on_event, on_result=on_result, **limits)
+        return lay_out(scratch / "array", function, tasks, limits, check)
+    return executors.map_shards(function, tasks, workers, on_event=on_event, on_result=on_result, check=check, **limits)
 
 
 def release() -> None:

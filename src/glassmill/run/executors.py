@@ -1,12 +1,13 @@
 """Maps a function over shards in supervised child processes, so that one bad item costs only itself.
 
-Why not a process pool: killing one of its workers fails every future (`BrokenProcessPool`), and a hang is for ever.
-Here a child that dies is replaced and its shard repeated; an item that kills its child is named in the task's `poison`
-list, and the function must set it aside without touching it. Results come back in the order of the tasks, so the output
+Why not a process pool: killing one of its workers fails every future (`BrokenProcessPool`), and a hang never ends.
+Here a child that dies is replaced and its shard repeated. An item that kills its child is named in the task's `skip`
+list, and the function must leave it out without touching it. Results come back in the order of the tasks, so the output
 depends neither on the number of workers nor on failures.
 
-Who killed it? The CPU limit names its item at once, a crash (SIGSEGV, an abort) at the second time. SIGKILL comes from
-an operator, a scheduler or the kernel short of memory: the item is to blame when it was there eight times in a row.
+Which item is to blame? One that exceeds the CPU limit is named at once, one at which a child crashes (SIGSEGV, an
+abort) the second time. SIGKILL comes from an operator, a scheduler, or a kernel short of memory: the item is named
+after eight kills in a row.
 """
 
 from __future__ import annotations
@@ -30,25 +31,31 @@ from typing import Any, TypedDict
 from glassmill.errors import ShardError, UserError
 from glassmill.run.files import disk_full
 from glassmill.run.kinds import Event, from_json
+from glassmill.run.resolved import Check
+from glassmill.run.worker import Answer
 
-Task = dict[str, Any]
+Task = Mapping[str, object]
+"""What a shard function is to do, as JSON."""
 Result = dict[str, Any]
+"""What a shard function returns, as JSON; only the function and its caller know the keys."""
+OnEvent = Callable[[Event], None]
+OnResult = Callable[[int, Result], None]
 
 
 class Limits(TypedDict):
     """What a worker may take: see `map_shards`."""
 
     cpu_limit_s: float
-    wall_limit_s: float
+    worker_timeout_s: float
 
 
 CPU_LIMIT_SIGNAL = -getattr(signal, "SIGPROF", 27)
 FROM_OUTSIDE = frozenset(-getattr(signal, name, 0) for name in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT"))
 CRASHES_AT_AN_ITEM, CRASHES_BEFORE_THE_FIRST = 2, 5
 KILLS_AT_AN_ITEM, KILLS_BEFORE_THE_FIRST = 8, 50
-"""So many deaths in a row at one place make an item poisonous; before the first item, they end the run."""
-TIMES_SET_ASIDE = 2
-"""How often an item may be set aside: for its work, and for being read; a third time nothing helps."""
+"""After so many deaths in a row at one item, the item is skipped; before the first item, they end the run."""
+TIMES_SKIPPED = 2
+"""How often an item may be skipped: once for its work, once for being read. A third time, nothing helps."""
 
 
 @dataclass
@@ -78,54 +85,60 @@ def cores() -> int:
 
 def map_shards(
     function: str,
-    tasks: Sequence[Mapping[str, Any]],
+    tasks: Sequence[Task],
     workers: int = 0,
     *,
-    on_event: Callable[[Event], None] | None = None,
-    on_result: Callable[[int, Result], None] | None = None,
+    on_event: OnEvent | None = None,
+    on_result: OnResult | None = None,
     cpu_limit_s: float = 20.0,
-    wall_limit_s: float = 900.0,
+    worker_timeout_s: float = 900.0,
+    check: Check | None = None,
 ) -> list[Result]:
     """Runs `function(task, link)` (a name, `package.module:function`) on every task.
 
     Args:
-        tasks: JSON values. A task repeated after a death carries `poison`: `[[position, cause], ...]`. A position
-            stands there twice where not only its work, but already reading it ends the child.
-        workers: Child processes; 0 is one a core.
-        on_event: Called with every event that a child sends; in this process.
-        on_result: Called with the task's index and result as they come.
+        tasks: JSON objects. A task that is repeated after a crash carries `skip`: `[[position, cause], ...]`. A
+            position is there twice if reading the item is enough to end the child.
+        workers: Child processes; 0: one a core.
+        on_event: Called in this process with every event that a child sends.
+        on_result: Called with a task's index and result when it is done.
         cpu_limit_s: CPU seconds from one `link.mark` to the next before the kernel ends the child.
-        wall_limit_s: Seconds of silence after which a child is ended; far above any honest item.
+        worker_timeout_s: Kill a child that reports nothing for this long; far above what any honest item takes.
+        check: What every child must find on its machine before its first task; see `resolved.check_machine`.
 
     Returns:
         The results, in the order of the tasks.
 
     Raises:
-        UserError: as the function raised it, or the disk is full.
-        ShardError: the function raised anything else, or its child died repeatedly without touching an item.
+        UserError: raised by the function or the check, or the disk is full.
+        ShardError: the function raised anything else, or its child crashed repeatedly before its first item.
     """
-    return _Supervisor(function, tasks, on_event, on_result, cpu_limit_s, wall_limit_s).run(workers or cores())
+    supervisor = _Supervisor(function, tasks, on_event, on_result, cpu_limit_s, worker_timeout_s, check)
+    return supervisor.run(workers or cores())
 
 
 class _Supervisor:
     def __init__(
         self,
         function: str,
-        tasks: Sequence[Mapping[str, Any]],
-        on_event: Callable[[Event], None] | None,
-        on_result: Callable[[int, Result], None] | None,
+        tasks: Sequence[Task],
+        on_event: OnEvent | None,
+        on_result: OnResult | None,
         cpu_limit_s: float,
-        wall_limit_s: float,
+        worker_timeout_s: float,
+        check: Check | None,
     ) -> None:
         self.command = [sys.executable, "-m", "glassmill.run.worker", function, str(cpu_limit_s)]
-        self.tasks: list[Task] = [dict(task) for task in tasks]
+        self.tasks = tasks
+        self.skip: dict[int, list[tuple[int, str]]] = {}  # task -> position and cause
         self.on_event = on_event or (lambda event: None)
         self.on_result = on_result or (lambda index, result: None)
-        self.wall_limit_s = wall_limit_s
+        self.worker_timeout_s = worker_timeout_s
+        self.check = check
         self.waiting = deque(range(len(tasks)))
         self.results: dict[int, Result] = {}
         self.deaths: dict[int, tuple[int | None, int]] = {}  # task -> where its child died last, times in a row
-        self.inbox: queue.Queue[tuple[_Child, dict[str, Any] | None]] = queue.Queue()
+        self.inbox: queue.Queue[tuple[_Child, Answer | None]] = queue.Queue()
         self.children: list[_Child] = []
 
     def run(self, workers: int) -> list[Result]:
@@ -151,6 +164,7 @@ class _Supervisor:
         self.children.append(child)
         child.listener = threading.Thread(target=self._listen, args=(child,), daemon=True)
         child.listener.start()
+        self._send(child, self.check)
         self._assign(child)
 
     def _listen(self, child: _Child) -> None:
@@ -163,59 +177,66 @@ class _Supervisor:
         child.process.wait()
         self.inbox.put((child, None))
 
+    def _send(self, child: _Child, value: object) -> None:
+        assert child.process.stdin
+        with contextlib.suppress(OSError):  # it died just now; the listener reports that, another child gets the task
+            child.process.stdin.write(json.dumps(value) + "\n")
+            child.process.stdin.flush()
+
     def _assign(self, child: _Child) -> None:
         if not self.waiting:
             child.index = -1
             return
         child.index, child.position, child.heard = self.waiting.popleft(), None, time.monotonic()
-        assert child.process.stdin
-        try:
-            child.process.stdin.write(json.dumps(self.tasks[child.index]) + "\n")
-            child.process.stdin.flush()
-        except OSError:
-            pass  # it died just now; the listener reports that and the task is given out again
+        skip = {"skip": self.skip[child.index]} if child.index in self.skip else {}
+        self._send(child, {**self.tasks[child.index], **skip})
 
     def _step(self) -> None:
         try:
-            child, message = self.inbox.get(timeout=1.0)
+            child, answer = self.inbox.get(timeout=1.0)
         except queue.Empty:
             for silent in self.children:
-                if silent.index >= 0 and time.monotonic() - silent.heard > self.wall_limit_s:
+                if silent.index >= 0 and time.monotonic() - silent.heard > self.worker_timeout_s:
                     silent.silent = True
                     silent.process.kill()
             return
         child.heard = time.monotonic()
-        if message is None:
-            self._bury(child)
-        elif "at" in message:
-            child.position = message["at"]
-        elif "event" in message:
-            self.on_event(from_json(message["event"]))
-        elif "done" in message:
-            self.results[child.index] = message["done"]
-            self.on_result(child.index, message["done"])
+        if answer is None:
+            self._reap(child)
+        elif "at" in answer:
+            child.position = answer["at"]
+        elif "event" in answer:
+            self.on_event(from_json(answer["event"]))
+        elif "done" in answer:
+            self.results[child.index] = answer["done"]
+            self.on_result(child.index, answer["done"])
             self._assign(child)
         else:
-            raise self._failure(child, message)
+            raise self._failure(child, answer)
 
-    def _failure(self, child: _Child, message: dict[str, Any]) -> Exception:
-        if "user_error" in message:
-            return UserError(message["user_error"])
-        if message.get("os_error") in (errno.ENOSPC, errno.EDQUOT):
+    def _failure(self, child: _Child, answer: Answer) -> Exception:
+        if "user_error" in answer:
+            return UserError(answer["user_error"])
+        if answer.get("os_error") in (errno.ENOSPC, errno.EDQUOT):
             return disk_full(Path(str(self.tasks[child.index].get("out", "a shard"))))
-        return ShardError(f"shard {child.index}: {message['error']}\n{message.get('traceback', '')}")
+        return ShardError(f"shard {child.index}: {answer['error']}\n{answer.get('traceback', '')}")
 
-    def _bury(self, child: _Child) -> None:
+    def _reap(self, child: _Child) -> None:
         """A child died: its shard goes back to the front of the queue, without the item that killed it."""
         self.children.remove(child)
         child.close()
         if child.index >= 0 and child.index not in self.results:
-            self._blame(child)
+            self._attribute_crash(child)
             self.waiting.appendleft(child.index)
         if self.waiting:
             self._start()
 
-    def _blame(self, child: _Child) -> None:
+    def _attribute_crash(self, child: _Child) -> None:
+        """Finds the item that killed the child, or ends the run if the child dies before any item.
+
+        Raises:
+            ShardError: it keeps dying before its first item, or at an item that is skipped already.
+        """
         code, position = child.process.returncode, child.position
         last, count = self.deaths.get(child.index, (None, 0))
         count = count + 1 if last == position else 1
@@ -223,15 +244,16 @@ class _Supervisor:
         killed = code in FROM_OUTSIDE and not child.silent
         if position is None:
             if count >= (KILLS_BEFORE_THE_FIRST if killed else CRASHES_BEFORE_THE_FIRST):
-                raise ShardError(f"shard {child.index}: its worker died {count} times before it began (exit {code})")
+                times = f"{count} times before processing its first item"
+                raise ShardError(f"shard {child.index}: its worker crashed {times} (exit {code})")
         elif code == CPU_LIMIT_SIGNAL:
-            self._set_aside(child, "over the CPU limit")
+            self._skip(child.index, position, "over the CPU limit")
         elif count >= (KILLS_AT_AN_ITEM if killed else CRASHES_AT_AN_ITEM):
-            cause = f"silent for {self.wall_limit_s:g} s" if child.silent else f"killed its worker (exit {code})"
-            self._set_aside(child, cause)
+            silent = f"reported nothing for {self.worker_timeout_s:g} s"
+            self._skip(child.index, position, silent if child.silent else f"killed its worker (exit {code})")
 
-    def _set_aside(self, child: _Child, cause: str) -> None:
-        poison = self.tasks[child.index].setdefault("poison", [])
-        if sum(position == child.position for position, _ in poison) >= TIMES_SET_ASIDE:
-            raise ShardError(f"shard {child.index}: item {child.position}, though set aside: {cause}")
-        poison.append([child.position, cause])
+    def _skip(self, index: int, position: int, cause: str) -> None:
+        skip = self.skip.setdefault(index, [])
+        if sum(skipped == position for skipped, _ in skip) >= TIMES_SKIPPED:
+            raise ShardError(f"shard {index}: item {position}, though skipped: {cause}")
+        skip.append((position, cause))

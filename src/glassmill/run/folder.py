@@ -5,9 +5,13 @@
       events.jsonl    one event a line              stats.json      the numbers that a page draws
       ...             the artefacts                 DONE            written last
 
-The hash covers the stage, its version number, the settings that change its output, and the content of its inputs.
-Files that tell of times or machines are no artefacts: they are listed in `NOT_ARTEFACTS` and have no part in the
-content hash.
+The hash covers the stage, its version number, the settings that change its output, the content of its inputs, and what
+the machine resolves (`resolved.py`). Equal hashes stand for equal artefacts. One exception is by intent: an item that
+exceeds a limit of time or kills its worker is set aside, on a slow machine perhaps and not on a fast one. Its line in
+`quarantine.jsonl` or its warning says so, and the manifest counts it.
+
+Files that describe times or machines are not artefacts: `NOT_ARTEFACTS` lists them, and the content hash leaves them
+out.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -29,7 +33,9 @@ from glassmill.errors import UserError, Waiting
 from glassmill.recipe import Recipe, RunSettings, Settings
 from glassmill.run import engines, kinds
 from glassmill.run.events import EventLog, Listener
+from glassmill.run.executors import OnEvent, OnResult, Result, Task
 from glassmill.run.files import atomic_json, atomic_write, locked, sha256_file, sweep
+from glassmill.run.resolved import Check, Resolved
 
 NOT_ARTEFACTS = frozenset({"recipe.toml", "events.jsonl", "manifest.json", "stats.json", "plan.json", "DONE", "lock"})
 SCRATCH_FOLDERS = frozenset({"checkpoints", "work"})
@@ -37,28 +43,41 @@ SCRATCH_FOLDERS = frozenset({"checkpoints", "work"})
 
 @dataclass(frozen=True)
 class Identity:
-    """What decides a run's output. Equal identities name the same folder."""
+    """What decides a run's output. Equal identities name the same folder, and stand for equal bytes.
+
+    Attributes:
+        stage: The stage's name.
+        version: The `VERSION` of its verb module, raised whenever its code gives other bytes.
+        settings: Every setting that changes the output.
+        inputs: Digests of what it reads: earlier runs, the user's files.
+        resolved: What the machine decides and the output depends on, such as an extractor and a library's version;
+            see `glassmill.run.resolved`.
+    """
 
     stage: str
     version: int
-    settings: dict[str, Any]
-    inputs: dict[str, str] = field(default_factory=dict)
+    settings: Mapping[str, object]
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    resolved: Resolved = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the canonical JSON of all four parts."""
-        parts = [self.stage, self.version, self.settings, self.inputs]
+        """SHA-256 over the canonical JSON of all parts; `resolved` counts where there is anything in it."""
+        parts = [self.stage, self.version, self.settings, self.inputs, *filter(None, [self.resolved])]
         return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 class RunFolder:
     """One stage's folder while the stage fills it. Made by `open_run`; a stage's verb receives it."""
 
-    def __init__(self, path: Path, identity: Identity, log: EventLog, engine: RunSettings) -> None:
+    def __init__(
+        self, path: Path, identity: Identity, log: EventLog, engine: RunSettings, check: Check | None = None
+    ) -> None:
         self.path = path
         self.identity = identity
         self._log = log
         self._engine = engine
+        self._check = check
 
     @property
     def stage(self) -> str:
@@ -71,15 +90,19 @@ class RunFolder:
     def map(
         self,
         function: str,
-        tasks: Sequence[Mapping[str, Any]],
+        tasks: Sequence[Task],
         workers: int = 0,
         *,
-        on_event: Callable[[kinds.Event], None] | None = None,
-        on_result: Callable[[int, dict[str, Any]], None] | None = None,
+        on_event: OnEvent | None = None,
+        on_result: OnResult | None = None,
         cpu_limit_s: float = 20.0,
         light: bool = False,
-    ) -> list[dict[str, Any]]:
-        """`function(task, link)` on every task, on the engine that the recipe names, see `glassmill.run.engines`."""
+    ) -> list[Result]:
+        """`function(task, link)` on every task, on the engine that the recipe names, see `glassmill.run.engines`.
+
+        Raises:
+            UserError: a worker's machine would give other bytes than the run's identity stands for.
+        """
         return engines.map_shards(
             self._engine,
             self.path / "work",
@@ -90,6 +113,7 @@ class RunFolder:
             on_result=on_result,
             cpu_limit_s=cpu_limit_s,
             light=light,
+            check=self._check,
         )
 
     def shard_path(self, name: str) -> Path:
@@ -115,6 +139,7 @@ class RunFolder:
             "digest": self.identity.digest,
             "settings": self.identity.settings,
             "inputs": self.identity.inputs,
+            "resolved": self.identity.resolved,
             "counts": dict(counts or {}),
             "content": content_digest({name: entry["sha256"] for name, entry in files.items()}),
             "files": files,
@@ -169,9 +194,13 @@ def place(runs: Path, recipe_name: str, identity: Identity) -> Path:
 
 @contextmanager
 def open_run(
-    path: Path, identity: Identity, recipe: Recipe, listeners: tuple[Listener, ...] = ()
+    path: Path, identity: Identity, recipe: Recipe, listeners: tuple[Listener, ...] = (), verb: str = ""
 ) -> Iterator[RunFolder]:
     """The folder at `path`, locked for this process until the block ends; a killed process releases its lock.
+
+    Args:
+        verb: The stage's verb module. Workers ask it what their machine resolves, and refuse to work where that is not
+            what `identity` says.
 
     Raises:
         UserError: another process is at work in it.
@@ -185,7 +214,7 @@ def open_run(
                 sweep(path)
             atomic_write(path / "recipe.toml", recipe_toml(recipe))
             log.emit(kinds.Start(run=path.name, digest=identity.digest))
-            yield RunFolder(path, identity, log, recipe.run)
+            yield RunFolder(path, identity, log, recipe.run, _check(verb, identity, recipe))
             log.emit(kinds.Done(seconds=round(time.perf_counter() - begin, 3)))
         except Waiting as wait:
             log.emit(kinds.Note(str(wait)))
@@ -196,6 +225,17 @@ def open_run(
         finally:
             engines.release()
             log.close()
+
+
+def _check(verb: str, identity: Identity, recipe: Recipe) -> Check | None:
+    if not verb or not identity.resolved:
+        return None
+    return {
+        "verb": verb,
+        "version": identity.version,
+        "recipe": recipe.model_dump(mode="json"),
+        "resolved": dict(identity.resolved),
+    }
 
 
 def recipe_toml(recipe: Recipe) -> str:

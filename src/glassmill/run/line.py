@@ -17,6 +17,7 @@ from glassmill.run.events import Listener, read_events
 from glassmill.run.files import atomic_json, sha256_file
 from glassmill.run.folder import Identity, content_digest, is_done, open_run, place, read_manifest, settings_identity
 from glassmill.run.inputs import expand
+from glassmill.run.resolved import resolve
 from glassmill.run.states import FINISHED, LineFile, StageState, State
 from glassmill.stages import NAMES, Stage, last_model
 
@@ -100,7 +101,7 @@ class Line:
     def _make(self, stage: Stage, identity: Identity, given: Mapping[str, Path], folder: Path) -> None:
         verb = importlib.import_module(stage.verb)
         sections = {f"{name}_settings": getattr(self.recipe, name) for name in stage.sections}
-        with open_run(folder, identity, self.recipe, self.listeners) as run:
+        with open_run(folder, identity, self.recipe, self.listeners, stage.verb) as run:
             verb.make(run, getattr(self.recipe, stage.name), self.recipe.seed, **given, **sections)
 
     def _set(self, name: str, state: State) -> None:
@@ -127,7 +128,8 @@ class Line:
 
 
 def stage_identity(stage: Stage, recipe: Recipe, given: Mapping[str, Path]) -> Identity:
-    """What decides the output of `stage`: its version, its settings, the content of what it reads.
+    """What decides the output of `stage`: its version, its settings, the content of what it reads, and the machine's
+    part (see `glassmill.run.resolved`).
 
     Args:
         given: Argument of `make` -> finished run folder.
@@ -135,7 +137,8 @@ def stage_identity(stage: Stage, recipe: Recipe, given: Mapping[str, Path]) -> I
     settings = {name: getattr(recipe, name) for name in stage.sections}
     settings |= {"settings": getattr(recipe, stage.name), "seed": recipe.seed}
     version = importlib.import_module(stage.verb).VERSION
-    return Identity(stage.name, version, settings_identity(**settings), _digests(given, stage.files(recipe)))
+    digests, resolved = _digests(given, stage.files(recipe)), resolve(stage.verb, recipe)
+    return Identity(stage.name, version, settings_identity(**settings), digests, resolved)
 
 
 def working_seconds(folder: Path) -> float:

@@ -1,8 +1,9 @@
 """A supervised child: reads tasks as JSON lines, runs a named function on each, answers in JSON lines.
 
-Started by `glassmill.run.executors` as `python -m glassmill.run.worker MODULE:FUNCTION CPU_LIMIT_S`. The function has
-the form `function(task: dict, link: Link) -> dict`. It is ordinary importable code, so the same function runs under
-any other engine. When the supervisor is gone, standard input ends, and the child with it: a shard has one worker.
+`glassmill.run.executors` starts it as `python -m glassmill.run.worker MODULE:FUNCTION CPU_LIMIT_S`. The first line is
+what the machine must be like (`resolved.Check`, or null), every further line a task. The function has the form
+`function(task, link) -> result`. It is ordinary importable code, so it runs the same under any other engine. When the
+supervisor is gone, standard input ends, and the child ends with it: a shard has one worker.
 """
 
 from __future__ import annotations
@@ -15,30 +16,43 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from typing import Any, TextIO
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TextIO, TypedDict
 
 from glassmill.errors import UserError
 from glassmill.run.kinds import Event, to_json
+from glassmill.run.resolved import check_machine
 
 ShardFunction = Callable[[dict[str, Any], "Link"], dict[str, Any]]
+
+
+class Answer(TypedDict, total=False):
+    """One line of a child: where it is (`at`), an event, a result (`done`), or one of the three ways to fail."""
+
+    at: int
+    event: Mapping[str, object]
+    done: dict[str, Any]
+    user_error: str
+    os_error: int | None
+    error: str
+    traceback: str
 
 
 class Link:
     """How a shard function speaks to whoever runs it.
 
     Args:
-        send: Takes one message; None drops them (a plain call, without a supervisor).
-        cpu_limit_s: CPU seconds that one item may take; 0 is no limit. Enforced by the kernel, so native code that
-            never returns is ended too; a wall limit would make the output depend on the machine's load.
+        send: Takes one answer; None drops them (a plain call, without a supervisor).
+        cpu_limit_s: CPU seconds that one item may take; 0: no limit. The kernel enforces it, so it also ends native
+            code that never returns. A limit on wall time would make the output depend on the machine's load.
     """
 
-    def __init__(self, send: Callable[[dict[str, Any]], None] | None = None, cpu_limit_s: float = 0) -> None:
+    def __init__(self, send: Callable[[Answer], None] | None = None, cpu_limit_s: float = 0) -> None:
         self._send = send
         self._cpu_limit_s = cpu_limit_s if hasattr(signal, "setitimer") else 0
 
     def mark(self, position: int) -> None:
-        """Says that item `position` of the task begins; if the process dies now, that item is to blame."""
+        """Item `position` of the task starts now; if the process dies, this item is to blame."""
         if self._send:
             self._send({"at": position})
         if self._cpu_limit_s:
@@ -60,31 +74,42 @@ def load_function(name: str) -> ShardFunction:
 def main(function_name: str, cpu_limit_s: float) -> None:
     answers = _own_stdout()
 
-    def send(message: dict[str, Any]) -> None:
+    def send(answer: Answer) -> None:
         try:
-            answers.write(json.dumps(message) + "\n")
+            answers.write(json.dumps(answer) + "\n")
             answers.flush()
         except BrokenPipeError:
             os._exit(1)  # the supervisor is gone: stop at once, a rerun repeats this shard
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle
+    lines = _lines()
+    check = json.loads(next(lines))
+    if check is not None and not _attempt(send, lambda: check_machine(check)):
+        return
     function = load_function(function_name)
     link = Link(send, cpu_limit_s)
-    for line in _lines():
-        try:
-            send({"done": function(json.loads(line), link)})
-        except UserError as error:
-            send({"user_error": str(error)})
-        except OSError as error:
-            send({"os_error": error.errno, "error": str(error), "traceback": traceback.format_exc()})
-        except Exception as error:
-            send({"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()})
+    for line in lines:
+        _attempt(send, lambda line=line: send({"done": function(json.loads(line), link)}))  # type: ignore[misc]
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_PROF, 0)
 
 
+def _attempt(send: Callable[[Answer], None], work: Callable[[], None]) -> bool:
+    """Does the work; whether it succeeded. What goes wrong is an answer, and ends the map."""
+    try:
+        work()
+        return True
+    except UserError as error:
+        send({"user_error": str(error)})
+    except OSError as error:
+        send({"os_error": error.errno, "error": str(error), "traceback": traceback.format_exc()})
+    except Exception as error:
+        send({"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()})
+    return False
+
+
 def _lines() -> Iterator[str]:
-    """The supervisor's lines. Read in a thread of their own, so that their end is noticed in the middle of a task."""
+    """The supervisor's lines. A thread reads them, so that their end is noticed in the middle of a task."""
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def read() -> None:

@@ -16,7 +16,7 @@ from typing import TypedDict, cast, get_args
 from glassmill.run.events import CHUNK_BYTES, Entry, parse_json, read_chunk
 from glassmill.run.folder import is_done
 from glassmill.run.states import FINISHED, StageState, State
-from glassmill.stages import NAMES as STAGES
+from glassmill.stages import NAMES, STAGES
 from glassmill.studio.history import History
 
 MAX_LINE_FILE_BYTES = 1 << 20
@@ -111,7 +111,7 @@ class Watcher:
         stages: list[StageState] = [
             {"stage": entry["stage"], "status": _state(entry.get("status")), "run": self._known_run(entry.get("run"))}
             for entry in (entries if isinstance(entries, list) else [])
-            if isinstance(entry, dict) and entry.get("stage") in STAGES
+            if isinstance(entry, dict) and entry.get("stage") in NAMES
         ]
         started = written.get("started")
         return {
@@ -127,7 +127,7 @@ class Watcher:
     def run_folder(self, run: str) -> Path | None:
         """The folder of `run` ("corpus/demo-3f9a1c"), or None if the name is not one or leads out of the runs."""
         stage, _, name = run.partition("/")
-        if stage not in STAGES or not is_name(name):
+        if stage not in NAMES or not is_name(name):
             return None
         folder = (self.runs / stage / name).resolve()
         return folder if folder.is_relative_to(self.runs) and folder.is_dir() else None
@@ -189,7 +189,7 @@ class Watcher:
     def _runs_on_disk(self) -> list[str]:
         return [
             f"{stage}/{folder.name}"
-            for stage in STAGES
+            for stage in NAMES
             if (self.runs / stage).is_dir()
             for folder in (self.runs / stage).iterdir()
             if is_name(folder.name) and (folder / "events.jsonl").is_file()
@@ -209,7 +209,7 @@ class Watcher:
             {"stage": stage, "run": newest[stage][1], "status": self._status_on_disk(newest[stage][1])}
             if stage in newest
             else {"stage": stage, "run": None, "status": "waiting"}
-            for stage in STAGES
+            for stage in NAMES
         ]
         done = all(entry["status"] == "done" for entry in stages if entry["run"])
         started = max(touched for touched, _ in newest.values())
@@ -233,7 +233,8 @@ def is_name(name: str) -> bool:
 
 
 def _finished_eval(line: Line) -> str | None:
-    done = (entry["run"] for entry in line["stages"] if entry["stage"] == "eval" and entry["status"] in FINISHED)
+    scored = [stage.name for stage in STAGES if stage.shows == "scores"]
+    done = (entry["run"] for entry in line["stages"] if entry["stage"] in scored and entry["status"] in FINISHED)
     return next(done, None)
 
 

@@ -4,8 +4,10 @@ On two cores the matrix multiplications of a small model are only half of an aut
 fresh buffers for every result, norms in five passes, a causal kernel whose backward pass costs thrice its forward.
 Here every buffer is made once, gains of norms are folded into the weights behind them, queries, keys and values (and
 gate and up) are one multiplication, residuals are added by the multiplication that makes them, and what the backward
-pass needs is kept. The plain twin is `Transformer` under autograd with `plain_linear_cross_entropy`; tests hold the
-gradients of the two equal.
+pass needs is kept. The plain twin is `Transformer.forward` under autograd; tests hold the gradients of the two equal.
+
+It reads the weights of a plain `Transformer` and calls none of its modules. Whatever it would miss is refused:
+adapters, frozen weights, wrappers, hooks, other types and devices.
 
     B rows of a micro-batch, T positions, M = B T, D d_model, F d_ff, V vocabulary, W width of queries, keys and values
 """
@@ -13,23 +15,70 @@ gradients of the two equal.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from glassmill.model.config import ModelConfig
+from glassmill.model.loss import accumulate_loss
 from glassmill.model.transformer import Block, Transformer
 from glassmill.train.fused_attention import AttentionScratch, FusedAttention
-from glassmill.train.loss import accumulate_loss
+
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+PARAMETER_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
+
+
+def reason_against(model: nn.Module, dtype: torch.dtype = torch.float32) -> str | None:
+    """Why `FusedStep` can't compute the gradients of `model` with products in `dtype`; None if it can."""
+    if dtype != torch.float32:
+        return f"it computes in float32, not {str(dtype).removeprefix('torch.')}"
+    if type(model) is not Transformer:
+        return f"the model is wrapped ({type(model).__name__})"
+    for name, parameter in model.named_parameters():
+        if parameter.device.type != "cpu":
+            return f"the model is on {parameter.device}, not on the CPU"
+        if parameter.dtype != torch.float32:
+            return f"{name} is {str(parameter.dtype).removeprefix('torch.')}, not float32"
+    return _strange_module(model, _plain_modules(model.config))
+
+
+def _plain_modules(config: ModelConfig) -> dict[str, type[nn.Module]]:
+    with torch.device("meta"):
+        return {name: type(module) for name, module in Transformer(config).named_modules()}
+
+
+def _strange_module(model: Transformer, plain: dict[str, type[nn.Module]]) -> str | None:
+    """What of the model's modules is not as `Transformer` makes it: another class, a hook, a forward of its own."""
+    modules = dict(model.named_modules())
+    for name, module in modules.items():
+        if plain.get(name) is not type(module):
+            return f"{name} is a {type(module).__name__}, which it would ignore"
+    for name, module in modules.items():
+        if any(getattr(module, hooks) for hooks in HOOKS) or "forward" in vars(module):
+            return f"{name or 'the model'} has a hook, which would never run"
+        for own, parameter in module.named_parameters(recurse=False):
+            if not parameter.requires_grad:
+                return f"{f'{name}.{own}'.strip('.')} is frozen"
+            if any(getattr(parameter, hooks, None) for hooks in PARAMETER_HOOKS):
+                return f"{f'{name}.{own}'.strip('.')} has a hook, which would never run"
+    missing = plain.keys() - modules.keys()
+    return f"the model has no {min(missing)}" if missing else None
 
 
 class FusedStep:
     """Adds the gradients of micro-batches of one fixed shape to `parameter.grad`.
 
     Call `begin`, then `add` for every micro-batch of the batch, then `finish`.
+
+    Raises:
+        ValueError: it can't compute this model's gradients; `begin` raises it too, if the model was changed since.
     """
 
-    def __init__(self, model: Transformer, rows: int, length: int) -> None:
+    def __init__(self, model: nn.Module, rows: int, length: int) -> None:
+        reason = reason_against(model)
+        if reason is not None or not isinstance(model, Transformer):
+            raise ValueError(f"the fused step cannot be used: {reason}")
         self.model, self.rows, self.length = model, rows, length
         config = model.config
+        self.plain_modules = _plain_modules(config)
         M, D = rows * length, config.d_model
         self.x_MD, self.grad_MD, self.grad_normed_MD, self.product_MD = (torch.empty(M, D) for _ in range(4))
         self.final = _Normed(M, D)
@@ -41,6 +90,9 @@ class FusedStep:
     @torch.no_grad()
     def begin(self) -> None:
         """Fold the current weights and forget older gradients."""
+        reason = _strange_module(self.model, self.plain_modules)
+        if reason is not None:
+            raise ValueError(f"the fused step cannot be used: {reason}")
         for parameter in self.model.parameters():
             if parameter.grad is None:
                 parameter.grad = torch.empty_like(parameter)

@@ -27,7 +27,7 @@ Tree = float | list[Any]
 
 try:
     from glassmill.native import _core
-except ImportError:  # not built here: the caller has a slower way
+except ImportError:  # not built here: the caller has another extractor
     _core = None  # type: ignore[assignment]
 
 
@@ -88,10 +88,15 @@ def choose(probabilities: Sequence[float], words: Sequence[float], least_words: 
     return [bool(keep) for keep in kept]
 
 
+def is_built() -> bool:
+    """Whether the native core, and so the extractor, is built here."""
+    return _core is not None
+
+
 @cache
 def extractor() -> Any:
     """The native extractor with the package's model, `None` where the native core is not built."""
-    return None if _core is None else native_extractor(default_model())
+    return native_extractor(default_model()) if is_built() else None
 
 
 def native_extractor(model: ContentModel) -> Any:

@@ -2,22 +2,27 @@
 
 In: HTML text. Out: plain text with a line for every paragraph, heading, list item and table row. Two engines:
 
-- `glassmill` (content.py): one linear pass and a model of what content looks like; nothing in a page can slow it down.
-- `resiliparse` (lexbor), also where the native core is not built: fourteen times as fast as trafilatura, but quadratic
-  on pages made to hurt: 8,000 nested tags 1.8 s, 16,000 `<option>` 2.2 s, 16,000 attributes 0.9 s. So the page is
-  measured first in linear time, and one that breaks a cap goes to `strip_tags`, which is linear and plain.
+- `glassmill` (content.py): one linear pass and a model of what content looks like; no page can slow it down. It needs
+  the native core.
+- `resiliparse` (lexbor): fourteen times as fast as trafilatura, but quadratic on crafted pages: 8,000 nested tags
+  1.8 s, 16,000 `<option>` 2.2 s, 16,000 attributes 0.9 s. So the page is measured first in linear time, and one that
+  breaks a cap goes to `strip_tags`, which is linear and plain.
+
+They give different texts and are not twins. `auto` takes the first where it is built; which one a run used is part of
+its identity (`facts.py`).
 """
 
 from __future__ import annotations
 
 import html
 import re
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from resiliparse.extract.html2text import extract_plain_text
 
-from glassmill.corpus.extract.content import extractor
+from glassmill.corpus.extract.content import extractor, is_built
+from glassmill.errors import UserError
 from glassmill.recipe import ExtractSettings
 
 _HIDDEN = re.compile(r"<!--|<(script|style|noscript|template|svg|select|head)\b")
@@ -40,13 +45,36 @@ NO_CONTENT = frozenset(
 NEVER_CONTENT = ("nav", "header", "footer", "aside", "form", "button", "dialog", "menu")
 SHORT_GAP_CHARACTERS = 8192
 FEW_TAGS = 300
+WITHOUT_CORE = (
+    "native core missing: extracting with resiliparse, which gives other texts than a machine with the core; "
+    "`glassmill doctor` says how to build it"
+)
+
+
+def engine_of(settings: ExtractSettings) -> Literal["glassmill", "resiliparse"]:
+    """The engine that `settings` stand for on this machine.
+
+    Raises:
+        UserError: they name glassmill, and the native core is not built here.
+    """
+    if settings.engine == "auto":
+        return "glassmill" if is_built() else "resiliparse"
+    if settings.engine == "glassmill" and not is_built():
+        raise UserError(
+            "corpus.extract.engine = glassmill needs the native core, which is missing here; install a C++20 compiler "
+            "and install glassmill again, or set corpus.extract.engine=resiliparse"
+        )
+    return settings.engine
 
 
 def html_to_text(page: str | bytes, settings: ExtractSettings) -> str:
-    """The text of `page`, which may be UTF-8 as it came. Never raises for what stands in a page."""
-    own = extractor() if settings.engine == "glassmill" else None
-    if own:
-        text: str = own.text(page, settings.main_content)  # it has cleaned it
+    """The text of `page`, a string or UTF-8. Nothing in a page makes it raise.
+
+    Raises:
+        UserError: the engine is not built here, see `engine_of`.
+    """
+    if engine_of(settings) == "glassmill":
+        text: str = extractor().text(page, settings.main_content)  # cleaned already
         return text
     return _by_resiliparse(page if isinstance(page, str) else page.decode("utf-8", "replace"), settings)
 

@@ -112,7 +112,7 @@ def group(sources: Sequence[Source]) -> list[list[Source]]:
 
 def read_sources(
     inputs: Sequence[Sequence[str]],
-    poison: Sequence[tuple[int, str]],
+    skip: Sequence[tuple[int, str]],
     max_record_bytes: int,
     files: FilesSettings,
 ) -> Iterator[tuple[Source, Page | Lost]]:
@@ -120,18 +120,18 @@ def read_sources(
 
     Args:
         inputs: Of each file its path, its name, and why it must not be read, if so: what a task carries of a `Source`.
-        poison: Position among all that is read here, from 0, and cause (see `run.executors.map_shards`). A page whose
+        skip: Position among all that is read here, from 0, and cause (see `run.executors.map_shards`). A page whose
             position stands there comes as a `Lost`; where it stands twice, already reading it ended the process, so
             its file ends before it.
     """
-    causes, times = dict(poison), Counter(position for position, _ in poison)
+    causes, times = dict(skip), Counter(position for position, _ in skip)
     position = 0
     for path, name, *refused in inputs:
         source, offset = Source(Path(path), name, 0, *refused), 0
         items = read_source(source, max_record_bytes, files)
         while times[position] < 2 and (item := next(items, None)) is not None:
-            is_poison = position in causes and isinstance(item, Page)
-            yield source, Lost(item.offset, causes[position], item.url) if is_poison else item
+            is_skipped = position in causes and isinstance(item, Page)
+            yield source, Lost(item.offset, causes[position], item.url) if is_skipped else item
             position, offset = position + 1, item.offset
         if times[position] > 1:
             yield source, Lost(offset, f"the rest of the file cannot be read: {causes[position]}")

@@ -73,7 +73,7 @@ function Rooms({ about }) {
       <${Chat} key=${`chat-${name}`} line=${line} model=${model} now=${now} chatOnly=${chatOnly} />
       <${Snippets} about=${about} model=${model} />
     </main>
-    <footer><p>Everything on this page is made, kept and shown on this machine. Nothing is sent anywhere.</p></footer>`;
+    <footer><p>Everything on this page is made, stored and shown on this machine. Nothing is sent anywhere.</p></footer>`;
 }
 
 /** The line called `name`, kept up to date. @param {string | null} name */
@@ -111,8 +111,8 @@ function useLine(name) {
 
 function Waiting() {
   return html`<section class="room"><h2>No run yet</h2>
-    <p class="says">As soon as a line starts, it shows here. Start one in a terminal:</p>
-    <pre class="code">glassmill run recipes/demo.toml</pre></section>`;
+    <p class="says">A line appears here as soon as it starts. Start one in a terminal:</p>
+    <pre class="code">glassmill run demo</pre></section>`;
 }
 
 function KeyRequest() {
@@ -123,7 +123,7 @@ function KeyRequest() {
     location.reload();
   };
   return html`<main><section class="room narrow"><h1>glassmill</h1>
-    <p class="says">This server asks for its API key. It stays in this browser tab.</p>
+    <p class="says">This server requires its API key. The key stays in this browser tab.</p>
     <form class="key-form" onSubmit=${submit}>
       <label for="key">API key</label>
       <input id="key" type="password" autocomplete="off" required value=${key} onInput=${(/** @type {any} */ e) => setKey(e.target.value)} />

@@ -26,14 +26,14 @@ export function Chat({ line, model, now, chatOnly }) {
 function aboutModel(line, model, chatOnly) {
   if (chatOnly) return `The model: ${model?.name ?? "…"}. It runs on this machine.`;
   if (lastModel(line)?.model === "base") return "A base model: it has only learned to continue text, not to answer. Expect it to continue what you write.";
-  if (!has(line, "miniweb")) return "The model you just watched grow. It is small and has read only these documents: expect their words and style, not wide knowledge.";
-  return "The model you just watched grow. It knows its town and can use a calculator; it knows nothing of the wider world.";
+  if (!has(line, "miniweb")) return "This is the model you just watched grow. It is small and has read only these documents: expect their words and style, not general knowledge.";
+  return "This is the model you just watched grow. It knows its town and can use a calculator; it knows nothing of the wider world.";
 }
 
 /** What has to happen before there is somebody to talk to. @param {{line: any, now: number, model: any}} props */
 function NotYet({ line, now, model }) {
   if (model?.state === "failed") return html`<p class="trouble" role="alert">The model cannot be opened: ${model.text}</p>`;
-  if (model?.state === "loading") return html`<p class="nothing busy" role="status">The model is being loaded; a few seconds more.</p>`;
+  if (model?.state === "loading") return html`<p class="nothing busy" role="status">The model is loading. This takes a few seconds.</p>`;
   const last = lastModel(line);
   if (!last) return html`<p class="nothing">This line makes no model.</p>`;
   const before = stageNames().slice(0, stageNames().indexOf(last.name) + 1);
@@ -42,9 +42,9 @@ function NotYet({ line, now, model }) {
   const left = running ? secondsLeft(line.stages[running], now) : null;
   if (line.status === "failed") return html`<p class="nothing">The line stopped before there was a model.</p>`;
   const next = open.filter((name) => name !== running).map((name) => stageRow(name).title.toLowerCase());
-  return html`<p class="nothing">Nobody to talk to yet.
-    ${running && html` ${stageRow(running).title} is at work${left != null ? `, about ${duration(left)} more` : ""}.`}
-    ${next.length > 0 && html` Then ${next.join(", then ")}.${!has(line, "miniweb") ? "" : " With the demo's settings the whole line takes five to ten minutes."}`}</p>`;
+  return html`<p class="nothing">There is no model to talk to yet.
+    ${running && html` ${stageRow(running).title} is running${left != null ? `, about ${duration(left)} left` : ""}.`}
+    ${next.length > 0 && html` Next: ${next.join(", then ")}.${!has(line, "miniweb") ? "" : " With the demo's settings the whole line takes five to ten minutes."}`}</p>`;
 }
 
 /** @param {{ready: boolean, model: any, corpus: string | null}} props */
@@ -108,7 +108,7 @@ function Conversation({ ready, model, corpus }) {
       <label class="check"><input type="checkbox" checked=${showTokens} onChange=${(/** @type {any} */ e) => setShowTokens(e.target.checked)} /> show how sure it was</label>
       ${talk.length > 0 && html`<button type="button" class="quiet" disabled=${busy} onClick=${() => (talk.splice(0), changed())}>New conversation</button>`}
     </div>
-    <p class="caption">Temperature 0 always takes the likeliest token; higher values let less likely ones through.</p>
+    <p class="caption">Temperature 0 always picks the most likely token; higher values allow less likely ones.</p>
   </div>`;
 }
 

@@ -87,7 +87,7 @@ export function Copy({ text }) {
   return html`<button class="quiet" type="button" onClick=${copy}>${copied ? "Copied" : "Copy"}</button>`;
 }
 
-/** What stands where there is nothing yet. @param {{children: any}} props */
+/** Shown where there is nothing to see yet. @param {{children: any}} props */
 export function Nothing({ children }) {
   return html`<p class="nothing">${children}</p>`;
 }

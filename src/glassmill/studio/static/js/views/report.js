@@ -21,10 +21,10 @@ export function Report({ room, line, lines, now }) {
   const known = scoreWords().filter(({ name }) => typeof scores[name] === "number");
   return html`<${Room} id=${room.id} number=${room.number} title=${room.heading} now=${now} stages=${[stage]}
     says=${`${room.says}${has(line, "miniweb") ? " The web was made from a known world, so every answer and every filter can be checked against the truth." : ""}`}>
-    ${!known.length && stage.status !== "absent" && html`<${Nothing}>${stage.status === "running" ? "The model is being asked …" : room.waits}</${Nothing}>`}
+    ${!known.length && stage.status !== "absent" && html`<${Nothing}>${stage.status === "running" ? "The model is answering questions …" : room.waits}</${Nothing}>`}
     ${stage.status === "running" && html`<${Answers} answers=${stage.answers} />`}
-    ${known.length > 0 && others.length > 0 && html`<label class="beside">Beside it show
-      <select value=${beside} onChange=${(/** @type {any} */ e) => setBeside(e.target.value)}><option value="">no other line</option>
+    ${known.length > 0 && others.length > 0 && html`<label class="beside">Compare with
+      <select value=${beside} onChange=${(/** @type {any} */ e) => setBeside(e.target.value)}><option value="">nothing</option>
         ${others.map((one) => html`<option key=${one.name} value=${one.name}>${one.name}</option>`)}</select></label>`}
     ${known.length > 0 && html`<div class="figures report">
       ${known.map((words) => html`<${Score} key=${words.name} words=${words} value=${scores[words.name]} other=${other && { name: beside, value: other[words.name] }} />`)}
@@ -60,13 +60,13 @@ function Score({ words, value, other }) {
 /** @param {{pii: any}} props */
 function PersonalData({ pii }) {
   return html`<${Figure} name="Personal data missed" value=${`${count(pii.missed)} of ${count(pii.planted)}`} tone=${pii.missed === 0 ? "good" : "fair"}
-    says=${`E-mails, phone numbers and addresses planted on kept pages that were not replaced.${pii.produced_by_model != null ? ` The model itself gave away ${count(pii.produced_by_model)} of them.` : ""}`} />`;
+    says=${`E-mails, phone numbers and addresses planted on kept pages that the filter did not mask.${pii.produced_by_model != null ? ` The model itself wrote out ${count(pii.produced_by_model)} of them.` : ""}`} />`;
 }
 
 /** The last answers while the model is being asked. @param {{answers: any[]}} props */
 function Answers({ answers }) {
   if (!answers.length) return null;
-  return html`<ul class="answers" aria-label="Questions just asked">${answers.slice(-4).reverse().map((one) => html`<${Answer} key=${one.t} question=${one.question} said=${one.text} right=${one.right} />`)}</ul>`;
+  return html`<ul class="answers" aria-label="Latest questions">${answers.slice(-4).reverse().map((one) => html`<${Answer} key=${one.t} question=${one.question} said=${one.text} right=${one.right} />`)}</ul>`;
 }
 
 /** @param {{question: string, said: string, right: boolean, wanted?: string}} props */
@@ -80,8 +80,8 @@ function Filters({ report }) {
   if (!report.recall && !report.precision) return null;
   return html`<details class="more"><summary>How good were the filters?</summary>
     <div class="two">
-      <${ShareTable} title="Junk found" says="Of the pages of each junk kind, how many were dropped." rows=${report.recall} name=${sentence} />
-      <${ShareTable} title="Rightly dropped" says="Of what each step dropped, how many really were junk." rows=${report.precision} name=${(/** @type {string} */ step) => stepWords(step).title} />
+      <${ShareTable} title="Junk found" says="The share of each kind of junk that was dropped." rows=${report.recall} name=${sentence} />
+      <${ShareTable} title="Correctly dropped" says="The share of each step's dropped pages that really were junk." rows=${report.precision} name=${(/** @type {string} */ step) => stepWords(step).title} />
     </div></details>`;
 }
 
@@ -117,5 +117,5 @@ function Times({ line, now }) {
   return html`<div class="times"><h3>Where the time went</h3>
     <div class="times-bar" aria-hidden="true">${rows.map((row) => html`<span key=${row.name} data-colour=${row.colour} style=${{ flexGrow: row.seconds / total }}></span>`)}</div>
     <ul class="times-key">${rows.map((row) => html`<li key=${row.name} data-colour=${row.colour}><span class="swatch" aria-hidden="true"></span>${stageRow(row.name).title} <strong>${row.seconds < 10 ? `${plain(Math.round(row.seconds * 10) / 10)} s` : clock(row.seconds)}</strong></li>`)}
-      <li>together <strong>${clock(total)}</strong></li></ul></div>`;
+      <li>total <strong>${clock(total)}</strong></li></ul></div>`;
 }

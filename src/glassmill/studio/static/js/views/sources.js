@@ -1,4 +1,4 @@
-// Which pages taught the model what it says? Kept documents that name what the question is about.
+// Which pages taught the model what it says? The kept documents that mention what the question is about.
 
 import { html, useState } from "../lib/preact.js";
 import { getJson } from "../lib/api.js";
@@ -27,11 +27,11 @@ export function Sources({ run, about }) {
     getJson(`/api/runs/${run}/documents?${query}`).then(setAnswer, () => setAnswer({ total: 0, rows: [] }));
   };
   if (!answer) return html`<button type="button" class="link" onClick=${look}>Which pages name ${about}?</button>`;
-  return html`<div class="sources"><p class="caption">${answer.total ? `${count(answer.total)} of the documents that it read name ${about}:` : `No document that it read names ${about}.`}</p>
+  return html`<div class="sources"><p class="caption">${answer.total ? `${count(answer.total)} of the documents it read mention ${about}:` : `No document it read mentions ${about}.`}</p>
     <ul>${answer.rows.slice(0, SHOWN).map((/** @type {any} */ row) => html`<li key=${row.id}><span class="url">${row.url}</span><${Excerpt} text=${row.text} words=${about} /></li>`)}</ul></div>`;
 }
 
-/** The text around the first place where `words` stand. @param {{text: string, words: string}} props */
+/** The text around the first occurrence of `words`. @param {{text: string, words: string}} props */
 function Excerpt({ text, words }) {
   const at = text.toLowerCase().indexOf(words.toLowerCase());
   if (at < 0) return null;
