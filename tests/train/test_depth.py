@@ -83,6 +83,13 @@ def test_the_dial_and_the_same_numbers_by_hand_are_the_same_model_to_a_run() -> 
     assert dialled.model.identity() == by_hand.model.identity()
 
 
+def test_a_number_set_by_hand_that_is_none_is_named_and_not_computed_with() -> None:
+    with pytest.raises(UserError, match=r"^recipe: model\.d_model = 'wide': "):
+        make_recipe({"model": {"depth": 4, "d_model": "wide"}})
+    with pytest.raises(UserError, match=r"^recipe: train\.batch_tokens = 0: "):
+        make_recipe({"model": {"depth": 4}, "train": {"batch_tokens": 0}})
+
+
 @pytest.mark.parametrize("depth", [0, 65, "deep", 2.5])
 def test_a_depth_that_is_none_is_refused_by_name(depth: object) -> None:
     with pytest.raises(UserError, match=r"^recipe: model\.depth = "):

@@ -58,6 +58,14 @@ def test_ranks_are_those_that_torchrun_sets(monkeypatch: pytest.MonkeyPatch) -> 
     assert set_up(TrainSettings(device="cpu"), 160).step == "autograd"
 
 
+def test_a_command_under_torchrun_is_refused_instead_of_training_the_same_model_twice(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match=r"^WORLD_SIZE = 2: this command trains in one process; .*torchrun$"):
+        train_town(town, tmp_path / "train")
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_device_that_is_not_there_is_refused() -> None:
     with pytest.raises(
@@ -93,6 +101,9 @@ def test_sft_resolves_for_the_width_of_the_model_it_starts_from(tmp_path: Path, 
     recipe = Recipe(model={"d_model": 160}, sft={"base": str(tmp_path), "device": "cpu"})
     assert sft.resolved(recipe)["dtype"] == ("bfloat16" if has_bfloat16 else "float32")
     assert sft.resolved(Recipe(model={"d_model": 160}, sft={"device": "cpu"}))["step"] == "fused"
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"config\.json is not valid JSON with a hidden_size$"):
+        sft.resolved(recipe)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Literal, TypedDict, get_args
 
 from pydantic import BaseModel
 
@@ -38,6 +38,10 @@ class Shape(TypedDict):
     num_kv_heads: int
     head_dim: int
     d_ff: int
+
+
+ShapeName = Literal["d_model", "num_layers", "num_heads", "num_kv_heads", "head_dim", "d_ff"]
+SHAPE_NAMES: tuple[ShapeName, ...] = get_args(ShapeName)
 
 
 class Rates(TypedDict):
@@ -61,19 +65,28 @@ def follow_depth(values: object, default_vocab_size: int) -> object:
     depth = model.get("depth")
     if not isinstance(depth, int) or not 1 <= depth <= 64:
         return values  # not given, or refused by the section itself
-    form = {**shape_of(depth), **model}
-    filled = {**rates_of(depth, form["d_model"]), **train}
+    form = shape_of(depth)
+    for name in SHAPE_NAMES:
+        form[name] = _number(model, name, form[name])
+    rates = rates_of(depth, form["d_model"])
+    filled: dict[str, object] = {**rates, **train}
     if filled.get("steps") is None and filled.get("minutes") is None:
-        vocab_size = tokenizer.get("vocab_size", default_vocab_size)
-        filled["steps"] = steps_for(form, vocab_size, filled["batch_tokens"])
+        vocab_size = _number(tokenizer, "vocab_size", default_vocab_size)
+        filled["steps"] = steps_for(form, vocab_size, _number(train, "batch_tokens", rates["batch_tokens"]))
     return {**values, "train": filled}
 
 
-def _table(section: object) -> dict[str, Any]:
+def _table(section: object) -> Mapping[str, object]:
     """What a section sets by hand."""
     if isinstance(section, BaseModel):
         return section.model_dump(exclude_unset=True)
-    return dict(section) if isinstance(section, Mapping) else {}
+    return section if isinstance(section, Mapping) else {}
+
+
+def _number(table: Mapping[str, object], name: str, default: int) -> int:
+    """A value set by hand; the default if there is none, or one that its section will refuse."""
+    value = table.get(name)
+    return value if isinstance(value, int) and value > 0 else default
 
 
 def shape_of(depth: int) -> Shape:
@@ -113,12 +126,8 @@ def rates_of(depth: int, d_model: int) -> Rates:
     }
 
 
-def steps_for(form: Mapping[str, int], vocab_size: int, batch_tokens: int) -> int:
-    """Steps in which a model of this shape reads `TOKENS_PER_PARAMETER` tokens for every parameter it multiplies with.
-
-    Args:
-        form: The settings of `Shape`.
-    """
+def steps_for(form: Shape, vocab_size: int, batch_tokens: int) -> int:
+    """Steps in which a model of this shape reads `TOKENS_PER_PARAMETER` tokens for every matrix parameter."""
     attention = 2 * form["d_model"] * form["head_dim"] * (form["num_heads"] + form["num_kv_heads"])
     layer = attention + 3 * form["d_model"] * form["d_ff"]
     parameters = form["num_layers"] * layer + vocab_size * form["d_model"]

@@ -108,6 +108,7 @@ def resolve(device: DeviceName = "auto", dtype: DtypeName = "auto", threads: int
     place = place_from(os.environ)
     processor = torch.backends.cpu.get_cpu_capability()
     if kind == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else matrix products differ from run to run
         processor = torch.cuda.get_device_name(place.local_rank)
     return Device(
         kind=kind,

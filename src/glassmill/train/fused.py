@@ -1,9 +1,9 @@
 """Forward and backward pass of the Transformer by hand, for float32 on a CPU.
 
-On two cores the matrix multiplications of a small model are only half of an autograd step; the rest is memory traffic:
-fresh buffers for every result, norms in five passes, a causal kernel whose backward pass costs thrice its forward.
-Here every buffer is made once, gains of norms are folded into the weights behind them, queries, keys and values (and
-gate and up) are one multiplication, residuals are added by the multiplication that makes them, and what the backward
+On two cores, only half of an autograd step of a small model is matrix multiplication; the rest is memory traffic: fresh
+buffers for every result, norms in five passes, a causal kernel whose backward pass takes three times its forward. Here
+every buffer is allocated once, gains of norms are folded into the weights behind them, queries, keys and values (and
+gate and up) are one multiplication, residuals are added by the multiplication that computes them, and what the backward
 pass needs is kept. The plain twin is `Transformer.forward` under autograd; tests hold the gradients of the two equal.
 
 It reads the weights of a plain `Transformer` and calls none of its modules. Whatever it would miss is refused:
@@ -46,7 +46,7 @@ def _plain_modules(config: ModelConfig) -> dict[str, type[nn.Module]]:
 
 
 def _strange_module(model: Transformer, plain: dict[str, type[nn.Module]]) -> str | None:
-    """What of the model's modules is not as `Transformer` makes it: another class, a hook, a forward of its own."""
+    """What differs from a plain `Transformer`: another class, a hook, a patched forward, a frozen weight."""
     modules = dict(model.named_modules())
     for name, module in modules.items():
         if plain.get(name) is not type(module):
@@ -89,7 +89,7 @@ class FusedStep:
 
     @torch.no_grad()
     def begin(self) -> None:
-        """Fold the current weights and forget older gradients."""
+        """Fold the current weights and clear older gradients."""
         reason = _strange_module(self.model, self.plain_modules)
         if reason is not None:
             raise ValueError(f"the fused step cannot be used: {reason}")
@@ -142,7 +142,7 @@ class FusedStep:
 
 
 class _Normed:
-    """One RMSNorm without its gain: `normed = x / rms(x)`, both kept for the backward pass."""
+    """One RMSNorm without its gain, `normed = x / rms(x)`; both are kept for the backward pass."""
 
     def __init__(self, M: int, D: int) -> None:
         self.normed, self.inverse_M1 = torch.empty(M, D), torch.empty(M, 1)
@@ -155,7 +155,7 @@ class _Normed:
         torch.mul(x, inverse, out=self.normed)
 
     def backward(self, grad_normed: Tensor, product: Tensor, grad_x: Tensor) -> None:
-        """Add `(grad - normed mean(grad normed)) / rms` to `grad_x`; spoils `grad_normed` and `product`."""
+        """Add `(grad - normed mean(grad normed)) / rms` to `grad_x`; overwrites `grad_normed` and `product`."""
         torch.mul(grad_normed, self.normed, out=product)
         along_M1 = product @ self.mean_D1
         grad_normed.addcmul_(self.normed, along_M1, value=-1.0)

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import torch
 
+from glassmill.errors import UserError
 from glassmill.model.sizes import num_parameters, training_flops_per_token
 from glassmill.model.transformer import Transformer
 from glassmill.recipe import LoopSettings
@@ -81,8 +82,11 @@ def fit(
         report: Validation and samples.
 
     Raises:
-        UserError: the run has no length, or an earlier attempt had another setup.
+        UserError: the run has no length, an earlier attempt had another setup, or there are several ranks.
     """
+    world_size = setup.device.place.world_size
+    if world_size > 1:
+        raise UserError(f"WORLD_SIZE = {world_size}: this command trains in one process; start it without torchrun")
     with _pinned_threads(setup.device.threads), _deterministic():
         plan = read_plan(run, setup) or make_plan(run, settings, setup, _trial(fresh_model, batches, settings, setup))
         trainer = Trainer(fresh_model(), batches, settings, setup)
@@ -139,7 +143,7 @@ def _steps(run: RunFolder, trainer: Trainer, plan: Plan, begin: int, report: Rep
     for step in range(begin, plan.steps):
         loss, factor = trainer.step(step, plan.steps)
         done = step + 1
-        pace.tell(done, loss, factor)
+        pace.count(done, loss, factor)
         reporting = done == plan.steps or done * settings.reports // plan.steps > step * settings.reports // plan.steps
         due = time.perf_counter() - saved_at > settings.checkpoint_seconds
         if due or stop or reporting:
@@ -162,14 +166,14 @@ def _save(run: RunFolder, trainer: Trainer, step: int) -> None:
 
 
 class _Pace:
-    """Metric events, at most one a second, with speed and time left."""
+    """Metric events, at most one per second, with speed and time left."""
 
     def __init__(self, run: RunFolder, trainer: Trainer, plan: Plan, begin: int) -> None:
         self.run, self.plan, self.trainer = run, plan, trainer
         self.batch_tokens = trainer.batches.rows * trainer.batches.length
         self.told_at, self.told_step, self.losses = time.perf_counter(), begin, list[float]()
 
-    def tell(self, done: int, loss: float, factor: float) -> None:
+    def count(self, done: int, loss: float, factor: float) -> None:
         """Count a finished step."""
         self.losses.append(loss)
         now = time.perf_counter()
@@ -193,7 +197,7 @@ class _Pace:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave the time inside out of the speed."""
+        """Time in here doesn't count towards the speed."""
         begin = time.perf_counter()
         yield
         self.told_at += time.perf_counter() - begin

@@ -1,8 +1,8 @@
 """Muon for the blocks' matrices, AdamW for embeddings, head and gains.
 
-Muon (Jordan et al. 2024) steps along the orthogonal matrix nearest to the momentum, so that every direction learns at
-the same rate. Polar Express (Amsel et al. 2025, arXiv 2505.16932, algorithm 1) finds that matrix with products alone.
-Matrices of one shape are one batch of products; a tall matrix is handled as its transpose.
+Muon (Jordan et al. 2024) steps along the orthogonal matrix nearest to the momentum, so every direction learns at the
+same rate. Polar Express (Amsel et al. 2025, arXiv 2505.16932, algorithm 1) finds that matrix by products alone.
+Matrices of one shape are multiplied as a batch; a tall matrix is handled as its transpose.
 
     G matrices of one shape, R rows <= C columns
 """
@@ -43,8 +43,8 @@ class Optimizer:
     Args:
         model: Parameters with Hugging Face names; frozen before, not after.
         kind: `"muon"`, or `"adamw"` to use AdamW for the matrices too (for small steps on a finished model).
-        weight_decay: Share of a weight that a step at learning rate 1 takes away; matrices only. Muon decays only where
-            the update points towards zero too (cautious decay).
+        weight_decay: Share of a weight that a step at learning rate 1 removes; matrices only. Muon decays a weight only
+            where the update points towards zero too (cautious decay).
     """
 
     def __init__(self, model: nn.Module, kind: str, momentum: float, weight_decay: float) -> None:
@@ -102,7 +102,7 @@ class Muon:
 
     @torch.no_grad()
     def step(self, lr: float) -> None:
-        """One Nesterov step of every matrix; a matrix with more outputs than inputs takes longer ones."""
+        """One Nesterov step of every matrix; longer for a matrix with more outputs than inputs."""
         for key, group in self.groups.items():
             gradients = torch.stack([_wide(_gradient(matrix)) for matrix in group]).float()
             momenta = self.momenta[key]

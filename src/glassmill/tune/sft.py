@@ -16,6 +16,7 @@ import torch
 from glassmill.errors import UserError
 from glassmill.infer.find import find_model_folder
 from glassmill.infer.folder import LoadedModel, load_folder, save_folder
+from glassmill.infer.torch_decoder import TorchDecoder
 from glassmill.model.sizes import num_parameters
 from glassmill.model.transformer import Transformer
 from glassmill.recipe import Recipe, SftSettings
@@ -43,12 +44,15 @@ def resolved(recipe: Recipe) -> Facts:
     """What this machine decides and what changes the model's bytes, for the run's identity.
 
     Raises:
-        UserError: `sft.base` names no model folder.
+        UserError: `sft.base` names no model folder, or its config.json is damaged.
     """
-    d_model = recipe.model.d_model
-    if recipe.sft.base is not None:
-        config = json.loads((find_model_folder(recipe.sft.base) / "config.json").read_text(encoding="utf-8"))
-        d_model = int(config["hidden_size"])
+    if recipe.sft.base is None:
+        return set_up(recipe.sft, recipe.model.d_model).facts()
+    path = find_model_folder(recipe.sft.base) / "config.json"
+    try:
+        d_model = int(json.loads(path.read_text(encoding="utf-8"))["hidden_size"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{path} is not valid JSON with a hidden_size") from None
     return set_up(recipe.sft, d_model).facts()
 
 
@@ -81,7 +85,7 @@ def make(
     def fresh_model() -> Transformer:
         loaded = load_folder(folder, setup.device.torch_device, torch.float32)
         if loaded.meta.get("stage") == "train":
-            begin_markers_as_line_ends(loaded.model, loaded.tokenizer)
+            start_markers_as_line_ends(loaded.model, loaded.tokenizer)
         return loaded.model
 
     reporter = _Reporter(run, start.tokenizer, held_out, length, seed)
@@ -95,7 +99,7 @@ def make(
 
 
 @torch.no_grad()
-def begin_markers_as_line_ends(model: Transformer, tokenizer: Tokenizer) -> None:
+def start_markers_as_line_ends(model: Transformer, tokenizer: Tokenizer) -> None:
     """Start the control tokens, which a base model never saw, with the vector of a line end.
 
     Pretraining only pushed them away. As line ends they make a conversation look like a page of questions and answers.
@@ -192,8 +196,9 @@ class _Reporter:
         self.loss = round(held_out_loss(model, self.packed), 5)
         self.run.emit(kinds.Score("held_out_loss", self.loss, step))
         stop = self.tokenizer.special.get("<|im_end|>", self.tokenizer.eos_id)
+        decoder = TorchDecoder(model)
         for messages in self.questions:
-            written = continue_greedily(model, [int(i) for i in render(self.tokenizer, messages)], 48, stop)
+            written = continue_greedily(decoder, [int(i) for i in render(self.tokenizer, messages)], 48, stop)
             self.run.emit(kinds.Sample(step, messages[0]["content"], self.tokenizer.decode(written)))
 
 
