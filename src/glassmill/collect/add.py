@@ -21,8 +21,9 @@ from glassmill.recipe import CorpusSettings, Recipe, Settings
 from glassmill.run import kinds
 from glassmill.run.events import Listener
 from glassmill.run.executors import map_shards
-from glassmill.run.files import atomic_write, remove, sha256_file
-from glassmill.run.folder import Identity, RunFolder, content_digest, is_done, open_run, place, settings_identity
+from glassmill.run.files import atomic_write, remove
+from glassmill.run.folder import Identity, RunFolder, is_done, open_run, place, settings_identity
+from glassmill.run.inputs import InputFile, digest_files
 
 STAGE = "add"
 VERSION = 1
@@ -43,9 +44,9 @@ def add(
     recipe = Recipe.model_validate({"name": name, "corpus": settings})
     parts: dict[str, Settings | int | str] = {"files": settings.files, "extract": settings.extract}
     parts["max_record_bytes"] = settings.max_record_bytes
-    inputs = {source.name: sha256_file(source.path) if not source.refused else source.refused for source in sources}
+    inputs = digest_files(InputFile(source.path, source.name, source.refused) for source in sources)
     facts = extraction_facts(settings.extract)
-    identity = Identity(STAGE, VERSION, settings_identity(**parts), {"files": content_digest(inputs)}, facts)
+    identity = Identity(STAGE, VERSION, settings_identity(**parts), {"files": inputs}, facts)
     folder = place(runs, name, identity)
     if is_done(folder):
         return folder
