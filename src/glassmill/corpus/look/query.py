@@ -1,9 +1,8 @@
 """`glassmill query`: SQL over the documents of a run, kept and dropped.
 
 In: a run of the corpus stage (or of add) and one SELECT. Out: column names and rows. DuckDB works on Arrow data that we
-open for it, and has every way to a file, a network or an extension closed before it sees the statement: what a query
-can read are the tables `kept`, `dropped`, `quarantine`, and `documents`, which is kept and dropped together with
-`rule` empty for the kept ones.
+open for it; access to files, networks and extensions is closed before it sees the statement. A query can read the
+tables `kept`, `dropped`, `quarantine`, and `documents`: kept and dropped together, with an empty `rule` for the kept.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ def query(run: Path, statement: str, limit: int | None = None) -> tuple[list[str
         >>> query(Path("runs/corpus/demo-3f9a1c"), "select rule, count(*) from dropped group by rule")  # doctest: +SKIP
 
     Raises:
-        UserError: no such run, no single SELECT, or DuckDB's complaint about the statement.
+        UserError: no such run, not a single SELECT, or DuckDB's error about the statement.
     """
     import duckdb
 
