@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from glassmill.recipe import Recipe, make_recipe, stage_names
+from glassmill.run.line import stage_identity
 from glassmill.stages import NAMES, STAGES, Stage, last_model, stage_named
 
 each_stage = pytest.mark.parametrize("stage", STAGES, ids=NAMES)
@@ -69,3 +70,19 @@ def test_importing_the_registry_loads_no_verb_and_no_library() -> None:
     code = f"import glassmill.stages, sys; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_a_run_depends_on_the_content_of_the_users_own_files(tmp_path: Path) -> None:
+    questions = tmp_path / "questions.jsonl"
+    recipe = make_recipe({}, [f"eval.questions={questions}"])
+    digests = []
+    for text in ('{"question": "a"}\n', '{"question": "b"}\n', '{"question": "a"}\n'):
+        questions.write_text(text)
+        digests.append(stage_identity(stage_named("eval"), recipe, {}).digest)
+    assert digests[0] == digests[2] != digests[1]
+
+
+def test_the_report_takes_from_the_stats_what_the_row_says() -> None:
+    stats = {"parameters": 7, "steps": 3, "tokens_seen": 96, "val_bpb": 2.0}
+    assert stage_named("train").report(stats) == {"parameters": 7, "steps": 3, "tokens_seen": 96}
+    assert stage_named("tokens").report(stats) == {}

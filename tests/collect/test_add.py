@@ -47,7 +47,7 @@ def test_an_inventory_is_shown_and_nothing_is_made_unasked(folder: Path, tmp_pat
     assert inventory["pii"] == {"email": 1, "phone": 1}
     assert inventory["characters"] / 5 < inventory["tokens"] < inventory["characters"] / 3
     assert inventory["estimate"]["memory_bytes"] > 50e6
-    assert any("leads out of the archive" in line for line in inventory["not_read"]["examples"])
+    assert any("points outside the archive" in line for line in inventory["not_read"]["examples"])
     assert not (tmp_path / "runs").exists()
 
 
@@ -107,4 +107,4 @@ def test_a_hostile_archive_alone_is_one_line_and_exit_code_two(tmp_path: Path) -
     (tmp_path / "evil.zip").write_bytes(zipped({"../../evil.txt": "evil"}))
     done = glassmill("add", str(tmp_path / "evil.zip"), "--yes", "--runs", str(tmp_path / "runs"))
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
-    assert "refused: member '../../evil.txt' leads out of the archive" in done.stderr
+    assert "refused: member '../../evil.txt' points outside the archive" in done.stderr

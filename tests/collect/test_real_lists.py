@@ -115,7 +115,7 @@ def test_every_listed_address_is_found_and_an_allowed_one_stays(installed: Path,
     for host in hosts:
         for url in (f"http://{host}/", f"https://www.{host}:8080/x?y"):
             verdict = judge(url)
-            assert verdict and verdict.rule == "url/blocked_host" and "(fineweb)" in verdict.detail, url
+            assert verdict and verdict.rule.name == "url/blocked_host" and "(fineweb)" in verdict.detail, url
     for url in (installed / "fineweb" / "urls").read_text().split("\n"):
         assert judge(f"https://www.{url}/") is not None, url
     assert judge("https://anything.xxx/") is not None, "whole top-level domains are listed too"

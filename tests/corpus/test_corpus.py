@@ -182,7 +182,7 @@ def test_where_a_file_cannot_even_be_read_on_it_ends_and_the_next_one_begins(tmp
     kept = [document.url for document in read_documents(part.folder / "kept.parquet")]
     assert kept == ["http://a.example/0", *(f"http://b.example/{number}" for number in range(3))]
     (lost,) = part.quarantined
-    assert lost["source"] == "a.warc.gz" and lost["cause"] == "what follows cannot be read: over the CPU limit"
+    assert lost["source"] == "a.warc.gz" and lost["cause"] == "the rest of the file cannot be read: over the CPU limit"
 
 
 def test_a_folder_of_files_is_read(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_folder_of_files_is_read(tmp_path: Path) -> None:
         "text.md": "text.md",
     }
     causes = {entry["source"]: entry["cause"] for entry in quarantine(tmp_path / "run")}
-    assert causes == {"empty.txt": "empty file", "photo.jpg": "files of kind .jpg are not read"}
+    assert causes == {"empty.txt": "empty file", "photo.jpg": "unsupported file type: .jpg"}
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_a_bad_file_beside_good_ones_is_quarantined(tmp_path: Path, content: byt
     [
         ("x.warc.gz", b"", "no pages in input .*x.warc.gz: empty file"),
         ("x.warc.gz", b"<html>404</html>", "not a WARC file"),
-        ("x.png", b"\x89PNG", "files of kind .png are not read"),
+        ("x.png", b"\x89PNG", "unsupported file type: .png"),
     ],
 )
 def test_inputs_without_any_page_are_the_users_mistake(tmp_path: Path, name: str, content: bytes, message: str) -> None:

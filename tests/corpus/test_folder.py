@@ -67,7 +67,7 @@ def test_a_folder_of_every_kind_becomes_documents_and_what_cannot_be_read_is_tol
     assert causes == {
         "locked.pdf": "damaged PDF",
         "evil.zip": "refused",
-        "photo.jpg": "files of kind .jpg are not read",
+        "photo.jpg": "unsupported file type",
     }
 
 

@@ -74,22 +74,26 @@ CASES: dict[str, tuple[bytes, list[int], list[str]]] = {
     # zstd
     "corrupt bytes": (changed(ZSTD, 5, FIFTH[:30] + bytes(40) + FIFTH[70:]), without(5), ["damaged zstd data"]),
     "bad checksum": (changed(ZSTD, 5, FIFTH[:-4] + bytes(4)), without(5), ["doesn't match checksum"]),
-    "garbage between frames": (with_(ZSTD, 5, b"garbage" * 5), without(), ["35 bytes that are no zstd frame"]),
-    "garbage before the first frame": (b"garbage" * 5 + b"".join(ZSTD), without(), ["35 bytes that are no zstd"]),
+    "garbage between frames": (with_(ZSTD, 5, b"garbage" * 5), without(), ["bytes outside any zstd frame: 35"]),
+    "garbage before the first frame": (b"garbage" * 5 + b"".join(ZSTD), without(), ["bytes outside any zstd"]),
     "a false magic in garbage": (with_(ZSTD, 5, FIFTH[:4] + b"\xff" * 20), without(), ["damaged zstd data"]),
-    "a magic with a bad byte": (changed(ZSTD, 5, b"\x29" + FIFTH[1:]), without(5), ["bytes that are no zstd frame"]),
+    "a magic with a bad byte": (changed(ZSTD, 5, b"\x29" + FIFTH[1:]), without(5), ["bytes outside any zstd frame"]),
     "zero padding": (with_(ZSTD, 5, bytes(512)), without(), []),
     "frame cut short": (changed(ZSTD, 5, FIFTH[: len(FIFTH) // 2]), without(5), ["damaged zstd data"]),
     "file cut in the last frame": (b"".join(ZSTD)[:-30], without(9), ["the file ends inside this record"]),
     "file cut in the last checksum": (b"".join(ZSTD)[:-2], without(9), ["the file ends inside this record"]),
-    "file cut in the last magic": (b"".join(ZSTD[:9]) + FIFTH[:3], without(9), ["3 bytes that are no zstd frame"]),
-    "wrong length in the fifth": (changed(ZSTD, 5, zstd_frame(record(5, 100))), without(5), ["is not where"]),
-    "length reaches into the next": (changed(ZSTD, 5, zstd_frame(record(5, 900))), without(5), ["900 but"]),
+    "file cut in the last magic": (b"".join(ZSTD[:9]) + FIFTH[:3], without(9), ["bytes outside any zstd frame: 3"]),
+    "wrong length in the fifth": (
+        changed(ZSTD, 5, zstd_frame(record(5, 100))),
+        without(5),
+        ["does not end after 100 bytes"],
+    ),
+    "length reaches into the next": (changed(ZSTD, 5, zstd_frame(record(5, 900))), without(5), ["is wrong: 900, but"]),
     "extension frames": (with_(ZSTD, 5, skippable(EXTENSION_FRAME, b"what") * 2), without(), []),
     "extension frame that swallows": (
         with_(ZSTD, 5, EXTENSION_FRAME + (len(FIFTH) + 9).to_bytes(4, "little")),
         without(),
-        ["skippable frame of"],
+        ["skippable frame without a frame after it"],
     ),
     "window of 2 GB": (with_(ZSTD, 5, LARGE_WINDOW), without(), ["too much memory"]),
     # its dictionary
@@ -102,7 +106,7 @@ CASES: dict[str, tuple[bytes, list[int], list[str]]] = {
         without(4),
         ["damaged zstd data"],
     ),
-    "no dictionary": (b"".join(WITH_DICTIONARY), [], ["dictionary mismatch); nothing to read in the last"]),
+    "no dictionary": (b"".join(WITH_DICTIONARY), [], ["dictionary mismatch); nothing readable in the last"]),
     "damaged dictionary": (
         skippable(DICTIONARY_FRAME, b"\x37\xa4\x30\xec" + bytes(60)) + b"".join(WITH_DICTIONARY),
         [],
@@ -110,10 +114,10 @@ CASES: dict[str, tuple[bytes, list[int], list[str]]] = {
     ),
     "damaged packed dictionary": (HEAD[:90] + bytes(9) + HEAD[99:] + b"".join(WITH_DICTIONARY), [], ["damaged dict"]),
     # LZ4, which has no checksum as FastWARC writes it
-    "lz4: garbage between": (with_(LZ4, 5, b"garbage" * 5), without(), ["35 bytes that are no lz4 frame"]),
+    "lz4: garbage between": (with_(LZ4, 5, b"garbage" * 5), without(), ["bytes outside any lz4 frame: 35"]),
     "lz4: frame cut short": (changed(LZ4, 5, LZ4[5][:60]), without(5), [""]),
     "lz4: file cut": (b"".join(LZ4)[:-2], without(9), ["the file ends inside this record"]),
-    "lz4: wrong length": (changed(LZ4, 5, pack("lz4", [record(5, 100)])), without(5), ["is not where"]),
+    "lz4: wrong length": (changed(LZ4, 5, pack("lz4", [record(5, 100)])), without(5), ["does not end after 100 bytes"]),
     # ARC
     "arc: corrupt bytes": (
         changed(ARC_GZIP, 6, ARC_GZIP[6][:40] + bytes(9) + ARC_GZIP[6][49:]),
@@ -127,18 +131,30 @@ CASES: dict[str, tuple[bytes, list[int], list[str]]] = {
     ),
     "arc: head damaged": (changed(ARC_GZIP, 0, ARC_GZIP[0][:-9] + bytes(9)), without(), ["damaged gzip data"]),
     "arc: file cut": (b"".join(ARC_GZIP)[:-30], without(9), ["the file ends inside this record"]),
-    "arc: length too short": (changed(ARC, 6, arc_record(5, BODIES[5], 99)), without(5), ["content-length 99 is not"]),
-    "arc: length too long": (changed(ARC, 6, arc_record(5, BODIES[5], 900)), without(5), ["length 900 is not where"]),
+    "arc: length too short": (
+        changed(ARC, 6, arc_record(5, BODIES[5], 99)),
+        without(5),
+        ["does not end after 99 bytes"],
+    ),
+    "arc: length too long": (
+        changed(ARC, 6, arc_record(5, BODIES[5], 900)),
+        without(5),
+        ["does not end after 900 bytes"],
+    ),
     "arc: length absurd": (changed(ARC, 6, arc_record(5, BODIES[5], 10**18)), without(5), ["over the limit"]),
     "arc: length of 5,000 digits": (changed(ARC, 6, arc_record(5, BODIES[5], "9" * 5000)), without(5), ["over the"]),
-    "arc: length negative": (changed(ARC, 6, arc_record(5, BODIES[5], -5)), without(5), ["'-5' is no length"]),
-    "arc: no length": (changed(ARC, 6, arc_record(5, BODIES[5], "")), without(5), ["is no length"]),
-    "arc: last length too long": (changed(ARC, 10, arc_record(9, BODIES[9], 900)), without(9), ["900 but"]),
+    "arc: length negative": (
+        changed(ARC, 6, arc_record(5, BODIES[5], -5)),
+        without(5),
+        ["invalid content-length: '-5'"],
+    ),
+    "arc: no length": (changed(ARC, 6, arc_record(5, BODIES[5], "")), without(5), ["invalid content-length"]),
+    "arc: last length too long": (changed(ARC, 10, arc_record(9, BODIES[9], 900)), without(9), ["is wrong: 900, but"]),
     "arc: header line damaged": (changed(ARC, 6, b"http:" + ARC[6]), None, []),  # another URL, but a record
     "arc: header line lost": (
         changed(ARC, 6, ARC[6].partition(b"\n")[2]),
         without(4, 5),
-        ["is not where the record ends"],
+        ["the record does not end after"],
     ),
     "arc: no line end behind": (changed(ARC, 6, ARC[6][:-1]), without(), []),
     "arc: several line ends behind": (changed(ARC, 6, ARC[6] + b"\n\r\n"), without(), []),
@@ -216,7 +232,7 @@ def test_a_report_names_offset_cause_url_and_where_reading_goes_on(tmp_path: Pat
     begin, end = sum(map(len, ZSTD[:5])), sum(map(len, ZSTD[:6]))
     lost = read(written(tmp_path, CASES["bad checksum"][0]))[1][0]
     assert (lost.offset, lost.url) == (begin, "http://host.example/5")
-    assert lost.cause.endswith(f"; read on at {end}")
+    assert lost.cause.endswith(f"; reading continues at {end}")
     lost = read(written(tmp_path, CASES["arc: corrupt bytes"][0]))[1][0]
     assert lost.offset == sum(map(len, ARC_GZIP[:6]))
     lost = read(written(tmp_path, CASES["arc: length too short"][0]))[1][0]
@@ -243,7 +259,7 @@ def test_a_frame_that_grows_without_end_is_left_soon(tmp_path: Path, form: str) 
     end = resource.getrusage(resource.RUSAGE_SELF)
     assert found == without(5)
     assert [item.cause.partition(" ")[0] for item in lost] == ["no", str(lost[1].cause.partition(" ")[0])]
-    assert "that grow to more than" in lost[1].cause and lost[1].offset == sum(map(len, frames[:5]))
+    assert "expands without a record" in lost[1].cause and lost[1].offset == sum(map(len, frames[:5]))
     assert end.ru_maxrss - begin.ru_maxrss < 400_000
 
 

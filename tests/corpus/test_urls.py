@@ -61,7 +61,7 @@ def lists(tmp_path_factory: pytest.TempPathFactory) -> HashList:
 def test_addresses(lists: HashList, url: str, rule: str | None, detail: str) -> None:
     settings = UrlSettings(allow_hosts=("allowed.example",), block_hosts=("blocked.example",))
     verdict = UrlFilter(settings, lists).judge(url)
-    assert (verdict and verdict.rule) == rule
+    assert (verdict and verdict.rule.name) == rule
     if verdict:
         assert verdict.detail == detail
 

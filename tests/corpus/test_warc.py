@@ -78,21 +78,25 @@ CASES = {
     "undamaged": (good(), without(), []),
     "corrupt bytes": (damaged(lambda m: m[:30] + bytes(40) + m[70:]), without(5), ["damaged gzip data"]),
     "bad checksum": (damaged(lambda m: m[:-8] + bytes(4) + m[-4:]), without(5), ["damaged gzip data"]),
-    "garbage between members": (damaged(lambda m: b"garbage" * 5 + m), without(), ["35 bytes that are no gzip member"]),
+    "garbage between members": (
+        damaged(lambda m: b"garbage" * 5 + m),
+        without(),
+        ["bytes outside any gzip member: 35"],
+    ),
     "garbage with a false magic": (damaged(lambda m: b"\x1f\x8b\x08 no" * 5 + m), without(), ["damaged gzip data"]),
     "zero padding": (damaged(lambda m: m + bytes(512)), without(), []),
     "member cut short": (damaged(lambda m: m[: len(m) // 2]), without(5), ["damaged gzip data"]),
     "cut inside the last record": ([*good()[:9], good()[9][:-30]], without(9), ["the file ends inside this record"]),
     "cut inside the last checksum": ([*good()[:9], good()[9][:-3]], without(9), ["the file ends inside this record"]),
     "one member for all": ([gzip.compress(b"".join(record(n) for n in range(10)))], without(), []),
-    "Content-Length too long": (rewritten(record(5, 5000)), without(5), ["content-length 5000 but"]),
+    "Content-Length too long": (rewritten(record(5, 5000)), without(5), ["is wrong: 5000, but"]),
     "Content-Length absurd": (rewritten(record(5, 10**18)), without(5), ["over the limit"]),
-    "Content-Length too short": (rewritten(record(5, 100)), without(5), ["content-length 100 is not where"]),
-    "Content-Length negative": (rewritten(record(5, -1)), without(5), ["content-length '-1' is no length"]),
+    "Content-Length too short": (rewritten(record(5, 100)), without(5), ["does not end after 100 bytes"]),
+    "Content-Length negative": (rewritten(record(5, -1)), without(5), ["invalid content-length: '-1'"]),
     "Content-Length missing": (rewritten(record(5, "")), without(5), ["no content-length"]),
     "bad version line": (rewritten(b"WORC/1.0" + record(5)[8:]), without(5), ["no WARC version line"]),
     "no version line": (rewritten(record(5)[10:]), without(5), ["no WARC version line"]),
-    "header without end": (rewritten(b"WARC/1.0\r\nWARC-Type: response\r\n"), without(5), ["the header does not end"]),
+    "header without end": (rewritten(b"WARC/1.0\r\nWARC-Type: response\r\n"), without(5), ["the header has no end"]),
     "lines end in LF": (rewritten(record(5, end=b"\n")), without(), []),
     "no line ends behind the block": (rewritten(record(5)[:-4]), without(), []),
     "header line of 1 MB": (
@@ -105,12 +109,12 @@ CASES = {
     "bad record inside one member": (
         [gzip.compress(b"".join(record(n, 100 if n == 5 else None) for n in range(10)))],
         without(5),
-        ["content-length 100 is not"],
+        ["does not end after 100 bytes"],
     ),
     "length swallows the next records": (
         [gzip.compress(b"".join(record(n, 1500 if n == 5 else None) for n in range(10)))],
         without(5),
-        ["content-length 1500 is not"],
+        ["does not end after 1500 bytes"],
     ),
     "corrupt inside one member": (
         [(lambda m: m[:-60] + bytes(8) + m[-52:])(gzip.compress(b"".join(record(n) for n in range(10))))],
@@ -236,5 +240,5 @@ def test_damaged_real_archives_are_reported(shared_data: Path) -> None:
         return [item.cause for item in read_records(shared_data / "warc" / name) if isinstance(item, Lost)]
 
     assert causes("clipped.warc.gz") == ["the file ends inside this record"]
-    assert causes("example-trunc.warc") == ["content-length 973 is not where the record ends"]
-    assert causes("example-space-in-url.arc") == ["content-length 1591 but 1579 bytes"]
+    assert causes("example-trunc.warc") == ["content-length is wrong: the record does not end after 973 bytes"]
+    assert causes("example-space-in-url.arc") == ["content-length is wrong: 1591, but 1579 bytes follow"]

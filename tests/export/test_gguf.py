@@ -241,27 +241,39 @@ def test_crafted_headers_are_refused_at_once(name: str, tmp_path: Path):
 
 
 FOREIGN: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
-    "another architecture": ({"general.architecture": "mamba"}, {}, "architecture 'mamba'; known are llama, qwen3"),
-    "experts": ({"llama.expert_count": 8}, {}, "a mixture of experts"),
+    "another architecture": (
+        {"general.architecture": "mamba"},
+        {},
+        "unsupported architecture 'mamba'; supported are llama, qwen3",
+    ),
+    "experts": ({"llama.expert_count": 8}, {}, "mixture-of-experts models are not supported"),
     "scaled rotation": ({"llama.rope.scaling.type": "yarn"}, {}, "rope scaling 'yarn'"),
-    "scaled rotation, newer": ({}, {"rope_freqs.weight": (4,)}, "its rotation is scaled"),
+    "scaled rotation, newer": ({}, {"rope_freqs.weight": (4,)}, "rope scaling (rope_freqs.weight) is not supported"),
     "part of a head rotated": ({"llama.rope.dimension_count": 2}, {}, "2 of 4 channels are rotated"),
-    "biases": ({}, {"blk.0.attn_q.bias": (8,)}, "tensor blk.0.attn_q.bias is none of a Llama or Qwen3 model"),
-    "a key missing": ({"llama.block_count": None}, {}, "lacks the key llama.block_count"),
+    "biases": ({}, {"blk.0.attn_q.bias": (8,)}, "tensor blk.0.attn_q.bias does not belong to a Llama or Qwen3 model"),
+    "a key missing": ({"llama.block_count": None}, {}, "has no key llama.block_count"),
     "a key of another type": ({"llama.block_count": "two"}, {}, "is not of type int"),
     "no heads": ({"llama.attention.head_count": 0}, {}, "num_heads = 0"),
-    "a tensor missing": ({}, {"blk.0.ffn_up.weight": None}, "the tensors do not fit its header"),
+    "a tensor missing": ({}, {"blk.0.ffn_up.weight": None}, "the tensors do not match the header"),
     "a tensor of another shape": ({}, {"blk.0.attn_k.weight": (4, 8)}, "not 2 heads of 4"),
-    "another tokenizer": ({"tokenizer.ggml.model": "llama"}, {}, "tokenizer 'llama'; only byte-level BPE"),
-    "another split pattern": ({"tokenizer.ggml.pre": "viking"}, {}, "pre-tokenizer 'viking'; known are dbrx"),
+    "another tokenizer": (
+        {"tokenizer.ggml.model": "llama"},
+        {},
+        "tokenizer 'llama' is not supported, only byte-level BPE",
+    ),
+    "another split pattern": (
+        {"tokenizer.ggml.pre": "viking"},
+        {},
+        "unknown pre-tokenizer 'viking'; supported are dbrx",
+    ),
     "no split pattern": ({"tokenizer.ggml.pre": None}, {}, "pre-tokenizer 'missing'"),
-    "doubled tokens": ({"tokenizer.ggml.tokens": ["a"] * 98}, {}, "its list of tokens has doubles"),
-    "no end of text": ({"tokenizer.ggml.eos_token_id": None}, {}, "names no token that ends a text"),
-    "an end of text that is text": ({"tokenizer.ggml.eos_token_id": 3}, {}, "names no token that ends a text"),
-    "too few kinds": ({"tokenizer.ggml.token_type": [1]}, {}, "or no kind for each"),
+    "doubled tokens": ({"tokenizer.ggml.tokens": ["a"] * 98}, {}, "duplicate tokens"),
+    "no end of text": ({"tokenizer.ggml.eos_token_id": None}, {}, "has no end-of-text token"),
+    "an end of text that is text": ({"tokenizer.ggml.eos_token_id": 3}, {}, "has no end-of-text token"),
+    "too few kinds": ({"tokenizer.ggml.token_type": [1]}, {}, "token types for"),
     "torn merges": ({"tokenizer.ggml.merges": ["a b c"]}, {}, "a merge is not two symbols"),
     "unknown symbols in merges": ({"tokenizer.ggml.merges": ["zz yy"]}, {}, "damaged"),
-    "more tokens than embeddings": ({}, {"token_embd.weight": (90, 8)}, "98 tokens, but embeddings for 90"),
+    "more tokens than embeddings": ({}, {"token_embd.weight": (90, 8)}, "98 tokens, but embeddings for only 90"),
 }
 
 
@@ -283,7 +295,7 @@ def test_an_unreadable_quantisation_is_named(tmp_path: Path):
     content = write_small(tmp_path / "x.gguf").read_bytes()
     place = content.index(b"blk.0.attn_q.weight") + len(b"blk.0.attn_q.weight") + 4 + 16
     (tmp_path / "x.gguf").write_bytes(content[:place] + struct.pack("<I", 26) + content[place + 4 :])  # I32
-    with pytest.raises(UserError, match=r"tensor blk.0.attn_q.weight has type I32; known are F32, F16"):
+    with pytest.raises(UserError, match=r"tensor blk.0.attn_q.weight has type I32; supported are F32, F16"):
         import_weights(tmp_path / "x.gguf", tmp_path / "out")
 
 
@@ -311,9 +323,9 @@ def test_a_tokenizer_without_a_name_in_llama_cpp_is_not_exported(folder: Path, t
     full = read_json(path / "tokenizer.json")
     full["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = r"\p{N}{1,2}"
     (path / "tokenizer.json").write_text(json.dumps(full), encoding="utf-8")
-    with pytest.raises(UserError, match="llama.cpp has no name for this tokenizer's split pattern"):
+    with pytest.raises(UserError, match="llama.cpp does not know this tokenizer's split pattern"):
         export_gguf(path, tmp_path / "x.gguf")
-    with pytest.raises(UserError, match="type 'q4_k'; known are f32, f16, bf16, q8_0"):
+    with pytest.raises(UserError, match="unknown dtype 'q4_k'; use one of f32, f16, bf16, q8_0"):
         export_gguf(path, tmp_path / "x.gguf", "q4_k")
     assert not (tmp_path / "x.gguf").exists()
 

@@ -1,4 +1,4 @@
-"""A real server over a simulated line, and a real browser: Debian's Chromium, driven by Playwright."""
+"""A real server over a recorded line, and a real browser: Debian's Chromium, driven by Playwright."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from glassmill.serve.server import address_of, bind
 from glassmill.studio.app import create_app, studio_server
-from tests.studio.simulated_run import SimulatedRun
+from tests.studio.replay import Replay, copy_recorded
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = [
@@ -45,17 +45,27 @@ class RunningStudio:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> SimulatedRun:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Replay:
     """A whole line, done."""
-    line = SimulatedRun(tmp_path_factory.mktemp("finished"), seconds=0.0)
-    line.run()
+    line = Replay(tmp_path_factory.mktemp("finished"))
+    line.play()
     return line
 
 
 @pytest.fixture(scope="session")
-def studio(finished: SimulatedRun) -> Iterator[RunningStudio]:
+def studio(finished: Replay) -> Iterator[RunningStudio]:
     """The studio over the finished line."""
     running = RunningStudio(finished.runs)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def every_rule(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
+    """The studio over all recorded lines: among them a page for every rule of the corpus."""
+    runs = tmp_path_factory.mktemp("every-rule")
+    copy_recorded(runs)
+    running = RunningStudio(runs)
     yield running
     running.stop()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -10,29 +11,70 @@ import time
 from pathlib import Path
 
 import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Page, expect
+from safetensors.numpy import load_file, save_file
 
 from tests.studio.conftest import RunningStudio, keep
-from tests.studio.simulated_run import SimulatedRun
+from tests.studio.replay import Replay
 
+TEXTS = {"url", "text", "detail", "prompt", "question", "name", "message", "unit"}
 POISON = (
     "<script>alert(1)</script><img src=x onerror=alert(2)><svg onload=alert(3)><iframe src=javascript:alert(4)>"
     '"\'><a href="javascript:alert(5)">x</a>![i](http://leak.example/p.png)[l](javascript:alert(6))<style>*{display:none}</style>'
 )
 
 
+def a_subject(line: Replay) -> str:
+    """Somebody of whom the exam asks."""
+    questions = (line.folder("miniweb") / "questions.jsonl").read_text(encoding="utf-8").splitlines()
+    return str(next(row["subject"] for row in map(json.loads, questions) if row["kind"] == "fact"))
+
+
+def poisoned(folder: Path) -> Replay:
+    """The recorded line, stopped in its last stage, with markup in every text that it shows."""
+    line = Replay(folder)
+    line.play(until="sft")
+    for path in folder.glob("*/*/events.jsonl"):
+        path.unlink()
+    for event in line.events():
+        line.status[event["stage"]] = "running" if event["stage"] == "eval" else "done"
+        if (event["stage"], event["kind"]) != ("eval", "done"):
+            line.write({name: value + POISON if name in TEXTS and value else value for name, value in event.items()})
+    step = next(event for event in line.events() if event["kind"] == "funnel")
+    line.write({**step, "step": POISON, "dropped": {POISON: 1}})
+    line.write({"t": step["t"], "stage": "sft", "kind": "error", "text": POISON})
+    for path in (line.folder("corpus") / "shards").glob("*.parquet"):
+        table = pq.read_table(path)
+        rows = [{name: row[name] + POISON if name in TEXTS else row[name] for name in row} for row in table.to_pylist()]
+        pq.write_table(pa.Table.from_pylist(rows, table.schema), path)
+    line.write_line("failed", error=POISON)
+    return line
+
+
+def endless(model: Path) -> None:
+    """Gives a model room for an answer that takes long, and takes from it the will to stop."""
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 8192}))
+    weights = load_file(model / "model.safetensors")
+    for token in json.loads((model / "generation_config.json").read_text())["eos_token_id"]:
+        weights["model.embed_tokens.weight"][token] = 0  # its logit is 0, and others are above
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+
+
 @pytest.mark.slow
 def test_from_the_first_event_to_an_answered_question(open_page: type, tmp_path: Path) -> None:
-    line = SimulatedRun(tmp_path / "runs", seconds=15.0)
+    line = Replay(tmp_path / "runs")
     server = RunningStudio(line.runs)
     try:
         watched = open_page(server.url)
         page: Page = watched.page
         expect(page.get_by_text("No run yet")).to_be_visible(timeout=10_000)
-        worker = threading.Thread(target=line.run, daemon=True)
+        worker = threading.Thread(target=line.play, args=(15.0,), daemon=True)
         worker.start()
-        expect(page.locator(".funnel-row")).to_have_count(9, timeout=15_000)
+        expect(page.locator(".funnel-row")).to_have_count(11, timeout=15_000)
         seen = set()
         while worker.is_alive():
             before = page.locator("body").inner_text()
@@ -43,12 +85,13 @@ def test_from_the_first_event_to_an_answered_question(open_page: type, tmp_path:
         expect(page.get_by_text("The line is done.")).to_be_visible(timeout=10_000)
         box = page.get_by_label("Your message")
         expect(box).to_be_enabled(timeout=30_000)
-        box.fill("Who is the baker of Mill Lane?")
+        subject = a_subject(line)
+        box.fill(f"Where does {subject} live?")
         box.press("Enter")
         expect(page.get_by_role("button", name="Try again")).to_be_visible(timeout=60_000)
         assert page.locator('.said[data-role="assistant"]').inner_text().strip()
-        page.get_by_role("button", name="Which pages name Mill Lane?").click()
-        expect(page.locator(".sources mark").first).to_have_text("Mill Lane")
+        page.get_by_role("button", name=f"Which pages name {subject}?").click()
+        expect(page.locator(".sources mark").first).to_have_text(subject)
         keep(page, "studio", tmp_path)
         assert not watched.wrongs, "\n".join(watched.wrongs)
     finally:
@@ -73,23 +116,14 @@ def test_an_answer_is_shown_as_it_was_meant(open_page: type, studio: RunningStud
 
 @pytest.mark.slow
 def test_markup_in_pages_and_answers_stays_text(open_page: type, tmp_path: Path) -> None:
-    line = SimulatedRun(tmp_path, seconds=0.0)
-    line.poison = POISON
-    line.run("sft")
-    line.stage("eval", finish=False)
-    line.emit("corpus", "funnel", step=POISON, **{"in": 1440, "out": 1400}, dropped={POISON: 40})
-    line.emit("sft", "error", text=POISON)
-    line.emit("train", "sample", step=1000, prompt=POISON, text=POISON)
-    line.emit("train", "plan", steps=POISON, parameters=POISON)
-    line.emit("eval", "score", name=POISON, value=0.5)
-    line.tell("failed", error=POISON)
+    line = poisoned(tmp_path)
     server = RunningStudio(line.runs)
     try:
         watched = open_page(server.url)
         page: Page = watched.page
         rows = page.locator(".funnel-row")
-        expect(rows).to_have_count(10, timeout=10_000)
-        for i in range(10):
+        expect(rows).to_have_count(12, timeout=10_000)
+        for i in range(12):
             rows.nth(i).click()
             page.wait_for_timeout(120)
         for details in page.locator("details summary").all():
@@ -118,9 +152,9 @@ def test_markup_in_pages_and_answers_stays_text(open_page: type, tmp_path: Path)
 
 @pytest.mark.slow
 def test_stop_ends_the_work_of_the_engine(open_page: type, tmp_path: Path) -> None:
-    line = SimulatedRun(tmp_path, seconds=0.0)
-    line.context_length = 8192  # room for an answer that takes long
-    line.run()
+    line = Replay(tmp_path)
+    line.play()
+    endless(line.folder("sft") / "model")
     server = RunningStudio(line.runs)
     try:
         page: Page = open_page(server.url).page
@@ -165,17 +199,19 @@ def test_the_page_fits_and_shows_every_room(
     assert not watched.wrongs, "\n".join(watched.wrongs)
 
 
-def test_a_dropped_page_shows_rule_value_and_bound(open_page: type, studio: RunningStudio) -> None:
+def test_a_dropped_page_shows_its_rule_and_pages_turn(open_page: type, studio: RunningStudio) -> None:
     page: Page = open_page(studio.url).page
-    page.get_by_role("button", name="Prose").click()
-    page.get_by_role("button", name="too few words").click()
+    page.get_by_role("button", name="Language").click()
+    page.get_by_role("button", name="another language").click()
     card = page.locator(".card").first
-    expect(card).to_contain_text("words on the page: 12, at least 50 allowed")
-    expect(card).to_contain_text("Home | News")
-    page.get_by_role("button", name="Next").click()
-    expect(page.locator(".pager")).to_contain_text("2 of 2")
+    expect(card).to_contain_text("probability of a wanted language: 0; at least 0.65 required")
+    expect(card.locator(".page-text")).not_to_be_empty()
     page.get_by_role("button", name="Documents").click()
-    expect(page.locator(".card").first).to_contain_text("http://town.example/")
+    expect(page.locator(".card").first).to_contain_text("https://")
+    first = page.locator(".card .url").first.inner_text()
+    page.get_by_role("button", name="Next").click()
+    expect(page.locator(".pager")).to_contain_text("2 of 10")
+    expect(page.locator(".card .url").first).not_to_have_text(first)
 
 
 def test_text_is_cut_into_tokens_while_it_is_typed(open_page: type, studio: RunningStudio) -> None:
@@ -221,7 +257,7 @@ def test_the_page_can_be_used_without_a_mouse(open_page: type, studio: RunningSt
 
 
 @pytest.mark.slow
-def test_a_server_with_a_key_asks_for_it_and_then_opens(open_page: type, finished: SimulatedRun) -> None:
+def test_a_server_with_a_key_asks_for_it_and_then_opens(open_page: type, finished: Replay) -> None:
     server = RunningStudio(finished.runs, api_key="open-sesame")
     try:
         page: Page = open_page(server.url).page
@@ -233,7 +269,7 @@ def test_a_server_with_a_key_asks_for_it_and_then_opens(open_page: type, finishe
 
 
 def test_a_served_model_shows_its_tokenizer_its_chat_and_a_program_that_works(
-    open_page: type, finished: SimulatedRun
+    open_page: type, finished: Replay
 ) -> None:
     server = RunningStudio(None, finished.folder("sft") / "model")
     try:

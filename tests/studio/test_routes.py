@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from typing import Any
 import httpx
 import pytest
 
+from glassmill.corpus.document import kind_of_cause
+from glassmill.corpus.rules import RULES
 from glassmill.studio.documents import PAGE_ROWS
 from tests.studio.conftest import RunningStudio
-from tests.studio.simulated_run import DROPS, SimulatedRun
+from tests.studio.replay import RUN_OF, Replay
 
-RUN = "/api/runs/corpus/demo-3f9a1c"
+RUN = f"/api/runs/{RUN_OF['corpus']}"
 WAYS_OUT = [
     "/api/runs/corpus/..%2F..%2Fsecret/documents",
     "/api/runs/..%2F..%2F/secret/documents",
@@ -86,38 +89,56 @@ def test_paging_shows_every_document_once(client: httpx.Client, which: str) -> N
 
 
 def test_documents_can_be_asked_for_by_step_rule_and_words(client: httpx.Client) -> None:
-    drop = DROPS[0]
-    by_step = client.get(f"{RUN}/documents", params={"step": drop.step}).json()
-    by_rule = client.get(f"{RUN}/documents", params={"step": drop.step, "rule": drop.rule}).json()
-    by_words = client.get(f"{RUN}/documents", params={"words": "FREE CHIPS"}).json()
-    nothing = client.get(f"{RUN}/documents", params={"words": ".*"}).json()
-    assert by_step["total"] == sum(one.step == drop.step for one in DROPS) * by_rule["total"] > 0
-    assert by_words["total"] == by_rule["total"]
-    assert nothing == {"rows": [], "total": 0, "page": 0, "page_rows": PAGE_ROWS}
+    stats = client.get(f"{RUN}/files/stats.json").json()
+    dropped = {row["step"]: row["dropped"] for row in stats["funnel"]}
+    by_step = client.get(f"{RUN}/documents", params={"step": "url"}).json()
+    by_rule = client.get(f"{RUN}/documents", params={"step": "url", "rule": "url/soft_words"}).json()
+    assert by_step["total"] == sum(dropped["url"].values()) > by_rule["total"] == dropped["url"]["url/soft_words"] > 0
     assert by_rule["rows"][0].keys() >= {"url", "rule", "value", "bound", "text"}
+    by_words = client.get(f"{RUN}/documents", params={"words": "LOREM IPSUM"}).json()
+    assert by_words["total"] == dropped["c4"]["c4/lorem_ipsum"] > 0
+    nothing = client.get(f"{RUN}/documents", params={"words": ".*"}).json()
+    assert nothing == {"rows": [], "total": 0, "page": 0, "page_rows": PAGE_ROWS}
 
 
-def test_the_quarantine_is_shown_with_its_reasons(client: httpx.Client) -> None:
+def test_the_quarantine_is_shown_with_its_causes(client: httpx.Client) -> None:
     answer = client.get(f"{RUN}/documents", params={"which": "quarantine"}).json()
-    assert answer["total"] == 1 and "cut off" in answer["rows"][0]["reason"]
+    causes = client.get(f"{RUN}/files/stats.json").json()["causes"]
+    assert answer["total"] == sum(causes.values()) > 0
+    assert all(kind_of_cause(row["cause"]) in causes for row in answer["rows"])
+
+
+def test_the_words_of_every_rule_step_and_score_are_served(client: httpx.Client) -> None:
+    words = client.get("/api/words").json()
+    assert [rule["name"] for rule in words["rules"]] == list(RULES)
+    assert {row["step"] for row in client.get(f"{RUN}/files/stats.json").json()["funnel"]} <= {
+        step["name"] for step in words["steps"]
+    }
+    assert all(part["title"] and part["says"] for kind in words.values() for part in kind)
+
+
+def test_every_number_of_a_report_has_a_sentence(client: httpx.Client) -> None:
+    report = client.get(f"/api/runs/{RUN_OF['eval']}/files/report.json").json()
+    scores = {score["name"] for score in client.get("/api/words").json()["scores"]}
+    assert {name for name, value in report.items() if isinstance(value, float)} == scores
 
 
 @pytest.mark.parametrize("text", ["", "The mill.", "naïve 水車 👩‍🔬\r\n\t", "<|im_end|><script>", "a" * 3000])
 def test_the_tokens_of_a_text_are_its_bytes_in_order(client: httpx.Client, text: str) -> None:
-    body = {"text": text, "run": "tokenizer/demo-3f9a1c"}
+    body = {"text": text, "run": RUN_OF["tokenizer"]}
     answer = client.post("/api/tokenizer/explain", json=body).json()
     assert b"".join(bytes.fromhex(token["bytes"]) for token in answer["tokens"]) == text.encode()
     assert answer["bytes"] == len(text.encode())
 
 
 def test_a_token_tells_what_it_was_made_of(client: httpx.Client) -> None:
-    body = {"text": "the the", "run": "tokenizer/demo-3f9a1c"}
+    body = {"text": "the the", "run": RUN_OF["tokenizer"]}
     tokens = client.post("/api/tokenizer/explain", json=body).json()["tokens"]
     assert any(token["left"] + token["right"] == token["text"] for token in tokens if "left" in token)
 
 
 def test_a_token_has_a_tree_of_merges_down_to_its_bytes(client: httpx.Client) -> None:
-    run = "tokenizer/demo-3f9a1c"
+    run = RUN_OF["tokenizer"]
     tokens = client.post("/api/tokenizer/explain", json={"text": "the the", "run": run}).json()["tokens"]
     token = max(tokens, key=lambda one: one["end"] - one["start"])
     tree = client.post("/api/tokenizer/tree", json={"id": token["id"], "run": run}).json()
@@ -135,25 +156,25 @@ def test_bad_questions_to_the_tokenizer_get_a_clear_error(client: httpx.Client, 
     assert answer.json()["error"]["message"]
 
 
-def test_the_stream_tells_all_first_and_then_only_what_is_new(client: httpx.Client, finished: SimulatedRun) -> None:
+def test_the_stream_tells_all_first_and_then_only_what_is_new(client: httpx.Client, finished: Replay) -> None:
     position, first = stream(client)
     kinds = {event["kind"] for event in first["events"]}
     assert kinds >= {"start", "funnel", "example", "merge", "metric", "sample", "score", "done"}
     assert [entry["status"] for entry in first["line"]["stages"]] == ["done"] * 7
-    finished.emit("eval", "note", text="one more")
+    finished.write({"t": time.time(), "stage": "eval", "kind": "note", "text": "one more"})
     _, second = stream(client, position)
     assert [event["text"] for event in second["events"]] == ["one more"]
 
 
 @pytest.mark.parametrize(
-    "position", ["nonsense", "corpus/demo-3f9a1c=-1", "=", "corpus/demo-3f9a1c=99999999999", "a=1,,b"]
+    "position", ["nonsense", f"{RUN_OF['corpus']}=-1", "=", f"{RUN_OF['corpus']}=99999999999", "a=1,,b"]
 )
 def test_a_position_that_makes_no_sense_starts_afresh(client: httpx.Client, position: str) -> None:
     _, message = stream(client, position)
-    assert "corpus/demo-3f9a1c" in message["forget"]
+    assert RUN_OF["corpus"] in message["forget"]
 
 
-def test_with_a_key_only_the_pages_own_files_are_open(finished: SimulatedRun) -> None:
+def test_with_a_key_only_the_pages_own_files_are_open(finished: Replay) -> None:
     server = RunningStudio(finished.runs, api_key="secret")
     try:
         with httpx.Client(base_url=server.url, timeout=20) as client:
@@ -166,7 +187,7 @@ def test_with_a_key_only_the_pages_own_files_are_open(finished: SimulatedRun) ->
         server.stop()
 
 
-def test_a_model_without_runs_has_a_tokenizer_and_a_chat_but_no_lines(finished: SimulatedRun) -> None:
+def test_a_model_without_runs_has_a_tokenizer_and_a_chat_but_no_lines(finished: Replay) -> None:
     server = RunningStudio(None, finished.folder("sft") / "model")
     try:
         with httpx.Client(base_url=server.url, timeout=20) as client:
@@ -179,12 +200,12 @@ def test_a_model_without_runs_has_a_tokenizer_and_a_chat_but_no_lines(finished: 
         server.stop()
 
 
-def test_a_model_out_of_a_line_is_shown_with_that_line(finished: SimulatedRun) -> None:
+def test_a_model_out_of_a_line_is_shown_with_that_line(finished: Replay) -> None:
     server = RunningStudio(finished.runs, finished.folder("sft") / "model")
     try:
         with httpx.Client(base_url=server.url, timeout=20) as client:
             assert client.get("/api/studio").json()["line"] == "demo"
-            assert client.get("/api/lines").json()["lines"][0]["report"] == "eval/demo-3f9a1c"
+            assert client.get("/api/lines").json()["lines"][0]["report"] == RUN_OF["eval"]
     finally:
         server.stop()
 

@@ -12,7 +12,7 @@ from glassmill.run import kinds
 from glassmill.run.events import Entry
 from glassmill.studio.history import MAX_SLOTS, NEWEST, SERIES, History
 from glassmill.studio.watch import Watcher
-from tests.studio.simulated_run import SimulatedRun
+from tests.studio.replay import Replay
 
 OUTSIDE = [
     "../secret",
@@ -41,37 +41,41 @@ def write_lines(path: Path, *events: object) -> None:
 
 
 def test_a_page_that_comes_back_hears_exactly_what_it_missed(tmp_path: Path) -> None:
-    line = SimulatedRun(tmp_path, seconds=0.0)
+    line = Replay(tmp_path)
+    begin, *rest = (event for event in line.events() if event["stage"] == "miniweb")
     line.status["miniweb"] = "running"
-    line.emit("miniweb", "start", run="demo-3f9a1c", digest="0")
-    line.tell()
+    line.write(begin)
+    line.write_line()
     watcher = Watcher(tmp_path)
     first = watcher.look("demo")
-    assert first is not None and first.forget == ["miniweb/demo-3f9a1c"]
-    for done in range(5):
-        line.emit("miniweb", "progress", done=done, total=5)
+    assert first is not None and first.forget == [line.run_of["miniweb"]]
+    for event in rest:
+        line.write(event)
     second = watcher.look("demo", first.position)
     assert second is not None
-    assert [event.entry.event for event in second.events] == [kinds.Progress(done, 5) for done in range(5)]
+    assert [event.entry.event for event in second.events] == [kinds.from_json(event) for event in rest] and len(
+        rest
+    ) > 2
     assert second.forget == []
     third = watcher.look("demo", second.position)
     assert third is not None and third.events == []
 
 
 def test_a_file_that_became_shorter_is_told_anew(tmp_path: Path) -> None:
-    line = SimulatedRun(tmp_path, seconds=0.0)
+    line = Replay(tmp_path)
+    begin, *rest = (event for event in line.events() if event["stage"] == "miniweb")
     line.status["miniweb"] = "running"
-    line.emit("miniweb", "start", run="demo-3f9a1c", digest="0")
-    line.emit("miniweb", "note", text="before")
-    line.tell()
+    line.write(begin)
+    line.write(rest[0])
+    line.write_line()
     watcher = Watcher(tmp_path)
     first = watcher.look("demo")
     assert first is not None
     (line.folder("miniweb") / "events.jsonl").unlink()
-    line.emit("miniweb", "start", run="demo-3f9a1c", digest="0")
+    line.write(begin)
     second = watcher.look("demo", first.position)
     assert second is not None
-    assert second.forget == ["miniweb/demo-3f9a1c"]
+    assert second.forget == [line.run_of["miniweb"]]
     assert [event.entry.event.kind for event in second.events] == ["start"]
 
 

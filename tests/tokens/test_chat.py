@@ -162,10 +162,10 @@ def test_a_sum_is_written_out_where_the_template_knows_no_tools(tmp_path: Path):
 
 
 REFUSED = [
-    ([{"role": "tool", "content": "x"}], "message 0: role 'tool'; known are system, user, assistant"),
-    ([{"role": "user", "content": 7}], "message 0: content must be a text or a list of parts, not int"),
-    ([{"role": "user", "content": [{"type": "image"}]}], "message 0: cannot read the part"),
-    ([{"role": "user", "content": [{"type": "text", "text": 1}]}], "message 0: cannot read the part"),
+    ([{"role": "tool", "content": "x"}], "message 0: unknown role 'tool'; use one of system, user, assistant"),
+    ([{"role": "user", "content": 7}], "message 0: content must be a string or a list of parts, not int"),
+    ([{"role": "user", "content": [{"type": "image"}]}], "message 0: invalid part"),
+    ([{"role": "user", "content": [{"type": "text", "text": 1}]}], "message 0: invalid part"),
 ]
 
 
@@ -176,11 +176,11 @@ def test_a_conversation_that_cannot_be_read_is_refused(messages: list[dict[str, 
 
 
 TEMPLATES = {
-    "{% for": "cannot be read",
-    "{{ messages[9].content }}": "fails",
-    "{{ ''.__class__.__mro__ }}": "fails",
-    "{{ messages[0]['content'][:1] }}": "takes contents apart",
-    "{{ raise_exception('only in pairs') }}": "fails: only in pairs",
+    "{% for": "is not valid Jinja",
+    "{{ messages[9].content }}": "failed",
+    "{{ ''.__class__.__mro__ }}": "failed",
+    "{{ messages[0]['content'][:1] }}": "splits message contents",
+    "{{ raise_exception('only in pairs') }}": "failed: only in pairs",
 }
 
 

@@ -90,7 +90,7 @@ def test_special_tokens_come_from_text_only_where_they_are_asked_for_by_name():
     ids = TOKENIZER.encode(text, special=["<|im_end|>"]).tolist()
     assert ids.count(TOKENIZER.special["<|im_end|>"]) == 1 and TOKENIZER.special["<|endoftext|>"] not in ids
     assert TOKENIZER.decode(ids) == text
-    with pytest.raises(ValueError, match=re.escape("no special token '<|nobody|>'")):
+    with pytest.raises(ValueError, match=re.escape("unknown special token '<|nobody|>'")):
         TOKENIZER.encode(text, special=["<|nobody|>"])
 
 
@@ -239,13 +239,13 @@ def test_a_known_name_that_is_nowhere_says_how_to_get_it(tmp_path: Path, monkeyp
 
 
 DAMAGED = {
-    "no.json": (b"{", "cannot be read as JSON"),
-    "words.json": (b'{"model": {"type": "WordPiece"}}', "no BPE tokenizer \\(WordPiece\\)"),
-    "empty.json": (b"[]", "no BPE tokenizer \\(no model\\)"),
+    "no.json": (b"{", "as JSON: "),
+    "words.json": (b'{"model": {"type": "WordPiece"}}', "not a BPE tokenizer \\(WordPiece\\)"),
+    "empty.json": (b"[]", "not a BPE tokenizer \\(no model\\)"),
     "torn.json": (b'{"model": {"type": "BPE", "vocab": {"a": 0}}}', "damaged"),
     "huge.json": (b'{"model": {"vocab": {"a": 0}}, "added_tokens": [{"content": "x", "id": 99999999999}]}', "damaged"),
     "negative.json": (b'{"model": {"type": "BPE", "vocab": {"a": -1}, "merges": []}}', "damaged"),
-    "other.tiktoken": (b"IQ== 0\n", "carries no split pattern"),
+    "other.tiktoken": (b"IQ== 0\n", "has no split pattern"),
 }
 
 
@@ -265,7 +265,7 @@ def test_damaged_rank_files_are_refused(tmp_path: Path):
     for content, message in [
         (whole[:-3] + b"x y z\n", "line 451: not a line of a .tiktoken file"),
         (b"".join(whole.splitlines(keepends=True)[1:]), "1 single bytes are missing, first 0x00"),
-        (whole + b"enp6eno= 300\n", "a rank stands twice"),
+        (whole + b"enp6eno= 300\n", "duplicate rank"),
     ]:
         path.write_bytes(content)
         with pytest.raises(UserError, match=message):
@@ -273,7 +273,7 @@ def test_damaged_rank_files_are_refused(tmp_path: Path):
 
 
 def test_a_path_without_a_tokenizer_is_refused(tmp_path: Path):
-    with pytest.raises(UserError, match="holds no tokenizer"):
+    with pytest.raises(UserError, match="no tokenizer in"):
         Tokenizer.load(tmp_path)
     with pytest.raises(UserError, match="no tokenizer at"):
         Tokenizer.load(tmp_path / "nothing")

@@ -57,7 +57,7 @@ def test_spellings_of_the_same_pattern_are_recognised():
 def test_what_a_regex_leaves_out_is_a_piece_too():
     assert split_pieces("aer, xx!", WORDS_AND_VOWELS) == ["ae", "r", ",", " ", "xx", "!"]
     assert alternatives(PATTERNS["gpt2"])[:2] == ["'(?:[sdmt]|ll|ve|re)", r" ?\p{L}++"]
-    with pytest.raises(UserError, match="no regular expression"):
+    with pytest.raises(UserError, match="not a valid regular expression"):
         split_pieces("a", "(")
 
 

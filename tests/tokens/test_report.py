@@ -80,9 +80,9 @@ def test_of_web_archives_the_text_of_the_pages_counts(tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", b'{"body": 1}\n', "line 1 holds no string"),
-        ("a.jsonl", b"{", "cannot be read"),
-        ("a.parquet", b"PAR0", "cannot be read"),
+        ("a.jsonl", b'{"body": 1}\n', "line 1 is neither a string nor an object"),
+        ("a.jsonl", b"{", "cannot read"),
+        ("a.parquet", b"PAR0", "cannot read"),
         ("a.pdf", b"%PDF", "no text to read"),
     ],
 )
@@ -112,8 +112,8 @@ def test_a_vocabulary_is_trained_on_files_and_reported_on_by_command(texts: Path
     ("words", "message"),
     [
         (["--vocab-size", "100"], "262 to 200064"),
-        (["--pattern", "cl200k"], "no split pattern 'cl200k'; there are llama3"),
-        (["--pattern", "("], "no regular expression"),
+        (["--pattern", "cl200k"], "unknown split pattern 'cl200k'; use one of llama3"),
+        (["--pattern", "("], "not a valid regular expression"),
         (["--tie-break", "coin"], "bytes or hf"),
     ],
 )

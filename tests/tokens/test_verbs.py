@@ -107,7 +107,7 @@ def test_an_empty_corpus_and_a_folder_without_one_are_refused(tmp_path: Path, ve
     empty = write_corpus(tmp_path / "empty", [[]])
     with pytest.raises(UserError, match="kept no documents"):
         run_stage(verb, tmp_path / "a", settings, documents=empty, **more)
-    with pytest.raises(UserError, match="is no corpus run"):
+    with pytest.raises(UserError, match="is not a corpus run"):
         run_stage(verb, tmp_path / "b", settings, documents=tmp_path, **more)
 
 
@@ -118,10 +118,10 @@ def test_every_document_is_in_exactly_one_split_whole_and_ended(shards: Path, vo
         read = Shards(shards, split)
         files = {file.name: np.fromfile(file, dtype="<u2") for file in (shards / "shards").glob("*.bin")}
         for document in read.documents():
-            ids = files[Path(document["file"]).name][document["first"] : document["first"] + document["tokens"]]
-            text = TEXTS[int(document["corpus"][10:15])][document["row"]]
+            ids = files[Path(document.file).name][document.first : document.first + document.tokens]
+            text = TEXTS[int(document.corpus[10:15])][document.row]
             assert ids[-1] == loaded.eos_id and loaded.decode(ids[:-1]) == text
-            found.append((document["corpus"], document["row"]))
+            found.append((document.corpus, document.row))
         assert read.num_documents == len(read.documents()) > 0
         assert read.num_bytes == int(loaded.text_lengths()[read.ids].sum())
         assert len(read) == len(read.ids)
@@ -177,7 +177,7 @@ def test_a_missing_or_cut_shard_is_named(shards: Path, tmp_path: Path):
     shard.unlink()
     with pytest.raises(UserError, match="is missing; run the tokens stage again"):
         Shards(tmp_path)
-    with pytest.raises(UserError, match="is no tokens run"):
+    with pytest.raises(UserError, match="is not a tokens run"):
         Shards(tmp_path / "shards")
 
 

@@ -157,7 +157,7 @@ def test_a_time_box_is_measured_once_and_then_an_ordinary_number_of_steps(town: 
 
 
 def test_a_training_without_a_length_is_refused(town: Town, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="minutes and steps are both none"):
+    with pytest.raises(UserError, match="neither minutes nor steps are set"):
         train_town(town, tmp_path / "train", minutes=None, steps=None)
 
 

@@ -12,6 +12,7 @@ import torch
 
 from glassmill.errors import UserError
 from glassmill.infer.folder import load_folder
+from glassmill.infer.torch_decoder import TorchDecoder
 from glassmill.recipe import SftSettings
 from glassmill.run import kinds
 from glassmill.tokens.chat import render
@@ -72,7 +73,7 @@ def test_the_assistant_answers_what_it_was_taught(town: dict[str, Path], tmp_pat
     for name, job in JOBS.items():
         prompt = render(loaded.tokenizer, [{"role": "user", "content": f"What is {name}?"}])
         stop = loaded.tokenizer.special["<|im_end|>"]
-        answer = continue_greedily(loaded.model, [int(i) for i in prompt], 12, stop)
+        answer = continue_greedily(TorchDecoder(loaded.model), [int(i) for i in prompt], 12, stop)
         right += loaded.tokenizer.decode(answer) == f"A {job}."
     assert right == len(JOBS)
 
@@ -106,7 +107,7 @@ def test_epochs_are_passes_over_the_conversations(town: dict[str, Path], tmp_pat
 
 def test_an_imported_llama_learns_with_small_steps_of_adamw(town: dict[str, Path], tmp_path: Path) -> None:
     loaded = load_folder(town["base"])
-    sft.begin_markers_as_line_ends(loaded.model, loaded.tokenizer)
+    sft.start_markers_as_line_ends(loaded.model, loaded.tokenizer)
     before = {name: weight.clone() for name, weight in loaded.model.state_dict().items()}
     tune(town, tmp_path / "sft", steps=2, optimizer="adamw", peak_lr=1e-5, embedding_lr=1e-5)
     after = load_folder(tmp_path / "sft").model.state_dict()
@@ -117,7 +118,7 @@ def test_an_imported_llama_learns_with_small_steps_of_adamw(town: dict[str, Path
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [("not json", "line 13 is no conversation"), ('{"prompt": "x"}', "line 13 is no conversation")],
+    [("not json", "line 13 is not a conversation"), ('{"prompt": "x"}', "line 13 is not a conversation")],
 )
 def test_a_line_that_is_no_conversation_is_named(
     town: dict[str, Path], tmp_path: Path, line: str, message: str
@@ -134,13 +135,13 @@ def test_what_is_missing_is_told_with_what_to_do(town: dict[str, Path], tmp_path
         run_stage(sft, tmp_path / "a", SETTINGS, web=town["web"])
     with pytest.raises(UserError, match=r"no conversations; set sft\.conversations"):
         run_stage(sft, tmp_path / "b", SETTINGS, base=town["base"])
-    with pytest.raises(UserError, match="epochs and steps say the same"):
+    with pytest.raises(UserError, match=r"sft\.epochs and sft\.steps both set the length"):
         tune(town, tmp_path / "c", epochs=1.0)
 
 
 def test_what_the_base_model_never_saw_begins_as_a_line_end(town: dict[str, Path]) -> None:
     loaded = load_folder(town["base"])
-    sft.begin_markers_as_line_ends(loaded.model, loaded.tokenizer)
+    sft.start_markers_as_line_ends(loaded.model, loaded.tokenizer)
     (line_end,) = loaded.tokenizer.encode("\n")
     weight = loaded.model.head_weight
     for name in ("<|user|>", "<|assistant|>", "<|tool_call|>"):

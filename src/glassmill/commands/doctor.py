@@ -1,4 +1,4 @@
-"""`glassmill doctor`: what this machine can do, measured rather than guessed where a second suffices."""
+"""`glassmill doctor`: what this machine can do, measured where half a second is enough."""
 
 from __future__ import annotations
 
@@ -8,51 +8,94 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from rich.table import Table
 
 from glassmill import native
+from glassmill.recipe import PiiSettings
 from glassmill.run.executors import cores
 from glassmill.run.folder import software
 
 MATRIX = 1536
+WITHOUT_CORE = (
+    "the compiled core is missing. Tokenizer, word rules, language identification and MinHash run in plain Python: "
+    "same results, slower. HTML is extracted by resiliparse, another extractor: its documents differ, so such runs "
+    "have other names. Install a C++20 compiler and install glassmill again"
+)
 
 
-def examine(runs: Path) -> dict[str, Any]:
-    """The machine, the software, and every problem in words.
+class Machine(TypedDict):
+    """`memory_bytes` is None where the system does not say."""
 
-    Returns:
-        `machine` (cores, memory and disk in bytes, accelerator), `training` (precision and measured GFLOP/s of a matrix
-        product), `software`, `problems` (empty where all is well).
-    """
+    system: str
+    cores: int
+    memory_bytes: int | None
+    disk_free_bytes: int
+
+
+class Training(TypedDict):
+    """Where training runs, and the measured speed of a matrix product in GFLOP/s."""
+
+    device: str
+    precision: str
+    gflops: float
+
+
+class Core(TypedDict):
+    """The compiled core, and the instruction set it chose on this processor ("" if it does not say)."""
+
+    compiled: bool
+    instruction_set: str
+
+
+class Health(TypedDict):
+    """What `doctor` reports. `problems` is empty if all is well; `notes` are limits that apply everywhere."""
+
+    machine: Machine
+    training: Training
+    core: Core
+    software: dict[str, str]
+    problems: list[str]
+    notes: list[str]
+
+
+def examine(runs: Path) -> Health:
+    """Examines the machine, the disk of the runs folder, and the installed software."""
     runs_parent = next(parent for parent in [runs.absolute(), *runs.absolute().parents] if parent.exists())
-    machine = {
+    machine: Machine = {
         "system": f"{platform.system()} {platform.machine()}",
         "cores": cores(),
         "memory_bytes": _memory_bytes(),
         "disk_free_bytes": shutil.disk_usage(runs_parent).free,
     }
-    training = _training()
     return {
         "machine": machine,
-        "training": training,
+        "training": _training(),
+        "core": _core(),
         "software": software(),
         "problems": _problems(machine, runs_parent),
+        "notes": [f"personal names are not masked, only {', '.join(PiiSettings().kinds)} (corpus.pii.kinds)"],
     }
 
 
-def health_table(health: dict[str, Any]) -> list[Table]:
+def health_table(health: Health) -> list[Table]:
     """The same for people."""
     table = Table(box=None, show_header=False, pad_edge=False)
-    machine, training = health["machine"], health["training"]
+    machine, training, core = health["machine"], health["training"], health["core"]
     memory = machine["memory_bytes"]
     table.add_row("system", machine["system"])
     table.add_row("cores", str(machine["cores"]))
     table.add_row("memory", f"{memory / 2**30:.1f} GiB" if memory else "unknown")
     table.add_row("disk free", f"{machine['disk_free_bytes'] / 2**30:.1f} GiB")
     table.add_row("trains on", f"{training['device']} in {training['precision']}, {training['gflops']:,.0f} GFLOP/s")
+    instructions = f", with {core['instruction_set']}" if core["instruction_set"] else ""
+    table.add_row(
+        "core", f"compiled{instructions}" if core["compiled"] else "not compiled: plain Python and resiliparse"
+    )
     table.add_row("software", ", ".join(f"{name} {version}" for name, version in health["software"].items()))
+    for note in health["notes"]:
+        table.add_row("note", note)
     for problem in health["problems"]:
         table.add_row("[yellow]problem[/yellow]", problem)
     if not health["problems"]:
@@ -60,34 +103,38 @@ def health_table(health: dict[str, Any]) -> list[Table]:
     return [table]
 
 
-def _training() -> dict[str, Any]:
+def _training() -> Training:
     import torch
 
-    from glassmill.train.gradients import best_dtype
+    from glassmill.run.device import resolve
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = best_dtype(torch.device(device), MATRIX)
-    a = torch.randn(MATRIX, MATRIX, device=device, dtype=dtype)
+    device = resolve(d_model=MATRIX)
+    a = torch.randn(MATRIX, MATRIX, device=device.torch_device, dtype=device.torch_dtype)
     a @ a
     rounds, begin = 0, time.perf_counter()
     while time.perf_counter() - begin < 0.5:
         product = a @ a
         rounds += 1
-    product.sum().item()  # waits for an accelerator to finish
+    product.sum().item()  # waits until the accelerator has finished
     gflops = rounds * 2 * MATRIX**3 / (time.perf_counter() - begin) / 1e9
-    return {"device": device, "precision": str(dtype).removeprefix("torch."), "gflops": round(gflops, 1)}
+    return {"device": device.kind, "precision": device.dtype, "gflops": round(gflops, 1)}
 
 
-def _problems(machine: dict[str, Any], folder: Path) -> list[str]:
-    problems = [] if native.available() else [native.WITHOUT]
+def _core() -> Core:
+    chosen: object = getattr(native, "instruction_set", "") if native.available() else ""
+    return {"compiled": native.available(), "instruction_set": str(chosen() if callable(chosen) else chosen)}
+
+
+def _problems(machine: Machine, folder: Path) -> list[str]:
+    problems = [] if native.available() else [WITHOUT_CORE]
     if machine["memory_bytes"] and machine["memory_bytes"] < 3 * 2**30:
-        problems.append("under 3 GiB of memory: the demo may be ended by the system; set corpus.workers=1")
+        problems.append("less than 3 GiB of memory: the system may kill the demo; set corpus.workers=1")
     if machine["disk_free_bytes"] < 2**30:
-        problems.append(f"under 1 GiB free in {folder}: name another folder with --runs")
+        problems.append(f"less than 1 GiB free in {folder}: choose another folder with --runs")
     if not os.access(folder, os.W_OK):
-        problems.append(f"{folder} cannot be written to: name another folder with --runs")
+        problems.append(f"{folder} is not writable: choose another folder with --runs")
     if sys.platform == "win32":
-        problems.append("Windows: a page that hangs the parser is ended by the wall limit, not by its CPU time")
+        problems.append("on Windows a page that hangs the parser is stopped by the wall-clock limit, not by CPU time")
     return problems
 
 

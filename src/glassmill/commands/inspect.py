@@ -71,19 +71,18 @@ def _no_nan(bound: float) -> float | None:
 
 
 def way_tables(result: dict[str, Any]) -> list[Any]:
-    """The ways for people: a mark, the rule, its value and bound."""
+    """The ways for people: each rule's name, its sentence with value and bound, and a mark."""
     marks = {True: "[green]passed[/green]", False: "[red]stopped[/red]", None: ""}
     tables: list[Any] = []
     for way in result["ways"]:
         title = f"{plain(result['url'])}: [bold]{way['end']}[/bold]  ({plain(way['source'])}, offset {way['offset']:,})"
         table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-        for name, justify in (("step", "left"), ("rule", "left"), ("value", "right"), ("bound", "right"), ("", "left")):
-            table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        for name in ("step", "rule", "what was measured", ""):
+            table.add_column(name)
         for step in way["steps"]:
-            rows = step["checks"] or [{"rule": "", "value": None, "bound": None, "passed": True, "detail": ""}]
+            rows = step["checks"] or [{"rule": "", "says": "", "passed": True, "detail": ""}]
             for number, check in enumerate(rows):
-                value, bound = ("" if check[name] is None else f"{check[name]:,.4g}" for name in ("value", "bound"))
                 note = f"{marks[check['passed']]} {plain(check['detail'][:100])}".strip()
-                table.add_row("" if number else step["step"], plain(check["rule"]), value, bound, note)
+                table.add_row("" if number else step["step"], plain(check["rule"]), check["says"], note)
         tables.append(table)
     return tables

@@ -88,8 +88,8 @@ def make_plan(recipe: Recipe) -> Plan:
 
 
 def model_config(model: ModelSettings, vocab_size: int) -> ModelConfig:
-    """The model's shape, with its vocabulary."""
-    return ModelConfig(vocab_size=vocab_size, **model.model_dump())
+    """The model's shape once its vocabulary is known."""
+    return ModelConfig(vocab_size=vocab_size, **model.shape())
 
 
 def bytes_per_token(vocab_size: int) -> float:

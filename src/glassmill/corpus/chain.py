@@ -1,8 +1,7 @@
 """One page through the filters, in FineWeb's order, up to the first that drops it.
 
 In: a page. Out: a `Document`; if `rule` is set, the step that dropped it and the number that decided. Pure but for
-the block lists and the language model, which are loaded once. The words are split once, when the first filter asks
-for them.
+the block lists and the models, which are loaded once. The words are counted once, for all filters.
 """
 
 from __future__ import annotations
@@ -10,34 +9,71 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from glassmill.corpus.document import Document, Page, Verdict, document_id
+from glassmill.corpus.document import Document, Page, document_id
 from glassmill.corpus.extract.encoding import decode, html_of
 from glassmill.corpus.extract.extract import clean, html_to_text
 from glassmill.corpus.judge.classifier import Classifier
 from glassmill.corpus.judge.gopher import gopher_quality, gopher_repetition
 from glassmill.corpus.judge.language import judge_language
 from glassmill.corpus.judge.quality import c4, fineweb
+from glassmill.corpus.judge.rule import Direction, Rule, Unit, Verdict
 from glassmill.corpus.judge.url_lists import HashList
 from glassmill.corpus.judge.urls import UrlFilter
 from glassmill.corpus.judge.words import count_words
 from glassmill.corpus.read.files.reading import document_text
 from glassmill.recipe import CorpusSettings
 
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the corpus stage, and what it does in words for people."""
+
+    name: str
+    title: str
+    says: str
+
+
 STEPS = (
-    "read",
-    "url",
-    "extract",
-    "language",
-    "gopher_repetition",
-    "gopher_quality",
-    "c4",
-    "fineweb",
-    "classifier",
-    "dedup",
-    "pii",
+    Step("read", "Readable pages", "Records that hold a web page, answered without an error."),
+    Step("url", "Address", "Hosts on block lists, and suspicious words in the address."),
+    Step("extract", "Text extraction", "Markup, menus and banners are removed; is any text left?"),
+    Step("language", "Language", "A classifier names the language and how sure it is."),
+    Step("gopher_repetition", "Repetition", "The same lines and phrases over and over (Gopher)."),
+    Step("gopher_quality", "Prose", "Prose, or menus, lists and word salad? (Gopher)"),
+    Step("c4", "C4 rules", "Whole sentences, no placeholder text, no program code (C4)."),
+    Step("fineweb", "FineWeb rules", "Lines that end like sentences, and not too many short ones (FineWeb)."),
+    Step("classifier", "Quality classifier", "Your own classifier scores every document."),
+    Step("dedup", "Duplicates", "Copies and near copies of a page that is kept (MinHash)."),
+    Step("pii", "Personal data", "E-mail addresses, phone numbers and the like are masked; nothing is dropped."),
+)
+"""In their order. The URL filter comes before extraction, because it is the cheapest."""
+
+HTTP_STATUS = Rule(
+    "read/http_status",
+    "HTTP error",
+    "the server answered with status {value}; only answers from 200 to {bound} are read",
+    Unit.STATUS,
+)
+PDF = Rule("read/pdf", "PDF", "the server answered with a PDF")
+NOT_HTML = Rule("read/not_html", "not a web page", "the server answered with something other than HTML")
+TOO_LARGE = Rule(
+    "extract/too_large",
+    "too large",
+    "bytes in the page: {value}; at most {bound} allowed",
+    Unit.COUNT,
+    Direction.AT_MOST,
+)
+NO_TEXT = Rule("extract/no_text", "no text", "no text is left without markup, menus and footers")
+LOW_QUALITY = Rule(
+    "classifier/low_score",
+    "low quality score",
+    "score of the quality classifier: {value}; at least {bound} required",
+    Unit.RATIO,
+    Direction.AT_LEAST,
 )
 
 T = TypeVar("T")
@@ -99,17 +135,15 @@ class Chain:
         assert self._classifier is not None
         document.quality_score = self._classifier.score(document.text)
         bound = self.settings.classifier.min_score
-        return (
-            Verdict("classifier/low_score", document.quality_score, bound) if document.quality_score < bound else None
-        )
+        return LOW_QUALITY.broken(document.quality_score, bound) if document.quality_score < bound else None
 
     def _read(self, page: Page, document: Document) -> Verdict | None:
         if page.status and not 200 <= page.status < 300:
-            return Verdict("read/http_status", page.status, 299)
+            return HTTP_STATUS.broken(page.status, 299)
         if page.kind == "other" and page.media_type == "application/pdf":
-            return Verdict("read/pdf", 1, 0, "corpus.files.pdf_responses=true reads it")
+            return PDF.broken(1, 0, "corpus.files.pdf_responses=true reads it")
         if page.kind == "other":
-            return Verdict("read/not_html", 1, 0, page.media_type)
+            return NOT_HTML.broken(1, 0, page.media_type)
         return None
 
     def _url(self, page: Page, document: Document) -> Verdict | None:
@@ -118,26 +152,24 @@ class Chain:
     def _extract(self, page: Page, document: Document) -> Verdict | None:
         bounds = self.settings.extract
         if page.kind in ("html", "text") and len(page.body) > bounds.max_page_bytes:
-            return Verdict("extract/too_large", len(page.body), bounds.max_page_bytes)
+            return TOO_LARGE.broken(len(page.body), bounds.max_page_bytes)
         if page.kind in ("pdf", "docx"):
             document.text = clean(document_text(page.kind, page.body, self.settings.files))
-            return None if document.text else Verdict("extract/no_text", 0, 1)
+            return None if document.text else NO_TEXT.broken(0, 1)
         if page.kind == "html":
             document.text = html_to_text(html_of(page.body, page.charset), bounds)
         else:
             document.text = clean(decode(page.body, page.charset)[0])
-        return None if document.text else Verdict("extract/no_text", 0, 1)
+        return None if document.text else NO_TEXT.broken(0, 1)
 
     def _language(self, page: Page, document: Document) -> Verdict | None:
         document.language, document.language_score, verdict = judge_language(document.text, self.settings.language)
         return verdict
 
     def _took(self, document: Document, step: str, verdict: Verdict | None) -> bool:
-        if verdict is None:
-            return False
-        document.step, document.rule, document.detail = step, verdict.rule, verdict.detail
-        document.value, document.bound = float(verdict.value), float(verdict.bound)
-        return True
+        if verdict is not None:
+            document.drop(step, verdict)
+        return verdict is not None
 
     def _timed(self, step: str, function: Callable[..., T], *arguments: object) -> T:
         begin = time.process_time()

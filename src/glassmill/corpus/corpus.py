@@ -1,4 +1,4 @@
-"""The corpus stage: web pages become clean documents, and every page that does not says why.
+"""The corpus stage: web pages become clean documents, and every dropped page records why.
 
 In: WARC and WET files, folders of HTML, Markdown and text. Out, in the run folder: `shards/documents-*.parquet`,
 `shards/dropped-*.parquet`, `quarantine.jsonl`, and the funnel in `stats.json`. Every record read is in exactly one of
@@ -14,21 +14,22 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from glassmill.corpus.chain import STEPS
-from glassmill.corpus.dedup.duplicates import Rows, find_duplicates, read_index, write_index
+from glassmill.corpus.dedup.duplicates import Rows, find_duplicates
+from glassmill.corpus.dedup.index import read_index, write_index
 from glassmill.corpus.dedup.keys import family
-from glassmill.corpus.document import kind_of_cause
 from glassmill.corpus.extract.extract import WITHOUT_CORE, engine_of
 from glassmill.corpus.facts import resolved
 from glassmill.corpus.judge.url_lists import built_lists
 from glassmill.corpus.parts import FinishedPart, finished_parts
 from glassmill.corpus.read.sources import Source, find_sources, group
+from glassmill.corpus.stats import Stats, make_funnel, stats_of
+from glassmill.corpus.tasks import Finished, FinishTask, Judged, JudgeTask
 from glassmill.errors import UserError
 from glassmill.recipe import CorpusSettings
 from glassmill.run import kinds
@@ -66,47 +67,59 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
     work.mkdir(exist_ok=True)
     lists = _hash_lists(run, settings, web)
     earlier = _earlier(settings, seed)
-    base = {"work": str(work), "settings": settings.model_dump(mode="json"), "seed": seed, **lists}
+    dumped = settings.model_dump(mode="json")
     run.emit(kinds.Note(f"{len(sources)} input files, {_megabytes(sources)} MB, in {len(shards)} shards"))
 
     view = _View(run, shards)
-    tasks = [
-        {**base, "shard": number, "inputs": [[str(one.path), one.name, one.refused] for one in shard]}
+    judge = [
+        JudgeTask(shard=number, work=str(work), settings=dumped, seed=seed, inputs=[_as_input(one) for one in shard],
+                  lists=lists.get("lists"), allowed=lists.get("allowed"))
         for number, shard in enumerate(shards)
-    ]
-    judged = run.map(
-        "glassmill.corpus.tasks:judge_shard",
-        tasks,
-        settings.workers,
-        on_event=view.on_event,
-        cpu_limit_s=settings.page_cpu_s,
-    )
+    ]  # fmt: skip
+    judged: list[Judged] = _map(run, "judge_shard", judge, settings, view.on_event)
     parts = [list(finished_parts(work / f"{number:05d}")) for number in range(len(shards))]
     counts = sum((part.counts for shard in parts for part in shard), Counter())
     run.emit(kinds.Progress(view.total, view.total, "bytes", "looking for duplicates"))
 
     firsts, clusters = _cluster(run, parts, settings, earlier)
     (run.path / "shards").mkdir(exist_ok=True)
-    tasks = [
-        {**base, "shard": number, "out": str(run.path / "shards"), "first": first, "clusters": clusters}
+    finish = [
+        FinishTask(shard=number, work=str(work), settings=dumped, seed=seed, out=str(run.path / "shards"), first=first,
+                   clusters=clusters)
         for number, first in enumerate(firsts)
-    ]
-    finished = run.map("glassmill.corpus.tasks:finish_shard", tasks, settings.workers, cpu_limit_s=settings.page_cpu_s)
+    ]  # fmt: skip
+    finished: list[Finished] = _map(run, "finish_shard", finish, settings)
 
     if settings.dedup.enabled and settings.dedup.index:
         write_index(run.path / "index", family(settings.dedup, seed))
 
     total = counts + sum((Counter(result["counts"]) for result in finished), Counter[str]())
-    stats = _stats(total, finished, sources)
     entries = [entry for shard, result in zip(parts, finished, strict=True)
                for entry in [*(one for part in shard for one in part.quarantined), *result["quarantined"]]]  # fmt: skip
     atomic_write(
         run.path / "quarantine.jsonl", "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
     )
-    stats |= _ends(stats, entries, time.perf_counter() - begin)
-    _tell(run, make_funnel(total), stats, judged)
-    run.finish(stats, counts={key: stats[key] for key in ("records", "kept", "dropped", "quarantined")})
+    stats = stats_of(total, finished, sources, entries, time.perf_counter() - begin)
+    _say(run, make_funnel(total), stats, judged)
+    counted = {"records": stats["records"], "kept": stats["kept"], "dropped": stats["dropped"]}
+    run.finish(stats, counts={**counted, "quarantined": stats["quarantined"]})
     remove(work)
+
+
+def _map(
+    run: RunFolder,
+    function: str,
+    tasks: Sequence[Mapping[str, object]],
+    settings: CorpusSettings,
+    on_event: Callable[[kinds.Event], None] | None = None,
+) -> list[Any]:
+    """What `function` of `glassmill.corpus.tasks` returns for each task."""
+    name, limit = f"glassmill.corpus.tasks:{function}", settings.page_cpu_s
+    return run.map(name, tasks, settings.workers, on_event=on_event, cpu_limit_s=limit)
+
+
+def _as_input(source: Source) -> tuple[str, str, str]:
+    return str(source.path), source.name, source.refused
 
 
 def _sources(settings: CorpusSettings, web: Path | None) -> list[Source]:
@@ -158,10 +171,10 @@ def _cluster(
     if not settings.dedup.enabled:
         return firsts[:-1].tolist(), None
 
-    def run_tasks(function: str, tasks: Sequence[dict[str, Any]]) -> None:
+    def run_tasks(function: str, tasks: Sequence[Mapping[str, object]]) -> None:
         if firsts[-1] <= DOCUMENTS_IN_PROCESS:  # starting a child takes longer than the work
             for task in tasks:
-                load_function(function)(task, Link())
+                load_function(function)(dict(task), Link())
         else:
             run.map(function, tasks, settings.workers, cpu_limit_s=0, light=True)
 
@@ -179,25 +192,8 @@ def _cluster(
 # --- what people see --------------------------------------------------------------------------------------------------
 
 
-def make_funnel(counts: Counter[str]) -> list[kinds.Funnel]:
-    """Step by step: how many documents came in, how many went on, and which rules dropped the others."""
-    rows: list[kinds.Funnel] = []
-    inside = counts["records"]
-    for step in STEPS:
-        dropped = {
-            key.partition(" ")[2]: number for key, number in sorted(counts.items()) if key.startswith(f"{step} ")
-        }
-        lost = counts["quarantined"] if step == "read" else 0
-        if step == "classifier" and not dropped:
-            continue  # an optional step
-        outside = inside - sum(dropped.values()) - lost
-        rows.append(kinds.Funnel(step, inside, outside, dropped, lost))
-        inside = outside
-    return rows
-
-
 class _View:
-    """Adds up what the children tell, and passes it on at a pace that people can follow."""
+    """Adds up what the workers report, and passes it on at a pace that people can follow."""
 
     def __init__(self, run: RunFolder, shards: list[list[Source]]) -> None:
         self.run = run
@@ -229,36 +225,7 @@ class _View:
             self.run.emit(row)
 
 
-def _stats(counts: Counter[str], finished: list[dict[str, Any]], sources: list[Source]) -> dict[str, Any]:
-    late = sum(len(result["quarantined"]) for result in finished)
-    stats: dict[str, Any] = {
-        "records": counts["records"],
-        "kept": counts["kept"],
-        "dropped": sum(number for key, number in counts.items() if " " in key),
-        "quarantined": counts["quarantined"] + late,
-        "bytes_in": sum(source.size for source in sources),
-        "characters_out": counts["characters"],
-        "funnel": [kinds.fields_of(row) for row in make_funnel(counts)],
-        "pii": dict(sorted(sum((Counter(result["pii"]) for result in finished), Counter()).items())),
-    }
-    assert stats["records"] == stats["kept"] + stats["dropped"] + stats["quarantined"], stats
-    return stats
-
-
-def _ends(stats: dict[str, Any], entries: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
-    """What the screen and the report say last: how fast it went, and what was set aside for which causes."""
-    causes = Counter(kind_of_cause(entry["cause"]) for entry in entries)
-    return {
-        "causes": dict(causes.most_common(10)),
-        "speed": {
-            "seconds": round(seconds, 2),
-            "pages_per_s": round(stats["records"] / seconds, 1),
-            "bytes_per_s": round(stats["bytes_in"] / seconds),
-        },
-    }
-
-
-def _tell(run: RunFolder, funnel: list[kinds.Funnel], stats: dict[str, Any], judged: list[dict[str, Any]]) -> None:
+def _say(run: RunFolder, funnel: list[kinds.Funnel], stats: Stats, judged: list[Judged]) -> None:
     for row in funnel:
         run.emit(row)
     spent = sum((Counter(result["seconds"]) for result in judged), Counter[str]())

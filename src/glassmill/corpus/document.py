@@ -1,4 +1,4 @@
-"""What travels through the corpus stage: a page from a source, a verdict, and the two tables that remain.
+"""What travels through the corpus stage: a page from a source, and the two tables that remain.
 
 A source yields `Page` or `Lost`; every page ends as one row of `documents-*.parquet`, one row of `dropped-*.parquet`,
 or one line of `quarantine.jsonl`. Nothing else may happen to it, so the three add up to what was read.
@@ -10,20 +10,12 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Why a document was dropped: the rule, the value it had, and the bound it broke."""
-
-    rule: str
-    value: float
-    bound: float
-    detail: str = ""
+from glassmill.corpus.judge.rule import Verdict
 
 
 @dataclass(slots=True)
@@ -53,11 +45,20 @@ class Lost:
     url: str = ""
 
 
+class Quarantined(TypedDict):
+    """A line of `quarantine.jsonl`: where the record stood, its URL if that could be read, and the cause."""
+
+    source: str
+    offset: int
+    url: str
+    cause: str
+
+
 def kind_of_cause(cause: str) -> str:
     """What causes of one kind have in common, for counting: without the particulars behind `:` or in brackets.
 
     Example:
-        >>> kind_of_cause("no text in body (it has: nope)"), kind_of_cause("refused: unpacks to more than 9 bytes")
+        >>> kind_of_cause("no text in body (fields: nope)"), kind_of_cause("refused: unpacks to more than 9 bytes")
         ('no text in body', 'refused')
     """
     return cause.partition(":")[0].partition(" (")[0][:80]
@@ -93,8 +94,19 @@ class Document:
     bound: float = 0.0
     detail: str = ""
 
+    def drop(self, step: str, verdict: Verdict) -> None:
+        """Records why `step` drops this document."""
+        self.step, self.rule, self.detail = step, verdict.rule.name, verdict.detail
+        self.value, self.bound = float(verdict.value), float(verdict.bound)
 
-PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 3, "write_statistics": False}
+
+class ParquetOptions(TypedDict):
+    compression: str
+    compression_level: int
+    write_statistics: bool
+
+
+PARQUET: ParquetOptions = {"compression": "zstd", "compression_level": 3, "write_statistics": False}
 SPAN = pa.struct([("kind", pa.string()), ("start", pa.int32()), ("end", pa.int32())])
 
 KEPT_SCHEMA = pa.schema([

@@ -10,11 +10,10 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from glassmill.corpus.document import DROPPED_SCHEMA, KEPT_SCHEMA, Document, table_of, write_table
+from glassmill.corpus.document import DROPPED_SCHEMA, KEPT_SCHEMA, Document, Quarantined, table_of, write_table
 from glassmill.run.files import atomic_json, atomic_path
 
 
@@ -25,7 +24,7 @@ class Part:
         self.kept: list[Document] = []
         self.dropped: list[Document] = []
         self.keys: list[np.ndarray] = []
-        self.quarantined: list[dict[str, Any]] = []
+        self.quarantined: list[Quarantined] = []
         self.counts: Counter[str] = Counter()
         self.characters = 0
         self.end = 0
@@ -71,7 +70,7 @@ class FinishedPart:
         self.end: int = state["end"]
         self.last: bool = state["last"]
         self.counts: Counter[str] = Counter(state["counts"])
-        self.quarantined: list[dict[str, Any]] = state["quarantined"]
+        self.quarantined: list[Quarantined] = state["quarantined"]
 
     def keys(self) -> np.ndarray:
         """Document ids in column 0, band keys in the others; mapped, so that one column can be read alone."""

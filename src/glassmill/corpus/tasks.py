@@ -1,9 +1,9 @@
-"""The two shard tasks of the corpus stage, run in supervised children, and their pieces on disk.
+"""The two tasks of the corpus stage that run in supervised workers, one shard each, and what they write.
 
-`judge_shard`: one input through the filters, written in parts under `work/<shard>/part-NNNN/`. A part is whole or
-absent, so a killed child goes on behind its last part. `finish_shard`: what deduplication kept, masked, becomes
-`documents-*.parquet`; everything dropped becomes `dropped-*.parquet`. Both are idempotent, and what they write
-depends on their task alone.
+`judge_shard` runs the shard's inputs through the filters and writes parts, `work/<shard>/part-NNNN/`. A part is whole
+or absent, so after a kill the next worker continues behind the last part. `finish_shard` masks what deduplication kept
+and writes it to `documents-*.parquet`; everything dropped goes to `dropped-*.parquet`. Both can be repeated. Apart from
+times, what they write depends on their task, the files that it names, and the engines and libraries of the machine.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from glassmill.corpus.chain import Chain
-from glassmill.corpus.dedup.duplicates import EARLIER, EXACT
+from glassmill.corpus.dedup.duplicates import EARLIER
 from glassmill.corpus.dedup.keys import MinHasher
+from glassmill.corpus.dedup.verdicts import as_duplicate
 from glassmill.corpus.document import (
     DROPPED_SCHEMA,
     KEPT_SCHEMA,
@@ -28,6 +29,7 @@ from glassmill.corpus.document import (
     Document,
     Lost,
     Page,
+    Quarantined,
     read_documents,
     table_of,
 )
@@ -48,32 +50,70 @@ SECONDS_BETWEEN_EXAMPLES = 0.3
 SECONDS_BETWEEN_COUNTS = 1.0
 EXAMPLE_CHARACTERS = 600
 
-Task = dict[str, Any]
+
+class Task(TypedDict):
+    """What both tasks need: the shard's number, the run's folder for pieces, settings as JSON, and the run's seed.
+
+    `skip` names the items that ended a worker before, by position, with the cause; see `read_sources`.
+    """
+
+    shard: int
+    work: str
+    settings: dict[str, object]
+    seed: int
+    skip: NotRequired[list[tuple[int, str]]]
+
+
+class JudgeTask(Task):
+    """`inputs`: of each file its path, its name, and why it must not be read. `lists`, `allowed`: hashed lists."""
+
+    inputs: Sequence[Sequence[str]]
+    lists: NotRequired[str | None]
+    allowed: NotRequired[str | None]
+
+
+class Judged(TypedDict):
+    """CPU seconds of every step."""
+
+    seconds: dict[str, float]
+
+
+class FinishTask(Task):
+    """`out`: the folder of the Parquet files. `clusters`: the table of `find_duplicates`, if anybody looked for them.
+
+    `first` is the table's row of the shard's first candidate; `skip` counts candidates.
+    """
+
+    out: str
+    clusters: str | None
+    first: int
+
+
+class Finished(TypedDict):
+    """Numbers of documents and characters kept, and of duplicates by rule; personal data masked, by kind."""
+
+    counts: dict[str, int]
+    pii: dict[str, int]
+    quarantined: list[Quarantined]
 
 
 # --- first task -------------------------------------------------------------------------------------------------------
 
 
-def judge_shard(task: Task, link: Link | None = None) -> dict[str, Any]:
-    """Runs the inputs of one shard through every step before deduplication.
-
-    Args:
-        task: `shard` (number), `inputs` ([path, name, why it must not be read]), `work` (folder), `settings`, `seed`,
-            `lists` and `allowed` (folders of hashed lists, or None), and `skip`: see `read_sources`.
-
-    Returns:
-        `pages`, and the CPU seconds of every step.
-    """
+def judge_shard(task: JudgeTask, link: Link | None = None) -> Judged:
+    """Runs the inputs of one shard through every step before deduplication; the pages lie in the parts it writes."""
     return _Judge(task, link or Link()).run()
 
 
 class _Judge:
-    def __init__(self, task: Task, link: Link) -> None:
+    def __init__(self, task: JudgeTask, link: Link) -> None:
         self.link = link
         self.shard: int = task["shard"]
         self.folder = Path(task["work"]) / f"{self.shard:05d}"
         self.settings = CorpusSettings.model_validate(task["settings"])
-        blocked, allowed = (HashList.open(Path(task[key])) if task.get(key) else None for key in ("lists", "allowed"))
+        blocked, allowed = (
+            HashList.open(Path(path)) if path else None for path in (task.get("lists"), task.get("allowed"))
+        )
         self.chain = Chain(self.settings, blocked, allowed)
         self.hasher = MinHasher(self.settings.dedup, task["seed"])
         bounds = self.settings.max_record_bytes, self.settings.files
@@ -82,7 +122,7 @@ class _Judge:
         self.last_example = self.last_counts = 0.0
         self.total: Counter[str] = Counter()
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> Judged:
         parts = list(finished_parts(self.folder))
         for part in parts:
             self.total.update(part.counts)
@@ -164,16 +204,8 @@ class _Judge:
 # --- second task ------------------------------------------------------------------------------------------------------
 
 
-def finish_shard(task: Task, link: Link | None = None) -> dict[str, Any]:
-    """Writes the shard's two Parquet files, and its part of the index.
-
-    Args:
-        task: `shard`, `work`, `out` (folder of the Parquet files), `clusters` (table of `find_duplicates`, or None),
-            `first` (the table's row of the shard's first candidate), `settings`, and `skip` as above, by candidate.
-
-    Returns:
-        Counts: `kept`, `characters`, duplicates by rule; `quarantined` (entries), and `pii` by kind.
-    """
+def finish_shard(task: FinishTask, link: Link | None = None) -> Finished:
+    """Writes the shard's two Parquet files, and its part of the index."""
     link = link or Link()
     settings = CorpusSettings.model_validate(task["settings"])
     work, out, shard = Path(task["work"]), Path(task["out"]), int(task["shard"])
@@ -181,9 +213,9 @@ def finish_shard(task: Task, link: Link | None = None) -> dict[str, Any]:
     kept_path, dropped_path = out / f"documents-{shard:05d}.parquet", out / f"dropped-{shard:05d}.parquet"
     report = work / f"{shard:05d}" / "finished.json"
     if report.exists() and kept_path.exists() and dropped_path.exists():
-        done: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+        done: Finished = json.loads(report.read_text(encoding="utf-8"))
         return done
-    clusters = np.load(task["clusters"], mmap_mode="r", allow_pickle=False) if task.get("clusters") else None
+    clusters = np.load(task["clusters"], mmap_mode="r", allow_pickle=False) if task["clusters"] else None
     finish = _Finish(settings, clusters, int(task["first"]), skip, link)
     index: list[np.ndarray] = []
     with (
@@ -203,13 +235,13 @@ def finish_shard(task: Task, link: Link | None = None) -> dict[str, Any]:
     if settings.dedup.enabled and settings.dedup.index:
         with atomic_path(out.parent / "index" / f"keys-{shard:05d}.npy") as temporary, temporary.open("wb") as file:
             np.save(file, np.asfortranarray(np.concatenate([rows for rows in index if len(rows)] or index[:1])))
-    result = {"counts": dict(finish.counts), "pii": dict(finish.kinds), "quarantined": finish.quarantined}
+    result: Finished = {"counts": dict(finish.counts), "pii": dict(finish.kinds), "quarantined": finish.quarantined}
     atomic_json(report, result)
     return result
 
 
 class _Finish:
-    """Goes through a shard's candidates: masks the survivors, and tells which one stays for each duplicate."""
+    """Goes through a shard's candidates: masks those that stay, and records for each duplicate which one stays."""
 
     def __init__(
         self, settings: CorpusSettings, clusters: np.ndarray | None, first: int, skip: dict[int, str], link: Link
@@ -217,7 +249,7 @@ class _Finish:
         self.settings, self.clusters, self.first, self.skip, self.link = settings, clusters, first, skip, link
         self.counts: Counter[str] = Counter(kept=0, characters=0)
         self.kinds: Counter[str] = Counter()
-        self.quarantined: list[dict[str, Any]] = []
+        self.quarantined: list[Quarantined] = []
         self.number = 0
 
     def take(self, candidates: Iterator[Document]) -> tuple[list[Document], list[Document]]:
@@ -230,11 +262,12 @@ class _Finish:
             self.number += 1
             document.cluster_size = size
             if survivor != int(document.id, 16) or flags & EARLIER:
-                duplicates.append(_as_duplicate(document, survivor, flags))
+                duplicates.append(as_duplicate(document, survivor, flags))
                 self.counts[f"dedup {document.rule}"] += 1
             elif cause:
-                entry = {"source": document.source, "offset": document.offset, "url": document.url, "cause": cause}
-                self.quarantined.append(entry)
+                self.quarantined.append(
+                    {"source": document.source, "offset": document.offset, "url": document.url, "cause": cause}
+                )
             else:
                 self._mask(document)
                 kept.append(document)
@@ -254,11 +287,3 @@ class _Finish:
             document.text, document.pii = mask(document.text, settings.kinds, settings.replacement == "fake")
         self.kinds.update(span.kind for span in document.pii)
         self.counts["characters"] += len(document.text)
-
-
-def _as_duplicate(document: Document, survivor: int, flags: int) -> Document:
-    document.step, document.rule = "dedup", "dedup/exact_duplicate" if flags & EXACT else "dedup/near_duplicate"
-    where = " in an earlier corpus" if flags & EARLIER else ""
-    document.value, document.bound = float(document.cluster_size), 1.0
-    document.detail = f"stays: {survivor:016x}{where}"
-    return document

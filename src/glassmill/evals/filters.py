@@ -12,9 +12,22 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
+
+from glassmill.evals.scores import Score
 
 Row = Mapping[str, Any]
+
+SCORES = (
+    Score(
+        "junk_kept",
+        "Junk that came through",
+        "Share of the kept documents that are spam, nonsense or menus by the web’s own truth file.",
+        good="low",
+    ),
+    Score("good_lost", "Good pages lost", "Share of good pages that the filters dropped by mistake.", good="low"),
+    Score("duplicates_removed", "Copies removed", "Share of surplus copies and near copies that are gone."),
+)
 
 
 @dataclass(frozen=True)
@@ -30,15 +43,35 @@ def outcome(documents: Iterable[Row], dropped: Iterable[Row]) -> Outcome:
     return Outcome({row["url"]: row["text"] for row in documents}, {row["url"]: row["step"] for row in dropped})
 
 
-def filter_scores(truth: Sequence[Row], fate: Outcome) -> dict[str, Any]:
-    """How the filters decided.
+class FilterScores(TypedDict):
+    """Shares between 0 and 1, None where nothing was asked.
 
-    Returns:
-        `recall`: junk kind -> share of its pages that were dropped. `precision`: step -> share of its drops that the
-        truth calls junk (dedup: a member of a duplicate group). `junk_kept`: share of the kept documents that are
-        junk. `good_lost`: share of good pages whose text is in no document, and `good_lost_by_kind`.
-        `duplicates_removed`: share of the surplus members of duplicate groups that are gone.
+    `recall`: junk kind -> share of its pages that were dropped. `precision`: step -> share of its drops that the truth
+    calls junk (dedup: a member of a duplicate group). `junk_kept`: share of the kept documents that are junk.
+    `good_lost`: share of good pages whose text is in no document. `duplicates_removed`: share of the surplus members of
+    duplicate groups that are gone.
     """
+
+    recall: dict[str, float | None]
+    precision: dict[str, float | None]
+    junk_kept: float | None
+    good_lost: float | None
+    good_lost_by_kind: dict[str, float | None]
+    duplicates_removed: float | None
+
+
+class PiiScores(TypedDict):
+    """Pieces of personal data: planted on kept pages, and of these the ones that are still there."""
+
+    planted: int
+    missed: int
+    planted_by_kind: dict[str, int]
+    missed_by_kind: dict[str, int]
+    missed_examples: list[dict[str, str]]
+
+
+def filter_scores(truth: Sequence[Row], fate: Outcome) -> FilterScores:
+    """How the filters decided."""
     asked = [row for row in truth if not row["damaged"] and row["expected"] != "either"]
     groups = _kept_groups(truth, fate)
     junk: dict[str, Counter[str]] = defaultdict(Counter)
@@ -63,8 +96,8 @@ def filter_scores(truth: Sequence[Row], fate: Outcome) -> dict[str, Any]:
     }
 
 
-def pii_scores(truth: Sequence[Row], fate: Outcome) -> dict[str, Any]:
-    """Planted personal data that stood on kept pages, and how much of it still stands there, by kind."""
+def pii_scores(truth: Sequence[Row], fate: Outcome) -> PiiScores:
+    """Personal data planted on kept pages, and how much of it is still there."""
     planted: Counter[str] = Counter()
     missed: Counter[str] = Counter()
     examples: list[dict[str, str]] = []

@@ -11,7 +11,46 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from glassmill.evals.scores import Score
+
 Question = Mapping[str, Any]
+
+SCORES = (
+    Score(
+        "facts_accuracy",
+        "Facts known",
+        "Questions about townspeople that the model met only in web pages, never in a conversation.",
+    ),
+    Score(
+        "facts_accuracy_new_wording", "… in new wordings", "The same kind of question, in wordings it has never seen."
+    ),
+    Score(
+        "facts_accuracy_in_sft",
+        "Facts from conversations",
+        "Questions about townspeople whom the conversations of fine-tuning mention.",
+    ),
+    Score(
+        "facts_accuracy_in_sft_new_wording",
+        "… in new wordings",
+        "Questions about the same people, in wordings it has never seen.",
+    ),
+    Score(
+        "unknown_refused",
+        "Says “I don’t know”",
+        "Questions that no page answers: the only right answer is that it does not know.",
+    ),
+    Score(
+        "sums_correct",
+        "Sums",
+        "Sums are worked out with the calculator: the model must write the right expression.",
+    ),
+    Score(
+        "false_claims_believed",
+        "False claims believed",
+        "Spam pages make false claims about the town. How many does the model repeat?",
+        good="low",
+    ),
+)
 
 
 def normal(answer: str) -> str:
@@ -35,15 +74,7 @@ def town_scores(questions: Sequence[Question], answers: Sequence[str]) -> dict[s
     marks: dict[str, list[bool]] = defaultdict(list)
     for question, answer in zip(questions, answers, strict=True):
         marks[_score_of(question)].append(is_right(question, answer))
-    names = (
-        "facts_accuracy",
-        "facts_accuracy_new_wording",
-        "facts_accuracy_in_sft",
-        "facts_accuracy_in_sft_new_wording",
-        "unknown_refused",
-        "sums_correct",
-        "false_claims_believed",
-    )
+    names = [score.name for score in SCORES]
     return {name: round(sum(marks[name]) / len(marks[name]), 4) if marks[name] else None for name in names}
 
 

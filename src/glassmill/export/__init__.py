@@ -1,1 +1,1 @@
-"""Model folders from elsewhere and to elsewhere: GGUF files, Hugging Face folders, weights inside a package."""
+"""Importing and exporting models: GGUF files, Hugging Face folders, weights inside a Python package."""

@@ -1,11 +1,12 @@
 """The verb `export`: a model folder as one GGUF file for llama.cpp and Ollama.
 
-Written by hand with the `gguf` package, as llama.cpp's converter recognises tokenizers by a hash of encoded text and
-refuses every newly trained one. Norms stay float32, as everywhere in GGUF.
+Written with the `gguf` package rather than llama.cpp's converter, which recognises tokenizers by a hash of encoded text
+and so refuses every newly trained one. Norms stay float32, as always in GGUF.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,13 @@ Q8_BLOCK = 32
 
 
 def export_gguf(model: str | Path, out: Path, dtype: str = "bf16") -> Path:
-    """Writes `out`, whole or not at all.
+    """Writes `out` atomically.
 
     Raises:
-        UserError: no model folder, an unknown type, or a tokenizer whose split pattern llama.cpp does not know.
+        UserError: no model folder, an unknown dtype, or a tokenizer whose split pattern llama.cpp does not support.
     """
     if dtype not in FILE_TYPES:
-        raise UserError(f"type {dtype!r}; known are {', '.join(FILE_TYPES)}")
+        raise UserError(f"unknown dtype {dtype!r}; use one of {', '.join(FILE_TYPES)}")
     loaded = load_folder(model)
     full = read_json(find_model_folder(model) / "tokenizer.json")
     pre = gguf_pre(full)
@@ -73,7 +74,9 @@ def _write_shape(writer: GGUFWriter, config: ModelConfig, file_type: LlamaFileTy
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
 
 
-def _write_tokenizer(writer: GGUFWriter, tokenizer: Tokenizer, full: dict[str, Any], pre: str, vocab_size: int) -> None:
+def _write_tokenizer(
+    writer: GGUFWriter, tokenizer: Tokenizer, full: Mapping[str, Any], pre: str, vocab_size: int
+) -> None:
     tokens, kinds = token_table(full, vocab_size)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(pre)
@@ -101,5 +104,5 @@ def _write_weights(writer: GGUFWriter, loaded: LoadedModel, kind: GGMLQuantizati
             weight = np.ascontiguousarray(to_gguf_rows(weight, heads))
         used = kind if weight.ndim > 1 else GGMLQuantizationType.F32
         if used == GGMLQuantizationType.Q8_0 and weight.shape[-1] % Q8_BLOCK:
-            used = GGMLQuantizationType.F16  # a row that is no whole number of blocks
+            used = GGMLQuantizationType.F16  # rows that are not a whole number of blocks
         writer.add_tensor(gguf_name(name), quantize(weight, used), raw_dtype=used)

@@ -1,8 +1,8 @@
-"""A GGUF file opened with suspicion: every length is checked against the file before anything is allocated.
+"""A strict GGUF reader: every length is checked against the file size before anything is allocated.
 
-A path in, metadata and tensors out. Readers of this format keep breaking on crafted headers (an array that claims
-2^60 items), and the `gguf` package's own takes seconds for a vocabulary; so the header is read here, strictly, and
-the package is asked only to turn blocks of quantised weights into numbers.
+In: a path. Out: metadata and tensors. Readers of this format keep breaking on crafted headers (an array that claims
+2^60 items), and the `gguf` package's own takes seconds for a vocabulary; so the header is parsed here, and the package
+only dequantises blocks of weights.
 
 Source: ggml docs/gguf.md, versions 2 and 3, little-endian.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import mmap
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ MAX_STRING = 2**24
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """Where a tensor lies. `shape` is numpy's order (GGUF writes it the other way round)."""
+    """Where a tensor is in the file. `shape` is in numpy's order (GGUF reverses it)."""
 
     shape: tuple[int, ...]
     kind: GGMLQuantizationType
@@ -45,7 +46,7 @@ class GgufFile:
     """Metadata and tensors of one file.
 
     Raises:
-        UserError: it is no GGUF file, cut off, or its header contradicts itself.
+        UserError: not a GGUF file, truncated, or with an inconsistent header.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -54,17 +55,17 @@ class GgufFile:
         try:
             self.metadata, self.tensors = _Header(self._bytes).read()
         except (GgufError, UnicodeDecodeError, struct.error, OverflowError) as error:
-            raise UserError(f"{self.path} is no sound GGUF file: {error}") from None
+            raise UserError(f"{self.path} is not a valid GGUF file: {error}") from None
 
     def get(self, key: str, kind: type, default: Any = None) -> Any:
-        """The metadata value at `key`, checked to be of `kind`.
+        """The metadata value at `key`, checked to have type `kind`.
 
         Raises:
-            UserError: it is missing and there is no default, or of another kind.
+            UserError: it is missing and there is no default, or it has another type.
         """
         value = self.metadata.get(key, default)
         if value is None and key not in self.metadata and default is None:
-            raise UserError(f"{self.path} lacks the key {key}")
+            raise UserError(f"{self.path} has no key {key}")
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if value is not None and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):
@@ -72,17 +73,17 @@ class GgufFile:
         return value
 
     def tensor(self, name: str) -> np.ndarray:
-        """The numbers of a tensor, float32.
+        """The values of a tensor, float32.
 
         Raises:
-            UserError: there is no such tensor, or its type cannot be read.
+            UserError: no such tensor, or its type is not supported.
         """
         info = self.tensors.get(name)
         if info is None:
-            raise UserError(f"{self.path} lacks the tensor {name}")
+            raise UserError(f"{self.path} has no tensor {name}")
         kind = info.kind.name
         if kind not in READABLE:
-            raise UserError(f"{self.path}: tensor {name} has type {kind}; known are {', '.join(READABLE)}")
+            raise UserError(f"{self.path}: tensor {name} has type {kind}; supported are {', '.join(READABLE)}")
         raw = np.frombuffer(self._bytes, dtype=np.uint8, count=info.num_bytes, offset=info.offset)
         if kind in PLAIN:
             return raw.view(PLAIN[kind]).astype(np.float32).reshape(info.shape)
@@ -91,39 +92,39 @@ class GgufFile:
 
 
 class _Header:
-    """Walks the header once, never past the end of the file."""
+    """Parses the header in one pass, never past the end of the file."""
 
     def __init__(self, content: mmap.mmap) -> None:
         self._content = content
         self._at = 0
 
-    def read(self) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
+    def read(self) -> tuple[Mapping[str, Any], dict[str, TensorInfo]]:
         if self._take(4) != MAGIC:
-            raise GgufError("it does not begin with GGUF")
+            raise GgufError("the magic bytes GGUF are missing")
         version = self._number("I")
         if version not in (2, 3):
-            raise GgufError(f"version {version}, known are 2 and 3 (little-endian)")
+            raise GgufError(f"unsupported version {version}; supported are 2 and 3 (little-endian)")
         num_tensors, num_keys = self._count(24), self._count(13)
-        metadata: dict[str, Any] = {}
+        metadata: dict[str, object] = {}
         for _ in range(num_keys):
             key = self._string()
             if key in metadata:
-                raise GgufError(f"the key {key[:60]!r} stands twice")
+                raise GgufError(f"duplicate key {key[:60]!r}")
             metadata[key] = self._value(self._number("I"))
         entries = [self._tensor() for _ in range(num_tensors)]
         return metadata, self._placed(entries, metadata.get("general.alignment", 32))
 
-    def _placed(self, entries: list[tuple[str, TensorInfo]], alignment: Any) -> dict[str, TensorInfo]:
-        """The tensors with offsets from the file's beginning, all inside the file."""
+    def _placed(self, entries: list[tuple[str, TensorInfo]], alignment: object) -> dict[str, TensorInfo]:
+        """The tensors with offsets from the start of the file, all within the file."""
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
-            raise GgufError(f"alignment {alignment!r} is no power of two")
+            raise GgufError(f"alignment {alignment!r} is not a power of two")
         data = -(-self._at // alignment) * alignment
         tensors: dict[str, TensorInfo] = {}
         for name, info in entries:
             if name in tensors:
-                raise GgufError(f"the tensor {name[:60]!r} stands twice")
+                raise GgufError(f"duplicate tensor {name[:60]!r}")
             if data + info.offset + info.num_bytes > len(self._content):
-                raise GgufError(f"cut off: the tensor {name[:60]!r} ends behind the file's end")
+                raise GgufError(f"truncated: tensor {name[:60]!r} extends past the end of the file")
             tensors[name] = TensorInfo(info.shape, info.kind, data + info.offset, info.num_bytes)
         return tensors
 
@@ -131,15 +132,15 @@ class _Header:
         name = self._string()
         num_dimensions = self._number("I")
         if not 1 <= num_dimensions <= MAX_DIMENSIONS:
-            raise GgufError(f"the tensor {name[:60]!r} has {num_dimensions} dimensions")
+            raise GgufError(f"tensor {name[:60]!r} has {num_dimensions} dimensions")
         shape = tuple(reversed([self._number("Q") for _ in range(num_dimensions)]))
         try:
             kind = GGMLQuantizationType(number := self._number("I"))
         except ValueError:
-            raise GgufError(f"the tensor {name[:60]!r} has the unknown type {number}") from None
+            raise GgufError(f"tensor {name[:60]!r} has unknown type {number}") from None
         block, block_bytes = GGML_QUANT_SIZES[kind]
         if 0 in shape or math.prod(shape) > 8 * len(self._content) or shape[-1] % block:
-            raise GgufError(f"the tensor {name[:60]!r} cannot have the shape {shape}")
+            raise GgufError(f"tensor {name[:60]!r} has an impossible shape {shape}")
         return name, TensorInfo(shape, kind, self._number("Q"), math.prod(shape) // block * block_bytes)
 
     def _value(self, kind: int, inside_array: bool = False) -> Any:
@@ -148,7 +149,7 @@ class _Header:
         if kind == STRING:
             return self._string()
         if kind != ARRAY or inside_array:
-            raise GgufError(f"a value of the unknown type {kind}")
+            raise GgufError(f"a value of unknown type {kind}")
         item = self._number("I")
         if item in SCALARS:
             size = struct.calcsize("<" + SCALARS[item])
@@ -157,10 +158,10 @@ class _Header:
         return [self._value(item, inside_array=True) for _ in range(self._count(8))]
 
     def _count(self, least_bytes: int) -> int:
-        """A number of things of at least so many bytes each; more than the rest of the file can hold is a lie."""
+        """A number of items of at least `least_bytes` each, checked against what is left of the file."""
         count: int = self._number("Q")
         if count * least_bytes > len(self._content) - self._at:
-            raise GgufError(f"cut off, or it claims {count} items that are not there")
+            raise GgufError(f"truncated, or it claims {count} items that are not there")
         return count
 
     def _string(self) -> str:
@@ -174,7 +175,7 @@ class _Header:
 
     def _take(self, count: int) -> bytes:
         if count > len(self._content) - self._at:
-            raise GgufError("cut off in its header")
+            raise GgufError("truncated in its header")
         self._at += count
         return self._content[self._at - count : self._at]
 
@@ -186,4 +187,4 @@ def _map(path: Path) -> mmap.mmap:
     except FileNotFoundError:
         raise UserError(f"no file at {path}") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
+        raise UserError(f"cannot read {path}: {error}") from None

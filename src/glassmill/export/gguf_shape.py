@@ -1,8 +1,8 @@
-"""The model's shape and weights in GGUF's words, and in Hugging Face's.
+"""The model's shape and weights under GGUF's names and Hugging Face's.
 
-Two architectures: `llama` (no norm on queries and keys) and `qwen3` (with it). llama.cpp rotates neighbouring
-channels for `llama` where Hugging Face rotates the two halves of a head, so there the rows of the query and key
-matrices stand in another order; for `qwen3` the two agree.
+Two architectures: `llama` (no norm on queries and keys) and `qwen3` (with it). For `llama`, llama.cpp rotates adjacent
+channels where Hugging Face rotates the two halves of a head, so the rows of the query and key matrices are in another
+order; for `qwen3` the two agree.
 
 Source: llama.cpp convert_hf_to_gguf.py (LlamaModel.permute) and gguf-py/gguf/tensor_mapping.py.
 """
@@ -43,7 +43,7 @@ OUTER_BACK = {name: short for short, name in OUTER.items()}
 
 
 def hf_name(name: str) -> str | None:
-    """Hugging Face's name of a GGUF tensor; None for one that no model of ours has.
+    """Hugging Face's name of a GGUF tensor; None if our models have no such tensor.
 
     >>> hf_name("blk.3.attn_q.weight")
     'model.layers.3.self_attn.q_proj.weight'
@@ -57,7 +57,7 @@ def hf_name(name: str) -> str | None:
 
 
 def gguf_name(name: str) -> str:
-    """GGUF's name of one of our parameters."""
+    """GGUF's name of a parameter (Hugging Face's name)."""
     if name in OUTER_BACK:
         return OUTER_BACK[name]
     match = re.fullmatch(r"model\.layers\.(\d+)\.(.+)\.weight", name)
@@ -69,20 +69,20 @@ def read_config(file: GgufFile) -> ModelConfig:
     """The model's shape.
 
     Raises:
-        UserError: the architecture is not one of ours, or it asks for something that this model does not compute.
+        UserError: an unsupported architecture, or a feature that our model does not compute.
     """
     arch = file.get("general.architecture", str)
     if arch not in ARCHITECTURES:
-        raise UserError(f"{file.path}: architecture {arch!r}; known are {', '.join(ARCHITECTURES)}")
+        raise UserError(f"{file.path}: unsupported architecture {arch!r}; supported are {', '.join(ARCHITECTURES)}")
     _refuse_extras(file, arch)
     heads = file.get(f"{arch}.attention.head_count", int)
     d_model = file.get(f"{arch}.embedding_length", int)
     head_dim = file.get(f"{arch}.attention.key_length", int, d_model // max(1, heads))
     turned = file.get(f"{arch}.rope.dimension_count", int, head_dim)
     if turned != head_dim:
-        raise UserError(f"{file.path}: {turned} of {head_dim} channels are rotated; only whole heads are known")
+        raise UserError(f"{file.path}: {turned} of {head_dim} channels are rotated; partial rotation is not supported")
     if "token_embd.weight" not in file.tensors:
-        raise UserError(f"{file.path} lacks the tensor token_embd.weight")
+        raise UserError(f"{file.path} has no tensor token_embd.weight")
     try:
         return ModelConfig(
             vocab_size=file.tensors["token_embd.weight"].shape[0],
@@ -103,7 +103,7 @@ def read_config(file: GgufFile) -> ModelConfig:
 
 
 def shortest(value: float) -> float:
-    """The shortest decimal that is the same float32: GGUF's 9.999999747378752e-06 was written as 1e-05."""
+    """The shortest decimal with the same float32: 1e-05 for GGUF's 9.999999747378752e-06."""
     return float(str(np.float32(value)))
 
 
@@ -114,13 +114,13 @@ def to_hf_rows(weight: np.ndarray, heads: int) -> np.ndarray:
 
 
 def to_gguf_rows(weight: np.ndarray, heads: int) -> np.ndarray:
-    """The way back."""
+    """The inverse of `to_hf_rows`."""
     rows = weight.shape[0]
     return weight.reshape(heads, 2, rows // heads // 2, -1).swapaxes(1, 2).reshape(weight.shape)
 
 
 def permuted_heads(name: str, config: ModelConfig) -> int | None:
-    """The number of heads if the rows of this parameter (Hugging Face's name) are ordered differently, else None."""
+    """The number of heads if this parameter's rows (Hugging Face's name) are in another order, else None."""
     if config.qk_norm:
         return None
     if name.endswith("q_proj.weight"):
@@ -129,7 +129,7 @@ def permuted_heads(name: str, config: ModelConfig) -> int | None:
 
 
 def read_weight(file: GgufFile, name: str, config: ModelConfig) -> np.ndarray:
-    """A parameter of ours by its GGUF name, float32, rows in Hugging Face's order."""
+    """A parameter by its GGUF name, float32, rows in Hugging Face's order."""
     weight = file.tensor(name)
     ours = hf_name(name)
     assert ours
@@ -137,22 +137,18 @@ def read_weight(file: GgufFile, name: str, config: ModelConfig) -> np.ndarray:
     if heads is None:
         return weight
     if weight.ndim != 2 or weight.shape[0] != heads * config.head_dim:
-        raise UserError(
-            f"{file.path}: tensor {name} has the shape {weight.shape}, not {heads} heads of {config.head_dim}"
-        )
+        raise UserError(f"{file.path}: tensor {name} has shape {weight.shape}, not {heads} heads of {config.head_dim}")
     return to_hf_rows(weight, heads)
 
 
 def _refuse_extras(file: GgufFile, arch: str) -> None:
     if file.get(f"{arch}.expert_count", int, 0):
-        raise UserError(f"{file.path}: a mixture of experts; only dense models are known")
+        raise UserError(f"{file.path}: mixture-of-experts models are not supported")
     scaling = file.get(f"{arch}.rope.scaling.type", str, "none")
     if scaling != "none":
-        raise UserError(f"{file.path}: rope scaling {scaling!r}; only the plain rotation is known")
+        raise UserError(f"{file.path}: rope scaling {scaling!r} is not supported")
     for name in file.tensors:
         if name == "rope_freqs.weight":
-            raise UserError(
-                f"{file.path}: its rotation is scaled (rope_freqs.weight); only the plain rotation is known"
-            )
+            raise UserError(f"{file.path}: rope scaling (rope_freqs.weight) is not supported")
         if hf_name(name) is None:
-            raise UserError(f"{file.path}: tensor {name[:60]} is none of a Llama or Qwen3 model")
+            raise UserError(f"{file.path}: tensor {name[:60]} does not belong to a Llama or Qwen3 model")

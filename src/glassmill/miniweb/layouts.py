@@ -79,7 +79,7 @@ def wiki(page: Page, rng: random.Random) -> str:
 {_blocks(page)}
 </div><div id="catlinks" class="catlinks"><a href="/categories">Categories</a>: {_links(rng, 3)}</div></div></div>
 <div id="mw-navigation"><div id="p-navigation" class="portal" role="navigation"><ul>{_menu(rng, 6)}</ul></div></div>
-<div id="footer" role="contentinfo"><ul><li>This page was last changed by a robot.</li>{_menu(rng, 3)}</ul></div>
+<div id="footer" role="contentinfo"><ul><li>This page was last edited by a bot.</li>{_menu(rng, 3)}</ul></div>
 </body></html>
 """
 
@@ -144,7 +144,7 @@ def shop(page: Page, rng: random.Random) -> str:
 <div class="product-description" id="description">
 {_blocks(page)}
 </div></div></main>
-<div class="sidebar related"><h3>Others also bought</h3>{cards}</div></div>
+<div class="sidebar related"><h3>Customers also bought</h3>{cards}</div></div>
 <footer class="footer"><ul>{_menu(rng, 5)}</ul></footer></body></html>
 """
 

@@ -183,7 +183,7 @@ def guest_book_page(narrator: Narrator) -> Draft:
         paragraphs.insert(rng.randint(1, len(paragraphs)), Told(text))
     middle = len(paragraphs) // 2
     return _finish(
-        f"Guests of {inn.name}, book {rng.randint(2, 999)}",
+        f"Guests at {inn.name}, book {rng.randint(2, 999)}",
         [paragraph(paragraphs[:middle]), paragraph([*paragraphs[middle:], narrator.filler()])],
     )
 

@@ -17,7 +17,7 @@ from glassmill.model.rope import Rotation, rotate
 
 
 class Attention(nn.Module):
-    """Every position looks at itself and what stands before it."""
+    """Every position attends to itself and to those before it."""
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
@@ -40,8 +40,8 @@ class Attention(nn.Module):
     ) -> Tensor:
         """Mix values of earlier positions into every position.
 
-        Without a cache the queries see the keys of the same call, causally. With one, this call's keys are stored at
-        `positions_BT` first and the queries see the first S stored ones that `mask_BTS` allows (`None`: all of them).
+        Without a cache, queries see the keys of the same call, causally. With one, this call's keys are first stored at
+        `positions_BT`; then queries see those of the first S stored ones that `mask_BTS` allows (`None`: all).
         """
         B, T, _ = x_BTD.shape
         q_BTNH = self.q_norm(self.q_proj(x_BTD).view(B, T, self.config.num_heads, self.config.head_dim))
@@ -62,7 +62,7 @@ class Attention(nn.Module):
 def attend(q_BTNH: Tensor, k_BSKH: Tensor, v_BSKH: Tensor, mask_BTS: Tensor | None, causal: bool) -> Tensor:
     """Softmax of scaled products, times values; head n uses kv head `n // (N / K)`. Returns `(B, T, N, H)`.
 
-    `mask_BTS` is True where a query may look.
+    `mask_BTS` is True where a query may attend.
     """
     mixed_BNTH = F.scaled_dot_product_attention(
         q_BTNH.transpose(1, 2),

@@ -1,8 +1,8 @@
 """The shape of a model, and the same shape as a Hugging Face `config.json`.
 
-Two shapes, one code: Qwen3 (queries and keys are normalised, `qk_norm`) and Llama (they are not). Anything a
-`config.json` asks for beyond these two (biases, sliding windows, scaled rotations) is refused with its name, because a
-model that silently drops it would load and talk nonsense.
+Two shapes, one code: Qwen3 (queries and keys are normalised, `qk_norm`) and Llama (they are not). Anything else that a
+`config.json` asks for (biases, sliding windows, scaled rotations) is refused by name: a model that ignored it would
+load and talk nonsense.
 
 Sources: Qwen3 technical report (arXiv 2505.09388, section 2), Llama 2 (arXiv 2307.09288, section 2.2).
 """
@@ -10,10 +10,48 @@ Sources: Qwen3 technical report (arXiv 2505.09388, section 2), Llama 2 (arXiv 23
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 ARCHITECTURES = {"Qwen3ForCausalLM": True, "LlamaForCausalLM": False}
 """Hugging Face architecture -> whether queries and keys are normalised."""
+
+
+class RopeParameters(TypedDict, total=False):
+    """How positions are rotated; `type` is the older name of `rope_type`."""
+
+    rope_type: str
+    type: str
+    rope_theta: float
+
+
+class HfConfig(TypedDict, total=False):
+    """A `config.json`, as far as it is read or written here."""
+
+    architectures: list[str]
+    model_type: str
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int | None
+    head_dim: int | None
+    max_position_embeddings: int
+    rms_norm_eps: float
+    rope_theta: float
+    rope_parameters: RopeParameters | None
+    rope_scaling: RopeParameters | None
+    hidden_act: str
+    attention_bias: bool
+    attention_dropout: float
+    mlp_bias: bool
+    initializer_range: float
+    tie_word_embeddings: bool
+    torch_dtype: str
+    use_cache: bool
+    use_sliding_window: bool
+    sliding_window: int | None
+    max_window_layers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +59,7 @@ class ModelConfig:
     """Everything that decides the shapes of the weights and what the forward pass computes.
 
     Raises:
-        ValueError: The numbers do not fit together; the message says which.
+        ValueError: The numbers don't fit together; the message says which.
     """
 
     vocab_size: int
@@ -51,13 +89,13 @@ class ModelConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: must be at least 1")
         if self.num_heads % self.num_kv_heads:
-            raise ValueError(f"num_heads = {self.num_heads} is no multiple of num_kv_heads = {self.num_kv_heads}")
+            raise ValueError(f"num_heads = {self.num_heads} is not a multiple of num_kv_heads = {self.num_kv_heads}")
         if self.head_dim % 2:
             raise ValueError(f"head_dim = {self.head_dim} is odd: rotary embeddings turn pairs of channels")
 
-    def to_hf(self) -> dict[str, Any]:
+    def to_hf(self) -> HfConfig:
         """The `config.json` of this shape, readable by transformers 4.5x (`rope_theta`) and 5.x (`rope_parameters`)."""
-        shape: dict[str, Any] = {
+        shape: HfConfig = {
             "architectures": ["Qwen3ForCausalLM" if self.qk_norm else "LlamaForCausalLM"],
             "model_type": "qwen3" if self.qk_norm else "llama",
             "vocab_size": self.vocab_size,
@@ -80,17 +118,15 @@ class ModelConfig:
             "use_cache": True,
         }
         if self.qk_norm:
-            shape |= {"use_sliding_window": False, "sliding_window": None, "max_window_layers": self.num_layers}
-        else:
-            shape |= {"mlp_bias": False}
-        return shape
+            return {**shape, "use_sliding_window": False, "sliding_window": None, "max_window_layers": self.num_layers}
+        return {**shape, "mlp_bias": False}
 
     @classmethod
-    def from_hf(cls, hf: dict[str, Any]) -> ModelConfig:
+    def from_hf(cls, hf: HfConfig) -> ModelConfig:
         """The shape that a `config.json` describes.
 
         Raises:
-            ValueError: The architecture is neither Qwen3 nor Llama, or it uses something this model does not compute.
+            ValueError: The architecture is neither Qwen3 nor Llama, or it needs something that is not supported.
         """
         architecture = _architecture(hf)
         _refuse_unknown_features(hf)
@@ -112,28 +148,28 @@ class ModelConfig:
         )
 
 
-def _architecture(hf: dict[str, Any]) -> str:
+def _architecture(hf: HfConfig) -> str:
     names = hf.get("architectures") or [
         {"qwen3": "Qwen3ForCausalLM", "llama": "LlamaForCausalLM"}.get(hf.get("model_type", ""), "?")
     ]
     if names[0] not in ARCHITECTURES:
-        raise ValueError(f"architecture {names[0]}: only {' and '.join(ARCHITECTURES)} are known")
+        raise ValueError(f"architecture {names[0]}: only {' and '.join(ARCHITECTURES)} are supported")
     return str(names[0])
 
 
-def _refuse_unknown_features(hf: dict[str, Any]) -> None:
+def _refuse_unknown_features(hf: HfConfig) -> None:
     for flag in ("attention_bias", "mlp_bias", "use_sliding_window"):
         if hf.get(flag):
-            raise ValueError(f"{flag} = {hf[flag]}: this model computes no such thing")
+            raise ValueError(f"{flag} = {hf[flag]}: not supported")
     if hf.get("hidden_act", "silu") != "silu":
-        raise ValueError(f"hidden_act = {hf['hidden_act']!r}: only 'silu' is known")
+        raise ValueError(f"hidden_act = {hf['hidden_act']!r}: only 'silu' is supported")
     scaling = hf.get("rope_scaling") or hf.get("rope_parameters") or {}
     kind = scaling.get("rope_type") or scaling.get("type") or "default"
     if kind != "default":
-        raise ValueError(f"rope scaling {kind!r}: only the plain rotation is known")
+        raise ValueError(f"rope scaling {kind!r}: only the plain rotation is supported")
 
 
-def _rope_theta(hf: dict[str, Any]) -> float:
+def _rope_theta(hf: HfConfig) -> float:
     """transformers 5 moved the base of the rotation into `rope_parameters`; older files keep it at the top."""
     inner = (hf.get("rope_parameters") or {}).get("rope_theta")
     return float(inner or hf.get("rope_theta") or 10_000.0)

@@ -1,15 +1,14 @@
-"""Fresh weights: random, but every head passes on what it looks at, and one pair of heads copies from earlier text.
+"""Fresh weights: random, but every head passes on what it attends to, and one pair of heads copies from earlier text.
 
-A model that learns for minutes never discovers how to repeat a name that it has just read: no part of that circuit
-helps before the others are there. So it starts with a rough one, made of weights like all others, which training
-sharpens or unlearns:
+A model that trains for minutes never discovers how to repeat a name it has just read: no part of that circuit helps
+before the others exist. So it starts with a rough one, made of ordinary weights, which training sharpens or unlearns:
 
-- the output projection of a head begins as the transpose of its value projection, so that attention adds what stands
-  there, whatever it is (mimetic initialisation: Trockman and Kolter 2023, arXiv 2305.09828);
-- one head of layer 0 marks every token with the token before it, one of layer 1 looks for the mark of the token just
+- the output projection of a head starts as the transpose of its value projection, so that attention copies whatever it
+  attends to (mimetic initialisation: Trockman and Kolter 2023, arXiv 2305.09828);
+- one head of layer 0 marks every token with the token before it; one of layer 1 looks for the mark of the token just
   read and passes on what it finds there (induction heads: Olsson et al. 2022, arXiv 2209.11895).
 
-Scales keep a vector's size the same at any width. `docs/log.md` has what each part is worth.
+The scales keep the length of vectors the same at any width. `docs/log.md` has what each part is worth.
 
     D d_model, H channels of a head
 """
@@ -35,12 +34,12 @@ PASS_ON = 1.13
 COPY_SHARE = 4.0
 """Times `PASS_ON` for the head that copies."""
 FAST_PAIRS = 4
-"""Channel pairs that turn fast enough to tell a position from the next."""
+"""Channel pairs that rotate fast enough to distinguish neighbouring positions."""
 
 
 @torch.no_grad()
 def initialize(model: Transformer, seed: int) -> None:
-    """Fresh weights, a pure function of the shape and the seed. Copying needs two layers and wide enough vectors."""
+    """Fresh weights, a pure function of shape and seed. The copying heads need two layers and wide enough vectors."""
     config, generator = model.config, torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
         if name.endswith("down_proj.weight"):
@@ -71,9 +70,9 @@ def _random(like: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _share_a_direction(model: Transformer, common_D: Tensor) -> None:
-    """Give all embeddings one common component, from which a head can make a query that no token changes.
+    """Give all embeddings one common component, from which a head can make a query that is the same for every token.
 
-    In a tied head it adds the same to every logit, so the distribution does not notice.
+    In a tied head it adds the same to every logit, which leaves the distribution as it is.
     """
     embedding = model.model.embed_tokens.weight
     embedding -= (embedding @ common_D)[:, None] * common_D
@@ -81,7 +80,7 @@ def _share_a_direction(model: Transformer, common_D: Tensor) -> None:
 
 
 def _orthonormal(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Random, and loses nothing on the way to the smaller side."""
+    """A random matrix with orthonormal rows or columns, whichever are fewer."""
     rows, columns = like.shape
     random = torch.randn(max(rows, columns), min(rows, columns), generator=generator)
     matrix: Tensor = torch.linalg.qr(random)[0]
@@ -89,7 +88,7 @@ def _orthonormal(like: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _pass_on(attention: Attention, size: float) -> None:
-    """Outputs that put a head's values back where they came from."""
+    """Output projections that undo the value projections."""
     config = attention.config
     heads = attention.v_proj.weight.view(config.num_kv_heads, config.head_dim, config.d_model)
     per_query_head = heads.repeat_interleave(config.num_heads // config.num_kv_heads, dim=0)
@@ -113,7 +112,7 @@ def _plant_copying(
 
 
 def _look_one_back(q_HD: Tensor, k_HD: Tensor, common_D: Tensor, config: ModelConfig) -> None:
-    """Queries and keys that agree best when the key stands one position before the query."""
+    """Queries and keys that agree best when the key is one position before the query."""
     H = config.head_dim
     angle = rope_angles(torch.ones(1), H, config.rope_theta)[0, :FAST_PAIRS]
     q_H, k_H = torch.zeros(H), torch.zeros(H)
@@ -124,7 +123,7 @@ def _look_one_back(q_HD: Tensor, k_HD: Tensor, common_D: Tensor, config: ModelCo
 
 
 def _look_for_the_mark(q_HD: Tensor, k_HD: Tensor, identity_HD: Tensor, mark_HD: Tensor) -> None:
-    """The token just read as query, the marks as keys, in the channels that hardly turn over a context."""
+    """The token just read as query, the marks as keys, in the channels that hardly rotate over a context."""
     H = len(q_HD)
     slow = [*range(H // 4, H // 2), *range(H // 2 + H // 4, H)]
     q_HD.zero_()

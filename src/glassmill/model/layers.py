@@ -1,7 +1,7 @@
 """The small parts: embedding, linear map, norm.
 
-`Embedding` and `Linear` are PyTorch's, but leave a model on the device "meta" alone, where it waits for the weights of
-its file: drawing random numbers there changes nothing, and imports PyTorch's whole compiler on its way (two seconds).
+`Embedding` and `Linear` are PyTorch's, except that they draw no random numbers on the device "meta", where a model
+waits for the weights of a file: that would change nothing, and import PyTorch's whole compiler (two seconds).
 RMSNorm: arXiv 1910.07467, eq. 4.
 """
 

@@ -20,7 +20,7 @@ def rope_angles(positions_T: Tensor, head_dim: int, theta: float = 10_000.0) -> 
         theta: Pair `i` turns once every `2 pi theta^(2i/H)` positions.
 
     Returns:
-        `(..., T, H/2)`, float32: bfloat16 cannot tell position 257 from 256.
+        `(..., T, H/2)`, float32: bfloat16 can't distinguish positions 256 and 257.
 
     Raises:
         ValueError: `head_dim` is odd.
@@ -48,7 +48,7 @@ class Rotation:
 
 
 def rotate(x_BTNH: Tensor, rotation: Rotation) -> Tensor:
-    """Turn every channel pair of every head by its angle. Keeps the length of every vector."""
+    """Rotate every channel pair of every head by its angle. Keeps the length of every vector."""
     half = x_BTNH.shape[-1] // 2
     swapped = torch.cat([x_BTNH[..., half:], x_BTNH[..., :half]], dim=-1)
     return torch.addcmul(x_BTNH * rotation.cos, swapped, rotation.signed_sin)

@@ -10,7 +10,7 @@ from glassmill.model.config import ModelConfig
 
 
 def num_matrix_parameters(config: ModelConfig) -> int:
-    """Parameters that every token is multiplied with: the blocks' matrices and the head."""
+    """Parameters that every token is multiplied by: the matrices of the blocks, and the head."""
     attention = config.d_model * config.head_dim * 2 * (config.num_heads + config.num_kv_heads)
     feed_forward = 3 * config.d_model * config.d_ff
     return config.num_layers * (attention + feed_forward) + config.vocab_size * config.d_model
@@ -24,13 +24,13 @@ def num_parameters(config: ModelConfig) -> int:
 
 
 def forward_flops_per_token(config: ModelConfig, context: int) -> int:
-    """FLOPs to read one token with `context` tokens in sight on average."""
+    """FLOPs to read one token that attends to `context` tokens on average."""
     attention = config.num_layers * 4 * context * config.num_heads * config.head_dim
     return 2 * num_matrix_parameters(config) + attention
 
 
 def training_flops_per_token(config: ModelConfig) -> int:
-    """FLOPs of one training token, forward and backward, in windows of the context length (half of it in sight)."""
+    """FLOPs of one training token, forward and backward, in full windows (which attend to half of the context)."""
     return 3 * forward_flops_per_token(config, config.context_length // 2)
 
 

@@ -1,8 +1,11 @@
 """The Transformer: token ids in, one distribution over the next token out, for every position.
 
 Parameter names are those of Hugging Face's Qwen3ForCausalLM and LlamaForCausalLM, so a state dict of one is a state
-dict of the other. Logits are a separate step from hidden states because training never makes all of them
-(`train/loss.py`) and decoding needs only the last position's.
+dict of the other. Logits are a separate step from hidden states because training never holds all of them at once
+(`model/loss.py`) and decoding needs only those of the last position.
+
+Gradients come from `forward` alone, so that hooks and wrappers (DDP, FSDP2) see every training step; `hidden` and
+`logits` are for inference.
 
     B batch, T positions, S stored positions, D d_model, V vocabulary
 """
@@ -17,6 +20,7 @@ from glassmill.model.attention import Attention
 from glassmill.model.cache import KVCache
 from glassmill.model.config import ModelConfig
 from glassmill.model.layers import Embedding, Linear, RMSNorm
+from glassmill.model.loss import linear_cross_entropy, token_nats
 from glassmill.model.rope import Rotation, rope_angles
 
 
@@ -43,8 +47,8 @@ class Transformer(nn.Module):
             ids_BT: Token ids, int64.
             cache: What the rows have read so far; the T new tokens of every row are added to it. If some rows are
                 padded on the right, call `cache.set_lengths` with the true lengths afterwards.
-            positions_BT: Where the tokens stand; by default after what the cache holds, or from 0. With a cache they
-                must be consecutive in every row.
+            positions_BT: Positions of the tokens; by default those after what the cache holds, or from 0. With a cache
+                they must be consecutive in every row.
         """
         T = ids_BT.shape[1]
         mask_BTS = None
@@ -65,9 +69,35 @@ class Transformer(nn.Module):
         """Unnormalised log-probabilities `(..., V)` of the next token, from hidden states `(..., D)`."""
         return F.linear(hidden, self.head_weight)
 
-    def forward(self, ids_BT: Tensor) -> Tensor:
-        """Logits `(B, T, V)` of whole sequences."""
-        return self.logits(self.hidden(ids_BT))
+    def forward(self, ids_BT: Tensor, targets_BT: Tensor | None = None, weights_BT: Tensor | None = None) -> Tensor:
+        """Logits of whole sequences, or the loss of their targets; differentiable in every case.
+
+        Args:
+            ids_BT: Token ids, int64.
+            targets_BT: The token to predict at every position, int64.
+            weights_BT: What each target counts, float32; only with targets. For a loss whose weights are known in
+                advance this saves a quarter of the head's work, see `model/loss.py`.
+
+        Returns:
+            Without targets the logits `(B, T, V)`; with targets the nats of each, `(B, T)` float32; with weights too
+            the scalar `(nats * weights).sum()`. The logits of a loss are never all in memory.
+        """
+        hidden_BTD = self.hidden(ids_BT)
+        if targets_BT is None:
+            assert weights_BT is None, "weights without targets"
+            return self.logits(hidden_BTD)
+        dtype, device_type = hidden_BTD.dtype, ids_BT.device.type
+        if torch.is_autocast_enabled(device_type):
+            dtype = torch.get_autocast_dtype(device_type)
+        hidden_MD, weight_VD, targets_M = (
+            hidden_BTD.flatten(0, 1).to(dtype),
+            self.head_weight.to(dtype),
+            targets_BT.flatten(),
+        )
+        with torch.autocast(device_type, enabled=False):
+            if weights_BT is None:
+                return token_nats(hidden_MD, weight_VD, targets_M).view_as(targets_BT)
+            return linear_cross_entropy(hidden_MD, weight_VD, targets_M, weights_BT.flatten())
 
 
 class Trunk(nn.Module):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from glassmill.recipe.base import Settings, runtime, user_files
+from glassmill.recipe.depth import Shape, shape_of
 
 
 class TokenizerSettings(Settings):
@@ -37,37 +39,87 @@ class TokensSettings(Settings):
 class ModelSettings(Settings):
     """The shape of the Transformer (Qwen3)."""
 
-    d_model: int = Field(384, ge=16)
+    depth: int | None = runtime(
+        None,
+        ge=1,
+        le=64,
+        description="one dial: so many layers, and the width, heads, rates, batch and length that go with them",
+    )
+    d_model: int = Field(384, ge=16, description="width of the residual stream")
     num_layers: int = Field(6, ge=1)
-    num_heads: int = Field(6, ge=1)
-    num_kv_heads: int = Field(6, ge=1)
-    head_dim: int = Field(64, ge=8)
-    d_ff: int = Field(1024, ge=16)
-    context_length: int = Field(512, ge=16, le=131_072)
-    rope_theta: float = Field(10_000.0, gt=0)
-    tie_embeddings: bool = True
+    num_heads: int = Field(6, ge=1, description="of queries")
+    num_kv_heads: int = Field(6, ge=1, description="of keys and values; divides num_heads")
+    head_dim: int = Field(64, ge=8, description="channels of a head")
+    d_ff: int = Field(1024, ge=16, description="width of the feed-forward layers")
+    context_length: int = Field(512, ge=16, le=131_072, description="tokens in a training window")
+    rope_theta: float = Field(10_000.0, gt=0, description="base of the rotary positions")
+    tie_embeddings: bool = Field(True, description="the head is the embedding")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_the_shape(cls, values: object) -> object:
+        """What `depth` gives and nobody set by hand. A recipe adds rates and batch, see `whole`."""
+        if isinstance(values, Mapping) and isinstance(values.get("depth"), int) and values["depth"] > 0:
+            return {**shape_of(values["depth"]), **values}
+        return values
+
+    def shape(self) -> ModelShape:
+        """The settings that a `ModelConfig` takes."""
+        return {
+            "d_model": self.d_model,
+            "num_layers": self.num_layers,
+            "num_heads": self.num_heads,
+            "num_kv_heads": self.num_kv_heads,
+            "head_dim": self.head_dim,
+            "d_ff": self.d_ff,
+            "context_length": self.context_length,
+            "rope_theta": self.rope_theta,
+            "tie_embeddings": self.tie_embeddings,
+        }
+
+
+class ModelShape(Shape):
+    """Everything about a model but its vocabulary."""
+
+    context_length: int
+    rope_theta: float
+    tie_embeddings: bool
 
 
 class LoopSettings(Settings):
-    """What pretraining and sft share: the time box, the optimiser, the schedule."""
+    """What pretraining and sft share: the time box, the optimizer, the schedule, the device.
 
-    minutes: float | None = Field(None, gt=0, description="time box; how many steps fit is measured at the start")
-    steps: int | None = Field(None, ge=1, description="number of steps; with minutes, the most that are taken")
-    batch_tokens: int = Field(4096, ge=16, description="tokens a step")
-    micro_batch_tokens: int = Field(
-        4096, ge=16, description="tokens in memory at once; a batch is summed up from these"
+    Device, type, threads and step are not part of a run's identity by name; what they resolve to on a machine is.
+    """
+
+    minutes: float | None = Field(
+        None, gt=0, description="time box; the number of steps that fit is measured at the start"
     )
-    optimizer: Literal["muon", "adamw"] = Field("muon", description="for the blocks' matrices; the rest is AdamW's")
-    peak_lr: float = Field(0.02, gt=0, description="of the blocks' matrices")
-    embedding_lr: float = Field(0.004, gt=0, description="of embeddings, head and gains")
-    momentum: float = Field(0.95, ge=0, lt=1, description="Muon's")
-    weight_decay: float = Field(0.0, ge=0, description="of the blocks' matrices")
-    warmup_steps: int = Field(20, ge=0)
-    decay_share: float = Field(0.5, ge=0, le=1, description="share of the steps in which the rate falls to zero")
-    reports: int = runtime(8, ge=1, description="validations and samples over the run")
-    checkpoint_seconds: float = runtime(30.0, ge=0)
-    measure_seconds: float = runtime(4.0, gt=0, description="measuring the speed for the time box")
-    threads: int = runtime(0, ge=0, description="0: what torch finds; a run keeps the number that it began with")
+    steps: int | None = Field(None, ge=1, description="number of steps; with minutes, the most that are taken")
+    batch_tokens: int = Field(4096, ge=16, description="tokens per step")
+    micro_batch_tokens: int = Field(
+        4096, ge=16, description="tokens in memory at once; the gradients of a batch are summed over such parts"
+    )
+    optimizer: Literal["muon", "adamw"] = Field(
+        "muon", description="of the matrices in the blocks; everything else is trained with AdamW"
+    )
+    peak_lr: float = Field(0.02, gt=0, description="learning rate of the matrices in the blocks")
+    embedding_lr: float = Field(0.004, gt=0, description="learning rate of everything else: embeddings, head, gains")
+    momentum: float = Field(0.95, ge=0, lt=1, description="of Muon")
+    weight_decay: float = Field(0.0, ge=0, description="of the matrices in the blocks")
+    warmup_steps: int = Field(20, ge=0, description="steps in which the rate rises; at most a tenth of all")
+    decay_share: float = Field(0.5, ge=0, le=1, description="share of the steps over which the rate falls to zero")
+    device: Literal["auto", "cpu", "cuda", "mps"] = runtime("auto", description="auto: a CUDA GPU if there is one")
+    dtype: Literal["auto", "float32", "bfloat16"] = runtime(
+        "auto", description="of matrix products; auto: bfloat16 where that is faster; weights stay float32"
+    )
+    step: Literal["auto", "fused", "autograd"] = runtime(
+        "auto", description="how gradients are computed; fused is for float32 on a CPU, auto takes it where it can"
+    )
+    threads: int = runtime(0, ge=0, description="CPU threads; 0: what torch finds")
+    reports: int = runtime(8, ge=1, description="how often to validate and write samples")
+    checkpoint_seconds: float = runtime(30.0, ge=0, description="least time between two checkpoints")
+    measure_seconds: float = runtime(4.0, gt=0, description="how long the speed is measured for the time box")
 
 
 class TrainSettings(LoopSettings):

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from glassmill.errors import UserError
 from glassmill.recipe.base import Settings
+from glassmill.recipe.depth import DECIDED
 from glassmill.recipe.whole import Recipe
 
 
@@ -58,6 +59,10 @@ def find_recipe(name: str) -> Path:
 def make_recipe(table: Mapping[str, Any], overrides: Sequence[str] = (), where: str = "recipe") -> Recipe:
     """A recipe from nested plain values. See `load_recipe`."""
     merged: dict[str, object] = {key: dict(value) if isinstance(value, dict) else value for key, value in table.items()}
+    if any(override.partition("=")[0].strip() == "model.depth" for override in overrides):
+        for section in ("model", "train"):  # a depth given last replaces the file's numbers, not the other way round
+            if isinstance(given := merged.get(section), dict):
+                merged[section] = {key: given[key] for key in given if f"{section}.{key}" not in DECIDED}
     for override in overrides:
         _apply(merged, override)
     _rename(merged, where)

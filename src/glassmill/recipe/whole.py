@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from glassmill.recipe.base import Settings
 from glassmill.recipe.collecting import CrawlSettings, FetchSettings, ListsSettings, MiniwebSettings
+from glassmill.recipe.depth import follow_depth
 from glassmill.recipe.filters import CorpusSettings
 from glassmill.recipe.learning import (
     EvalSettings,
@@ -44,6 +45,11 @@ class Recipe(Settings):
     sft: SftSettings = stage_section(SftSettings)
     eval: EvalSettings = stage_section(EvalSettings)
     run: RunSettings = RunSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rates_follow_depth(cls, values: object) -> object:
+        return follow_depth(values, TokenizerSettings().vocab_size)
 
     @field_validator("stages")
     @classmethod

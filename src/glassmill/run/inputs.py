@@ -55,7 +55,7 @@ def why_refused(path: Path, word: str) -> str:
         return ""  # named itself
     root = Path(word.partition("*")[0].partition("?")[0].partition("[")[0]).expanduser()
     root = root if root.is_dir() else root.parent
-    return "" if path.resolve().is_relative_to(root.resolve()) else "refused: a link that leads out of the folder"
+    return "" if path.resolve().is_relative_to(root.resolve()) else "refused: a link that points outside the folder"
 
 
 def _names(paths: list[Path], depth: int) -> list[str]:

@@ -1,7 +1,7 @@
-"""Pages of a corpus run for the eye: kept and dropped documents, and the quarantine, a few at a time.
+"""The documents of a corpus run for the page: kept, dropped and quarantined, a few at a time.
 
-Reads the finished shards of a run, never more than a batch of rows at once; writes nothing. Every text is cut to what a
-reader looks at, because one page of the web may be megabytes.
+Reads the finished shards of a run, never more than a batch of rows at once; writes nothing. Texts are cut, because
+one web page may be megabytes.
 """
 
 from __future__ import annotations
@@ -11,13 +11,24 @@ import math
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 Which = Literal["kept", "dropped", "quarantine"]
-Row = dict[str, Any]
+Row = dict[str, object]
+"""A row of a table as the page gets it; columns differ from table to table, and from version to version."""
+
+
+class PageOfRows(TypedDict):
+    """Some rows, how many there are in all, and which page of how many rows this is."""
+
+    rows: list[Row]
+    total: int
+    page: int
+    page_rows: int
+
 
 PAGE_ROWS = 12
 MAX_TEXT_CHARACTERS = 6000
@@ -28,7 +39,7 @@ _PATTERN = {"kept": "documents-*.parquet", "dropped": "dropped-*.parquet"}
 
 def page_of_documents(
     folder: Path, which: Which, page: int = 0, step: str = "", rule: str = "", words: str = ""
-) -> dict[str, Any]:
+) -> PageOfRows:
     """One page of the documents of the corpus run in `folder`.
 
     Args:
@@ -40,7 +51,7 @@ def page_of_documents(
         words: Only documents whose text or address contains this, in any case; empty for all.
 
     Returns:
-        `{"rows": [...], "total": n, "page": page, "page_rows": PAGE_ROWS}`; no shard yet: no rows.
+        The rows; none as long as there is no shard.
     """
     if which == "quarantine":
         return _page_of_quarantine(folder / "quarantine.jsonl", page)
@@ -74,7 +85,7 @@ def _rows(dataset: ds.Dataset, keep: ds.Expression | None) -> Iterator[Row]:
         yield from batch.to_pylist()
 
 
-def _page_of_quarantine(path: Path, page: int) -> dict[str, Any]:
+def _page_of_quarantine(path: Path, page: int) -> PageOfRows:
     rows: list[Row] = []
     total = 0
     if path.is_file():
@@ -99,12 +110,12 @@ def _shortened(row: Row) -> Row:
         name: _short(value, MAX_TEXT_CHARACTERS if name == "text" else MAX_FIELD_CHARACTERS)
         for name, value in row.items()
     }
-    if isinstance(row.get("pii"), list):
-        row["pii"] = [str(span.get("kind", "")) for span in row["pii"] if isinstance(span, dict)]
+    if isinstance(spans := row.get("pii"), list):
+        row["pii"] = [str(span.get("kind", "")) for span in spans if isinstance(span, dict)]
     return row
 
 
-def _short(value: Any, limit: int) -> Any:
+def _short(value: object, limit: int) -> object:
     if isinstance(value, str) and len(value) > limit:
         return value[:limit] + " …"
     if isinstance(value, bytes):
@@ -114,5 +125,5 @@ def _short(value: Any, limit: int) -> Any:
     return value[:limit] if isinstance(value, list) else value
 
 
-def _answer(rows: list[Row], total: int, page: int) -> dict[str, Any]:
+def _answer(rows: list[Row], total: int, page: int) -> PageOfRows:
     return {"rows": rows, "total": total, "page": page, "page_rows": PAGE_ROWS}

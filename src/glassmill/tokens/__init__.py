@@ -1,1 +1,1 @@
-"""Documents to ids: the vocabulary and its training, encoding, chat templates, id shards."""
+"""Documents to ids: training a vocabulary, encoding, chat templates, id shards."""

@@ -1,9 +1,9 @@
-"""Training a byte-level BPE vocabulary, and what its merges tell.
+"""Training a byte-level BPE vocabulary, and statistics of its merges.
 
-Documents in, the bytes of every symbol out. The native core works underneath; `plain_bpe` is its readable twin, and
-takes its place where there is no core. Documents are never joined: a merge that spans two of them would be an artefact
-of their order. Of equally frequent pairs the one with the lower ids is joined first, so the result depends on nothing
-but the text.
+In: documents. Out: the bytes of every symbol. The native core does the work; `plain_bpe` is its readable twin and
+replaces it where it is not compiled. Documents are never joined: a merge across two of them would be an artefact of
+their order. Of equally frequent pairs the one with the lower ids is merged first, so the result depends only on the
+text.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ def train(
     threads: int = 0,
     progress: Callable[[int], object] | None = None,
 ) -> list[bytes]:
-    """The bytes of every symbol, in the order of their ids; shorter than `num_symbols` if the text has no more pairs.
+    """The bytes of every symbol, in id order; fewer than `num_symbols` if the text runs out of pairs.
 
     Args:
-        documents: Read once, counted as they come and forgotten: memory holds the distinct pieces of the text.
-        num_symbols: The 256 bytes among them.
-        pattern: How text is cut; one of `PATTERNS` is fast, any other regex works.
-        tie_break: What a lower id means for single bytes: their value, as in rustbpe, or their place in GPT-2's byte
-            alphabet, as in Hugging Face's trainer.
-        threads: 0: all cores. Changes nothing in the result.
+        documents: Read once and streamed: only the distinct pieces of the text are kept in memory.
+        num_symbols: Including the 256 bytes.
+        pattern: How text is split; one of `PATTERNS` is fast, any other regex works.
+        tie_break: What orders single bytes: their value, as in rustbpe, or their place in GPT-2's byte alphabet, as in
+            Hugging Face's trainer.
+        threads: 0 uses all cores. Does not change the result.
         progress: Called with the number of merges so far, every 512 merges.
     """
     if not native.available():
@@ -65,25 +65,25 @@ def train(
 
 
 def recover_merges(ranks: Mapping[bytes, int]) -> list[Merge]:
-    """The two ids that were joined to make each symbol beyond the single bytes, in the order of their ranks.
+    """The two ids joined to make each symbol beyond the single bytes, in rank order.
 
-    A rank file keeps only the results; the parts come back by encoding each symbol with the merges that came before it.
+    A rank file has only the results; encoding each symbol with the merges before it recovers the parts.
     """
     merges: list[Merge] = []
     for symbol, rank in sorted(ranks.items(), key=lambda entry: entry[1]):
         if len(symbol) == 1:
             continue
         parts = merge_piece(symbol, ranks, below=rank)
-        if len(parts) == 2:  # otherwise it stands in the vocabulary without a merge (GPT-4's has none of these)
+        if len(parts) == 2:  # otherwise no merge makes it (GPT-4's vocabulary has no such symbol)
             merges.append((ranks[parts[0]], ranks[parts[1]]))
     return merges
 
 
 def birth_counts(token_counts: Sequence[int] | np.ndarray, merges: Sequence[Merge]) -> list[int]:
-    """How often each pair was joined in training, from how often each token is left in the encoded text.
+    """How often each pair was joined in training, from how often each token remains in the encoded text.
 
-    Exact without watching the trainer: a symbol that was made either is still there or went into a later merge.
-    `merges[i]` made the id `256 + i`.
+    Exact without watching the trainer: a symbol once made either remains or went into a later merge. `merges[i]` made
+    the id `256 + i`.
     """
     counts = [int(count) for count in token_counts]
     for place in range(len(merges) - 1, -1, -1):
@@ -93,7 +93,7 @@ def birth_counts(token_counts: Sequence[int] | np.ndarray, merges: Sequence[Merg
 
 
 def compression_curve(num_bytes: int, births: Sequence[int], points: int = 48) -> list[tuple[int, float]]:
-    """Vocabulary size (BPE symbols) against bytes per token: each merge saves as many tokens as it joined pairs."""
+    """Vocabulary size (BPE symbols) against bytes per token: each merge saves one token per pair it joined."""
     tokens_left = num_bytes - np.cumsum([0, *births])
     places = np.unique(np.geomspace(1, len(births) + 1, points).astype(int) - 1)
     return [

@@ -3,36 +3,29 @@
     <|system|>{content}<|user|>{content}<|assistant|>{content}<|im_end|>
 
 A message is `{"role": ..., "content": text or parts}`; parts are `{"type": "text", "text"}`, `{"type": "tool_call",
-"expression"}` and `{"type": "tool_result", "text"}`. A sum stands inside the assistant's turn:
+"expression"}` and `{"type": "tool_result", "text"}`. A calculation goes inside the assistant's turn:
 
     <|tool_call|>12*7<|tool_result|>84<|tool_end|>The answer is 84.<|im_end|>
 
-The engine writes the result and `<|tool_end|>`, so they are not learned; `<|tool_result|>` is, it ends the call. A
-tokenizer from elsewhere brings its own template in Jinja: `glassmill.tokens.template` renders it with the same
+The engine writes the result and `<|tool_end|>`, so they are not learned; `<|tool_result|>` is, because it ends the
+call. An imported tokenizer brings its own Jinja template: `glassmill.tokens.template` renders it with the same
 guarantee.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from glassmill.errors import UserError
+from glassmill.tokens.segments import Segment, assemble
 from glassmill.tokens.specials import ASSISTANT, CHAT_TEMPLATE, IM_END, SYSTEM, TOOL_CALL, TOOL_END, TOOL_RESULT, USER
 from glassmill.tokens.tokenizer import Tokenizer
 
 Message = Mapping[str, Any]
 ROLES = {"system": SYSTEM, "user": USER, "assistant": ASSISTANT}
-
-
-class Segment(NamedTuple):
-    """A stretch of text, or the name of one control token; `learned`: must the assistant learn to write it?"""
-
-    text: str
-    control: bool = False
-    learned: bool = False
 
 
 def render(tokenizer: Tokenizer, messages: Sequence[Message], add_generation_prompt: bool = True) -> np.ndarray:
@@ -45,7 +38,7 @@ def render(tokenizer: Tokenizer, messages: Sequence[Message], add_generation_pro
 
 
 def render_with_mask(tokenizer: Tokenizer, messages: Sequence[Message]) -> tuple[np.ndarray, np.ndarray]:
-    """The ids of a finished conversation, and True where the assistant learns: its words and the end of its turn."""
+    """The ids of a finished conversation, and a mask: True for the assistant's words and the end of its turns."""
     return assemble(tokenizer, segments(tokenizer, messages, add_generation_prompt=False))
 
 
@@ -55,33 +48,15 @@ def segments(tokenizer: Tokenizer, messages: Sequence[Message], add_generation_p
     if tokenizer.chat_template == CHAT_TEMPLATE:
         return _own_form(messages, add_generation_prompt)
     if tokenizer.chat_template is None:
-        raise UserError("this tokenizer has no chat template; it belongs to a base model, which only continues text")
-    from glassmill.tokens.template import render_template  # here: jinja2 is needed for imported models alone
+        raise UserError("this tokenizer has no chat template: it belongs to a base model, which only continues text")
+    from glassmill.tokens.template import render_template  # here: only imported models need jinja2
 
     flat = [{"role": message["role"], "content": plain_content(message)} for message in messages]
     return render_template(tokenizer, flat, add_generation_prompt)
 
 
-def assemble(tokenizer: Tokenizer, parts: Iterable[Segment]) -> tuple[np.ndarray, np.ndarray]:
-    """Ids and mask.
-
-    Neighbouring text is encoded as one, as transformers does, but never across the border of what is learned: the
-    prompt ends there when the model answers, and training must see the same ids. (The two ways differ only if the
-    answer begins with white space, or the template leaves a space before it.)
-    """
-    ids: list[np.ndarray] = []
-    mask: list[np.ndarray] = []
-    for text, control, learned in _joined(parts):
-        piece = np.array([tokenizer.special[text]], dtype=np.uint32) if control else tokenizer.encode(text)
-        ids.append(piece)
-        mask.append(np.full(len(piece), learned))
-    if not ids:
-        return np.zeros(0, dtype=np.uint32), np.zeros(0, dtype=bool)
-    return np.concatenate(ids), np.concatenate(mask)
-
-
 def plain_content(message: Message) -> str:
-    """The content as one text, for templates that know no tools: a sum reads `12*7 = 84`."""
+    """The content as one text, for templates without tools: a calculation reads `12*7 = 84`."""
     if isinstance(message["content"], str):
         return message["content"]
     forms = {"text": "{text}", "tool_call": "{expression} = ", "tool_result": "{text}\n"}
@@ -113,37 +88,19 @@ def _part(part: Mapping[str, str], learned: bool) -> Iterator[Segment]:
         yield Segment(part["text"], learned=learned)
 
 
-def _joined(parts: Iterable[Segment]) -> Iterator[Segment]:
-    """`parts` with neighbouring texts of the same kind made one, and empty texts left out."""
-    waiting = Segment("")
-    for part in parts:
-        if not part.control and not part.text:
-            continue
-        if not part.control and part.learned == waiting.learned:
-            waiting = Segment(waiting.text + part.text, learned=part.learned)
-            continue
-        if waiting.text:
-            yield waiting
-        waiting = Segment("") if part.control else part
-        if part.control:
-            yield part
-    if waiting.text:
-        yield waiting
-
-
 def _check(messages: Sequence[Message]) -> None:
     wanted = {"text": "text", "tool_call": "expression", "tool_result": "text"}
     for number, message in enumerate(messages):
         role, content = message.get("role"), message.get("content")
         if role not in ROLES:
-            raise UserError(f"message {number}: role {role!r}; known are {', '.join(ROLES)}")
+            raise UserError(f"message {number}: unknown role {role!r}; use one of {', '.join(ROLES)}")
         if isinstance(content, str):
             continue
         if not isinstance(content, Sequence):
             raise UserError(
-                f"message {number}: content must be a text or a list of parts, not {type(content).__name__}"
+                f"message {number}: content must be a string or a list of parts, not {type(content).__name__}"
             )
         for part in content:
             kind = part.get("type") if isinstance(part, Mapping) else None
             if kind not in wanted or not isinstance(part.get(wanted[kind]), str):
-                raise UserError(f"message {number}: cannot read the part {part!r}; known types are {', '.join(wanted)}")
+                raise UserError(f"message {number}: invalid part {part!r}; part types are {', '.join(wanted)}")

@@ -1,7 +1,7 @@
-"""The engines under `Tokenizer`: the native core, its plain twin, and Hugging Face's for forms that neither knows.
+"""The engines under `Tokenizer`: the native core, its plain twin, and Hugging Face's for forms that neither supports.
 
-Text in, ids out. None ever turns text into special tokens, and all give the same ids; they differ in speed and in what
-they can load.
+In: text. Out: ids. None ever turns text into special tokens, and all give the same ids; they differ in speed and in
+what they can load.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ PIECES_KEPT = 1 << 16
 
 
 class Codec(Protocol):
-    """What an engine must do."""
+    """What an engine provides."""
 
     def encode(self, text: str) -> Ids:
-        """Ids of `text`, uint32; a lone surrogate in it counts as U+FFFD."""
+        """Ids of `text`, uint32; a lone surrogate becomes U+FFFD."""
 
     def encode_batch(self, texts: Sequence[str], threads: int = 0) -> list[Ids]:
-        """`encode` of each; 0 threads: all cores."""
+        """`encode` for each; `threads=0` uses all cores."""
 
     def pieces(self, text: str) -> list[Piece]:
-        """How the text is cut before merging, and by which branch of the pattern."""
+        """How the text is split before merging, and by which branch of the pattern."""
 
 
 class NativeCodec:
@@ -53,15 +53,15 @@ class NativeCodec:
         form: Form | None = None,
         missing: bytes = b"",
     ) -> None:
-        """`ranks` are the ids, and where `merges` (left id, right id, made id) are not given, their order too.
+        """`ranks` are the ids and, unless `merges` (left id, right id, made id) are given, also the merge order.
 
-        `ignore_merges`: a piece that is a symbol is that symbol, even if no merges lead there. `form`: a Unicode
-        normal form that texts get first. `missing`: bytes without a symbol, which vanish from the pieces.
+        `ignore_merges`: a piece that is a symbol becomes that symbol, even if no merges lead to it. `form`: a Unicode
+        normal form applied to texts first. `missing`: bytes without a symbol, which are dropped from the pieces.
         """
         self._scheme = scheme_of(pattern)
         self._pattern, self._form, self._missing = pattern, form, missing
         beyond = 1 + max([*ranks.values(), *special.values()])
-        stand_ins = {bytes([value]): beyond + place for place, value in enumerate(missing)}  # the core wants all 256
+        stand_ins = {bytes([value]): beyond + place for place, value in enumerate(missing)}  # the core needs all 256
         self._arguments = ({**ranks, **stand_ins}, dict(special), merges, ignore_merges)
 
     @cached_property
@@ -96,7 +96,7 @@ class NativeCodec:
 
     @property
     def flat(self) -> bool:
-        """Whether the core does all of it, for every text."""
+        """Whether the core does everything, for every text."""
         return self._scheme is not None and not self._missing
 
     def pieces(self, text: str) -> list[Piece]:
@@ -104,7 +104,7 @@ class NativeCodec:
 
 
 class PlainCodec:
-    """The same in plain Python, where the core could not be compiled; pieces seen before are remembered."""
+    """The same in plain Python, for installations without the core; caches pieces."""
 
     def __init__(
         self,
@@ -136,10 +136,10 @@ class PlainCodec:
 
 
 class HuggingFaceCodec:
-    """Any tokenizer that a `tokenizer.json` describes."""
+    """Any tokenizer described by a `tokenizer.json`."""
 
     def __init__(self, tokenizer: tokenizers.Tokenizer) -> None:
-        tokenizer.encode_special_tokens = True  # or text that spells a control token would become one
+        tokenizer.encode_special_tokens = True  # otherwise text that spells a control token would become one
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self._tokenizer = tokenizer
@@ -160,14 +160,14 @@ class HuggingFaceCodec:
 
 
 def bpe_codec(ranks: Mapping[bytes, int], pattern: str, special: Mapping[str, int], **more: Any) -> Codec:
-    """The native engine, or its twin where there is no core. `more` as for `NativeCodec`."""
+    """The native engine, or its plain twin without the core. `more` as for `NativeCodec`."""
     if native.available():
         return NativeCodec(ranks, pattern, special, **more)
     return PlainCodec(ranks, pattern, **more)
 
 
 def repair(text: str) -> str:
-    """`text` with every lone surrogate (a server may be sent some) as U+FFFD, and every pair as its character."""
+    """`text` with every lone surrogate (clients may send some) as U+FFFD, and every pair as its character."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""The documents of a corpus run as tokenizer and tokens read them: in the order of shards and rows, never joined."""
+"""The documents of a corpus run, as the stages tokenizer and tokens read them: by shard and row, never joined."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def document_shards(corpus: Path) -> list[Path]:
     """
     shards = sorted((corpus / "shards").glob("documents-*.parquet"))
     if not shards:
-        raise UserError(f"{corpus} is no corpus run: it has no shards/documents-*.parquet")
+        raise UserError(f"{corpus} is not a corpus run: it has no shards/documents-*.parquet")
     return shards
 
 
 def count_documents(corpus: Path) -> int:
-    """All kept documents, from the files' footers."""
+    """The number of kept documents, from the files' footers."""
     return sum(pq.read_metadata(shard).num_rows for shard in document_shards(corpus))
 
 
@@ -37,7 +37,7 @@ def read_column(shard: Path, name: str) -> Iterator[str]:
 
 
 def document_texts(corpus: Path, max_bytes: int) -> Iterator[str]:
-    """The texts, in order, until `max_bytes` of UTF-8 are reached (the document that reaches it is the last)."""
+    """The texts, in order, up to `max_bytes` of UTF-8 (the document that reaches the limit is the last)."""
     left = max_bytes
     for shard in document_shards(corpus):
         for text in read_column(shard, "text"):

@@ -1,14 +1,15 @@
-"""Byte-level BPE out of a `tokenizer.json`, in the forms that GPT-2's, Llama 3's, Qwen's and SmolLM's folders have.
+"""Byte-level BPE from a `tokenizer.json`, in the forms used by GPT-2, Llama 3, Qwen and SmolLM.
 
-A parsed file in, the arguments of an engine out, or None where it holds anything else: an unknown step changes ids, so
+In: a parsed file. Out: the arguments of an engine, or None for anything else: an unknown step would change ids, so
 nothing is guessed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, TypedDict
 
+from glassmill.tokens.codecs import Form
 from glassmill.tokens.formats import from_alphabet
 from glassmill.tokens.split import PATTERNS, scheme_of
 
@@ -16,14 +17,25 @@ _OFF = (None, False, 0.0, "")
 _MODEL_OPTIONS = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback")
 
 
-def byte_level(full: Mapping[str, Any], symbols: Mapping[int, bytes]) -> dict[str, Any] | None:
-    """The arguments of `bpe_codec` but for the special tokens. `symbols` has the bytes of every ordinary id."""
+class BpeArguments(TypedDict):
+    """The arguments of `bpe_codec`, except the special tokens."""
+
+    ranks: Mapping[bytes, int]
+    pattern: str
+    merges: list[tuple[int, int, int]]
+    ignore_merges: bool
+    form: Form | None
+    missing: bytes
+
+
+def byte_level(full: Mapping[str, Any], symbols: Mapping[int, bytes]) -> BpeArguments | None:
+    """The engine's arguments. `symbols` holds the bytes of every ordinary id."""
     model = full["model"]
     pattern, form = _pattern(full.get("pre_tokenizer")), _form(full.get("normalizer"))
     if pattern is None or form == "unknown" or any(model.get(name) not in _OFF for name in _MODEL_OPTIONS):
         return None
     if any(not str(token["content"]).strip() for token in full.get("added_tokens") or []):
-        return None  # text that is found before everything else
+        return None  # text that is matched before everything else
     ranks = {symbol: number for number, symbol in symbols.items()}
     missing = bytes(value for value in range(256) if bytes([value]) not in ranks)
     if len(ranks) != len(symbols) or (missing and model.get("unk_token") is not None):
@@ -32,10 +44,10 @@ def byte_level(full: Mapping[str, Any], symbols: Mapping[int, bytes]) -> dict[st
     for merge in model.get("merges") or []:
         left, right = merge.split(" ") if isinstance(merge, str) else merge
         made = ranks.get((from_alphabet(left) or b"") + (from_alphabet(right) or b""))
-        parts = [ranks.get(from_alphabet(part) or b"") for part in (left, right)]
-        if made is None or None in parts:
+        first, second = (ranks.get(from_alphabet(part) or b"") for part in (left, right))
+        if made is None or first is None or second is None:
             return None
-        merges.append((*parts, made))
+        merges.append((first, second, made))
     return {
         "ranks": ranks,
         "pattern": pattern,
@@ -47,7 +59,7 @@ def byte_level(full: Mapping[str, Any], symbols: Mapping[int, bytes]) -> dict[st
 
 
 def _pattern(step: Any) -> str | None:
-    """The regex that does what the `pre_tokenizer` does."""
+    """The regex equivalent to the `pre_tokenizer`."""
     if not isinstance(step, dict):
         return None
     steps = step.get("pretokenizers") if step.get("type") == "Sequence" else [step]
@@ -67,9 +79,9 @@ def _pattern(step: Any) -> str | None:
     return str(regex)
 
 
-def _form(step: Any) -> str | None:
-    """The Unicode normal form that texts get first."""
+def _form(step: Any) -> Form | Literal["unknown"] | None:
+    """The Unicode normal form applied to texts first."""
     if step is None:
         return None
     kind = step.get("type") if isinstance(step, dict) else None
-    return kind if kind in ("NFC", "NFKC") else "unknown"
+    return "NFC" if kind == "NFC" else "NFKC" if kind == "NFKC" else "unknown"

@@ -1,10 +1,10 @@
-"""Tokenizer files: what transformers, vLLM, tiktoken and llama.cpp read, from and to plain values. No pickle.
+"""Reading and writing tokenizer files of transformers, vLLM, tiktoken and llama.cpp. No pickle.
 
-vocab.tiktoken         base64 of a symbol's bytes, space, rank; carries neither pattern nor special tokens
+vocab.tiktoken         base64 of a symbol's bytes, space, rank; has neither pattern nor special tokens
 meta.json              the rest: pattern, special tokens, chat template
 tokenizer.json         the same tokenizer for Hugging Face's `tokenizers` (byte-level BPE)
-tokenizer_config.json  which special token plays which part, and the chat template
-token_bytes.npy        u16 bytes of text behind every id (0 for special tokens), for bits per byte
+tokenizer_config.json  the roles of special tokens (eos, bos, ...) and the chat template
+token_bytes.npy        uint16, bytes of text per id (0 for special tokens), for bits per byte
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def to_alphabet(symbol: bytes) -> str:
 
 
 def from_alphabet(spelled: str) -> bytes | None:
-    """The bytes of a spelled symbol; None if a character is none of the alphabet's (an added token, say)."""
+    """The bytes of a spelled symbol; None if it has a character outside the alphabet (an added token, say)."""
     try:
         return bytes(CHAR_TO_BYTE[char] for char in spelled)
     except KeyError:
@@ -55,7 +55,7 @@ def from_alphabet(spelled: str) -> bytes | None:
 
 
 def show(symbol: bytes) -> str:
-    r"""A symbol for people: text where it is text, `\xNN` where it is part of a character.
+    r"""A symbol for people: as text, or `\xNN` for bytes that are part of a character.
 
     >>> show(b"caf\xc3")
     'caf\\xc3'
@@ -73,7 +73,7 @@ def parse_ranks(content: bytes, where: str) -> dict[bytes, int]:
     """Symbols and ranks of a `.tiktoken` file.
 
     Raises:
-        UserError: a line is no `base64 rank`, a symbol or rank stands twice, or a single byte is missing.
+        UserError: a line is not `base64 rank`, a symbol or rank is repeated, or a single byte is missing.
     """
     ranks: dict[bytes, int] = {}
     for number, line in enumerate(content.splitlines(), start=1):
@@ -85,19 +85,21 @@ def parse_ranks(content: bytes, where: str) -> dict[bytes, int]:
         except (ValueError, binascii.Error):
             raise UserError(f"{where}, line {number}: not a line of a .tiktoken file: {line[:40]!r}") from None
     if len(set(ranks.values())) != len(ranks):
-        raise UserError(f"{where}: a rank stands twice")
+        raise UserError(f"{where}: duplicate rank")
     missing = [byte for byte in range(256) if bytes([byte]) not in ranks]
     if missing:
         raise UserError(
-            f"{where}: no byte-level vocabulary, {len(missing)} single bytes are missing, first {missing[0]:#04x}"
+            f"{where}: not a byte-level vocabulary: {len(missing)} single bytes are missing, first {missing[0]:#04x}"
         )
     return ranks
 
 
-def tokenizer_json(ranks: Ranks, merges: Sequence[Merge], pattern: str, special: Mapping[str, int]) -> dict[str, Any]:
+def tokenizer_json(
+    ranks: Ranks, merges: Sequence[Merge], pattern: str, special: Mapping[str, int]
+) -> dict[str, object]:
     """The same tokenizer for Hugging Face: Split by our pattern, byte alphabet, BPE merges, special tokens.
 
-    Ids that no symbol has (GPT-4's vocabulary has some) get placeholders, or the engine would number on without them.
+    Unused ids (GPT-4's vocabulary has some) get placeholders, or the engine would renumber what follows them.
     """
     spelled = {rank: to_alphabet(symbol) for symbol, rank in ranks.items()}
     names = {number: name for name, number in special.items()}
@@ -119,10 +121,10 @@ def tokenizer_json(ranks: Ranks, merges: Sequence[Merge], pattern: str, special:
     }
 
 
-def gpt2_json(vocab: Any, merges: str) -> dict[str, Any]:
-    """A `tokenizer.json` out of GPT-2's older two files, `vocab.json` and `merges.txt`."""
+def gpt2_json(vocab: object, merges: str) -> dict[str, object]:
+    """A `tokenizer.json` from GPT-2's older two files, `vocab.json` and `merges.txt`."""
     if not isinstance(vocab, dict):
-        raise UserError("vocab.json holds no object of symbols and ids")
+        raise UserError("vocab.json must be an object that maps symbols to ids")
     lines = (line.split(" ") for line in merges.splitlines() if line and not line.startswith("#version"))
     ends = [name for name in vocab if name.startswith("<|") and name.endswith("|>")]
     flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
@@ -140,8 +142,8 @@ def gpt2_json(vocab: Any, merges: str) -> dict[str, Any]:
     }
 
 
-def split_pre_tokenizer(pattern: str) -> dict[str, Any]:
-    """The `pre_tokenizer` entry that cuts by `pattern` and then spells bytes."""
+def split_pre_tokenizer(pattern: str) -> dict[str, object]:
+    """The `pre_tokenizer` entry that splits by `pattern` and then maps bytes to the alphabet."""
     split = {"type": "Split", "pattern": {"Regex": portable(pattern)}, "behavior": "Isolated", "invert": False}
     spell = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
     return {"type": "Sequence", "pretokenizers": [split, spell]}
@@ -149,7 +151,7 @@ def split_pre_tokenizer(pattern: str) -> dict[str, Any]:
 
 def bpe_model(
     vocab: Mapping[str, int], merges: Sequence[tuple[str, str]], ignore_merges: bool = False
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The `model` entry of a byte-level BPE."""
     return {
         "type": "BPE",
@@ -165,9 +167,9 @@ def bpe_model(
     }
 
 
-def tokenizer_config(chat_template: str | None, **roles: str | None) -> dict[str, Any]:
-    """`tokenizer_config.json`; `roles` such as `eos_token` name special tokens."""
-    config: dict[str, Any] = {
+def tokenizer_config(chat_template: str | None, **roles: str | None) -> dict[str, object]:
+    """The content of `tokenizer_config.json`; `roles` map `eos_token` and the like to special tokens."""
+    config: dict[str, object] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "clean_up_tokenization_spaces": False,
         **roles,
@@ -177,7 +179,7 @@ def tokenizer_config(chat_template: str | None, **roles: str | None) -> dict[str
     return config
 
 
-def dump_json(value: Any) -> str:
+def dump_json(value: object) -> str:
     """JSON with a fixed layout: equal values give equal bytes."""
     return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
 
@@ -186,16 +188,16 @@ def read_json(path: Path) -> Any:
     """The value in a JSON file.
 
     Raises:
-        UserError: it is not there, or no JSON.
+        UserError: it does not exist or is not valid JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as JSON: {error}") from None
+        raise UserError(f"cannot read {path} as JSON: {error}") from None
 
 
 def write_files(folder: Path, files: Mapping[str, str | bytes | np.ndarray]) -> None:
-    """Each file whole or not at all; arrays as .npy."""
+    """Writes each file atomically; arrays as .npy."""
     for name, content in files.items():
         if isinstance(content, np.ndarray):
             with atomic_path(folder / name) as temporary, temporary.open("wb") as file:

@@ -1,7 +1,7 @@
-"""Vocabularies known by name, such as `cl100k_base`: pattern, special tokens, hash, and where their ranks may lie.
+"""Vocabularies known by name, such as `cl100k_base`: pattern, special tokens, hash, and where to look for their ranks.
 
-The rank files are OpenAI's and not ours to ship. Nothing is downloaded here: a file that the user has is found, and
-its hash is checked, whoever brought it.
+The rank files are OpenAI's and cannot be shipped. Nothing is downloaded here: a file already on this machine is found,
+and its hash is always checked.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from pathlib import Path
 from glassmill.errors import UserError
 from glassmill.tokens.split import PATTERNS
 
-TIKTOKEN_URL = (
-    "https://openaipublic.blob.core.windows.net/encodings/{name}.tiktoken"  # only names the file in its cache
-)
+TIKTOKEN_URL = "https://openaipublic.blob.core.windows.net/encodings/{name}.tiktoken"
+"""Never fetched: its hash is the file's name in tiktoken's cache."""
 FOLDER_VARIABLE = "GLASSMILL_VOCABULARIES"
 
 
@@ -57,23 +56,23 @@ KNOWN = {
 
 
 def by_hash(content: bytes) -> Known | None:
-    """The known vocabulary whose rank file this is, whatever it is called."""
+    """The known vocabulary with this rank file, whatever the file is called."""
     digest = hashlib.sha256(content).hexdigest()
     return next((known for known in KNOWN.values() if known.sha256 == digest), None)
 
 
 def find_ranks(name: str) -> bytes:
-    """The rank file of a known vocabulary, from the places where one may already be on this machine.
+    """The rank file of a known vocabulary, if it is on this machine.
 
     Raises:
-        UserError: none of them has it; says how to get it.
+        UserError: not found; the message says how to get it.
     """
     for content in _candidates(name):
         if hashlib.sha256(content).hexdigest() == KNOWN[name].sha256:
             return content
-    advice = f"put {name}.tiktoken into a folder and name that in ${FOLDER_VARIABLE}"
+    advice = f"put {name}.tiktoken into a folder and set ${FOLDER_VARIABLE} to it"
     if name in ("cl100k_base", "o200k_base"):
-        advice = f"`pip install bpe-openai` brings it, or {advice}"
+        advice = f"`pip install bpe-openai` includes it, or {advice}"
     raise UserError(f"the vocabulary {name} is not on this machine: {advice}")
 
 
@@ -92,7 +91,7 @@ def _candidates(name: str) -> Iterator[bytes]:
 
 
 def cache_folder() -> Path:
-    """Where glassmill keeps what it was asked to fetch: `$GLASSMILL_CACHE`, else the user's cache folder."""
+    """Where glassmill caches downloads: `$GLASSMILL_CACHE`, otherwise the user's cache folder."""
     if os.environ.get("GLASSMILL_CACHE"):
         return Path(os.environ["GLASSMILL_CACHE"])
     base = os.environ.get("LOCALAPPDATA") if os.name == "nt" else os.environ.get("XDG_CACHE_HOME")

@@ -1,8 +1,8 @@
-"""Finding and reading tokenizer files: from a path or a known name to the parts of a `Tokenizer`.
+"""Finding and reading tokenizer files: from a path or a known name to the arguments of a `Tokenizer`.
 
-A folder of ours is read by its rank file, one from elsewhere by its `tokenizer.json`. What came from elsewhere is
-written back unchanged. Byte-level BPE goes to the native core; any other form (SentencePiece's words, odd normalizers)
-to Hugging Face's `tokenizers`, if that is installed.
+Our own folders are read from their rank file, imported ones from their `tokenizer.json`, which is saved unchanged.
+Byte-level BPE runs in the native core; any other form (SentencePiece's words, unusual normalizers) in Hugging Face's
+`tokenizers`, if that is installed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NotRequired, Protocol, TypedDict
 
 import numpy as np
 
@@ -24,7 +24,6 @@ from glassmill.tokens.foreign import byte_level
 from glassmill.tokens.known import KNOWN, Known, by_hash, find_ranks
 from glassmill.tokens.plain_split import unicode_version
 
-Parts = dict[str, Any]  # the arguments of Tokenizer
 Content = str | bytes | np.ndarray
 
 META_FORMAT = 1
@@ -38,23 +37,36 @@ class Files(Protocol):
         """File name -> content."""
 
     def order(self) -> Mapping[bytes, int]:
-        """Symbol -> when its merge was made, for as far as merges of bytes made them."""
+        """Symbol -> rank of its merge, for the symbols that merges of bytes make."""
+
+
+class Parts(TypedDict):
+    """The arguments of `Tokenizer`."""
+
+    codec: Codec
+    symbols: Mapping[int, bytes]
+    special: Mapping[str, int]
+    eos: str | None
+    bos: NotRequired[str | None]
+    chat_template: str | None
+    files: Files
+    strip_prefix_space: NotRequired[bool]
 
 
 @dataclass(frozen=True)
 class OwnFiles:
-    """A vocabulary given by ranks and a pattern."""
+    """A tokenizer defined by ranks and a split pattern."""
 
     ranks: Mapping[bytes, int]
     pattern: str
     special: Mapping[str, int]
     eos: str | None
     chat_template: str | None
-    training: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, object] = field(default_factory=dict)
 
     @cached_property
     def merges(self) -> list[Merge]:
-        """The parts of every merged symbol, in the order of the ranks; seconds for a large vocabulary."""
+        """The two parts of every merged symbol, in rank order; takes seconds for a large vocabulary."""
         return recover_merges(self.ranks)
 
     def contents(self) -> dict[str, Content]:
@@ -83,10 +95,10 @@ class OwnFiles:
 
 @dataclass(frozen=True, slots=True)
 class ForeignFiles:
-    """A tokenizer from elsewhere: its two files as they were."""
+    """An imported tokenizer: its two files, unchanged."""
 
     full: Mapping[str, Any]
-    config: Mapping[str, Any]
+    config: Mapping[str, object]
 
     def contents(self) -> dict[str, Content]:
         return {
@@ -119,14 +131,12 @@ def load_parts(path_or_name: str | Path) -> Parts:
     content = path.read_bytes()
     known = by_hash(content)
     if known is None:
-        raise UserError(
-            f"{path} carries no split pattern and has no meta.json beside it; give the folder or a tokenizer.json"
-        )
+        raise UserError(f"{path} has no split pattern and no meta.json next to it; give the folder or a tokenizer.json")
     return _known_parts(content, known)
 
 
 def own_parts(files: OwnFiles) -> Parts:
-    """A tokenizer of ranks and a pattern."""
+    """A tokenizer from ranks and a pattern."""
     return {
         "codec": bpe_codec(files.ranks, files.pattern, files.special),
         "symbols": {rank: symbol for symbol, rank in files.ranks.items()},
@@ -137,19 +147,24 @@ def own_parts(files: OwnFiles) -> Parts:
     }
 
 
-def foreign_parts(full: Any, config: Mapping[str, Any], where: str) -> Parts:
-    """A tokenizer that a `tokenizer.json` describes.
+def foreign_parts(full: object, config: Mapping[str, object], where: str) -> Parts:
+    """A tokenizer described by a `tokenizer.json`.
 
-    Its added tokens are taken out of the engine, so that no text can become one of them. Only those of white space
-    alone stay (some vocabularies keep runs of spaces there): they are text.
+    Added tokens are removed from the engine, so that no text can become one. Those of white space only stay (some
+    vocabularies keep runs of spaces there): they are text.
 
     Raises:
-        UserError: it is no BPE, or damaged.
+        UserError: not BPE, or damaged.
     """
     model = full.get("model") if isinstance(full, dict) else None
-    if not isinstance(model, dict) or model.get("type", "BPE") != "BPE" or not isinstance(model.get("vocab"), dict):
-        kind = model.get("type") if isinstance(model, dict) else None
-        raise UserError(f"{where}: no BPE tokenizer ({kind or 'no model'}); only BPE vocabularies are known")
+    kind = model.get("type", "BPE") if isinstance(model, dict) else None
+    if (
+        not isinstance(full, dict)
+        or not isinstance(model, dict)
+        or kind != "BPE"
+        or not isinstance(model.get("vocab"), dict)
+    ):
+        raise UserError(f"{where}: not a BPE tokenizer ({kind or 'no model'}); only BPE is supported")
     try:
         added = {str(token["content"]): int(token["id"]) for token in full.get("added_tokens") or []}
         vocab = {str(spelled): int(number) for spelled, number in model["vocab"].items()}
@@ -174,26 +189,27 @@ def foreign_parts(full: Any, config: Mapping[str, Any], where: str) -> Parts:
 
 
 def _hugging_face(full: Mapping[str, Any], where: str) -> Codec:
-    """The engine that knows every form. Text-only added tokens stay in it."""
+    """The engine that supports every form. Text-only added tokens stay in it."""
     try:
         import tokenizers
     except ImportError:
         raise UserError(
-            f"{where}: this form of tokenizer needs another engine: `pip install tokenizers`, then try again"
+            f"{where}: this kind of tokenizer needs another engine: `pip install tokenizers`, then try again"
         ) from None
     model = full["model"]
     text_only = [token for token in full.get("added_tokens") or [] if not token["content"].strip()]
-    numbered = {**model["vocab"], **{token["content"]: token["id"] for token in text_only}}  # or it would number anew
+    numbered = {**model["vocab"], **{token["content"]: token["id"] for token in text_only}}  # or it would renumber them
     changed = {**full, "added_tokens": text_only, "model": {**model, "vocab": numbered}}
     try:
         return HuggingFaceCodec(tokenizers.Tokenizer.from_str(json.dumps(changed)))
-    except Exception as error:  # the engine raises bare Exception for whatever it cannot read
+    except Exception as error:  # the engine raises bare Exception for anything it cannot read
         raise UserError(f"{where} is damaged: {error}") from None
 
 
-def token_text(entry: Any) -> str | None:
-    """A special token in `tokenizer_config.json`: a string, or an object with `content`, or null."""
-    return entry.get("content") if isinstance(entry, dict) else entry
+def token_text(entry: object) -> str | None:
+    """A special token in `tokenizer_config.json`: a string, an object with `content`, or null."""
+    name = entry.get("content") if isinstance(entry, dict) else entry
+    return name if isinstance(name, str) else None
 
 
 def _folder_parts(folder: Path) -> Parts:
@@ -207,8 +223,7 @@ def _folder_parts(folder: Path) -> Parts:
             full = formats.gpt2_json(formats.read_json(place / "vocab.json"), (place / "merges.txt").read_text("utf-8"))
             return foreign_parts(full, _sibling_config(place), str(place / "vocab.json"))
     raise UserError(
-        f"{folder} holds no tokenizer (no vocab.tiktoken with meta.json, no tokenizer.json, "
-        "no vocab.json with merges.txt)"
+        f"no tokenizer in {folder} (no vocab.tiktoken with meta.json, no tokenizer.json, no vocab.json with merges.txt)"
     )
 
 
@@ -222,7 +237,7 @@ def _rank_parts(ranks: Path, meta_path: Path) -> Parts:
         eos, template = meta["eos_token"], meta["chat_template"]
         training = dict(meta.get("training", {}))
     except (KeyError, TypeError, AttributeError, ValueError):
-        raise UserError(f"{meta_path} is no tokenizer's meta.json: pattern or special_tokens are missing") from None
+        raise UserError(f"{meta_path} is not a tokenizer's meta.json: pattern or special_tokens are missing") from None
     symbols = formats.parse_ranks(ranks.read_bytes(), str(ranks))
     return own_parts(OwnFiles(symbols, pattern, special, eos, template, training))
 
@@ -232,18 +247,18 @@ def _known_parts(content: bytes, known: Known) -> Parts:
     return own_parts(OwnFiles(ranks, known.pattern, known.special, "<|endoftext|>", None))
 
 
-def _sibling_config(folder: Path) -> dict[str, Any]:
-    """`tokenizer_config.json`, with the chat template that newer folders keep in a file of its own."""
+def _sibling_config(folder: Path) -> dict[str, object]:
+    """`tokenizer_config.json`, with the chat template that newer folders keep in a separate file."""
     path = folder / "tokenizer_config.json"
-    config: dict[str, Any] = formats.read_json(path) if path.is_file() else {}
+    config: dict[str, object] = formats.read_json(path) if path.is_file() else {}
     template = folder / "chat_template.jinja"
     if template.is_file():
         config["chat_template"] = template.read_text(encoding="utf-8")
     return config
 
 
-def _default_template(entry: Any) -> str | None:
-    """The chat template; a list of named ones has one called `default`."""
+def _default_template(entry: object) -> str | None:
+    """The chat template; of a list of named ones, the one called `default`."""
     if isinstance(entry, list):
         entry = {one.get("name"): one.get("template") for one in entry if isinstance(one, dict)}.get("default")
     return entry if isinstance(entry, str) else None

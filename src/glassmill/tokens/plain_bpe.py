@@ -1,7 +1,7 @@
-"""Byte-level BPE in plain Python: the twin that is easy to read, slow, and equal to the fast one (tests compare them).
+"""Byte-level BPE in plain Python: slow, easy to read, and equal to the native core (tests compare them).
 
-Training starts from the 256 bytes and joins, again and again, the pair of neighbours that occurs most often; every
-join is a merge and makes a new symbol. Encoding a piece joins, again and again, the pair that training joined first.
+Training starts from the 256 bytes and repeatedly joins the most frequent pair of neighbours; every join is a merge and
+makes a new symbol. Encoding a piece repeatedly joins the pair that training joined first.
 
 Source: Sennrich et al. 2016 (arXiv 1508.07909) on words, Radford et al. 2019 (GPT-2) on bytes; ties as in rustbpe.
 """
@@ -19,9 +19,9 @@ Pair = tuple[int, int]
 
 
 def train(documents: Iterable[str], num_symbols: int, pattern: str) -> list[bytes]:
-    """The bytes of every symbol, in the order of their ids: first the 256 bytes, then one a merge.
+    """The bytes of every symbol, in id order: first the 256 bytes, then one per merge.
 
-    Of pairs with the same count the one with the lower ids wins. Shorter than `num_symbols` if the pairs run out.
+    Of equally frequent pairs the one with the lower ids wins. Fewer than `num_symbols` if the pairs run out.
     """
     words = Counter(piece for document in documents for piece, _, _ in plain_pieces(document, pattern))
     spellings = [(list(word.encode()), count) for word, count in words.items()]
@@ -29,7 +29,7 @@ def train(documents: Iterable[str], num_symbols: int, pattern: str) -> list[byte
     counts, holders = count_pairs(spellings)
     while len(symbols) < num_symbols and counts:
         best = min(counts, key=lambda pair: (-counts[pair], pair))
-        for place in holders.pop(best):  # the words that hold the pair: their old pairs go, their new ones come
+        for place in holders.pop(best):  # the words with this pair: remove their old pairs, add the new ones
             ids, count = spellings[place]
             spellings[place] = (join(ids, best, len(symbols)), count)
             for pair in pairwise(ids):
@@ -38,12 +38,12 @@ def train(documents: Iterable[str], num_symbols: int, pattern: str) -> list[byte
                 counts[pair] += count
                 holders[pair].add(place)
         symbols.append(symbols[best[0]] + symbols[best[1]])
-        counts = +counts  # without those that are gone
+        counts = +counts  # drops pairs that no longer occur
     return symbols
 
 
 def count_pairs(spellings: Iterable[tuple[Sequence[int], int]]) -> tuple[Counter[Pair], dict[Pair, set[int]]]:
-    """How often each two ids are neighbours, every word weighted with its count, and which words have them."""
+    """How often each pair of ids is adjacent, every word weighted by its count, and which words contain the pair."""
     counts: Counter[Pair] = Counter()
     holders: dict[Pair, set[int]] = defaultdict(set)
     for place, (ids, count) in enumerate(spellings):
@@ -54,7 +54,7 @@ def count_pairs(spellings: Iterable[tuple[Sequence[int], int]]) -> tuple[Counter
 
 
 def join(ids: Sequence[int], pair: Pair, new: int) -> list[int]:
-    """`ids` with every `pair` replaced by `new`, from the left.
+    """`ids` with every `pair` replaced by `new`, left to right.
 
     >>> join([7, 7, 7], (7, 7), 300)
     [300, 7]
@@ -74,7 +74,7 @@ def encode(text: str, ranks: Mapping[bytes, int], pattern: str) -> list[int]:
 
 
 def merge_piece(piece: bytes, ranks: Mapping[bytes, int], below: int | None = None) -> list[bytes]:
-    """The symbols of one piece; `below` leaves out merges from that rank on, as if training had stopped there."""
+    """The symbols of one piece; `below` ignores merges from that rank on, as if training had stopped there."""
     if len(piece) > 100:
         return _merge_long(piece, ranks, len(ranks) + 256 if below is None else below)
     *_, last = merge_steps(piece, ranks, below)
@@ -82,7 +82,7 @@ def merge_piece(piece: bytes, ranks: Mapping[bytes, int], below: int | None = No
 
 
 def _merge_long(piece: bytes, ranks: Mapping[bytes, int], bound: int) -> list[bytes]:
-    """The same for a long piece, with a heap of the pairs that can merge: n log n steps, not n squared."""
+    """The same for a long piece, with a heap of mergeable pairs: n log n steps instead of n squared."""
     parts = [piece[place : place + 1] for place in range(len(piece))]
     before, behind = list(range(-1, len(parts) - 1)), list(range(1, len(parts) + 1))
     heap = [(ranks.get(left + right, bound), place) for place, (left, right) in enumerate(pairwise(parts))]
@@ -91,7 +91,7 @@ def _merge_long(piece: bytes, ranks: Mapping[bytes, int], bound: int) -> list[by
         rank, place = heappop(heap)
         gone = behind[place]
         if rank >= bound or not parts[place] or gone == len(parts) or ranks.get(parts[place] + parts[gone]) != rank:
-            continue  # from before another merge
+            continue  # outdated by another merge
         parts[place], parts[gone], behind[place] = parts[place] + parts[gone], b"", behind[gone]
         if behind[place] < len(parts):
             before[behind[place]] = place
@@ -102,7 +102,7 @@ def _merge_long(piece: bytes, ranks: Mapping[bytes, int], bound: int) -> list[by
 
 
 def merge_steps(piece: bytes, ranks: Mapping[bytes, int], below: int | None = None) -> Iterator[list[bytes]]:
-    """Every stage of the merging of `piece`, from single bytes to the end, as the explorer shows it."""
+    """Every stage of merging `piece`, from single bytes to its final symbols, as the page shows it."""
     parts = [piece[place : place + 1] for place in range(len(piece))]
     bound = len(ranks) + 256 if below is None else below
     while True:

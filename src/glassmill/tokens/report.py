@@ -1,15 +1,15 @@
-"""How good a vocabulary is: measured on text, by language or domain, and beside another one.
+"""How good a vocabulary is, measured on text by language or domain, and compared with another one.
 
-A tokenizer and documents in, one dictionary of numbers out. Bytes per token compare tokenizers; fertility (tokens a
-word) and parity tell what a language pays; a symbol that never occurs may be a glitch token (Land & Bartolo 2024, arXiv
-2405.05417). The judge in the end is bits per byte after training.
+In: a tokenizer and documents. Out: one dictionary of numbers. Bytes per token compares tokenizers; fertility (tokens
+per word) shows how well a language is served; a symbol that never occurs may be a glitch token (Land & Bartolo 2024,
+arXiv 2405.05417). The final measure is bits per byte after training.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -22,8 +22,64 @@ BATCH = 256
 LISTED = 30
 
 
+class GroupLine(TypedDict):
+    """One language or domain, or all text. `fertility` is tokens per word, `used` the number of symbols that occur.
+
+    Only with a second tokenizer: its bytes per token, and how many times more bytes a token of the first one holds.
+    """
+
+    name: str
+    documents: int
+    bytes: int
+    tokens: int
+    bytes_per_token: float
+    characters_per_token: float
+    fertility: float
+    single_byte_share: float
+    used: int
+    against_bytes_per_token: NotRequired[float]
+    ratio: NotRequired[float | None]
+
+
+class SymbolCount(TypedDict):
+    """A symbol and how often it occurs in the encoded text."""
+
+    id: int
+    text: str
+    count: int
+
+
+class VocabularyLine(TypedDict):
+    """The whole vocabulary: how many symbols there are, occur, and never occur, with the longest ones."""
+
+    symbols: int
+    used: int
+    never_seen: int
+    never_seen_longest: list[SymbolCount]
+    longest: list[SymbolCount]
+
+
+class Birth(TypedDict):
+    """A merge, and how often its pair was joined in this text."""
+
+    rank: int
+    token: str
+    count: int
+
+
+class Report(TypedDict):
+    """The report. `curve` is vocabulary size against bytes per token; it and `births` exist only where every symbol
+    beyond the bytes is a merge of two others."""
+
+    groups: list[GroupLine]
+    total: GroupLine
+    vocabulary: VocabularyLine
+    curve: NotRequired[list[tuple[int, float]]]
+    births: NotRequired[list[Birth]]
+
+
 class _Group:
-    """What is added up for one language or domain."""
+    """The sums for one language or domain."""
 
     def __init__(self, vocab_size: int) -> None:
         self.counts = np.zeros(vocab_size, dtype=np.int64)
@@ -43,34 +99,27 @@ class _Group:
             setattr(self, name, getattr(self, name) + getattr(group, name))
 
 
-def measure(tokenizer: Tokenizer, texts: Iterable[tuple[str, str]], against: Tokenizer | None = None) -> dict[str, Any]:
-    """The report.
+def measure(tokenizer: Tokenizer, texts: Iterable[tuple[str, str]], against: Tokenizer | None = None) -> Report:
+    """Measures a tokenizer.
 
     Args:
-        tokenizer: The one to judge.
+        tokenizer: The one to measure.
         texts: (group, document) pairs; a group is a language or a domain.
         against: Another tokenizer for the same text, such as `cl100k_base`.
-
-    Returns:
-        `groups` and `total`: name, documents, bytes, tokens, bytes_per_token, characters_per_token, fertility,
-        single_byte_share, used symbols, and with `against` its bytes_per_token and the ratio of the two. `vocabulary`:
-        symbols, used, never_seen with the longest of them, longest. `curve`: vocabulary size against bytes per token.
-        `births`: of every merge its rank, token and how often it was joined in this text (only where every symbol
-        beyond the bytes is a merge of two others).
     """
     groups: dict[str, _Group] = {}
     stream = iter(texts)
     while batch := list(islice(stream, BATCH)):
         bodies = [text for _, text in batch]
         ids = tokenizer.encode_batch(bodies)
-        others: list[Any] = against.encode_batch(bodies) if against else [None] * len(batch)
+        others = against.encode_batch(bodies) if against else [None] * len(batch)
         for (name, text), one, other in zip(batch, ids, others, strict=True):
             groups.setdefault(name, _Group(tokenizer.vocab_size)).add(text, one, other)
     total = _Group(tokenizer.vocab_size)
     for group in groups.values():
         total.add_all(group)
     symbols = {number: tokenizer.token_bytes(number) for number in tokenizer.symbol_ids()}
-    result: dict[str, Any] = {
+    result: Report = {
         "groups": [_line(name, groups[name], symbols, against) for name in sorted(groups)],
         "total": _line("all", total, symbols, against),
         "vocabulary": _vocabulary(symbols, total.counts),
@@ -86,10 +135,10 @@ def measure(tokenizer: Tokenizer, texts: Iterable[tuple[str, str]], against: Tok
     return result
 
 
-def _line(name: str, group: _Group, symbols: dict[int, bytes], against: Tokenizer | None) -> dict[str, Any]:
+def _line(name: str, group: _Group, symbols: dict[int, bytes], against: Tokenizer | None) -> GroupLine:
     tokens = int(group.counts.sum())
     single = sum(int(group.counts[number]) for number, symbol in symbols.items() if len(symbol) == 1)
-    line: dict[str, Any] = {
+    line: GroupLine = {
         "name": name,
         "documents": group.documents,
         "bytes": group.bytes,
@@ -107,10 +156,10 @@ def _line(name: str, group: _Group, symbols: dict[int, bytes], against: Tokenize
     return line
 
 
-def _vocabulary(symbols: dict[int, bytes], counts: np.ndarray) -> dict[str, Any]:
+def _vocabulary(symbols: dict[int, bytes], counts: np.ndarray) -> VocabularyLine:
     never = [number for number in symbols if not counts[number] and len(symbols[number]) > 1]
 
-    def longest(numbers: Iterable[int]) -> list[dict[str, Any]]:
+    def longest(numbers: Iterable[int]) -> list[SymbolCount]:
         ordered = sorted(numbers, key=lambda number: (-len(symbols[number]), number))[:LISTED]
         return [{"id": number, "text": show(symbols[number]), "count": int(counts[number])} for number in ordered]
 

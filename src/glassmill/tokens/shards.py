@@ -1,16 +1,16 @@
-"""Id shards: flat little-endian arrays on disk, read by memory map, so that a corpus larger than memory trains.
+"""Id shards: flat little-endian arrays on disk, memory-mapped, so that training works on a corpus larger than memory.
 
     Shards("runs/tokens/demo-3f9a1c", "train").random_windows(generator, count=32, length=513)   # (32, 513) int64
 
-Documents follow one another, each ended by `<|endoftext|>`; a window may begin anywhere and span several.
-`index.json` says how many ids, documents and bytes of text there are, `*.documents.npy` where each document begins
-and which row of the corpus it was.
+Documents are concatenated, each ended by `<|endoftext|>`; a window may start anywhere and span several. `index.json`
+has the numbers of ids, documents and bytes of text, `*.documents.npy` the first id of each document and its row in
+the corpus.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, NamedTuple, TypedDict
 
 import numpy as np
 
@@ -18,6 +18,46 @@ from glassmill.errors import UserError
 from glassmill.tokens.formats import read_json
 
 Split = Literal["train", "validation"]
+
+
+class ShardEntry(TypedDict):
+    """One id shard in the index: its files, the corpus shard it came from, and its totals."""
+
+    file: str
+    documents_file: str
+    corpus: str
+    tokens: int
+    documents: int
+    bytes: int
+
+
+class SplitEntry(TypedDict):
+    """One split in the index."""
+
+    tokens: int
+    documents: int
+    bytes: int
+    shards: list[ShardEntry]
+
+
+class Index(TypedDict):
+    """The content of `index.json`."""
+
+    dtype: str
+    vocab_size: int
+    eos_id: int
+    train: SplitEntry
+    validation: SplitEntry
+
+
+class DocumentPlace(NamedTuple):
+    """Where a document is: shard, first id, number of ids, and its file and row in the corpus run."""
+
+    file: str
+    first: int
+    tokens: int
+    corpus: str
+    row: int
 
 
 class Shards:
@@ -28,14 +68,14 @@ class Shards:
         split: `"train"` or `"validation"`.
 
     Raises:
-        UserError: no tokens run, or a shard is missing or has another length than the index says.
+        UserError: not a tokens run, or a shard is missing or does not have the length given in the index.
     """
 
     def __init__(self, folder: str | Path, split: Split = "train") -> None:
         folder = Path(folder)
         if not (folder / "index.json").is_file():
-            raise UserError(f"{folder} is no tokens run: it has no index.json")
-        index: dict[str, Any] = read_json(folder / "index.json")
+            raise UserError(f"{folder} is not a tokens run: it has no index.json")
+        index: Index = read_json(folder / "index.json")
         self.split = split
         self.vocab_size = int(index["vocab_size"])
         self.eos_id = int(index["eos_id"])
@@ -47,22 +87,22 @@ class Shards:
         self._folder = folder
 
     def __len__(self) -> int:
-        """All ids of the split."""
+        """The number of ids in the split."""
         return sum(len(array) for array in self._arrays)
 
     @property
     def ids(self) -> np.ndarray:
-        """All ids, one after the other; a copy in memory if there is more than one shard."""
+        """All ids in one array; copied into memory if there is more than one shard."""
         if len(self._arrays) == 1:
             return self._arrays[0]
         return np.concatenate(self._arrays) if self._arrays else np.zeros(0, dtype=self.dtype)
 
     def num_windows(self, length: int) -> int:
-        """The places where a window of `length` ids can begin."""
+        """The number of places where a window of `length` ids can start."""
         return sum(max(0, len(array) - length + 1) for array in self._arrays)
 
     def random_windows(self, generator: np.random.Generator, count: int, length: int) -> np.ndarray:
-        """`count` windows, every beginning equally likely, `(count, length)` int64. To predict T ids, ask for T + 1.
+        """`count` windows, every start equally likely, `(count, length)` int64. To predict T ids, ask for T + 1.
 
         Raises:
             UserError: no shard has `length` ids.
@@ -82,27 +122,19 @@ class Shards:
             if place < room:
                 return np.asarray(array[place : place + length], dtype=np.int64)
             place -= room
-        raise IndexError("no window begins there")
+        raise IndexError(f"no window of {length} ids starts at this place")
 
-    def documents(self) -> list[dict[str, Any]]:
-        """Where each document lies: shard, first id, number of ids, and its file and row in the corpus run."""
-        found: list[dict[str, Any]] = []
+    def documents(self) -> list[DocumentPlace]:
+        """The place of every document, in order."""
+        found: list[DocumentPlace] = []
         for entry, array in zip(self._entries, self._arrays, strict=True):
             table = np.load(self._folder / entry["documents_file"], allow_pickle=False)
             ends = [*table[1:, 0].tolist(), len(array)]
             for (first, row), end in zip(table.tolist(), ends, strict=True):
-                found.append(
-                    {
-                        "file": entry["file"],
-                        "first": first,
-                        "tokens": end - first,
-                        "corpus": entry["corpus"],
-                        "row": row,
-                    }
-                )
+                found.append(DocumentPlace(entry["file"], first, end - first, entry["corpus"], row))
         return found
 
-    def _map(self, folder: Path, entry: dict[str, Any]) -> np.ndarray:
+    def _map(self, folder: Path, entry: ShardEntry) -> np.ndarray:
         path = folder / entry["file"]
         expected = int(entry["tokens"]) * self.dtype.itemsize
         size = path.stat().st_size if path.is_file() else None

@@ -1,13 +1,13 @@
-"""Control tokens: ids that no text can produce. They stand behind the BPE vocabulary, in a fixed order.
+"""Control tokens: ids that no text can produce. They follow the BPE vocabulary, in a fixed order.
 
-    <|endoftext|>   ends a document                         <|tool_call|>    the assistant asks for a sum ...
-    <|system|>      begins instructions                     <|tool_result|>  ... here the engine writes the result ...
-    <|user|>        begins what the user says               <|tool_end|>     ... and the assistant goes on
-    <|assistant|>   begins an answer                        <|reserved_N|>   fill the vocabulary to a multiple of 64,
-    <|im_end|>      ends an answer                                           which matrix multiplication likes
+    <|endoftext|>   ends a document                         <|tool_call|>    the assistant asks for a calculation ...
+    <|system|>      starts the instructions                 <|tool_result|>  ... the engine writes the result here ...
+    <|user|>        starts a user message                   <|tool_end|>     ... and the assistant continues
+    <|assistant|>   starts an answer                        <|reserved_N|>   pad the vocabulary to a multiple of 64,
+    <|im_end|>      ends an answer                                           which is faster to multiply by
 
-One token, and nothing else, stands between a question and its answer, as one line end does in the pages: a model that
-learned there to answer questions has little to learn anew (`docs/log.md` has the figures beside ChatML's).
+Exactly one token separates a question from its answer, as one line break does in the pages: a model that learned to
+answer questions there has little to relearn (`docs/log.md` compares this with ChatML).
 """
 
 from __future__ import annotations
@@ -50,18 +50,18 @@ CHAT_TEMPLATE = """\
 {{- '<|assistant|>' -}}
 {%- endif -%}
 """
-"""What `glassmill.tokens.chat` does, in Jinja: for transformers and vLLM, which parse user text for control tokens."""
+"""The Jinja form of `glassmill.tokens.chat`, for transformers and vLLM, which do parse user text for control tokens."""
 
 
 class Layout(NamedTuple):
-    """How a vocabulary is divided: `symbols` from BPE (the 256 bytes among them), then the special tokens."""
+    """How a vocabulary is laid out: `symbols` from BPE (including the 256 bytes), then the special tokens."""
 
     symbols: int
     total: int
 
 
 def layout(vocab_size: int) -> Layout:
-    """The division of a vocabulary of `vocab_size` ids, rounded up to a multiple of 64.
+    """The layout of a vocabulary of `vocab_size` ids, rounded up to a multiple of 64.
 
     >>> layout(1000)
     Layout(symbols=1016, total=1024)
@@ -71,7 +71,7 @@ def layout(vocab_size: int) -> Layout:
 
 
 def special_ids(num_symbols: int) -> dict[str, int]:
-    """Name and id of every special token behind `num_symbols` BPE symbols, reserved ones up to a multiple of 64."""
+    """Name and id of every special token after `num_symbols` BPE symbols, padded with reserved ones."""
     total = layout(num_symbols + len(NAMED)).total
     names = [*NAMED, *(f"<|reserved_{number}|>" for number in range(total - num_symbols - len(NAMED)))]
     return {name: num_symbols + place for place, name in enumerate(names)}

@@ -1,10 +1,10 @@
-"""How text is cut into pieces before BPE: a merge never crosses the border of a piece.
+"""How text is split into pieces before BPE: a merge never crosses the border of a piece.
 
-Text in, pieces out; the pieces joined are the text. Own vocabularies use `llama3`, the form of cl100k's pattern that
-llama.cpp has built in as `pre = "dbrx"`. Its difference from `cl100k_base` is the end of a text: there cl100k keeps
-newline and space together, and a vocabulary trained so would be split differently by llama.cpp. The same pattern
-serves training and encoding. The native core has every pattern of the table by hand; any other regex, and all of them
-where there is no core, go through `plain_split`.
+In: text. Out: pieces, which concatenated give the text. Our vocabularies use `llama3`, the form of cl100k's pattern
+that llama.cpp knows as `pre = "dbrx"`. It differs from `cl100k_base` only at the end of a text, where cl100k keeps
+newline and space together; llama.cpp would split such a vocabulary's text differently. Training and encoding use the
+same pattern. The native core has every pattern of the table hand-written; any other regex, and all patterns without
+the core, go through `plain_split`.
 
 Sources: tiktoken_ext/openai_public.py (tiktoken 0.14), llama.cpp src/llama-vocab.cpp.
 """
@@ -39,7 +39,7 @@ PATTERNS = {
         r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
     ),
     "gpt2": r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s",
-    # SmolLM cuts every digit off first and then GPT-2's way between them: for it a digit ends the text.
+    # SmolLM first isolates every digit, then splits the rest like GPT-2, which sees the end of the text before a digit.
     "smollm": r"'(?:[sdmt]|ll|ve|re)|\p{N}| ?\p{L}++| ?[^\s\p{L}\p{N}]++|\s++(?![^\p{N}])|\s+(?!\S)|\s",
     "qwen2": (
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
@@ -53,7 +53,7 @@ _LLAMA3 = tuple(branch for branch in _CL100K if branch != "end_space")
 
 
 class Scheme(NamedTuple):
-    """A pattern of the table as the native core knows it, and what its alternatives are called."""
+    """The native core's name for a pattern of the table, and the names of its branches."""
 
     name: str
     digits: int
@@ -72,7 +72,7 @@ _SCHEMES = {
     "whitespace": Scheme("whitespace", 3, ("letters", "end_space", "spaces", "space")),
 }
 _BY_REGEX = {portable(PATTERNS[name]): scheme for name, scheme in _SCHEMES.items()}
-# The spelling that GPT-2's own code and its copies use; nanochat's two digits.
+# The spelling in GPT-2's own code and its copies; nanochat's two digits.
 _BY_REGEX[r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"] = _SCHEMES["gpt2"]
 _BY_REGEX[PATTERNS["llama3"].replace("{1,3}", "{1,2}")] = Scheme("llama3", 2, _LLAMA3)
 
@@ -87,30 +87,30 @@ def resolved(recipe: Recipe) -> dict[str, str | int]:
 
 
 class Piece(NamedTuple):
-    """A piece, and the branch of the pattern that cut it: its name, or the alternative itself."""
+    """A piece, and the branch of the pattern that matched it: its name, or the alternative itself."""
 
     text: str
     branch: str
 
 
 def pattern_of(name: str) -> str:
-    """The pattern with this name, or `name` itself where that is a regex.
+    """The pattern with this name, or `name` itself if it is a regex.
 
     Raises:
-        UserError: it looks like a name, and there is none such.
+        UserError: unknown pattern name.
     """
     if name not in PATTERNS and re.fullmatch(r"[\w-]+", name):
-        raise UserError(f"no split pattern {name!r}; there are {', '.join(PATTERNS)}, or give a regex")
+        raise UserError(f"unknown split pattern {name!r}; use one of {', '.join(PATTERNS)}, or a regex")
     return PATTERNS.get(name, name)
 
 
 def scheme_of(pattern: str) -> Scheme | None:
-    """How the native core names this pattern, in whichever spelling it is given; None: it is none of the table's."""
+    """The native core's scheme for this pattern, in any of its spellings; None if it is not in the table."""
     return _BY_REGEX.get(portable(pattern))
 
 
 def split_pieces(text: str, pattern: str) -> list[str]:
-    """The pieces of `text`, in order; what no branch of `pattern` matches is a piece too, so nothing is lost.
+    """The pieces of `text`, in order; text that no branch matches is a piece too, so nothing is lost.
 
     >>> split_pieces("Don't pay 12345", PATTERNS["llama3"])
     ['Don', "'t", ' pay', ' ', '123', '45']
@@ -119,7 +119,7 @@ def split_pieces(text: str, pattern: str) -> list[str]:
 
 
 def named_pieces(text: str, pattern: str) -> list[Piece]:
-    """The pieces with the branch that cut each. `text` holds no lone surrogates."""
+    """The pieces with the branch that matched each. `text` must not contain lone surrogates."""
     scheme = scheme_of(pattern)
     if scheme is None or not native.available():
         names = scheme.branches if scheme else None
@@ -134,6 +134,6 @@ def named_pieces(text: str, pattern: str) -> list[Piece]:
 
 
 def piece_ends(text: str, pattern: str) -> np.ndarray:
-    """Where each piece ends, in bytes of UTF-8, uint64: what the native core needs for a pattern it does not know."""
+    """The end of each piece in bytes of UTF-8, uint64: the native core needs this for a pattern it does not know."""
     lengths = [len(piece.encode()) for piece, _, _ in plain_pieces(text, pattern)]
     return np.cumsum(np.array(lengths, dtype=np.uint64), dtype=np.uint64)

@@ -1,9 +1,9 @@
-"""Chat templates in Jinja, as models from elsewhere bring them, rendered so that no content can become a control token.
+"""Jinja chat templates of imported models, rendered so that no content can become a control token.
 
 The template runs over placeholders instead of the contents; only what the template itself wrote is searched for
 control tokens, and the contents are put back as ordinary text afterwards. White space at the edges of a content
-stays visible to the template, because many trim it. The template is somebody else's program: it runs in Jinja's
-immutable sandbox.
+stays visible to the template, because many trim it. A template is untrusted code: it runs in Jinja's immutable
+sandbox.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from glassmill.errors import UserError
-from glassmill.tokens.chat import Segment
+from glassmill.tokens.segments import Segment
 from glassmill.tokens.tokenizer import Tokenizer
 
 PLACEHOLDER = re.compile("\ue000([0-9]+)\ue001")
@@ -31,7 +31,7 @@ def render_template(
     """The conversation as text and control tokens, by `tokenizer.chat_template`.
 
     Raises:
-        UserError: the template fails, refuses the conversation (its own words), or took a content apart.
+        UserError: the template fails, rejects the conversation (in its own words), or splits a content.
     """
     assert tokenizer.chat_template is not None
     hidden = [{**message, "content": _hide(message["content"], number)} for number, message in enumerate(messages)]
@@ -43,12 +43,12 @@ def render_template(
             eos_token=tokenizer.eos_token or "",
         )
     except (jinja2.TemplateError, TypeError, KeyError, AttributeError, OverflowError) as error:
-        raise UserError(f"the model's chat template fails: {error}") from None
+        raise UserError(f"the model's chat template failed: {error}") from None
     return list(_mark_turn_ends(_restore(tokenizer, rendered, messages)))
 
 
 def _hide(content: str, number: int) -> str:
-    """A placeholder between the content's own edges of white space."""
+    """A placeholder between the white space at the content's edges."""
     inner = content.strip()
     if not inner:
         return content
@@ -63,14 +63,14 @@ def _restore(tokenizer: Tokenizer, rendered: str, messages: Sequence[Mapping[str
             message = messages[int(part)]
             yield Segment(message["content"].strip(), learned=message["role"] == "assistant")
         elif "\ue000" in part or "\ue001" in part:
-            raise UserError("the model's chat template takes contents apart; glassmill cannot render it safely")
+            raise UserError("the model's chat template splits message contents; glassmill cannot render it safely")
         else:
             pieces = control.split(part) if control else [part]
             yield from (Segment(piece, control=bool(odd % 2)) for odd, piece in enumerate(pieces) if piece)
 
 
 def _mark_turn_ends(parts: Iterator[Segment]) -> Iterator[Segment]:
-    """Up to the control token that follows it, an assistant's content is learned together with its end."""
+    """Marks what follows an assistant's content as learned, up to and including the next control token."""
     answering = False
     for part in parts:
         if part.learned:
@@ -89,7 +89,7 @@ def _control_pattern(names: tuple[str, ...]) -> re.Pattern[str] | None:
 
 @lru_cache(maxsize=8)
 def _compiled(template: str) -> jinja2.Template:
-    """As transformers compiles it (same filters and functions), so that the same templates work."""
+    """Compiled as transformers does (same filters and functions), so that the same templates work."""
 
     def refuse(message: str) -> None:
         raise jinja2.TemplateError(message)
@@ -106,4 +106,4 @@ def _compiled(template: str) -> jinja2.Template:
     try:
         return environment.from_string(template)
     except jinja2.TemplateError as error:
-        raise UserError(f"the model's chat template cannot be read: {error}") from None
+        raise UserError(f"the model's chat template is not valid Jinja: {error}") from None

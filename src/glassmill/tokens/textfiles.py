@@ -1,7 +1,7 @@
-"""Text files of the user's: from paths to a stream of documents, a few hundred kilobytes in memory at a time.
+"""The user's text files: from paths to a stream of documents, about a megabyte in memory at a time.
 
-.txt is read in parts of about a megabyte that end with a line; .jsonl holds a string or an object with `text` on each
-line; .parquet has a column `text`; of WARC and WET files the text of every page counts. A folder stands for its files
+.txt is read in parts of about a megabyte that end at a line break; .jsonl has a string or an object with `text` on
+each line; .parquet has a column `text`; WARC and WET files give the text of every page. A folder stands for its files
 of these kinds; a corpus run for its kept documents.
 """
 
@@ -28,10 +28,10 @@ PART = 1 << 20
 
 
 def text_files(paths: Sequence[str | Path]) -> list[Path]:
-    """The files behind some paths, in order.
+    """The files that `paths` stand for, in order.
 
     Raises:
-        UserError: a path is not there, or holds no text.
+        UserError: a path does not exist, or has no text.
     """
     files: list[Path] = []
     for path in map(Path, paths):
@@ -45,12 +45,12 @@ def text_files(paths: Sequence[str | Path]) -> list[Path]:
         else:
             raise UserError(f"no file or folder {path}")
         if not found or (path.is_file() and not path.name.endswith(SUFFIXES)):
-            raise UserError(f"{path}: no text to read; known are files ending in {', '.join(SUFFIXES)}")
+            raise UserError(f"{path}: no text to read; supported are files ending in {', '.join(SUFFIXES)}")
     return files
 
 
 def named_texts(file: Path) -> Iterator[tuple[str, str]]:
-    """Each document with the name of the group it belongs to: its language where the file knows that, else the file.
+    """Each document with the name of its group: its language if the file says so, otherwise the file's name.
 
     Raises:
         UserError: the file is not what its name says.
@@ -67,11 +67,11 @@ def named_texts(file: Path) -> Iterator[tuple[str, str]]:
                 while part := lines.readlines(PART):
                     yield file.stem, "".join(part)
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise UserError(f"{file} cannot be read: {str(error).splitlines()[0]}") from None
+        raise UserError(f"cannot read {file}: {str(error).splitlines()[0]}") from None
 
 
 def _pages(file: Path) -> Iterator[str]:
-    """The text of every readable page, with the default caps on what a page may be."""
+    """The text of every readable page, with the default limits on pages."""
     bounds = ExtractSettings()
     for page in read_pages(file, file.name):
         if isinstance(page, Page) and page.kind != "other" and len(page.body) <= bounds.max_page_bytes:
@@ -85,7 +85,7 @@ def _json_lines(file: Path) -> Iterator[str]:
             entry = json.loads(line)
             text = entry.get("text") if isinstance(entry, dict) else entry
             if not isinstance(text, str):
-                raise ValueError(f"line {number} holds no string and no object with `text`")
+                raise ValueError(f"line {number} is neither a string nor an object with `text`")
             yield text
 
 

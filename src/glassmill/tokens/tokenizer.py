@@ -4,8 +4,8 @@
     ids = tokenizer.encode("hello world")                        # np.ndarray uint32
     tokenizer.decode(ids)                                        # "hello world"
 
-Text that spells a special token is text like any other: `encode` never gives a special id. Control tokens are put
-between texts as ids, by `glassmill.tokens.chat`. That is why a user cannot speak in the system's place.
+Text that spells a special token is ordinary text: `encode` never returns a special id. `glassmill.tokens.chat` inserts
+control tokens as ids, so a user cannot impersonate the system.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TURN_ENDS = (IM_END, "<|eot_id|>", "<|end_of_text|>", END_OF_TEXT)
 
 
 class Tokenizer:
-    """See the module. Made by `load` or `from_ranks`."""
+    """Text to ids and back. Create one with `load` or `from_ranks`."""
 
     def __init__(
         self,
@@ -44,13 +44,13 @@ class Tokenizer:
         files: loading.Files,
         strip_prefix_space: bool = False,
     ) -> None:
-        """`symbols` has the bytes of every ordinary id, `files` what `save` writes."""
+        """`symbols` holds the bytes of every ordinary id, `files` what `save` writes."""
         self._codec = codec
         self.special: dict[str, int] = dict(special)
         self._names = {number: name for name, number in special.items()}
         self.vocab_size: int = 1 + max([*symbols, *self._names])
         if self.vocab_size > LARGEST_VOCABULARY or min([*symbols, *self._names]) < 0:
-            raise UserError(f"a vocabulary with ids up to {self.vocab_size - 1}: its files are damaged")
+            raise UserError(f"token ids up to {self.vocab_size - 1}: the tokenizer's files are damaged")
         self._bytes: list[bytes | None] = [None] * self.vocab_size
         for number, symbol in symbols.items():
             self._bytes[number] = symbol
@@ -66,7 +66,7 @@ class Tokenizer:
         """The tokenizer in a model folder, a run folder, a `.tiktoken` or `tokenizer.json` file, or with a known name.
 
         Raises:
-            UserError: there is none, or it is none that glassmill can use; one line says what to do.
+            UserError: not found, or not supported; the message says what to do.
         """
         return cls(**loading.load_parts(path_or_name))
 
@@ -74,14 +74,14 @@ class Tokenizer:
     def from_ranks(
         cls, ranks: Mapping[bytes, int], pattern: str, special: Mapping[str, int], *, eos: str | None = END_OF_TEXT
     ) -> Tokenizer:
-        """An own vocabulary, with our chat template if it has the tokens for it."""
+        """A tokenizer from ranks and a pattern, with our chat template if the vocabulary has its control tokens."""
         template = CHAT_TEMPLATE if IM_END in special else None
         files = loading.OwnFiles(dict(ranks), pattern, dict(special), eos, template)
         return cls(**loading.own_parts(files))
 
     @cached_property
     def ranks(self) -> Mapping[bytes, int]:
-        """In which order symbols were made, by their bytes; empty where no merges of bytes make them."""
+        """The rank of each symbol, by its bytes; empty if the vocabulary is not made by merging bytes."""
         return self._files.order()
 
     @cached_property
@@ -90,18 +90,18 @@ class Tokenizer:
 
     @property
     def merges(self) -> list[tuple[int, int]]:
-        """The two ids that each merge joins, in order, for an own or known vocabulary; elsewhere empty."""
+        """The two ids each merge joins, in rank order; empty for an imported `tokenizer.json`."""
         return self._files.merges if isinstance(self._files, loading.OwnFiles) else []
 
     def symbol_ids(self) -> list[int]:
-        """The ids that text can become, ascending."""
+        """The ids that text can encode to, ascending."""
         return [n for n, symbol in enumerate(self._bytes) if symbol is not None and n not in self._names]
 
     def id_of(self, symbol: bytes) -> int:
         """The id of the symbol with these bytes.
 
         Raises:
-            ValueError: there is none.
+            ValueError: no such symbol.
         """
         if symbol not in self._ids:
             raise ValueError(f"no symbol {formats.show(symbol)!r} in the vocabulary of {self.vocab_size}")
@@ -112,35 +112,36 @@ class Tokenizer:
         """The id that ends a document.
 
         Raises:
-            UserError: this tokenizer names no such token.
+            UserError: this tokenizer has no such token.
         """
         if self.eos_token is None or self.eos_token not in self.special:
-            raise UserError("this tokenizer names no end-of-text token; set eos_token in its tokenizer_config.json")
+            raise UserError("this tokenizer has no end-of-text token; set eos_token in its tokenizer_config.json")
         return self.special[self.eos_token]
 
     @property
     def stop_ids(self) -> list[int]:
-        """Every id that ends an answer: the end of the text, and the end of a turn."""
+        """Every id that ends a completion: the end of the text, and the end of a turn."""
         names = {self.eos_token, *TURN_ENDS}
         return sorted(number for name, number in self.special.items() if name in names)
 
     def encode(self, text: str, special: Collection[str] = ()) -> Ids:
         """Ids of `text`, uint32. A lone surrogate becomes U+FFFD; text that spells a special token stays text.
 
-        `special` names those that the caller, never a user, wrote into the text and wants as ids.
+        `special` lists special tokens that the caller (never a user) wrote into the text and wants as ids.
 
         >>> Tokenizer.load("cl100k_base").encode("hello world")
         array([15339,  1917], dtype=uint32)
 
         Raises:
-            ValueError: `special` names a token that this tokenizer does not have.
+            ValueError: `special` lists a token that this tokenizer does not have.
         """
         if not special:
             return self._codec.encode(text)
         names = sorted(special, key=len, reverse=True)
         unknown = [name for name in names if name not in self.special]
         if unknown:
-            raise ValueError(f"no special token {unknown[0]!r}; there are {', '.join(self.special)}")
+            known = ", ".join([*self.special][:10])
+            raise ValueError(f"unknown special token {unknown[0]!r}; available: {known}")
         parts = re.split(f"({'|'.join(map(re.escape, names))})", text)
         return np.concatenate(
             [
@@ -150,45 +151,45 @@ class Tokenizer:
         )
 
     def encode_batch(self, texts: Sequence[str], threads: int = 0) -> list[Ids]:
-        """`encode` of each text; 0 threads: all cores."""
+        """`encode` for each text; `threads=0` uses all cores."""
         return self._codec.encode_batch(texts, threads)
 
     def encode_flat(
         self, texts: Sequence[str], *, dtype: Any = np.uint32, end_id: int | None = None, threads: int = 0
     ) -> tuple[Ids, np.ndarray]:
-        """The ids of all texts in one array of `dtype` (uint16 or uint32), and where each text's end, uint64.
+        """The ids of all texts in one array of `dtype` (uint16 or uint32), and the end of each text in it, uint64.
 
-        `end_id` is put behind every text.
+        `end_id` is appended to every text.
 
         Raises:
-            ValueError: the ids of this vocabulary do not fit `dtype`.
+            ValueError: this vocabulary's ids do not fit `dtype`.
         """
         wide = np.dtype(dtype) == np.uint32
         if isinstance(self._codec, NativeCodec) and self._codec.flat:
             return self._codec.encode_flat(texts, threads, wide, end_id)
         if not wide and self.vocab_size > 2**16:
-            raise ValueError("ids of this vocabulary do not fit 16 bits")
+            raise ValueError("this vocabulary's ids do not fit in 16 bits")
         end = np.array([] if end_id is None else [end_id], dtype=np.uint32)
         arrays = [np.concatenate([ids, end]) for ids in self._codec.encode_batch(texts, threads)]
         flat = np.concatenate([np.zeros(0, np.uint32), *arrays]).astype(dtype)
         return flat, np.cumsum([len(ids) for ids in arrays], dtype=np.uint64)
 
     def encode_with_spans(self, text: str) -> tuple[Ids, np.ndarray]:
-        """Ids, and start and end of each in the bytes of the (repaired) text, `(n, 2)` int64."""
+        """Ids, and the start and end of each in bytes of the text (surrogates repaired), `(n, 2)` int64."""
         ids = self._codec.encode(text)
         ends = np.cumsum([len(self.token_bytes(number)) for number in ids.tolist()], dtype=np.int64)
         starts = np.concatenate([np.zeros(min(1, len(ids)), dtype=np.int64), ends[:-1]])
         return ids, np.stack([starts, ends], axis=1)
 
     def decode(self, ids: Iterable[int] | Ids) -> str:
-        """The text of `ids`; bytes that are no UTF-8 become U+FFFD, special tokens their names."""
+        """The text of `ids`; invalid UTF-8 becomes U+FFFD, special tokens their names."""
         return self.decode_bytes(ids).decode("utf-8", "replace")
 
     def decode_bytes(self, ids: Iterable[int] | Ids) -> bytes:
         """The exact bytes of `ids`.
 
         Raises:
-            ValueError: an id is not in the vocabulary; says which.
+            ValueError: an id is not in the vocabulary; the message names it.
         """
         if isinstance(self._codec, NativeCodec) and self._codec.flat:
             return self._codec.encoder.decode_bytes(ids)
@@ -196,7 +197,7 @@ class Tokenizer:
         return joined.removeprefix(b" ") if self._strip_prefix_space else joined
 
     def stream(self) -> TextStream:
-        """Decodes ids that come one by one; text comes out as soon as its characters are whole."""
+        """Decodes ids one by one; each character is returned as soon as it is complete."""
         return TextStream(self)
 
     def token_bytes(self, number: int) -> bytes:
@@ -211,7 +212,7 @@ class Tokenizer:
         return symbol
 
     def text_lengths(self) -> np.ndarray:
-        """Bytes of text behind every id, `(V,)` uint16: 0 for special and unused ids."""
+        """Bytes of text per id, `(V,)` uint16: 0 for special and unused ids."""
         return np.array(
             [0 if number in self._names or symbol is None else min(len(symbol), 65535)
              for number, symbol in enumerate(self._bytes)],
@@ -219,11 +220,11 @@ class Tokenizer:
         )  # fmt: skip
 
     def pieces(self, text: str) -> list[Piece]:
-        """How `text` is cut before merging, and by which branch of the pattern."""
+        """How `text` is split before merging, and by which branch of the pattern."""
         return self._codec.pieces(text)
 
-    def explain(self, text: str) -> list[dict[str, Any]]:
-        """One entry a token of `text`; see `glassmill.tokens.explain`, which also has merge trees and comparisons."""
+    def explain(self, text: str) -> list[explain.TokenEntry]:
+        """One entry per token of `text`; see `glassmill.tokens.explain`, which also has merge trees and comparisons."""
         return explain.tokens(self, text)
 
     def save(self, folder: str | Path) -> None:
@@ -241,7 +242,7 @@ class TextStream:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def push(self, number: int) -> str:
-        """The characters that this id completes.
+        """The characters this id completes.
 
         Raises:
             ValueError: the id is not in the vocabulary.
@@ -249,5 +250,5 @@ class TextStream:
         return self._decoder.decode(self._tokenizer.token_bytes(number))
 
     def finish(self) -> str:
-        """What is left: U+FFFD for a character that was never completed."""
+        """The rest: U+FFFD for a character that was never completed."""
         return self._decoder.decode(b"", final=True)

@@ -1,17 +1,17 @@
-"""The verb `tokens`: clean documents and a vocabulary -> flat id shards for training, and held-out ones for measuring.
+"""The verb `tokens`: clean documents and a vocabulary -> flat id shards for training, and a held-out split.
 
-Each Parquet shard of the corpus becomes one shard of each split, encoded on its own (by any worker, in any order,
-again after a kill), so the bytes depend on the corpus and the vocabulary alone. Which documents are held out is
-decided by a hash of their id: adding documents moves none between the splits.
+Each Parquet shard of the corpus becomes one shard of each split, encoded independently (by any worker, in any order,
+again after a crash), so the bytes depend only on the corpus and the vocabulary. A hash of a document's id decides
+whether it is held out, so adding documents never moves one between the splits.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, NotRequired, TypedDict, cast
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from glassmill.run.folder import RunFolder
 from glassmill.run.worker import Link
 from glassmill.tokens.documents import document_shards, read_column
 from glassmill.tokens.formats import read_json, write_files
+from glassmill.tokens.shards import Index, ShardEntry, SplitEntry
 from glassmill.tokens.split import resolved
 from glassmill.tokens.tokenizer import Tokenizer
 
@@ -33,8 +34,28 @@ SPLITS = ("train", "validation")
 HASHES = 2**64
 
 
+class ShardTask(TypedDict):
+    """What a worker needs to encode one shard of the corpus.
+
+    Documents with a hash below `bound` are held out; without a bound, `tail_share` of the only document is.
+    """
+
+    number: int
+    shard: str
+    tokenizer: str
+    dtype: str
+    bound: int | None
+    tail_share: float | None
+    out: str
+    skip: NotRequired[list[tuple[int, str]]]
+
+
+Part = dict[str, ShardEntry]
+"""Split -> its shard, for one shard of the corpus."""
+
+
 def make(run: RunFolder, settings: TokensSettings, seed: int, documents: Path, tokenizer: Path) -> None:
-    """Encodes what is not encoded yet, and publishes the run with its index.
+    """Encodes the remaining shards, and publishes the run with its index.
 
     Raises:
         UserError: the corpus has no documents.
@@ -43,7 +64,7 @@ def make(run: RunFolder, settings: TokensSettings, seed: int, documents: Path, t
     dtype = "uint16" if vocabulary.vocab_size <= 2**16 else "uint32"
     shards = document_shards(documents)
     bound = held_out_bound([number for shard in shards for number in _hashes(shard)], settings.validation_share)
-    tasks = [
+    tasks: list[ShardTask] = [
         {
             "number": number,
             "shard": str(shard),
@@ -57,35 +78,45 @@ def make(run: RunFolder, settings: TokensSettings, seed: int, documents: Path, t
     ]
     done = 0
 
-    def progress(index: int, result: dict[str, Any]) -> None:
+    def progress(index: int, result: Mapping[str, object]) -> None:
         nonlocal done
         done += 1
         run.emit(kinds.Progress(done, len(tasks), "shards", "encoding documents"))
 
     (run.path / "shards").mkdir(exist_ok=True)
-    parts = run.map(
+    results = run.map(
         "glassmill.tokens.tokens:encode_shard",
         tasks,
         settings.workers,
         on_event=run.emit,
         on_result=progress,
     )
-    index: dict[str, Any] = {"dtype": dtype, "vocab_size": vocabulary.vocab_size, "eos_id": vocabulary.eos_id}
-    index |= {split: _total(parts, split) for split in SPLITS}
+    parts = [cast("Part", result) for result in results]
+    splits = {split: _total(parts, split) for split in SPLITS}
+    index: Index = {
+        "dtype": dtype,
+        "vocab_size": vocabulary.vocab_size,
+        "eos_id": vocabulary.eos_id,
+        "train": splits["train"],
+        "validation": splits["validation"],
+    }
     write_files(run.path, {"token_bytes.npy": vocabulary.text_lengths()})
     run.write_json("index.json", index)
-    stats = {f"{split}_{name}": index[split][name] for split in SPLITS for name in ("tokens", "documents", "bytes")}
-    per_token = index["train"]["bytes"] / max(1, index["train"]["tokens"] - index["train"]["documents"])
+    stats = {
+        f"{split}_{name}": count for split, entry in splits.items() for name, count in entry.items() if name != "shards"
+    }
+    train = index["train"]
+    per_token = train["bytes"] / max(1, train["tokens"] - train["documents"])
     run.finish({**stats, "vocab_size": vocabulary.vocab_size, "bytes_per_token": round(per_token, 4)})
 
 
 def held_out_bound(hashes: list[int], share: float) -> int | None:
-    """Documents with a hash below this are held out: about `share` of them, at least one, and never all.
+    """Documents with a hash below this bound are held out: about `share` of them, at least one, never all.
 
-    None if there is a single document: then its last part is held out.
+    None for a single document, whose last part is held out instead.
 
     Raises:
-        UserError: there is no document.
+        UserError: there are no documents.
     """
     if not hashes:
         raise UserError("the corpus kept no documents; its funnel (stats.json) says which rule dropped them")
@@ -95,18 +126,18 @@ def held_out_bound(hashes: list[int], share: float) -> int | None:
 
 
 def document_hash(document_id: str) -> int:
-    """A 64-bit number that depends on nothing but the document's id."""
+    """A 64-bit number that depends only on the document's id."""
     return int.from_bytes(hashlib.blake2b(document_id.encode(), digest_size=8).digest(), "little")
 
 
-def encode_shard(task: dict[str, Any], link: Link) -> dict[str, Any]:
-    """Encodes one Parquet shard into one shard of each split; its part file, written last, says that it is done."""
+def encode_shard(task: ShardTask, link: Link) -> Part:
+    """Encodes one Parquet shard into one shard of each split; the part file, written last, marks it as done."""
     out, name = Path(task["out"]), f"{task['number']:05d}"
     part_path = out / "work" / f"part-{name}.json"
     if part_path.is_file():
-        part: dict[str, Any] = read_json(part_path)
-        if all((out / part[split][file]).is_file() for split in SPLITS for file in ("file", "documents_file")):
-            return part
+        done: Part = read_json(part_path)
+        if all((out / name).is_file() for split in SPLITS for name in _files_of(done[split])):
+            return done
     skip = {int(position): str(cause) for position, cause in task.get("skip", [])}
     tokenizer = Tokenizer.load(task["tokenizer"])
     with ExitStack() as stack:
@@ -125,9 +156,9 @@ def encode_shard(task: dict[str, Any], link: Link) -> dict[str, Any]:
 
 
 class _Writer:
-    """One growing shard: ids to a temporary file that gets its name when the stack closes."""
+    """One growing shard: writes ids to a temporary file, which is renamed when the stack closes."""
 
-    def __init__(self, stack: ExitStack, out: Path, stem: str, task: dict[str, Any], eos_id: int) -> None:
+    def __init__(self, stack: ExitStack, out: Path, stem: str, task: ShardTask, eos_id: int) -> None:
         self._file: BinaryIO = stack.enter_context(stack.enter_context(atomic_path(out / f"{stem}.bin")).open("wb"))
         self._dtype = np.dtype(task["dtype"]).newbyteorder("<")
         self._end = np.array([eos_id], dtype=self._dtype).tobytes()
@@ -141,8 +172,8 @@ class _Writer:
         self._tokens += len(ids) + 1
         self._bytes += len(text.encode())
 
-    def entry(self) -> dict[str, Any]:
-        """What the index says of this shard."""
+    def entry(self) -> ShardEntry:
+        """This shard in the index."""
         return {
             "file": f"{self._stem}.bin",
             "documents_file": f"{self._stem}.documents.npy",
@@ -153,20 +184,25 @@ class _Writer:
         }
 
 
-def _assigned(task: dict[str, Any]) -> Iterator[tuple[int, str, str]]:
+def _files_of(entry: ShardEntry) -> tuple[str, str]:
+    return entry["file"], entry["documents_file"]
+
+
+def _assigned(task: ShardTask) -> Iterator[tuple[int, str, str]]:
     """Row, split and text of every document of a shard."""
-    shard = Path(task["shard"])
+    shard, bound, tail_share = Path(task["shard"]), task["bound"], task["tail_share"]
     for row, (number, text) in enumerate(zip(_hashes(shard), read_column(shard, "text"), strict=True)):
-        if task["bound"] is None:
-            cut = tail_start(text, task["tail_share"])
+        if bound is None:
+            assert tail_share is not None
+            cut = tail_start(text, tail_share)
             yield row, "train", text[:cut]
             yield row, "validation", text[cut:]
         else:
-            yield row, "validation" if number < task["bound"] else "train", text
+            yield row, "validation" if number < bound else "train", text
 
 
 def tail_start(text: str, share: float) -> int:
-    """Where the held-out tail of a single document begins: `share` before its end, or at a line's start near that."""
+    """Where the held-out tail of a single document starts: `share` before its end, or at a line start near it."""
     wanted = int(len(text) * (1 - share))
     line_start = text.rfind("\n", max(0, wanted - 1000), wanted) + 1
     return line_start or wanted
@@ -176,7 +212,11 @@ def _hashes(shard: Path) -> Iterator[int]:
     return map(document_hash, read_column(shard, "id"))
 
 
-def _total(parts: list[dict[str, Any]], split: str) -> dict[str, Any]:
+def _total(parts: Sequence[Part], split: str) -> SplitEntry:
     entries = [part[split] for part in parts]
-    totals = {name: sum(entry[name] for entry in entries) for name in ("tokens", "documents", "bytes")}
-    return {**totals, "shards": entries}
+    return {
+        "tokens": sum(entry["tokens"] for entry in entries),
+        "documents": sum(entry["documents"] for entry in entries),
+        "bytes": sum(entry["bytes"] for entry in entries),
+        "shards": entries,
+    }

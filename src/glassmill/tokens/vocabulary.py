@@ -1,7 +1,7 @@
 """The verb `tokenizer`: clean documents -> a byte-level BPE vocabulary, with the history of its merges.
 
-Reads `shards/documents-*.parquet` of a corpus run in their order; leaves the files of `glassmill.tokens.formats`, and
-`merges.jsonl`, every merge in the order of training with how often its pair was joined.
+In: `shards/documents-*.parquet` of a corpus run, in order. Out: the files of `glassmill.tokens.formats`, and
+`merges.jsonl`: every merge in training order, with how often its pair was joined.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -35,7 +34,7 @@ BATCH = 256
 
 
 def make(run: RunFolder, settings: TokenizerSettings, seed: int, documents: Path) -> None:
-    """Trains the vocabulary and publishes the run. The trained ranks are reused if an earlier attempt got that far.
+    """Trains the vocabulary and publishes the run. Reuses the ranks if an earlier attempt finished training.
 
     Raises:
         UserError: the corpus has no documents.
@@ -96,14 +95,14 @@ def merge_lines(symbols: Sequence[bytes], merges: Sequence[Merge], births: Seque
 
 
 def sample_places(length: int, count: int) -> list[int]:
-    """About `count` places of a list, dense at its beginning, as the first merges are the telling ones."""
+    """About `count` places of a list, denser at the start: the first merges tell most."""
     if length <= count:
         return list(range(length))
     return sorted({int(place) - 1 for place in np.geomspace(1, length, count)})
 
 
 def _watched(run: RunFolder, corpus: Path, max_bytes: int, total: int, message: str) -> Iterator[str]:
-    """The corpus, with a progress event about a hundred times on the way."""
+    """The corpus, with about a hundred progress events on the way."""
     every = max(1, total // 100)
     done = 0
     for done, text in enumerate(document_texts(corpus, max_bytes), start=1):
@@ -121,7 +120,7 @@ def _then_tell(run: RunFolder, texts: Iterator[str]) -> Iterator[str]:
 def _count(
     run: RunFolder, tokenizer: Tokenizer, corpus: Path, max_bytes: int, total: int
 ) -> tuple[np.ndarray, int, int]:
-    """How often each id stands in the encoded text; bytes and documents of the text."""
+    """How often each id occurs in the encoded text; bytes and documents of the text."""
     counts = np.zeros(tokenizer.vocab_size, dtype=np.int64)
     num_bytes = num_documents = 0
     texts = _watched(run, corpus, max_bytes, total, "counting tokens")
@@ -140,7 +139,7 @@ def _stats(
     counts: np.ndarray,
     num_bytes: int,
     num_documents: int,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     num_tokens = int(counts.sum())
     longest = sorted(symbols, key=len, reverse=True)[:20]
     return {

@@ -1,8 +1,8 @@
 """Which windows of the shards a step reads: a pure function of the seed and the number of the sample.
 
-So the state of the loader is one integer, the step; a resumed run reads what the undisturbed one would have read, and
-any number of machines can share the samples out. An epoch reads the shards once, in windows that follow each other
-without a gap; the next epoch shifts their borders and takes them in another order.
+So the state of the loader is one integer, the step: a resumed run reads what an uninterrupted one would have read, and
+any number of machines can divide the samples. An epoch reads the shards once, in windows without gaps between them; the
+next epoch shifts their borders and takes them in another order.
 
     B rows, T positions
 """
@@ -20,7 +20,7 @@ from glassmill.tokens.shards import Shards
 from glassmill.train.gradients import Batch
 
 ROUNDS = 4
-"""Rounds of the Feistel network; three already pass for random at these sizes (Luby and Rackoff 1988)."""
+"""Rounds of the Feistel network; three are enough to look random (Luby and Rackoff 1988)."""
 
 
 def permuted(index: int, size: int, seed: int, epoch: int) -> int:
@@ -61,7 +61,7 @@ class WindowBatches:
         self.windows_per_epoch = max(1, self.num_places // length)
 
     def place(self, sample: int) -> int:
-        """Where a sample's window begins, as `Shards.window` counts places."""
+        """Where a sample's window starts, as `Shards.window` counts places."""
         epoch, index = divmod(sample, self.windows_per_epoch)
         spare = self.num_places - (self.windows_per_epoch - 1) * self.length
         shift = _hash(self.seed, epoch, ROUNDS, 0) % max(1, min(spare, self.length))
@@ -72,7 +72,7 @@ class WindowBatches:
         return self.shards.window(self.place(sample), self.length + 1)
 
     def rows_of(self, first_sample: int, count: int) -> tuple[Tensor, Tensor]:
-        """Ids and targets `(count, length)` of samples that follow each other."""
+        """Ids and targets `(count, length)` of consecutive samples."""
         ids = torch.from_numpy(np.stack([self.window(first_sample + row) for row in range(count)]))
         return ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
 

@@ -2,8 +2,8 @@
 
     checkpoints/step-00000120/   weights.safetensors  optimizer.safetensors  state.json
 
-A folder gets its name when all of it is on the disk; so a folder with a name is complete. The loader needs no state
-(see `batches`), the schedule none either.
+A folder gets its name once all of it is on disk, so a folder with this name is complete. Neither the loader (see
+`batches`) nor the schedule needs any state.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def newest_checkpoint(folder: Path) -> Checkpoint | None:
-    """The newest checkpoint that can be read; None if there is none. A damaged one is passed over."""
+    """The newest checkpoint that can be read; None if there is none. Damaged ones are skipped."""
     for path in _complete(folder):
         try:
             state = json.loads((path / "state.json").read_text(encoding="utf-8"))

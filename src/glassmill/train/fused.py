@@ -1,11 +1,13 @@
 """Forward and backward pass of the Transformer by hand, for float32 on a CPU.
 
-On two cores the matrix multiplications of a small model are only half of an autograd step; the rest is memory traffic:
-fresh buffers for every result, norms in five passes, a causal kernel whose backward pass costs thrice its forward.
-Here every buffer is made once, gains of norms are folded into the weights behind them, queries, keys and values (and
-gate and up) are one multiplication, residuals are added by the multiplication that makes them, and what the backward
-pass needs is kept. The plain twin is `Transformer` under autograd with `plain_linear_cross_entropy`; tests hold the
-gradients of the two equal.
+On two cores, only half of an autograd step of a small model is matrix multiplication; the rest is memory traffic: fresh
+buffers for every result, norms in five passes, a causal kernel whose backward pass takes three times its forward. Here
+every buffer is allocated once, gains of norms are folded into the weights behind them, queries, keys and values (and
+gate and up) are one multiplication, residuals are added by the multiplication that computes them, and what the backward
+pass needs is kept. The plain twin is `Transformer.forward` under autograd; tests hold the gradients of the two equal.
+
+It reads the weights of a plain `Transformer` and calls none of its modules. Whatever it would miss is refused:
+adapters, frozen weights, wrappers, hooks, other types and devices.
 
     B rows of a micro-batch, T positions, M = B T, D d_model, F d_ff, V vocabulary, W width of queries, keys and values
 """
@@ -13,23 +15,70 @@ gradients of the two equal.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from glassmill.model.config import ModelConfig
+from glassmill.model.loss import accumulate_loss
 from glassmill.model.transformer import Block, Transformer
 from glassmill.train.fused_attention import AttentionScratch, FusedAttention
-from glassmill.train.loss import accumulate_loss
+
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+PARAMETER_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
+
+
+def reason_against(model: nn.Module, dtype: torch.dtype = torch.float32) -> str | None:
+    """Why `FusedStep` can't compute the gradients of `model` with products in `dtype`; None if it can."""
+    if dtype != torch.float32:
+        return f"it computes in float32, not {str(dtype).removeprefix('torch.')}"
+    if type(model) is not Transformer:
+        return f"the model is wrapped ({type(model).__name__})"
+    for name, parameter in model.named_parameters():
+        if parameter.device.type != "cpu":
+            return f"the model is on {parameter.device}, not on the CPU"
+        if parameter.dtype != torch.float32:
+            return f"{name} is {str(parameter.dtype).removeprefix('torch.')}, not float32"
+    return _strange_module(model, _plain_modules(model.config))
+
+
+def _plain_modules(config: ModelConfig) -> dict[str, type[nn.Module]]:
+    with torch.device("meta"):
+        return {name: type(module) for name, module in Transformer(config).named_modules()}
+
+
+def _strange_module(model: Transformer, plain: dict[str, type[nn.Module]]) -> str | None:
+    """What differs from a plain `Transformer`: another class, a hook, a patched forward, a frozen weight."""
+    modules = dict(model.named_modules())
+    for name, module in modules.items():
+        if plain.get(name) is not type(module):
+            return f"{name} is a {type(module).__name__}, which it would ignore"
+    for name, module in modules.items():
+        if any(getattr(module, hooks) for hooks in HOOKS) or "forward" in vars(module):
+            return f"{name or 'the model'} has a hook, which would never run"
+        for own, parameter in module.named_parameters(recurse=False):
+            if not parameter.requires_grad:
+                return f"{f'{name}.{own}'.strip('.')} is frozen"
+            if any(getattr(parameter, hooks, None) for hooks in PARAMETER_HOOKS):
+                return f"{f'{name}.{own}'.strip('.')} has a hook, which would never run"
+    missing = plain.keys() - modules.keys()
+    return f"the model has no {min(missing)}" if missing else None
 
 
 class FusedStep:
     """Adds the gradients of micro-batches of one fixed shape to `parameter.grad`.
 
     Call `begin`, then `add` for every micro-batch of the batch, then `finish`.
+
+    Raises:
+        ValueError: it can't compute this model's gradients; `begin` raises it too, if the model was changed since.
     """
 
-    def __init__(self, model: Transformer, rows: int, length: int) -> None:
+    def __init__(self, model: nn.Module, rows: int, length: int) -> None:
+        reason = reason_against(model)
+        if reason is not None or not isinstance(model, Transformer):
+            raise ValueError(f"the fused step cannot be used: {reason}")
         self.model, self.rows, self.length = model, rows, length
         config = model.config
+        self.plain_modules = _plain_modules(config)
         M, D = rows * length, config.d_model
         self.x_MD, self.grad_MD, self.grad_normed_MD, self.product_MD = (torch.empty(M, D) for _ in range(4))
         self.final = _Normed(M, D)
@@ -40,7 +89,10 @@ class FusedStep:
 
     @torch.no_grad()
     def begin(self) -> None:
-        """Fold the current weights and forget older gradients."""
+        """Fold the current weights and clear older gradients."""
+        reason = _strange_module(self.model, self.plain_modules)
+        if reason is not None:
+            raise ValueError(f"the fused step cannot be used: {reason}")
         for parameter in self.model.parameters():
             if parameter.grad is None:
                 parameter.grad = torch.empty_like(parameter)
@@ -90,7 +142,7 @@ class FusedStep:
 
 
 class _Normed:
-    """One RMSNorm without its gain: `normed = x / rms(x)`, both kept for the backward pass."""
+    """One RMSNorm without its gain, `normed = x / rms(x)`; both are kept for the backward pass."""
 
     def __init__(self, M: int, D: int) -> None:
         self.normed, self.inverse_M1 = torch.empty(M, D), torch.empty(M, 1)
@@ -103,7 +155,7 @@ class _Normed:
         torch.mul(x, inverse, out=self.normed)
 
     def backward(self, grad_normed: Tensor, product: Tensor, grad_x: Tensor) -> None:
-        """Add `(grad - normed mean(grad normed)) / rms` to `grad_x`; spoils `grad_normed` and `product`."""
+        """Add `(grad - normed mean(grad normed)) / rms` to `grad_x`; overwrites `grad_normed` and `product`."""
         torch.mul(grad_normed, self.normed, out=product)
         along_M1 = product @ self.mean_D1
         grad_normed.addcmul_(self.normed, along_M1, value=-1.0)

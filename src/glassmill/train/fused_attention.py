@@ -1,9 +1,9 @@
 """The attention of one layer by hand: norms of queries and keys, rotation, causal softmax, and all of it backwards.
 
-Queries are taken in blocks of `BLOCK` positions, each against the keys up to its own end, which leaves out most of
-what a causal mask would throw away. The weights of the softmax are kept for the backward pass.
+Queries are taken in blocks of `BLOCK` positions, each against the keys up to its own end: most of what a causal mask
+would discard is never computed. The weights of the softmax are kept for the backward pass.
 
-    B rows, T positions, M = B T, N heads, K kv heads, G = N / K, J = N + K heads that are turned, H channels per head,
+    B rows, T positions, M = B T, N heads, K kv heads, G = N / K, J = N + K heads that are rotated, H channels per head,
     W = (J + K) H width of queries, keys and values side by side, R = B K matrices of a batched product
 """
 
@@ -21,7 +21,7 @@ BLOCK = 64
 
 
 class AttentionScratch:
-    """What all layers share: tables of the rotation, the mask, and buffers that no layer needs once it is done."""
+    """What all layers share: tables of the rotation, the mask, and buffers that no layer needs after its turn."""
 
     def __init__(self, config: ModelConfig, rows: int, length: int) -> None:
         self.rows, self.length = rows, length
@@ -61,7 +61,7 @@ class FusedAttention:
         self.mixed = torch.empty(M, N * H)
 
     def fold(self) -> None:
-        """Read the gains of the norms and forget their gradients."""
+        """Read the gains of the norms and clear their gradients."""
         self.grad_gain_JH.zero_()
         q_norm, k_norm = self.attention.q_norm, self.attention.k_norm
         if isinstance(q_norm, RMSNorm) and isinstance(k_norm, RMSNorm):
@@ -131,12 +131,12 @@ class FusedAttention:
             grad_heads_MJH.copy_(scratch.unturned.view_as(grad_heads_MJH))
 
     def _positions(self, x_MW: Tensor, start: int, end: int) -> Tensor:
-        """Some positions of `(M, N H)` seen as `(B, K, G, positions, H)`."""
+        """A view of some positions of `(M, N H)` as `(B, K, G, positions, H)`."""
         shape = (self.scratch.rows, self.scratch.length, self.config.num_kv_heads, self.G, self.config.head_dim)
         return x_MW.view(shape)[:, start:end].permute(0, 2, 3, 1, 4)
 
     def _turn(self, x_BJTH: Tensor) -> None:
-        """Scale channels by their gain, then turn, into `turned`."""
+        """Scale channels by their gain, then rotate, into `turned`."""
         half, out = x_BJTH.shape[-1] // 2, self.turned
         cos, sin = self.scratch.cos_JTH * self.gain_J1H, self.scratch.sin_JTH * self.gain_J1H.roll(half, -1)
         torch.mul(x_BJTH, cos, out=out)
@@ -144,7 +144,7 @@ class FusedAttention:
         out[..., half:].addcmul_(x_BJTH[..., :half], sin[..., half:])
 
     def _turn_back(self, out_BJTH: Tensor) -> None:
-        """Turn `grad_turned` back, without the gain."""
+        """Rotate `grad_turned` back, without the gain."""
         half, grad, sin = out_BJTH.shape[-1] // 2, self.scratch.grad_turned, self.scratch.sin_JTH
         torch.mul(grad, self.scratch.cos_JTH, out=out_BJTH)
         out_BJTH[..., :half].addcmul_(grad[..., half:], sin[..., half:])

@@ -1,28 +1,34 @@
 """The gradient of a batch: by hand where that is fast (float32 on a CPU), by autograd everywhere else.
 
 Both cut the batch into micro-batches, so memory depends on the micro-batch alone, and both give the same numbers but
-for the order of sums.
+for the order of sums. Autograd goes through the model's `forward` and nothing else, so hooks, adapters, DDP and FSDP2
+take part; the step by hand refuses all of them, see `fused.reason_against`.
 
     B rows of a batch, T positions
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from glassmill.model.transformer import Transformer
-from glassmill.train.fused import FusedStep
-from glassmill.train.loss import linear_cross_entropy
+from glassmill.errors import UserError
+from glassmill.train import parallel
+from glassmill.train.fused import FusedStep, reason_against
+
+StepName = Literal["auto", "fused", "autograd"]
 
 
 class Batch(NamedTuple):
     """What a step learns from: ids, the id that follows each, and what it counts in the loss; all `(B, T)`.
 
-    The weights add up to 1, so the loss is a mean of nats per token.
+    The weights of the whole batch, over all micro-batches and all ranks, add up to 1, so the loss is a mean of nats per
+    token. A part of a batch keeps its weights: nobody scales them again.
     """
 
     ids: Tensor
@@ -30,67 +36,101 @@ class Batch(NamedTuple):
     weights: Tensor
 
     def micro_batches(self, rows: int) -> Iterator[Batch]:
-        """The batch in parts of so many rows."""
+        """The batch in parts of so many rows; the last may have fewer."""
         return (Batch(*parts) for parts in zip(*(torch.split(part, rows) for part in self), strict=True))
+
+    def padded(self, rows: int) -> Batch:
+        """The batch with so many rows; those that are added weigh nothing."""
+        missing = rows - len(self.ids)
+        return Batch(*(F.pad(part, (0, 0, 0, missing)) for part in self)) if missing else self
+
+    def share(self, rank: int, world_size: int) -> Batch:
+        """The rows of one rank. All ranks get the same number, so that all take part in the same exchanges."""
+        rows = -(-len(self.ids) // world_size)
+        whole = self.padded(rows * world_size)
+        return Batch(*(part[rank * rows : (rank + 1) * rows] for part in whole))
 
 
 class Gradients(Protocol):
     """Fills `parameter.grad` from a batch."""
 
     def __call__(self, batch: Batch) -> float:
-        """The loss; afterwards every parameter has its gradient."""
+        """The loss of the batch; afterwards every trained parameter has its gradient."""
 
 
 def make_gradients(
-    model: Transformer, rows: int, length: int, micro_batch_tokens: int, dtype: torch.dtype
+    model: nn.Module,
+    rows: int,
+    length: int,
+    micro_batch_tokens: int,
+    dtype: torch.dtype,
+    step: StepName = "auto",
+    world_size: int = 1,
 ) -> Gradients:
-    """The fastest way this device offers, for batches of `rows` windows of `length`."""
-    micro_rows = max(1, min(rows, micro_batch_tokens // length))
-    while rows % micro_rows:
-        micro_rows -= 1
-    if dtype == torch.float32 and model.head_weight.device.type == "cpu":
-        return FusedGradients(model, micro_rows, length)
-    return AutogradGradients(model, micro_rows, dtype)
+    """The way to compute gradients, for batches of `rows` windows of `length` on this rank.
+
+    Args:
+        model: A `Transformer`, or one that is wrapped or has adapters.
+        micro_batch_tokens: The most tokens in memory at once; a micro-batch has at least one row.
+        dtype: Of matrix products.
+        step: `"auto"` is the step by hand where it can be used.
+        world_size: Number of ranks over which the model's wrapper averages gradients.
+
+    Raises:
+        UserError: the step by hand was asked for and can't be used; the message says why.
+    """
+    micro_rows = rows_at_once(rows, micro_batch_tokens // length)
+    reason = reason_against(model, dtype)
+    if step == "fused" and reason is not None:
+        raise UserError(f"step = fused cannot be used: {reason}; set step=auto")
+    if step == "autograd" or reason is not None:
+        return AutogradGradients(model, micro_rows, dtype, world_size)
+    return FusedGradients(model, micro_rows, length)
+
+
+def rows_at_once(rows: int, most: int) -> int:
+    """Rows of a micro-batch: as few micro-batches as `most` allows, of about equal size.
+
+    >>> rows_at_once(13, 8), rows_at_once(16, 8), rows_at_once(3, 8), rows_at_once(3, 0)
+    (7, 8, 3, 1)
+    """
+    return math.ceil(rows / math.ceil(rows / max(1, most)))
 
 
 class FusedGradients:
-    """`FusedStep` over micro-batches."""
+    """`FusedStep` over micro-batches. Its shape is fixed, so a smaller last one is filled up with rows of weight 0."""
 
-    def __init__(self, model: Transformer, micro_rows: int, length: int) -> None:
+    def __init__(self, model: nn.Module, micro_rows: int, length: int) -> None:
         self.step, self.micro_rows = FusedStep(model, micro_rows, length), micro_rows
 
     def __call__(self, batch: Batch) -> float:
         self.step.begin()
-        loss = sum(self.step.add(*part) for part in batch.micro_batches(self.micro_rows))
+        loss = sum(self.step.add(*part.padded(self.micro_rows)) for part in batch.micro_batches(self.micro_rows))
         self.step.finish()
         return loss
 
 
 class AutogradGradients:
-    """The plain model under autograd; matrix products in `dtype`, weights and their gradients in float32."""
+    """The model's `forward` under autograd; matrix products in `dtype`, weights and their gradients in float32.
 
-    def __init__(self, model: Transformer, micro_rows: int, dtype: torch.dtype) -> None:
-        self.model, self.micro_rows, self.dtype = model, micro_rows, dtype
+    DDP and FSDP2 average the gradients of all ranks. The weights of a batch already add up to 1 over the ranks, so the
+    sum is wanted: the local loss is multiplied by `world_size`. Gradients are exchanged once a batch, with its last
+    micro-batch.
+    """
+
+    def __init__(self, model: nn.Module, micro_rows: int, dtype: torch.dtype, world_size: int = 1) -> None:
+        self.model, self.micro_rows, self.dtype, self.world_size = model, micro_rows, dtype, world_size
 
     def __call__(self, batch: Batch) -> float:
-        weight = self.model.head_weight
-        device = weight.device
+        device = next(self.model.parameters()).device
         self.model.zero_grad(set_to_none=True)
         total = torch.zeros((), device=device)
-        for ids, targets, weights in batch.micro_batches(self.micro_rows):
-            with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
-                hidden_BTD = self.model.hidden(ids.to(device))
-            hidden_MD = hidden_BTD.flatten(0, 1).to(self.dtype)
-            targets_M, weights_M = targets.flatten().to(device), weights.flatten().to(device)
-            loss = linear_cross_entropy(hidden_MD, weight.to(self.dtype), targets_M, weights_M)
-            loss.backward()  # type: ignore[no-untyped-call]
+        parts = list(batch.micro_batches(self.micro_rows))
+        for number, part in enumerate(parts, start=1):
+            ids, targets, weights = (tensor.to(device) for tensor in part)
+            with parallel.exchange(self.model, when=number == len(parts)):
+                with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
+                    loss = self.model(ids, targets, weights)
+                (loss * self.world_size).backward()
             total += loss.detach()
-        return total.item()
-
-
-def best_dtype(device: torch.device, d_model: int) -> torch.dtype:
-    """bfloat16 where the device multiplies it faster and the matrices are large enough to gain, else float32."""
-    if device.type == "cuda":
-        return torch.bfloat16
-    fast = any(getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-    return torch.bfloat16 if device.type == "cpu" and fast and d_model >= 256 else torch.float32
+        return parallel.sum_over_ranks(total, self.world_size).item()

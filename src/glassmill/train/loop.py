@@ -1,8 +1,8 @@
 """The training loop, for pretraining and for sft: gradient, step, report, checkpoint, until the plan is done.
 
-A run killed at any instant continues from its newest checkpoint and ends with the same bits as an undisturbed one: what
-a step reads is a function of its number, the optimiser's state is in the checkpoint, nothing draws random numbers, and
-the number of threads is in the plan.
+A run killed at any moment continues from its newest checkpoint and ends with the same bits as an undisturbed one: what
+a step reads is a function of its number, the optimizer's state is in the checkpoint, nothing draws random numbers, and
+device, type, threads and torch are those of the plan.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from typing import Any, Protocol
 
 import torch
 
+from glassmill.errors import UserError
 from glassmill.model.sizes import num_parameters, training_flops_per_token
 from glassmill.model.transformer import Transformer
 from glassmill.recipe import LoopSettings
 from glassmill.run import kinds
 from glassmill.run.folder import RunFolder
 from glassmill.train.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
-from glassmill.train.gradients import Batch, best_dtype, make_gradients
+from glassmill.train.gradients import Batch, make_gradients
 from glassmill.train.optimizer import Optimizer
-from glassmill.train.plan import Plan, make_plan, read_plan
+from glassmill.train.plan import Plan, Setup, make_plan, read_plan
 from glassmill.train.schedule import learning_rate_factor
 
 METRIC_SECONDS = 1.0
@@ -45,12 +46,14 @@ Report = Callable[[Transformer, int], None]
 
 
 class Trainer:
-    """A model, its optimiser, and one step of both."""
+    """A model, its optimizer, and one step of both."""
 
-    def __init__(self, model: Transformer, batches: Batches, settings: LoopSettings, dtype: torch.dtype) -> None:
+    def __init__(self, model: Transformer, batches: Batches, settings: LoopSettings, setup: Setup) -> None:
         self.model, self.batches, self.settings = model, batches, settings
         self.optimizer = Optimizer(model, settings.optimizer, settings.momentum, settings.weight_decay)
-        self.gradients = make_gradients(model, batches.rows, batches.length, settings.micro_batch_tokens, dtype)
+        self.gradients = make_gradients(
+            model, batches.rows, batches.length, settings.micro_batch_tokens, setup.device.torch_dtype, setup.step
+        )
 
     def step(self, step: int, steps: int) -> tuple[float, float]:
         """Loss (nats per token) before the step, and the learning rate factor it used."""
@@ -61,7 +64,12 @@ class Trainer:
 
 
 def fit(
-    run: RunFolder, fresh_model: Callable[[], Transformer], batches: Batches, settings: LoopSettings, report: Report
+    run: RunFolder,
+    fresh_model: Callable[[], Transformer],
+    batches: Batches,
+    settings: LoopSettings,
+    setup: Setup,
+    report: Report,
 ) -> tuple[Transformer, Plan]:
     """Train to the end of the plan, made now or by an earlier attempt.
 
@@ -70,12 +78,18 @@ def fit(
         fresh_model: The model before the first step; called once more for measuring.
         batches: What the steps read.
         settings: Rates, schedule, time box.
+        setup: On what and how it computes.
         report: Validation and samples.
+
+    Raises:
+        UserError: the run has no length, an earlier attempt had another setup, or there are several ranks.
     """
-    with _pinned_threads(settings.threads), _deterministic():
-        plan = read_plan(run) or _plan(run, fresh_model, batches, settings)
-        torch.set_num_threads(plan.threads)
-        trainer = Trainer(fresh_model(), batches, settings, plan.torch_dtype)
+    world_size = setup.device.place.world_size
+    if world_size > 1:
+        raise UserError(f"WORLD_SIZE = {world_size}: this command trains in one process; start it without torchrun")
+    with _pinned_threads(setup.device.threads), _deterministic():
+        plan = read_plan(run, setup) or make_plan(run, settings, setup, _trial(fresh_model, batches, settings, setup))
+        trainer = Trainer(fresh_model(), batches, settings, setup)
         _announce(run, trainer, plan)
         begin = _resume(run, trainer)
         with _signals() as stop:
@@ -83,14 +97,18 @@ def fit(
     return trainer.model, plan
 
 
-def _plan(run: RunFolder, fresh_model: Callable[[], Transformer], batches: Batches, settings: LoopSettings) -> Plan:
-    model = fresh_model()
-    dtype = best_dtype(model.head_weight.device, model.config.d_model)
-    trial = Trainer(model, batches, settings, dtype)
-    name = str(dtype).removeprefix("torch.")
-    return make_plan(
-        run, settings.minutes, settings.steps, settings.measure_seconds, name, lambda step: trial.step(step, 10**9)
-    )
+def _trial(
+    fresh_model: Callable[[], Transformer], batches: Batches, settings: LoopSettings, setup: Setup
+) -> Callable[[int], object]:
+    """Steps of a throw-away model, which is made with the first of them."""
+    trainers: list[Trainer] = []
+
+    def step(number: int) -> object:
+        if not trainers:
+            trainers.append(Trainer(fresh_model(), batches, settings, setup))
+        return trainers[0].step(number, 10**9)
+
+    return step
 
 
 def _announce(run: RunFolder, trainer: Trainer, plan: Plan) -> None:
@@ -125,7 +143,7 @@ def _steps(run: RunFolder, trainer: Trainer, plan: Plan, begin: int, report: Rep
     for step in range(begin, plan.steps):
         loss, factor = trainer.step(step, plan.steps)
         done = step + 1
-        pace.tell(done, loss, factor)
+        pace.count(done, loss, factor)
         reporting = done == plan.steps or done * settings.reports // plan.steps > step * settings.reports // plan.steps
         due = time.perf_counter() - saved_at > settings.checkpoint_seconds
         if due or stop or reporting:
@@ -148,14 +166,14 @@ def _save(run: RunFolder, trainer: Trainer, step: int) -> None:
 
 
 class _Pace:
-    """Metric events, at most one a second, with speed and time left."""
+    """Metric events, at most one per second, with speed and time left."""
 
     def __init__(self, run: RunFolder, trainer: Trainer, plan: Plan, begin: int) -> None:
         self.run, self.plan, self.trainer = run, plan, trainer
         self.batch_tokens = trainer.batches.rows * trainer.batches.length
         self.told_at, self.told_step, self.losses = time.perf_counter(), begin, list[float]()
 
-    def tell(self, done: int, loss: float, factor: float) -> None:
+    def count(self, done: int, loss: float, factor: float) -> None:
         """Count a finished step."""
         self.losses.append(loss)
         now = time.perf_counter()
@@ -179,7 +197,7 @@ class _Pace:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave the time inside out of the speed."""
+        """Time in here doesn't count towards the speed."""
         begin = time.perf_counter()
         yield
         self.told_at += time.perf_counter() - begin
@@ -193,8 +211,7 @@ def _gradient_norm(model: Transformer) -> float:
 @contextmanager
 def _pinned_threads(threads: int) -> Iterator[None]:
     before = torch.get_num_threads()
-    if threads:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads)
     try:
         yield
     finally:
@@ -203,7 +220,7 @@ def _pinned_threads(threads: int) -> Iterator[None]:
 
 @contextmanager
 def _deterministic() -> Iterator[None]:
-    """Only kernels that give the same bits every time, and no time spent on filling fresh buffers."""
+    """Only kernels that give the same bits every time; fresh buffers aren't filled, which takes time."""
     flags: Any = torch.utils.deterministic
     before = torch.are_deterministic_algorithms_enabled(), flags.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -217,7 +234,7 @@ def _deterministic() -> Iterator[None]:
 
 @contextmanager
 def _signals() -> Iterator[list[int]]:
-    """A list that SIGINT and SIGTERM are put into, so that the loop saves before it leaves."""
+    """A list that collects SIGINT and SIGTERM, so that the loop saves before it ends."""
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield received

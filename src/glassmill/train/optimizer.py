@@ -1,8 +1,8 @@
 """Muon for the blocks' matrices, AdamW for embeddings, head and gains.
 
-Muon (Jordan et al. 2024) steps along the orthogonal matrix nearest to the momentum, so that every direction learns at
-the same rate. Polar Express (Amsel et al. 2025, arXiv 2505.16932, algorithm 1) finds that matrix with products alone.
-Matrices of one shape are one batch of products; a tall matrix is handled as its transpose.
+Muon (Jordan et al. 2024) steps along the orthogonal matrix nearest to the momentum, so every direction learns at the
+same rate. Polar Express (Amsel et al. 2025, arXiv 2505.16932, algorithm 1) finds that matrix by products alone.
+Matrices of one shape are multiplied as a batch; a tall matrix is handled as its transpose.
 
     G matrices of one shape, R rows <= C columns
 """
@@ -35,18 +35,21 @@ def orthogonalise(matrices_GRC: Tensor) -> Tensor:
 
 
 class Optimizer:
-    """One step over all parameters of a model, and its state as named tensors.
+    """One step over all trained parameters of a model, and its state as named tensors.
+
+    Frozen parameters are left out. The two matrices of an adapter (`lora_A`, `lora_B`) belong to AdamW, at the rate of
+    the embeddings: their product is what moves, and Muon's step for each would say nothing about it.
 
     Args:
-        model: Parameters with Hugging Face names.
+        model: Parameters with Hugging Face names; frozen before, not after.
         kind: `"muon"`, or `"adamw"` to use AdamW for the matrices too (for small steps on a finished model).
-        weight_decay: Share of a weight that a step at learning rate 1 takes away; matrices only. Muon decays only where
-            the update points towards zero too (cautious decay).
+        weight_decay: Share of a weight that a step at learning rate 1 removes; matrices only. Muon decays a weight only
+            where the update points towards zero too (cautious decay).
     """
 
     def __init__(self, model: nn.Module, kind: str, momentum: float, weight_decay: float) -> None:
-        named = dict(model.named_parameters())
-        matrices = {name: p for name, p in named.items() if ".layers." in name and p.ndim == 2}
+        named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        matrices = {name: p for name, p in named.items() if ".layers." in name and p.ndim == 2 and ".lora_" not in name}
         others = [p for name, p in named.items() if name not in matrices]
         groups = [{"params": others, "weight_decay": 0.0}]
         if kind == "adamw":
@@ -56,7 +59,7 @@ class Optimizer:
         self.names: dict[Tensor, str] = {parameter: name for name, parameter in named.items()}
 
     def step(self, matrix_lr: float, other_lr: float) -> None:
-        """Apply the gradients that lie in `parameter.grad`."""
+        """Apply the gradients in `parameter.grad`."""
         rates = (other_lr, matrix_lr)
         for group, rate in zip(self.adamw.param_groups, rates[: len(self.adamw.param_groups)], strict=True):
             group["lr"] = rate
@@ -99,7 +102,7 @@ class Muon:
 
     @torch.no_grad()
     def step(self, lr: float) -> None:
-        """One Nesterov step of every matrix; a matrix with more outputs than inputs takes longer ones."""
+        """One Nesterov step of every matrix; longer for a matrix with more outputs than inputs."""
         for key, group in self.groups.items():
             gradients = torch.stack([_wide(_gradient(matrix)) for matrix in group]).float()
             momenta = self.momenta[key]

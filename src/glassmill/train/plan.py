@@ -1,7 +1,11 @@
-"""How many steps a run takes: given, or measured once so that it ends when the time is up, or the smaller of the two.
+"""How a run trains: on what device, by which step, and for how many steps.
+
+The number of steps is given, or measured once so that the run ends when its time is up, or the smaller of the two.
 
 The plan is written before the first step. From then on the run is an ordinary one of that many steps: killed and run
-again, it reads the plan instead of measuring, and ends with the same weights on the same number of threads.
+again, it reads the plan instead of measuring, and ends with the same weights. A plan from another device, number of
+threads or torch is refused. A measured number of steps depends on the speed of the machine, so two runs of one recipe
+with a time box may differ in it; with `steps` alone they don't.
 """
 
 from __future__ import annotations
@@ -11,69 +15,117 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from statistics import median
-
-import torch
+from typing import Literal, NamedTuple
 
 from glassmill.errors import UserError
+from glassmill.recipe import LoopSettings
+from glassmill.run.device import Device, Facts, resolve
 from glassmill.run.folder import RunFolder
 
 PLAN = "plan.json"
 MARGIN = 0.97
-"""Share of the box that is planned for; the rest is for reports and checkpoints."""
+"""Share of the time box that is planned for; the rest is for reports and checkpoints."""
+
+
+class Setup(NamedTuple):
+    """What a training computes on, and how it gets its gradients."""
+
+    device: Device
+    step: Literal["fused", "autograd"]
+
+    def facts(self) -> Facts:
+        """All of it that changes the bytes of the model."""
+        return {**self.device.facts(), "step": self.step}
+
+
+def set_up(settings: LoopSettings, d_model: int) -> Setup:
+    """What these settings mean on this machine, for a model of that width.
+
+    Raises:
+        UserError: this machine doesn't have the device, or the fused step was asked for where it can't be used.
+    """
+    dtype = "float32" if settings.step == "fused" and settings.dtype == "auto" else settings.dtype
+    device = resolve(settings.device, dtype, settings.threads, d_model)
+    can_fuse = device.kind == "cpu" and device.dtype == "float32" and device.place.world_size == 1
+    if settings.step == "fused" and not can_fuse:
+        raise UserError(
+            f"step = fused is for float32 in one process on a CPU, not {device.dtype} in "
+            f"{device.place.world_size} on {device.kind}; set step=auto"
+        )
+    return Setup(device, "fused" if can_fuse and settings.step != "autograd" else "autograd")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a rerun must know to give the same bits; `step_seconds` is 0 where nothing was measured."""
+    """What a rerun must know to give the same bits.
+
+    Attributes:
+        step_seconds: What a step took when it was measured; 0 if nothing was.
+        device, processor, dtype, threads, torch, world_size, step: See `Setup.facts`.
+    """
 
     steps: int
-    threads: int
-    dtype: str
     step_seconds: float
+    device: str
+    processor: str
+    dtype: str
+    threads: int
+    torch: str
+    world_size: int
+    step: str
 
-    @property
-    def torch_dtype(self) -> torch.dtype:
-        """`dtype` as torch knows it."""
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[self.dtype]
 
+def read_plan(run: RunFolder, setup: Setup) -> Plan | None:
+    """The plan of an earlier attempt in this run folder; None if this is the first.
 
-def read_plan(run: RunFolder) -> Plan | None:
-    """The plan of an earlier attempt in this run folder."""
+    Raises:
+        UserError: the earlier attempt computed differently, so that continuing would not give its bytes.
+    """
     path = run.path / PLAN
-    return Plan(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+    if not path.exists():
+        return None
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    for name, value in setup.facts().items():
+        if saved.get(name) != value:
+            raise UserError(
+                f"{run.path} was started with {name} = {saved.get(name, 'unknown')}, now it is {value}: continue where "
+                "and as it was started, or delete the folder to start again"
+            )
+    return Plan(**saved)
 
 
-def make_plan(
-    run: RunFolder,
-    minutes: float | None,
-    steps: int | None,
-    measure_seconds: float,
-    dtype: str,
-    trial_step: Callable[[int], object],
-) -> Plan:
+def make_plan(run: RunFolder, settings: LoopSettings, setup: Setup, trial_step: Callable[[int], object]) -> Plan:
     """Decide the number of steps and write it down.
 
     Args:
-        minutes: The time box, if there is one; what measuring takes is part of it.
-        steps: The number of steps, or the most that a time box may hold.
-        measure_seconds: How long to measure.
-        dtype: Of matrix products, for the record.
+        settings: The time box, which includes what measuring takes; the number of steps, or the most that a time box
+            may hold.
         trial_step: Does step i of a throw-away run.
 
     Raises:
         UserError: neither minutes nor steps are given.
     """
-    if minutes is None and steps is None:
-        raise UserError("minutes and steps are both none: give one of the two, or both")
-    seconds = 0.0
+    minutes, steps, seconds = settings.minutes, settings.steps, 0.0
     if minutes is not None:
         begin = time.perf_counter()
-        seconds = _step_seconds(trial_step, min(measure_seconds, 0.1 * 60 * minutes))
+        seconds = _step_seconds(trial_step, min(settings.measure_seconds, 0.1 * 60 * minutes))
         left = MARGIN * 60 * minutes - (time.perf_counter() - begin)
         fitting = max(1, int(left / seconds))
         steps = fitting if steps is None else min(steps, fitting)
-    assert steps is not None
-    plan = Plan(steps, torch.get_num_threads(), dtype, round(seconds, 6))
+    if steps is None:
+        raise UserError("neither minutes nor steps are set: set one of the two, or both")
+    device = setup.device
+    plan = Plan(
+        steps=steps,
+        step_seconds=round(seconds, 6),
+        device=device.kind,
+        processor=device.processor,
+        dtype=device.dtype,
+        threads=device.threads,
+        torch=device.torch_version,
+        world_size=device.place.world_size,
+        step=setup.step,
+    )
     run.write_json(PLAN, asdict(plan))
     return plan
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 def learning_rate_factor(step: int, steps: int, warmup_steps: int, decay_share: float) -> float:
     """Share of the peak learning rate at `step` of `steps`, in (0, 1].
 
-    The warm-up takes at most a tenth of the run. The cool-down takes its last `decay_share` and would reach 0 one step
-    after the last, so no step is wasted on a rate of nothing.
+    The warm-up takes at most a tenth of the run. The cool-down takes the last `decay_share` of it and would reach 0 one
+    step after the end, so no step is wasted at rate 0.
 
     >>> [round(learning_rate_factor(step, 10, 0, 0.5), 2) for step in range(10)]
     [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.8, 0.6, 0.4, 0.2]

@@ -1,8 +1,8 @@
 """The verb `train`: id shards -> a base model that continues text.
 
 model/        a Hugging Face model folder, the artefact
-plan.json     number of steps, threads, dtype
-checkpoints/  what a cut-off run continues from
+plan.json     number of steps, device, type, threads, step, torch
+checkpoints/  what an interrupted run continues from
 """
 
 from __future__ import annotations
@@ -10,25 +10,32 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from glassmill.evals.bits_per_byte import bits_per_byte
 from glassmill.infer.folder import save_folder
+from glassmill.infer.torch_decoder import TorchDecoder
 from glassmill.model.config import ModelConfig
 from glassmill.model.initial import initialize
 from glassmill.model.sizes import num_parameters
 from glassmill.model.transformer import Transformer
-from glassmill.recipe import ModelSettings, TrainSettings
+from glassmill.recipe import ModelSettings, Recipe, TrainSettings
 from glassmill.run import kinds
+from glassmill.run.device import Facts
 from glassmill.run.folder import RunFolder
 from glassmill.tokens.shards import Shards
 from glassmill.tokens.tokenizer import Tokenizer
 from glassmill.train.batches import WindowBatches
 from glassmill.train.loop import fit
+from glassmill.train.plan import set_up
 from glassmill.train.samples import continue_greedily
 
 VERSION = 1
 PROMPT_TOKENS = 8
+
+
+def resolved(recipe: Recipe) -> Facts:
+    """What this machine decides and what changes the model's bytes, for the run's identity."""
+    return set_up(recipe.train, recipe.model.d_model).facts()
 
 
 def make(
@@ -37,22 +44,23 @@ def make(
     """Train a fresh model on random windows of the token shards, and publish it.
 
     Raises:
-        UserError: neither or both of minutes and steps are set, or the shards are too short for a window.
+        UserError: neither minutes nor steps are set, the shards are too short for a window, or the run was started
+            with another device, number of threads or torch.
     """
     vocabulary = Tokenizer.load(tokenizer)
     shards = Shards(tokens, "train")
-    config = ModelConfig(vocab_size=shards.vocab_size, **model_settings.model_dump())
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    config = ModelConfig(vocab_size=shards.vocab_size, **model_settings.shape())
+    setup = set_up(settings, config.d_model)
 
     def fresh_model() -> Transformer:
         model = Transformer(config)
         initialize(model, seed)
-        return model.to(device)
+        return model.to(setup.device.torch_device)
 
     rows = max(1, settings.batch_tokens // config.context_length)
     batches = WindowBatches(shards, rows, config.context_length, seed)
     reporter = Reporter(run, settings, tokens, vocabulary, config.context_length)
-    model, plan = fit(run, fresh_model, batches, settings, reporter.report)
+    model, plan = fit(run, fresh_model, batches, settings, setup, reporter.report)
     tokens_seen = plan.steps * rows * config.context_length
     provenance = {"run": run.path.name, "stage": "train", "steps": plan.steps, "tokens_seen": tokens_seen, "seed": seed}
     save_folder(run.path / "model", model, vocabulary, provenance)
@@ -61,7 +69,7 @@ def make(
 
 
 class Reporter:
-    """Validation and samples of a model that is being trained."""
+    """Validation and samples of a model in training."""
 
     def __init__(
         self, run: RunFolder, settings: TrainSettings, tokens: Path, tokenizer: Tokenizer, context_length: int
@@ -74,10 +82,11 @@ class Reporter:
 
     def report(self, model: Transformer, step: int) -> None:
         """Emit held-out bits per byte and a continuation of every prompt."""
+        decoder = TorchDecoder(model)
         if len(self.ids) > 1:
             budget = max(self.context_length, 2**24 // model.config.vocab_size)
             bits = bits_per_byte(
-                model,
+                decoder,
                 self.ids,
                 self.token_bytes,
                 self.context_length,
@@ -88,7 +97,7 @@ class Reporter:
             self.run.emit(kinds.Validation(step, self.bits_per_byte))
         for prompt in self.prompts:
             ids = [self.tokenizer.eos_id, *map(int, prompt)]
-            written = continue_greedily(model, ids, self.settings.sample_tokens, self.tokenizer.eos_id)
+            written = continue_greedily(decoder, ids, self.settings.sample_tokens, self.tokenizer.eos_id)
             self.run.emit(kinds.Sample(step, self.tokenizer.decode(prompt), self.tokenizer.decode(written)))
 
     def _openings(self) -> list[np.ndarray]:

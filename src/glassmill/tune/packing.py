@@ -1,6 +1,7 @@
-"""Conversations to rows of one length, whole ones side by side, with targets only where the assistant speaks.
+"""Conversations to rows of one length, packed whole, with targets only where the assistant speaks.
 
-Rows are a pure function of the seed: an epoch takes the conversations in an order of its own and fills row after row.
+Rows are a pure function of the seed: each epoch takes the conversations in its own order and fills one row after
+another.
 
     T positions of a row
 """
@@ -20,7 +21,7 @@ from glassmill.train.gradients import Batch
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A conversation as ids, and True where the assistant must learn to write the id."""
+    """A conversation as ids, and True where the assistant learns to write the id."""
 
     ids: np.ndarray
     mask: np.ndarray
@@ -74,10 +75,10 @@ class PackedConversations:
 
 
 class MixedBatches:
-    """Batches in which the first rows are conversations and the rest windows of pages.
+    """Batches whose first rows are conversations and the rest windows of pages.
 
-    Pages have many more learned tokens in a row than conversations; `page_share` is their share of the rows and of the
-    loss, so that they do not drown what is to be learned.
+    A row of pages has many more learned tokens than a row of conversations. `page_share` is their share of the rows and
+    of the loss, so that they don't drown out the conversations.
     """
 
     def __init__(self, packed: PackedConversations, pages: WindowBatches | None, rows: int, page_share: float) -> None:

@@ -1,40 +1,59 @@
 """The verb `sft`: a base model and conversations -> an assistant.
 
-Only what the assistant says is learned; a share of every batch are still pages, so that what they taught is not
-forgotten while the manner of answering is learned. The loop, its checkpoints and its promises are those of `train`.
+Only what the assistant says is learned. A share of every batch is still pages, so that the model doesn't forget what
+they taught it while it learns how to answer. The loop, its checkpoints and its promises are those of `train`.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from glassmill.errors import UserError
 from glassmill.infer.find import find_model_folder
 from glassmill.infer.folder import LoadedModel, load_folder, save_folder
+from glassmill.infer.torch_decoder import TorchDecoder
 from glassmill.model.sizes import num_parameters
 from glassmill.model.transformer import Transformer
-from glassmill.recipe import SftSettings
+from glassmill.recipe import Recipe, SftSettings
 from glassmill.run import kinds
+from glassmill.run.device import Facts
 from glassmill.run.folder import RunFolder
 from glassmill.run.inputs import expand
-from glassmill.tokens.chat import render, render_with_mask
+from glassmill.tokens.chat import Message, render, render_with_mask
 from glassmill.tokens.shards import Shards
 from glassmill.tokens.tokenizer import Tokenizer
 from glassmill.train.batches import WindowBatches, permuted
 from glassmill.train.loop import fit
-from glassmill.train.loss import sum_of_nats
+from glassmill.train.plan import set_up
 from glassmill.train.samples import continue_greedily
 from glassmill.tune.packing import MixedBatches, PackedConversations, Rendered
 
 VERSION = 1
 SAMPLES = 3
 HELD_OUT_ROWS = 64
+
+Conversation = list[Message]
+
+
+def resolved(recipe: Recipe) -> Facts:
+    """What this machine decides and what changes the model's bytes, for the run's identity.
+
+    Raises:
+        UserError: `sft.base` names no model folder, or its config.json is damaged.
+    """
+    if recipe.sft.base is None:
+        return set_up(recipe.sft, recipe.model.d_model).facts()
+    path = find_model_folder(recipe.sft.base) / "config.json"
+    try:
+        d_model = int(json.loads(path.read_text(encoding="utf-8"))["hidden_size"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{path} is not valid JSON with a hidden_size") from None
+    return set_up(recipe.sft, d_model).facts()
 
 
 def make(
@@ -48,12 +67,12 @@ def make(
     """Train the base model on conversations, and publish the assistant.
 
     Raises:
-        UserError: no base model or no conversations, a line that is no conversation, or no length, or both steps
-            and epochs.
+        UserError: no base model, no conversations, a line that is not a conversation, no length, both steps and
+            epochs, or the run was started with another device, number of threads or torch.
     """
     folder = _base_folder(settings, base)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    start = load_folder(folder, device, torch.float32)
+    start = load_folder(folder, "cpu", torch.float32)
+    setup = set_up(settings, start.config.d_model)
     conversations = list(_read(settings, web))
     learned, held_out = _split([messages for messages, _ in conversations], settings.held_out, seed)
     length = min(settings.length, start.config.context_length)
@@ -64,13 +83,13 @@ def make(
     settings = _with_steps(settings, packed, batches)
 
     def fresh_model() -> Transformer:
-        loaded = load_folder(folder, device, torch.float32)
+        loaded = load_folder(folder, setup.device.torch_device, torch.float32)
         if loaded.meta.get("stage") == "train":
-            begin_markers_as_line_ends(loaded.model, loaded.tokenizer)
+            start_markers_as_line_ends(loaded.model, loaded.tokenizer)
         return loaded.model
 
     reporter = _Reporter(run, start.tokenizer, held_out, length, seed)
-    model, plan = fit(run, fresh_model, batches, settings, reporter.report)
+    model, plan = fit(run, fresh_model, batches, settings, setup, reporter.report)
     epochs = plan.steps * batches.conversation_rows / packed.rows_per_epoch
     tokens_seen = plan.steps * rows * length
     provenance = {"run": run.path.name, "stage": "sft", "steps": plan.steps, "tokens_seen": tokens_seen, "seed": seed}
@@ -80,8 +99,8 @@ def make(
 
 
 @torch.no_grad()
-def begin_markers_as_line_ends(model: Transformer, tokenizer: Tokenizer) -> None:
-    """Give the control tokens, which a base model never saw, the vectors of a line end.
+def start_markers_as_line_ends(model: Transformer, tokenizer: Tokenizer) -> None:
+    """Start the control tokens, which a base model never saw, with the vector of a line end.
 
     Pretraining only pushed them away. As line ends they make a conversation look like a page of questions and answers.
     """
@@ -99,7 +118,7 @@ def _base_folder(settings: SftSettings, base: Path | None) -> Path:
     return find_model_folder(base)
 
 
-def _read(settings: SftSettings, web: Path | None) -> Iterator[tuple[list[dict[str, Any]], str]]:
+def _read(settings: SftSettings, web: Path | None) -> Iterator[tuple[Conversation, str]]:
     """Every conversation's messages, and its kind if the line names one."""
     files = expand(settings.conversations) if settings.conversations else [web / "conversations.jsonl"] if web else []
     if not files:
@@ -112,12 +131,12 @@ def _read(settings: SftSettings, web: Path | None) -> Iterator[tuple[list[dict[s
                     yield list(value["messages"]), str(value.get("kind", ""))
                 except (ValueError, KeyError, TypeError):
                     raise UserError(
-                        f'{path}, line {number} is no conversation: each line must be JSON with "messages"'
+                        f'{path}, line {number} is not a conversation: each line must be JSON with "messages"'
                     ) from None
 
 
-def _split(conversations: list[Any], share: float, seed: int) -> tuple[list[Any], list[Any]]:
-    """Conversations to learn, and a random few that only measure."""
+def _split(conversations: list[Conversation], share: float, seed: int) -> tuple[list[Conversation], list[Conversation]]:
+    """Conversations to learn from, and a random few to measure with."""
     if not conversations:
         raise UserError("there are no conversations in the files of sft.conversations")
     held_out = int(len(conversations) * share)
@@ -125,14 +144,18 @@ def _split(conversations: list[Any], share: float, seed: int) -> tuple[list[Any]
     return shuffled[held_out:], shuffled[:held_out]
 
 
-def _rendered(tokenizer: Tokenizer, conversations: list[Any]) -> list[Rendered]:
+def _rendered(tokenizer: Tokenizer, conversations: Sequence[Conversation]) -> list[Rendered]:
     return [Rendered(*render_with_mask(tokenizer, messages)) for messages in conversations]
 
 
 def _pages(
     start: LoadedModel, tokens: Path | None, rows: int, length: int, seed: int, share: float
 ) -> WindowBatches | None:
-    """Windows of the tokens run, if there is one and it was made with this model's vocabulary."""
+    """Windows of the tokens run, if there is one.
+
+    Raises:
+        UserError: it was made with another vocabulary than the model's.
+    """
     if tokens is None or share == 0:
         return None
     shards = Shards(tokens, "train")
@@ -149,7 +172,7 @@ def _with_steps(settings: SftSettings, packed: PackedConversations, batches: Mix
     if settings.epochs is None:
         return settings
     if settings.steps is not None:
-        raise UserError("sft: epochs and steps say the same in two ways; give one of them")
+        raise UserError("sft.epochs and sft.steps both set the length; give one of them")
     steps = math.ceil(settings.epochs * packed.rows_per_epoch / batches.conversation_rows)
     return settings.model_copy(update={"steps": max(1, steps)})
 
@@ -157,7 +180,9 @@ def _with_steps(settings: SftSettings, packed: PackedConversations, batches: Mix
 class _Reporter:
     """Loss on held-out conversations, and the answers to a few of their questions."""
 
-    def __init__(self, run: RunFolder, tokenizer: Tokenizer, held_out: list[Any], length: int, seed: int) -> None:
+    def __init__(
+        self, run: RunFolder, tokenizer: Tokenizer, held_out: list[Conversation], length: int, seed: int
+    ) -> None:
         self.run, self.tokenizer, self.loss = run, tokenizer, float("nan")
         self.questions = [messages[:1] for messages in held_out[:SAMPLES]]
         self.packed = None
@@ -171,8 +196,9 @@ class _Reporter:
         self.loss = round(held_out_loss(model, self.packed), 5)
         self.run.emit(kinds.Score("held_out_loss", self.loss, step))
         stop = self.tokenizer.special.get("<|im_end|>", self.tokenizer.eos_id)
+        decoder = TorchDecoder(model)
         for messages in self.questions:
-            written = continue_greedily(model, [int(i) for i in render(self.tokenizer, messages)], 48, stop)
+            written = continue_greedily(decoder, [int(i) for i in render(self.tokenizer, messages)], 48, stop)
             self.run.emit(kinds.Sample(step, messages[0]["content"], self.tokenizer.decode(written)))
 
 
@@ -182,6 +208,6 @@ def held_out_loss(model: Transformer, packed: PackedConversations) -> float:
     nats, learned = 0.0, 0
     for row in range(min(packed.rows_per_epoch, HELD_OUT_ROWS)):
         ids, targets, mask = (part.to(model.head_weight.device) for part in packed.row(row))
-        nats += sum_of_nats(model.hidden(ids[None])[0], model.head_weight, targets, mask)
+        nats += float((model(ids[None], targets[None])[0] * mask).sum())
         learned += int(mask.sum())
     return nats / max(1, learned)

@@ -13,17 +13,16 @@ least number of a cluster stays. Because a run keeps each distinct key once, a k
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from glassmill.corpus.dedup.clusters import Clusters, Keys
 from glassmill.run import kinds
-from glassmill.run.files import atomic_json, atomic_path, sha256_file
+from glassmill.run.files import atomic_path
 from glassmill.run.worker import Link
 
 BYTES_PER_DOCUMENT = 96  # in `sort_run`: labels, a column, its order, its sorted copy, pairs
@@ -32,8 +31,42 @@ BYTES_PER_ENTRY = 64  # in `pair_up`: key, number, order, gathered copies
 ROWS_AT_ONCE = 1 << 18
 EXACT, EARLIER = 1, 2  # flags in the table: same text as the survivor; the survivor is an earlier corpus's
 
-Task = dict[str, Any]
-Map = Callable[[str, Sequence[Task]], object]
+Map = Callable[[str, Sequence[Mapping[str, object]]], object]
+Cut = tuple[str, int, int]
+"""A file of keys, and the first row and the one behind the last."""
+
+
+class Task(TypedDict):
+    """What all tasks need: the folder of intermediate files, columns of keys without the id, ranges of keys."""
+
+    folder: str
+    columns: int
+    ranges: int
+
+
+class SortTask(Task):
+    """`run`: its number. `first`: the number of its first document."""
+
+    run: int
+    sources: Sequence[Cut]
+    first: int
+
+
+class PairTask(Task):
+    """One `range` of the keys of one `column`, in all `runs`."""
+
+    runs: int
+    column: int
+    range: int
+
+
+class ClusterTask(Task):
+    """`count`: documents in all; `earlier`: how many of them, the first, belong to earlier corpora."""
+
+    sources: Sequence[Cut]
+    count: int
+    earlier: int
+    memory_bytes: int
 
 
 @dataclass(frozen=True)
@@ -67,53 +100,44 @@ def find_duplicates(
     ranges = max(1, -(-count * BYTES_PER_ENTRY // memory_bytes))
     folder = work / f"duplicates-{per_run}-{ranges}"
     runs = list(_groups(sources, per_run))
-    base = {"folder": str(folder), "columns": columns, "ranges": ranges}
-    run(
-        "glassmill.corpus.dedup.duplicates:sort_run",
-        [{**base, **group, "run": place} for place, group in enumerate(runs)],
-    )
-    pairs: list[Task] = []
+    base = Task(folder=str(folder), columns=columns, ranges=ranges)
+    sorts = [SortTask(**base, run=place, sources=cuts, first=first) for place, (cuts, first) in enumerate(runs)]
+    run("glassmill.corpus.dedup.duplicates:sort_run", sorts)
     if len(runs) > 1:
         pairs = [
-            {**base, "runs": len(runs), "column": column, "range": place}
+            PairTask(**base, runs=len(runs), column=column, range=place)
             for column in range(columns)
             for place in range(ranges)
         ]
         run("glassmill.corpus.dedup.duplicates:pair_up", pairs)
-    run(
-        "glassmill.corpus.dedup.duplicates:cluster",
-        [{**base, "sources": [_as_json(rows) for rows in sources], "count": count, "earlier": earlier,
-          "memory_bytes": memory_bytes, "runs": len(runs), "pairs": bool(pairs)}],
-    )  # fmt: skip
+    cuts = [(str(rows.path), rows.begin, rows.end) for rows in sources]
+    whole = ClusterTask(**base, sources=cuts, count=count, earlier=earlier, memory_bytes=memory_bytes)
+    run("glassmill.corpus.dedup.duplicates:cluster", [whole])
     return folder / "clusters.npy"
 
 
-def _groups(sources: Sequence[Rows], per_run: int) -> Iterator[Task]:
-    """Consecutive rows, at most `per_run` a group; a file that is too long is cut."""
-    group: list[list[Any]] = []
+def _groups(sources: Sequence[Rows], per_run: int) -> Iterator[tuple[list[Cut], int]]:
+    """Consecutive rows, at most `per_run` a group, and the number of the group's first; a long file is cut."""
+    group: list[Cut] = []
     first = inside = 0
     for rows in sources:
         begin = rows.begin
         while begin < rows.end:
             take = min(rows.end - begin, per_run - inside)
-            group.append([str(rows.path), begin, begin + take])
+            group.append((str(rows.path), begin, begin + take))
             inside += take
             begin += take
             if inside == per_run:
-                yield {"sources": group, "first": first}
+                yield group, first
                 group, first, inside = [], first + inside, 0
     if group or not first:
-        yield {"sources": group, "first": first}
-
-
-def _as_json(rows: Rows) -> list[Any]:
-    return [str(rows.path), rows.begin, rows.end]
+        yield group, first
 
 
 # --- the tasks --------------------------------------------------------------------------------------------------------
 
 
-def sort_run(task: Task, link: Link | None = None) -> dict[str, Any]:
+def sort_run(task: SortTask, link: Link | None = None) -> dict[str, object]:
     """Clusters of one run's documents, and every column's distinct keys in order, with the least number that has each.
 
     Writes a folder: `pairs.npy`, shape `(pairs, 2)`; `keys.bin` and `numbers.bin`, uint64, column after column;
@@ -153,7 +177,7 @@ def sort_run(task: Task, link: Link | None = None) -> dict[str, Any]:
     return {}
 
 
-def pair_up(task: Task, link: Link | None = None) -> dict[str, Any]:
+def pair_up(task: PairTask, link: Link | None = None) -> dict[str, object]:
     """Pairs of documents of different runs that share a key of one column, in one range of keys."""
     folder = Path(task["folder"])
     out = folder / f"pairs-{task['column']:02d}-{task['range']:05d}.npy"
@@ -178,7 +202,7 @@ def pair_up(task: Task, link: Link | None = None) -> dict[str, Any]:
     return {}
 
 
-def cluster(task: Task, link: Link | None = None) -> dict[str, Any]:
+def cluster(task: ClusterTask, link: Link | None = None) -> dict[str, object]:
     """All pairs become clusters, and the table that `find_duplicates` returns."""
     link = link or Link()
     folder, count = Path(task["folder"]), int(task["count"])
@@ -257,32 +281,3 @@ def _rows(rows: Rows, column: int) -> Keys:
         assert (fortran_order or length <= 1) and kind == np.uint64, rows.path  # of one row, both orders are the same
         file.seek((column * length + rows.begin) * 8, 1)
         return np.fromfile(file, np.uint64, rows.end - rows.begin)
-
-
-# --- the index that a later corpus is held against --------------------------------------------------------------------
-
-
-def write_index(folder: Path, family: dict[str, Any]) -> None:
-    """Closes an index of which `finish_shard` wrote the files: which family its keys are of, and what is in it."""
-    files = {}
-    for path in sorted(folder.glob("keys-*.npy")):
-        rows = int(np.load(path, mmap_mode="r", allow_pickle=False).shape[0])
-        files[path.name] = {"rows": rows, "sha256": sha256_file(path)}
-    atomic_json(folder / "index.json", {**family, "files": files})
-
-
-def read_index(folder: Path, family: dict[str, Any]) -> list[Rows]:
-    """The rows of an earlier corpus's index.
-
-    Raises:
-        ValueError: it is none, or its keys are of another family; says which setting differs.
-    """
-    try:
-        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        files: dict[str, dict[str, Any]] = index["files"]
-    except (OSError, ValueError, KeyError):
-        raise ValueError("holds no index; name a finished corpus run made with dedup.index=true") from None
-    for name, value in family.items():
-        if index.get(name) != value:
-            raise ValueError(f"has keys with {name}={index.get(name)}, this corpus has {value}: they cannot meet")
-    return [Rows(folder / name, 0, int(entry["rows"])) for name, entry in files.items()]

@@ -16,7 +16,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -40,8 +40,19 @@ _ROWS_AT_ONCE = 2048
 VERSION = 1
 
 
-def family(settings: DedupSettings, seed: int) -> dict[str, Any]:
+class Family(TypedDict):
     """What two corpora must have in common for their keys to be comparable."""
+
+    version: int
+    seed: int
+    near: bool
+    num_bands: int
+    rows_per_band: int
+    ngram: int
+
+
+def family(settings: DedupSettings, seed: int) -> Family:
+    """The family of a corpus's keys."""
     return {
         "version": VERSION,
         "seed": seed,

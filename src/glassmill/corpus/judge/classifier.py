@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -48,7 +48,7 @@ class Classifier:
         buckets, values = features(text, len(self.weights))
         return _sigmoid(float(self.weights[buckets] @ values) + self.bias if len(buckets) else 0.0)
 
-    def save(self, path: Path, facts: dict[str, Any]) -> None:
+    def save(self, path: Path, facts: Mapping[str, object]) -> None:
         """Writes the model and what is known of it; whole or not at all."""
         from safetensors.numpy import save_file
 

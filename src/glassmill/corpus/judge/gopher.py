@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from glassmill.corpus.document import Verdict
+from glassmill.corpus.judge.rule import Direction, Rule, Unit, Verdict
 from glassmill.corpus.judge.words import WordCounts
 from glassmill.recipe import GopherQualitySettings, GopherRepetitionSettings
 
@@ -18,6 +18,119 @@ BULLETS = ("•", "-")
 
 _PARAGRAPH_BREAK = re.compile(r"\n{2,}")
 _LINE_BREAK = re.compile(r"\n+")
+
+DUPLICATE_PARAGRAPHS = Rule(
+    "gopher/duplicate_paragraphs",
+    "repeated paragraphs",
+    "paragraphs that repeat an earlier one: {value}; at most {bound} allowed",
+    Unit.SHARE,
+    Direction.AT_MOST,
+)
+DUPLICATE_PARAGRAPH_CHARACTERS = Rule(
+    "gopher/duplicate_paragraph_characters",
+    "text in repeated paragraphs",
+    "characters in repeated paragraphs: {value} of the text; at most {bound} allowed",
+    Unit.SHARE,
+    Direction.AT_MOST,
+)
+DUPLICATE_LINES = Rule(
+    "gopher/duplicate_lines",
+    "repeated lines",
+    "lines that repeat an earlier one: {value}; at most {bound} allowed",
+    Unit.SHARE,
+    Direction.AT_MOST,
+)
+DUPLICATE_LINE_CHARACTERS = Rule(
+    "gopher/duplicate_line_characters",
+    "text in repeated lines",
+    "characters in repeated lines: {value} of the text; at most {bound} allowed",
+    Unit.SHARE,
+    Direction.AT_MOST,
+)
+TOP_NGRAM = Rule(
+    "gopher/top_{n}_gram",
+    "frequent {n}-word phrase",
+    "characters in the most frequent {n}-word phrase: {value} of the text; at most {bound} allowed",
+    Unit.SHARE,
+    Direction.AT_MOST,
+)
+DUPLICATE_NGRAMS = Rule(
+    "gopher/duplicate_{n}_grams",
+    "repeated {n}-word phrases",
+    "characters in repeated {n}-word phrases: {value} of the text; at most {bound} allowed",
+    Unit.SHARE,
+    Direction.AT_MOST,
+)
+TOO_FEW_WORDS = Rule(
+    "gopher/too_few_words",
+    "too few words",
+    "words in the text: {value}; at least {bound} required",
+    Unit.COUNT,
+    Direction.AT_LEAST,
+)
+TOO_MANY_WORDS = Rule(
+    "gopher/too_many_words",
+    "too many words",
+    "words in the text: {value}; at most {bound} allowed",
+    Unit.COUNT,
+    Direction.AT_MOST,
+)
+SHORT_WORDS = Rule(
+    "gopher/short_words",
+    "short words",
+    "mean word length in characters: {value}; at least {bound} required",
+    Unit.RATIO,
+    Direction.AT_LEAST,
+)
+LONG_WORDS = Rule(
+    "gopher/long_words",
+    "long words",
+    "mean word length in characters: {value}; at most {bound} allowed",
+    Unit.RATIO,
+    Direction.AT_MOST,
+)
+TOO_MANY_HASHES = Rule(
+    "gopher/too_many_hashes",
+    "too many hash signs",
+    "hash signs per word: {value}; at most {bound} allowed",
+    Unit.RATIO,
+    Direction.AT_MOST,
+)
+TOO_MANY_ELLIPSES = Rule(
+    "gopher/too_many_ellipses",
+    "too many ellipses",
+    "ellipses per word: {value}; at most {bound} allowed",
+    Unit.RATIO,
+    Direction.AT_MOST,
+)
+BULLET_LINES = Rule(
+    "gopher/bullet_lines",
+    "bullet lines",
+    "lines that start with a bullet: {value}; at most {bound} allowed",
+    Unit.SHARE,
+    Direction.AT_MOST,
+)
+ELLIPSIS_LINES = Rule(
+    "gopher/ellipsis_lines",
+    "lines cut short",
+    "lines that end in an ellipsis: {value}; at most {bound} allowed",
+    Unit.SHARE,
+    Direction.AT_MOST,
+)
+FEW_ALPHABETIC_WORDS = Rule(
+    "gopher/few_alphabetic_words",
+    "few words with letters",
+    "words with a letter in them: {value}; at least {bound} required",
+    Unit.SHARE,
+    Direction.AT_LEAST,
+)
+FEW_STOP_WORDS = Rule(
+    "gopher/few_stop_words",
+    "few stop words",
+    "different stop words (the, be, to, of, and, that, have, with): {value}; at least {bound} required",
+    Unit.COUNT,
+    Direction.AT_LEAST,
+)
 
 
 def gopher_repetition(text: str, words: WordCounts, bounds: GopherRepetitionSettings) -> Verdict | None:
@@ -29,25 +142,23 @@ def gopher_repetition(text: str, words: WordCounts, bounds: GopherRepetitionSett
     paragraphs = split_paragraphs(text.strip())
     number, characters = duplicates(paragraphs)
     if number / len(paragraphs) > bounds.duplicate_paragraphs:
-        return Verdict("gopher/duplicate_paragraphs", number / len(paragraphs), bounds.duplicate_paragraphs)
+        return DUPLICATE_PARAGRAPHS.broken(number / len(paragraphs), bounds.duplicate_paragraphs)
     if characters / size > bounds.duplicate_paragraph_characters:
-        return Verdict(
-            "gopher/duplicate_paragraph_characters", characters / size, bounds.duplicate_paragraph_characters
-        )
+        return DUPLICATE_PARAGRAPH_CHARACTERS.broken(characters / size, bounds.duplicate_paragraph_characters)
     lines = split_lines(text)
     number, characters = duplicates(lines)
     if number / len(lines) > bounds.duplicate_lines:
-        return Verdict("gopher/duplicate_lines", number / len(lines), bounds.duplicate_lines)
+        return DUPLICATE_LINES.broken(number / len(lines), bounds.duplicate_lines)
     if characters / size > bounds.duplicate_line_characters:
-        return Verdict("gopher/duplicate_line_characters", characters / size, bounds.duplicate_line_characters)
+        return DUPLICATE_LINE_CHARACTERS.broken(characters / size, bounds.duplicate_line_characters)
     for n, bound in bounds.top_ngram:
         share = words.top_ngram_characters(n) / size
         if share > bound:
-            return Verdict(f"gopher/top_{n}_gram", share, bound)
+            return TOP_NGRAM.of(n).broken(share, bound)
     for n, bound in bounds.duplicate_ngrams:
         share = words.duplicate_ngram_characters(n) / size
         if share > bound:
-            return Verdict(f"gopher/duplicate_{n}_grams", share, bound)
+            return DUPLICATE_NGRAMS.of(n).broken(share, bound)
     return None
 
 
@@ -80,20 +191,20 @@ def gopher_quality(text: str, words: WordCounts, bounds: GopherQualitySettings) 
     """The first rule of prose that `words` breaks, or `None` if the document stays."""
     number = words.num_words
     if number < bounds.min_words:
-        return Verdict("gopher/too_few_words", number, bounds.min_words)
+        return TOO_FEW_WORDS.broken(number, bounds.min_words)
     if number > bounds.max_words:
-        return Verdict("gopher/too_many_words", number, bounds.max_words)
+        return TOO_MANY_WORDS.broken(number, bounds.max_words)
     mean = words.word_characters / number
     if mean < bounds.min_word_length:
-        return Verdict("gopher/short_words", mean, bounds.min_word_length)
+        return SHORT_WORDS.broken(mean, bounds.min_word_length)
     if mean > bounds.max_word_length:
-        return Verdict("gopher/long_words", mean, bounds.max_word_length)
+        return LONG_WORDS.broken(mean, bounds.max_word_length)
     hashes = text.count("#") / len(words)
     if hashes > bounds.max_symbol_share:
-        return Verdict("gopher/too_many_hashes", hashes, bounds.max_symbol_share)
+        return TOO_MANY_HASHES.broken(hashes, bounds.max_symbol_share)
     ellipses = sum(text.count(ellipsis) for ellipsis in ELLIPSES) / len(words)
     if ellipses > bounds.max_symbol_share:
-        return Verdict("gopher/too_many_ellipses", ellipses, bounds.max_symbol_share)
+        return TOO_MANY_ELLIPSES.broken(ellipses, bounds.max_symbol_share)
     return _quality_of_lines(text, bounds) or _quality_of_vocabulary(words, bounds)
 
 
@@ -101,18 +212,18 @@ def _quality_of_lines(text: str, bounds: GopherQualitySettings) -> Verdict | Non
     lines = text.splitlines()
     bullets = sum(line.lstrip().startswith(BULLETS) for line in lines) / len(lines)
     if bullets > bounds.max_bullet_lines:
-        return Verdict("gopher/bullet_lines", bullets, bounds.max_bullet_lines)
+        return BULLET_LINES.broken(bullets, bounds.max_bullet_lines)
     trailing = sum(line.rstrip().endswith(ELLIPSES) for line in lines) / len(lines)
     if trailing > bounds.max_ellipsis_lines:
-        return Verdict("gopher/ellipsis_lines", trailing, bounds.max_ellipsis_lines)
+        return ELLIPSIS_LINES.broken(trailing, bounds.max_ellipsis_lines)
     return None
 
 
 def _quality_of_vocabulary(words: WordCounts, bounds: GopherQualitySettings) -> Verdict | None:
     alphabetic = words.num_alphabetic / len(words)
     if alphabetic < bounds.min_alphabetic_words:
-        return Verdict("gopher/few_alphabetic_words", alphabetic, bounds.min_alphabetic_words)
+        return FEW_ALPHABETIC_WORDS.broken(alphabetic, bounds.min_alphabetic_words)
     found = words.num_stop_words
     if found < bounds.min_stop_words:
-        return Verdict("gopher/few_stop_words", found, bounds.min_stop_words)
+        return FEW_STOP_WORDS.broken(found, bounds.min_stop_words)
     return None

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from functools import cache
 from importlib.resources.abc import Traversable
 
-from glassmill.corpus.document import Verdict
 from glassmill.corpus.judge.language_model import LABEL, LabelModel
+from glassmill.corpus.judge.rule import Direction, Rule, Unit, Verdict
 from glassmill.recipe import LanguageSettings
 
 try:
@@ -23,6 +23,21 @@ except ImportError:  # not built here: the library does the work
     _core = None  # type: ignore[assignment]
 
 Predict = Callable[[bytes, int], list[tuple[str, float]]]
+
+NOT_WANTED = Rule(
+    "language/not_wanted",
+    "another language",
+    "probability of a wanted language: {value}; at least {bound} required",
+    Unit.RATIO,
+    Direction.AT_LEAST,
+)
+LOW_SCORE = Rule(
+    "language/low_score",
+    "unclear language",
+    "probability of the most likely language: {value}; at least {bound} required",
+    Unit.RATIO,
+    Direction.AT_LEAST,
+)
 
 
 def detect(text: str, characters: int = 2000, languages: tuple[str, ...] = ()) -> tuple[str, float]:
@@ -76,7 +91,7 @@ def judge_language(text: str, settings: LanguageSettings) -> tuple[str, float, V
         if other in settings.languages and other_score >= settings.min_score:
             return other, other_score, None
         value = other_score if other in settings.languages else 0.0
-        return language, score, Verdict("language/not_wanted", value, settings.min_score, f"{language} {score:.2f}")
+        return language, score, NOT_WANTED.broken(value, settings.min_score, f"{language} {score:.2f}")
     if score < settings.min_score:
-        return language, score, Verdict("language/low_score", score, settings.min_score, language)
+        return language, score, LOW_SCORE.broken(score, settings.min_score, language)
     return language, score, None

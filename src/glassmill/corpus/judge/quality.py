@@ -10,14 +10,53 @@ from __future__ import annotations
 
 import re
 
-from glassmill.corpus.document import Verdict
 from glassmill.corpus.judge.english_tables import SENTENCE_TERMINALS
 from glassmill.corpus.judge.gopher import duplicates
+from glassmill.corpus.judge.rule import Direction, Rule, Unit, Verdict
 from glassmill.corpus.judge.words import count_sentences, count_words
 from glassmill.recipe import C4Settings, FinewebSettings
 
 POLICY_PHRASES = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
 _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
+
+LOREM_IPSUM = Rule("c4/lorem_ipsum", "placeholder text", "the text contains the placeholder “lorem ipsum”")
+CURLY_BRACE = Rule("c4/curly_brace", "program code", "opening braces in one line, a sign of program code: {value}")
+TOO_FEW_SENTENCES = Rule(
+    "c4/too_few_sentences",
+    "too few sentences",
+    "sentences in the text: {value}; at least {bound} required",
+    Unit.COUNT,
+    Direction.AT_LEAST,
+)
+EMPTY = Rule("fineweb/empty", "nothing left", "no line is left once C4’s rules have removed theirs")
+FEW_PUNCTUATED_LINES = Rule(
+    "fineweb/few_punctuated_lines",
+    "few finished lines",
+    "lines that end in punctuation: {value}; at least {bound} required",
+    Unit.SHARE,
+    Direction.AT_LEAST,
+)
+SHORT_LINES = Rule(
+    "fineweb/short_lines",
+    "short lines",
+    "short lines: {value}; at most {bound} allowed",
+    Unit.SHARE,
+    Direction.AT_MOST,
+)
+DUPLICATE_LINES = Rule(
+    "fineweb/duplicate_lines",
+    "text in repeated lines",
+    "characters in repeated lines: {value} of the text; at most {bound} allowed",
+    Unit.SHARE,
+    Direction.AT_MOST,
+)
+NEWLINES_PER_WORD = Rule(
+    "fineweb/newlines_per_word",
+    "many line breaks",
+    "line breaks per word: {value}; at most {bound} allowed",
+    Unit.RATIO,
+    Direction.AT_MOST,
+)
 
 
 def c4(text: str, bounds: C4Settings) -> tuple[str, Verdict | None]:
@@ -37,18 +76,18 @@ def c4(text: str, bounds: C4Settings) -> tuple[str, Verdict | None]:
         if len(words) < bounds.min_line_words:
             continue
         if placeholder and "lorem ipsum" in line.lower():
-            return text, Verdict("c4/lorem_ipsum", 1, 0, line[:80])
+            return text, LOREM_IPSUM.broken(1, 0, line[:80])
         if scripts and "javascript" in line.lower():
             continue
         if bounds.curly_brace and "{" in line:
-            return text, Verdict("c4/curly_brace", line.count("{"), 0, line[:80])
+            return text, CURLY_BRACE.broken(line.count("{"), 0, line[:80])
         if policies and any(phrase in line.lower() for phrase in POLICY_PHRASES):
             continue
         if sentences < bounds.min_sentences:
             sentences += count_sentences(line, bounds.min_sentences)
         kept.append(line)
     if sentences < bounds.min_sentences:
-        return text, Verdict("c4/too_few_sentences", sentences, bounds.min_sentences)
+        return text, TOO_FEW_SENTENCES.broken(sentences, bounds.min_sentences)
     return "\n".join(kept).strip(), None
 
 
@@ -56,20 +95,20 @@ def fineweb(text: str, bounds: FinewebSettings) -> Verdict | None:
     """The first of FineWeb's own rules that the document breaks, or `None` if it stays."""
     lines = [line for line in text.split("\n") if line.strip()]
     if not lines:
-        return Verdict("fineweb/empty", 0, 1)
+        return EMPTY.broken(0, 1)
     punctuated = sum(line[-1] in SENTENCE_TERMINALS for line in lines) / len(lines)
     if punctuated < bounds.min_punctuated_lines:
-        return Verdict("fineweb/few_punctuated_lines", punctuated, bounds.min_punctuated_lines)
+        return FEW_PUNCTUATED_LINES.broken(punctuated, bounds.min_punctuated_lines)
     short = sum(len(line) <= bounds.short_line for line in lines) / len(lines)
     if short > bounds.max_short_lines:
-        return Verdict("fineweb/short_lines", short, bounds.max_short_lines)
+        return SHORT_LINES.broken(short, bounds.max_short_lines)
     characters = len(text.replace("\n", "")) or 1
     repeated = duplicates(lines)[1] / characters
     if repeated > bounds.max_duplicate_line_characters:
-        return Verdict("fineweb/duplicate_lines", repeated, bounds.max_duplicate_line_characters)
+        return DUPLICATE_LINES.broken(repeated, bounds.max_duplicate_line_characters)
     newlines = text.count("\n")
     if newlines > bounds.max_newlines_per_word * len(text.split()):  # there are never fewer tokens than blanks divide
         ratio = newlines / max(len(count_words(text)), 1)
         if ratio > bounds.max_newlines_per_word:
-            return Verdict("fineweb/newlines_per_word", ratio, bounds.max_newlines_per_word)
+            return NEWLINES_PER_WORD.broken(ratio, bounds.max_newlines_per_word)
     return None

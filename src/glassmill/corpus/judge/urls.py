@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from glassmill.corpus.document import Verdict
+from glassmill.corpus.judge.rule import Direction, Rule, Unit, Verdict
 from glassmill.corpus.judge.url_lists import HashList, without_scheme
 from glassmill.recipe import UrlSettings
 
@@ -38,6 +38,20 @@ BANNED_SUBWORDS = _words("""
 _PIECES = re.compile(r"[^a-z0-9]+")
 _SUBWORD = re.compile("|".join(sorted(BANNED_SUBWORDS)))
 
+BLOCKED_HOST = Rule("url/blocked_host", "blocked host", "the host is on a block list")
+BLOCKED_URL = Rule("url/blocked_url", "blocked address", "the address is on a block list")
+BANNED_WORD = Rule("url/banned_word", "banned words", "banned words in the address: {value}")
+SOFT_WORDS_FOUND = Rule(
+    "url/soft_words",
+    "suspicious words",
+    "suspicious words in the address: {value}; fewer than {bound} allowed",
+    Unit.COUNT,
+    Direction.BELOW,
+)
+BANNED_SUBWORD = Rule(
+    "url/banned_subword", "banned word inside", "the address, read without marks, contains a banned word"
+)
+
 
 class UrlFilter:
     """The filter with its lists loaded. Judges addresses only; reads no page."""
@@ -59,11 +73,11 @@ class UrlFilter:
             return None
         for name in parents:
             if name in self._blocked:
-                return Verdict("url/blocked_host", 1, 0, name)
+                return BLOCKED_HOST.broken(1, 0, name)
             if self._lists and (category := self._lists.category(name)):
-                return Verdict("url/blocked_host", 1, 0, f"{name} ({category})")
+                return BLOCKED_HOST.broken(1, 0, f"{name} ({category})")
         if self._lists and (category := self._lists.category(_listed_form(url))):
-            return Verdict("url/blocked_url", 1, 0, category)
+            return BLOCKED_URL.broken(1, 0, category)
         return _judge_words(url.lower(), self._settings) if self._settings.words else None
 
     def _is_allowed(self, url: str, parents: list[str]) -> bool:
@@ -81,12 +95,12 @@ def _judge_words(url: str, settings: UrlSettings) -> Verdict | None:
     pieces = set(_PIECES.split(address))
     banned = pieces & BANNED_WORDS
     if banned:
-        return Verdict("url/banned_word", len(banned), 0, min(banned))
+        return BANNED_WORD.broken(len(banned), 0, min(banned))
     soft = pieces & SOFT_WORDS
     if len(soft) >= settings.soft_words:
-        return Verdict("url/soft_words", len(soft), settings.soft_words, " ".join(sorted(soft)))
+        return SOFT_WORDS_FOUND.broken(len(soft), settings.soft_words, " ".join(sorted(soft)))
     match = _SUBWORD.search(_PIECES.sub("", address))
-    return Verdict("url/banned_subword", 1, 0, match[0]) if match else None
+    return BANNED_SUBWORD.broken(1, 0, match[0]) if match else None
 
 
 def host_of(url: str) -> str:

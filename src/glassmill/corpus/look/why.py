@@ -17,11 +17,14 @@ from typing import Any
 
 import pyarrow.dataset as ds
 
-from glassmill.corpus.chain import STEPS
-from glassmill.corpus.document import Document, Span, Verdict
+from glassmill.corpus.chain import LOW_QUALITY, STEPS
+from glassmill.corpus.document import Document, Quarantined, Span
 from glassmill.corpus.judge.gopher import gopher_quality, gopher_repetition
+from glassmill.corpus.judge.language import LOW_SCORE
 from glassmill.corpus.judge.quality import c4, fineweb
+from glassmill.corpus.judge.rule import Verdict
 from glassmill.corpus.judge.words import WordCounts, count_words
+from glassmill.corpus.rules import rule_named
 from glassmill.errors import UserError
 from glassmill.recipe import CorpusSettings, Settings, load_recipe
 
@@ -32,13 +35,14 @@ _COUNTED = {"short_line", "max_word_length", "min_line_words", "curly_brace", "e
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One comparison. `passed` is None for what only tells something; `bound` is NaN where there is none."""
+    """One comparison. `passed` is None for a plain fact; `bound` is NaN where there is none; `says` is the sentence."""
 
     rule: str
     value: float
     bound: float
     passed: bool | None
     detail: str = ""
+    says: str = ""
 
 
 @dataclass(slots=True)
@@ -70,8 +74,10 @@ def why(run: Path, url: str) -> list[Way]:
 
 def _way_of(document: Document, settings: CorpusSettings) -> Way:
     way = Way(document.url, document.source, document.offset, "dropped" if document.rule else "kept")
-    decided = Check(document.rule, document.value, document.bound, False, document.detail)
-    for step in STEPS:
+    rule = rule_named(document.rule)
+    says = rule.sentence(document.value, document.bound) if rule else ""
+    decided = Check(document.rule, document.value, document.bound, False, document.detail, says)
+    for step in (step.name for step in STEPS):
         if step == "classifier" and not settings.classifier.path:
             continue
         last = step == document.step
@@ -90,20 +96,25 @@ def _checks(step: str, document: Document, settings: CorpusSettings) -> Iterator
     if isinstance(section, Settings) and not getattr(section, "enabled", True):
         yield Check("switched off", 0, math.nan, None)
     elif step == "extract":
-        yield Check("characters", len(document.text), 1, True)
+        size = len(document.text)
+        yield Check("characters", size, 1, True, says=f"characters of text: {size:,}")
     elif step == "language":
-        yield Check("language/score", document.language_score, settings.language.min_score, True, document.language)
+        score, bound = document.language_score, settings.language.min_score
+        yield Check("language/score", score, bound, True, document.language, LOW_SCORE.sentence(score, bound))
     elif step == "classifier" and document.quality_score is not None:
-        yield Check("classifier/score", document.quality_score, settings.classifier.min_score, True)
+        score, bound = document.quality_score, settings.classifier.min_score
+        yield Check("classifier/score", score, bound, True, says=LOW_QUALITY.sentence(score, bound))
     elif step == "dedup":
-        yield Check("dedup/cluster_size", document.cluster_size, math.nan, None)
+        size = document.cluster_size
+        yield Check("dedup/cluster_size", size, math.nan, None, says=f"copies and near copies, this one too: {size:,}")
     elif step == "pii":
         for kind in sorted({span.kind for span in document.pii}):
-            yield Check(f"pii/{kind}", sum(span.kind == kind for span in document.pii), math.nan, None)
+            number = sum(span.kind == kind for span in document.pii)
+            yield Check(f"pii/{kind}", number, math.nan, None, says=f"masked: {number:,}")
     elif step in _MEASURED:
         for check in measure(document.text, step, settings):
             later = "" if check.passed else "on the text as a later step left it"
-            yield Check(check.rule, check.value, check.bound, True, later)
+            yield Check(check.rule, check.value, check.bound, True, later, check.says)
 
 
 def measure(text: str, step: str, settings: CorpusSettings) -> Iterator[Check]:
@@ -121,7 +132,8 @@ def measure(text: str, step: str, settings: CorpusSettings) -> Iterator[Check]:
                 continue
             bound = float(given[part][1] if isinstance(given, tuple) else given)
             passed = verdict.value >= bound if name.startswith("min_") else verdict.value <= bound
-            yield Check(verdict.rule, float(verdict.value), bound, passed)
+            value = float(verdict.value)
+            yield Check(verdict.rule.name, value, bound, passed, says=verdict.rule.sentence(value, bound))
 
 
 def _bound(name: str, given: Any, far: bool, part: int | None = None) -> Any:
@@ -172,11 +184,11 @@ def _dataset(run: Path, pattern: str) -> ds.Dataset:
     return ds.dataset(paths, format="parquet")
 
 
-def _quarantine(run: Path) -> list[dict[str, Any]]:
+def _quarantine(run: Path) -> list[Quarantined]:
     path = run / "quarantine.jsonl"
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
 
 
-def _quarantined(entry: dict[str, Any]) -> Way:
+def _quarantined(entry: Quarantined) -> Way:
     check = Check("quarantined", 0, math.nan, False, entry["cause"])
     return Way(entry["url"], entry["source"], entry["offset"], "quarantined", [("read", [check])])

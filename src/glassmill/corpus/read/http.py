@@ -106,7 +106,7 @@ def _inflate(body: bytes, window: int, max_bytes: int) -> bytes:
     except zlib.error:
         raise BodyError("damaged compressed body") from None
     if inflate.unconsumed_tail:
-        raise BodyError(f"body inflates to more than {max_bytes} bytes")
+        raise BodyError(f"body too large: expands to more than {max_bytes} bytes")
     return plain
 
 
@@ -123,7 +123,7 @@ def _unbrotli(body: bytes, max_bytes: int) -> bytes:
             pieces.append(piece)
             have += len(piece)
             if have > max_bytes:
-                raise BodyError(f"body inflates to more than {max_bytes} bytes")
+                raise BodyError(f"body too large: expands to more than {max_bytes} bytes")
             piece = decoder.process(b"", output_buffer_limit=1 << 20)
     except brotli.error:
         return body
@@ -144,7 +144,7 @@ def _unzstd(body: bytes, max_bytes: int) -> bytes:
         pieces.append(piece)
         have += len(piece)
         if have > max_bytes:
-            raise BodyError(f"body inflates to more than {max_bytes} bytes")
+            raise BodyError(f"body too large: expands to more than {max_bytes} bytes")
         body = decoder.unused_data
     return b"".join(pieces)
 

@@ -88,20 +88,20 @@ def take_block(
         BadRecord: no such length, over `limit`, or not the length of what stands there; nothing is taken.
     """
     if not stated.isascii() or not stated.isdigit():
-        raise BadRecord(f"content-length {stated!r} is no length" if stated else "no content-length", url)
+        raise BadRecord(f"invalid content-length: {stated!r}" if stated else "no content-length", url)
     if len(stated) > 18 or int(stated) > limit:
         length = int(stated) if len(stated) <= 18 else 0
-        raise BadRecord(f"record of {stated[:40]} bytes, over the limit of {limit}", url, length=length)
+        raise BadRecord(f"record too large: {stated[:40]} bytes, over the limit of {limit}", url, length=length)
     length = int(stated)
     try:
         if not stream.fill(length):
-            raise BadRecord(f"content-length {length} but {stream.have} bytes", url)
+            raise BadRecord(f"content-length is wrong: {length}, but {stream.have} bytes follow", url)
         stream.need(length + LONGEST_TRAILER)
         end = end_of_trailer(stream, length)
     except BadRecord as bad:
         raise BadRecord(bad.cause, url, bad.stream) from None
     if end is None:
-        raise BadRecord(f"content-length {length} is not where the record ends", url)
+        raise BadRecord(f"content-length is wrong: the record does not end after {length} bytes", url)
     block = stream.take(length)
     stream.take(end - length)
     return block
@@ -116,10 +116,10 @@ def _header_bytes(stream: Stream) -> bytes:
         if end:
             return stream.take(end.end() - stream.at)
         if stream.have > MAX_HEADER_BYTES:
-            raise BadRecord(f"header of more than {MAX_HEADER_BYTES} bytes")
+            raise BadRecord(f"header too long: more than {MAX_HEADER_BYTES} bytes")
         size = max(8 * size, stream.have + 1)
         if not stream.more(size):
-            raise BadRecord("the header does not end")
+            raise BadRecord("the header has no end")
 
 
 def _end_of_trailer(stream: Stream, length: int) -> int | None:

@@ -63,7 +63,7 @@ def _why_unreadable(source: Source) -> str | None:
         return source.refused or "empty file"
     kind = kind_of(source.path)
     if kind == "other":
-        return f"files of kind {source.path.suffix or 'without suffix'} are not read"
+        return f"unsupported file type: {source.path.suffix or 'no suffix'}"
     if kind == "archive" and (cause := why_archive_refused(source.path, FilesSettings())):
         return cause
     if kind == WARC and (first := next(iter(read_records(source.path)), None)) and isinstance(first, Lost):
@@ -110,7 +110,7 @@ def read_sources(
             yield source, Lost(item.offset, causes[position], item.url) if is_skipped else item
             position, offset = position + 1, item.offset
         if times[position] > 1:
-            yield source, Lost(offset, f"what follows cannot be read: {causes[position]}")
+            yield source, Lost(offset, f"the rest of the file cannot be read: {causes[position]}")
             position += 1
 
 
@@ -134,7 +134,7 @@ def read_pages(
         for record in read_records(path, max_record_bytes=max_record_bytes):
             yield record if isinstance(record, Lost) else _page_of(record, name, files)
     elif kind == "other":
-        yield Lost(0, f"files of kind {path.suffix or 'without suffix'} are not read")
+        yield Lost(0, f"unsupported file type: {path.suffix or 'no suffix'}")
     elif path.stat().st_size == 0:
         yield Lost(0, "empty file")
     else:

@@ -179,4 +179,4 @@ class FrameStream(Stream):
     def _check_growth(self, passed: int) -> None:
         packed = self._frame.fed - self._frame.begin
         if passed > HARMLESS_BYTES and passed > MAX_RATIO * packed:
-            raise BadRecord(f"{packed} bytes that grow to more than {passed}, without a record", stream=True)
+            raise BadRecord(f"expands without a record: {packed} bytes to more than {passed}", stream=True)

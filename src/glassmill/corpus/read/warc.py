@@ -58,7 +58,7 @@ def read_records(
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         form = _form_of(data)
         if form is None:
-            yield Lost(0, "not a WARC file: no compressed frame, no WARC version line, no ARC header line")
+            yield Lost(0, "not a WARC file: no compressed frame, WARC version line or ARC header line")
         elif isinstance(form, Codec):
             yield from _records_of_frames(form, data, wanted, max_record_bytes)
         else:
@@ -91,7 +91,7 @@ def _records_of_frames(codec: Codec, data: mmap.mmap, wanted: frozenset[str], li
             if not codec.begins(data, position):
                 following = next_frame(codec, data, position, _begins_record)
                 if search_from(_NOT_ZERO, 1, data, position, following):  # zero padding is no loss
-                    yield Lost(position, f"{following - position} bytes that are no {codec.unit}")
+                    yield Lost(position, f"bytes outside any {codec.unit}: {following - position}")
                 position = following
                 continue
             stream = FrameStream(codec, data, position, _is_record)
@@ -113,7 +113,9 @@ def _lost(
     if not url and fresh:
         url = _target_of(codec, data, begin)
     far = (
-        f"read on at {following}" if following < len(data) else f"nothing to read in the last {following - begin} bytes"
+        f"reading continues at {following}"
+        if following < len(data)
+        else f"nothing readable in the last {following - begin} bytes"
     )
     return Lost(offset, str(error) if str(error) == CUT else f"{error}; {far}", url)
 
@@ -176,7 +178,7 @@ def _one_record(stream: Stream, offset: int, wanted: frozenset[str], limit: int)
     if fronts_arc(stream):
         return read_arc_record(stream, offset, wanted, limit)
     front = stream.buffer[stream.at : stream.at + 24]
-    raise BadRecord(f"no WARC version line but {front!r}")
+    raise BadRecord(f"no WARC version line: {front!r}")
 
 
 def _is_record(data: bytes | mmap.mmap, place: int = 0) -> bool:

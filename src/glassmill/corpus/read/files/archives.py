@@ -64,7 +64,7 @@ def check_zip(archive: zipfile.ZipFile, limits: FilesSettings) -> None:
             raise RefusedError(f"refused: unpacks to more than {limits.max_unpacked_bytes:,} bytes")
         if member.file_size > SMALL and member.file_size > limits.max_ratio * max(member.compress_size, 1):
             raise RefusedError(
-                f"refused: {member.filename!r} grows {member.file_size // max(member.compress_size, 1):,} times,"
+                f"refused: {member.filename!r} expands {member.file_size // max(member.compress_size, 1):,} times,"
                 f" over the limit of {limits.max_ratio:g}"
             )
 
@@ -141,7 +141,7 @@ def _read_out(archive: tarfile.TarFile, most: int) -> None:
     while archive.fileobj and (piece := archive.fileobj.read(CHUNK)):
         most -= len(piece)
         if most < 0:
-            raise RefusedError("refused: it does not end behind its last member")
+            raise RefusedError("refused: it continues after its last member")
 
 
 def _check_tar(path: Path, limits: FilesSettings) -> None:
@@ -156,7 +156,7 @@ def _check_tar(path: Path, limits: FilesSettings) -> None:
             if end > limits.max_unpacked_bytes:
                 raise RefusedError(f"refused: unpacks to more than {limits.max_unpacked_bytes:,} bytes")
             if end > SMALL and end > limits.max_ratio * packed:
-                raise RefusedError(f"refused: grows more than {limits.max_ratio:g} times")
+                raise RefusedError(f"refused: expands more than {limits.max_ratio:g} times")
             archive.members = []  # type: ignore[attr-defined]  # tarfile remembers every header; a million of them is much memory
 
 
@@ -172,7 +172,7 @@ def _open_tar(path: Path) -> Iterator[tarfile.TarFile]:
 
 def _check_name(name: str) -> None:
     if leads_out(name):
-        raise RefusedError(f"refused: member {name!r} leads out of the archive")
+        raise RefusedError(f"refused: member {name!r} points outside the archive")
 
 
 def read_limited(member: Member, most: int) -> bytes:
@@ -183,13 +183,13 @@ def read_limited(member: Member, most: int) -> bytes:
     """
     assert member.file is not None
     if member.size > most:
-        raise UnreadableError(f"file of {member.size} bytes, over the limit of {most}")
+        raise UnreadableError(f"file too large: {member.size} bytes, over the limit of {most}")
     try:
         content = member.file.read(most + 1)
     except DAMAGE as error:
         raise UnreadableError(f"damaged member: {error}") from None
     if len(content) > most:
-        raise UnreadableError(f"file of more than {most} bytes, over the limit")
+        raise UnreadableError(f"file too large: over the limit of {most} bytes")
     return content
 
 
@@ -212,5 +212,5 @@ def unpacked(member: Member, limits: FilesSettings) -> Iterator[Path]:
         except DAMAGE as error:
             raise UnreadableError(f"damaged member: {error}") from None
         if left < 0:
-            raise UnreadableError("longer than the archive says")
+            raise UnreadableError("member longer than the archive states")
         yield path

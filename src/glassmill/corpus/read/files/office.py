@@ -76,7 +76,7 @@ def epub_chapters(file: IO[bytes], limits: FilesSettings) -> Iterator[tuple[str,
         if "META-INF/encryption.xml" in names and b"EncryptedKey" in read_member(
             archive, "META-INF/encryption.xml", limits
         ):
-            raise UnreadableError("EPUB locked against copying")
+            raise UnreadableError("EPUB with copy protection")
         root = next(_xml(archive, "META-INF/container.xml", limits).iter(f"{CONTAINER}rootfile"), None)
         package_name = root.get("full-path", "") if root is not None else ""
         package = _xml(archive, package_name, limits)
@@ -105,9 +105,9 @@ def _xml(archive: zipfile.ZipFile, name: str, limits: FilesSettings) -> Element:
     try:
         content = read_member(archive, name, limits)
     except KeyError:
-        raise UnreadableError(f"no {name or 'package document'} in it") from None
+        raise UnreadableError(f"{name or 'package document'} is missing") from None
     try:
         root: Element = fromstring(content)
         return root
     except (ParseError, DefusedXmlException, ValueError) as error:
-        raise UnreadableError(f"{name}: bad XML: {str(error) or type(error).__name__}"[:200]) from None
+        raise UnreadableError(f"invalid XML in {name}: {str(error) or type(error).__name__}"[:200]) from None

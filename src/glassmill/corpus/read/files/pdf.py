@@ -39,10 +39,10 @@ def pdf_to_text(content: bytes) -> str:
         document = pypdfium2.PdfDocument(content)
     except pypdfium2.PdfiumError as error:
         locked = "password" in str(error).lower()
-        raise UnreadableError("PDF locked with a password" if locked else f"damaged PDF: {error}") from None
+        raise UnreadableError("PDF with a password" if locked else f"damaged PDF: {error}") from None
     try:
         if len(document) > MAX_PAGES:
-            raise UnreadableError(f"PDF of {len(document)} pages, over the limit of {MAX_PAGES}")
+            raise UnreadableError(f"PDF too long: {len(document)} pages, over the limit of {MAX_PAGES}")
         pages = [_page_lines(document, number) for number in range(len(document))]
     except pypdfium2.PdfiumError as error:
         raise UnreadableError(f"damaged PDF: {error}") from None

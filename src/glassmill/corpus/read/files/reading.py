@@ -56,7 +56,7 @@ def read_file(
                 if not _is_hidden(member.name):
                     yield from _member(member, name, settings, max_bytes, reader, depth)
         elif kind == "archive":
-            yield Lost(0, f"archives in archives, more than {MAX_DEPTH} deep", name)
+            yield Lost(0, f"archives nested more than {MAX_DEPTH} deep", name)
         else:
             yield from reader(path, name, max_bytes, settings)
     except (UnreadableError, RefusedError) as error:
@@ -89,7 +89,7 @@ def why_archive_refused(path: Path, settings: FilesSettings) -> str:
 def _whole(path: Path, kind: str, name: str, max_bytes: int) -> Page | Lost:
     size = path.stat().st_size
     if size > max_bytes:
-        return Lost(0, f"file of {size} bytes, over the limit of {max_bytes}", name)
+        return Lost(0, f"file too large: {size} bytes, over the limit of {max_bytes}", name)
     return Page(name, path.read_bytes(), name, 0, kind, WHOLE[kind])
 
 
@@ -111,7 +111,7 @@ def _member(member: Member, archive: str, settings: FilesSettings, max_bytes: in
             yield Lost(member.offset, member.cause, name)
         elif kind == OTHER:
             suffix = Path(member.name).suffix
-            yield Lost(member.offset, f"files of kind {suffix or 'without suffix'} are not read", name)
+            yield Lost(member.offset, f"unsupported file type: {suffix or 'no suffix'}", name)
         elif kind in WHOLE:
             body = read_limited(member, max_bytes)
             yield (

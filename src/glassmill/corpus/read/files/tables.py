@@ -9,10 +9,10 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 from glassmill.errors import UnreadableError
 
@@ -57,7 +57,7 @@ def _lines(file: IO[bytes], text_fields: Sequence[str], most: int) -> Iterator[R
             while line and not line.endswith(b"\n"):
                 line = file.readline(most)
                 place += len(line)
-            yield Row(begin, number, "", cause=f"line of more than {most} bytes, over the limit")
+            yield Row(begin, number, "", cause=f"line too long: over the limit of {most} bytes")
         elif line.strip():
             yield _line(line, begin, number, text_fields)
         number += 1
@@ -67,21 +67,21 @@ def _line(line: bytes, place: int, number: int, text_fields: Sequence[str]) -> R
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
-        return Row(place, number, "", cause=f"no JSON: {error}"[:200])
+        return Row(place, number, "", cause=f"invalid JSON: {error}"[:200])
     if not isinstance(value, dict):
-        return Row(place, number, "", cause="a line that is no JSON object")
+        return Row(place, number, "", cause="not a JSON object")
     return _row(value, place, number, text_fields)
 
 
-def _row(value: dict[str, Any], place: int, number: int, text_fields: Sequence[str]) -> Row:
-    text = next((value[name] for name in text_fields if isinstance(value.get(name), str)), None)
+def _row(value: Mapping[str, object], place: int, number: int, text_fields: Sequence[str]) -> Row:
+    text = next((text for name in text_fields if isinstance(text := value.get(name), str)), None)
     if text is None:
         have = ", ".join(map(str, list(value)[:8]))
-        return Row(place, number, "", cause=f"no text in {' or '.join(text_fields)} (it has: {have})"[:200])
+        return Row(place, number, "", cause=f"no text in {' or '.join(text_fields)} (fields: {have})"[:200])
     return Row(place, number, text, _first(value, URL_FIELDS), _first(value, DATE_FIELDS))
 
 
-def _first(value: dict[str, Any], names: Sequence[str]) -> str:
+def _first(value: Mapping[str, object], names: Sequence[str]) -> str:
     found = next((value[name] for name in names if value.get(name)), "")
     return str(found)
 
@@ -100,7 +100,7 @@ def parquet_rows(path: Path, text_fields: Sequence[str]) -> Iterator[Row]:
             names = file.schema_arrow.names
             if not any(name in names for name in text_fields):
                 have = ", ".join(names[:12])
-                raise UnreadableError(f"no column {' or '.join(text_fields)} (it has: {have}); see corpus.files")
+                raise UnreadableError(f"no column {' or '.join(text_fields)} (columns: {have}); see corpus.files")
             wanted = [name for name in (*text_fields, *URL_FIELDS, *DATE_FIELDS) if name in names]
             number = 0
             for batch in file.iter_batches(batch_size=ROWS, columns=wanted):

@@ -27,4 +27,4 @@ def end_of_skippable(data: mmap.mmap, position: int, magic: bytes) -> int:
     follows = data[end : end + len(magic)]
     if end <= len(data) and (not follows.strip(b"\0") or follows == magic or is_skippable(data, end)):
         return end
-    raise DamagedError(f"skippable frame of {size} bytes, where no other frame begins")
+    raise DamagedError(f"skippable frame without a frame after it: {size} bytes")

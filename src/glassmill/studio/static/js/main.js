@@ -12,9 +12,10 @@ import { Report } from "./views/report.js";
 import { Card } from "./views/card.js";
 import { Chat } from "./views/chat.js";
 import { Snippets } from "./views/snippets.js";
-import { useNow } from "./views/parts.js";
+import { useNow } from "./parts/room.js";
 import { loadStages, rooms } from "./state/stages.js";
 import { emptyLine, takeIn } from "./state/store.js";
+import { loadWords } from "./state/words.js";
 
 const REDRAW_MS = 500;
 const LOOK_FOR_LINES_MS = 3000;
@@ -27,10 +28,15 @@ function Studio() {
   const [keyNeeded, setKeyNeeded] = useState(false);
   useEffect(() => {
     whenKeyNeeded(() => setKeyNeeded(true));
-    Promise.all([getJson("/api/studio"), loadStages()]).then(([answer]) => setAbout(answer), () => {});
+    const open = async () => {
+      const [answer] = await Promise.all([getJson("/api/studio"), loadStages()]);
+      if (answer.runs) await loadWords();
+      setAbout(answer);
+    };
+    open().catch(() => {});
   }, []);
   if (keyNeeded) return html`<${KeyRequest} />`;
-  return about ? html`<${Rooms} about=${about} />` : html`<p class="first-word">The studio opens …</p>`;
+  return about ? html`<${Rooms} about=${about} />` : html`<p class="first-word">Opening the studio …</p>`;
 }
 
 /** @param {{about: any}} props */
@@ -49,7 +55,7 @@ function Rooms({ about }) {
 
   const line = useLine(name);
   const chatOnly = !about.runs;
-  const model = useModel(line.name, line.info.model ?? null, chatOnly || line.name !== "");
+  const model = useModel(line.name, line.model, chatOnly || line.name !== "");
   const running = line.status === "running";
   const now = useNow(line.ahead, running);
 
@@ -67,7 +73,7 @@ function Rooms({ about }) {
       <${Chat} key=${`chat-${name}`} line=${line} model=${model} now=${now} chatOnly=${chatOnly} />
       <${Snippets} about=${about} model=${model} />
     </main>
-    <footer><p>Everything on this page is made, kept and shown on this machine. Nothing is sent anywhere.</p></footer>`;
+    <footer><p>Everything on this page is made, stored and shown on this machine. Nothing is sent anywhere.</p></footer>`;
 }
 
 /** The line called `name`, kept up to date. @param {string | null} name */
@@ -105,8 +111,8 @@ function useLine(name) {
 
 function Waiting() {
   return html`<section class="room"><h2>No run yet</h2>
-    <p class="says">As soon as a line starts, it shows here. Start one in a terminal:</p>
-    <pre class="code">glassmill run recipes/demo.toml</pre></section>`;
+    <p class="says">A line appears here as soon as it starts. Start one in a terminal:</p>
+    <pre class="code">glassmill run demo</pre></section>`;
 }
 
 function KeyRequest() {
@@ -117,7 +123,7 @@ function KeyRequest() {
     location.reload();
   };
   return html`<main><section class="room narrow"><h1>glassmill</h1>
-    <p class="says">This server asks for its API key. It stays in this browser tab.</p>
+    <p class="says">This server requires its API key. The key stays in this browser tab.</p>
     <form class="key-form" onSubmit=${submit}>
       <label for="key">API key</label>
       <input id="key" type="password" autocomplete="off" required value=${key} onInput=${(/** @type {any} */ e) => setKey(e.target.value)} />

@@ -2,17 +2,19 @@
 
 import { html, useEffect, useRef, useState } from "../lib/preact.js";
 import { complete, message } from "../lib/completion.js";
-import { decimals, duration, percent } from "../lib/format.js";
+import { decimals, duration, percent, visible } from "../lib/format.js";
 import { Markdown } from "../lib/markdown.js";
-import { Room } from "./parts.js";
-import { Sources, subject } from "./sources.js";
+import { Room } from "../parts/room.js";
+import { Sources, subject } from "../parts/sources.js";
 import { has, isFinished, lastModel, stageNames, stageRow, stageShowing } from "../state/stages.js";
 import { secondsLeft } from "../state/store.js";
-import { visible } from "./tokenizer.js";
+
+/** @import {Message, Token} from "../lib/completion.js" */
+/** @import {Line} from "../state/store.js" */
 
 const PLAIN_QUESTIONS = ["What is 12 * 34?", "Who are you?", "Write one sentence about the sea."];
 
-/** @param {{line: any, model: any, now: number, chatOnly: boolean}} props */
+/** @param {{line: Line, model: any, now: number, chatOnly: boolean}} props */
 export function Chat({ line, model, now, chatOnly }) {
   const corpus = stageShowing(line, "funnel");
   const ready = model?.state === "ready";
@@ -22,18 +24,18 @@ export function Chat({ line, model, now, chatOnly }) {
   </${Room}>`;
 }
 
-/** What to expect of it. @param {any} line @param {any} model @param {boolean} chatOnly */
+/** What to expect of it. @param {Line} line @param {any} model @param {boolean} chatOnly */
 function aboutModel(line, model, chatOnly) {
   if (chatOnly) return `The model: ${model?.name ?? "…"}. It runs on this machine.`;
   if (lastModel(line)?.model === "base") return "A base model: it has only learned to continue text, not to answer. Expect it to continue what you write.";
-  if (!has(line, "miniweb")) return "The model you just watched grow. It is small and has read only these documents: expect their words and style, not wide knowledge.";
-  return "The model you just watched grow. It knows its town and can use a calculator; it knows nothing of the wider world.";
+  if (!has(line, "miniweb")) return "This is the model you just watched grow. It is small and has read only these documents: expect their words and style, not general knowledge.";
+  return "This is the model you just watched grow. It knows its town and can use a calculator; it knows nothing of the wider world.";
 }
 
-/** What has to happen before there is somebody to talk to. @param {{line: any, now: number, model: any}} props */
+/** What has to happen before there is somebody to talk to. @param {{line: Line, now: number, model: any}} props */
 function NotYet({ line, now, model }) {
   if (model?.state === "failed") return html`<p class="trouble" role="alert">The model cannot be opened: ${model.text}</p>`;
-  if (model?.state === "loading") return html`<p class="nothing busy" role="status">The model is being loaded; a few seconds more.</p>`;
+  if (model?.state === "loading") return html`<p class="nothing busy" role="status">The model is loading. This takes a few seconds.</p>`;
   const last = lastModel(line);
   if (!last) return html`<p class="nothing">This line makes no model.</p>`;
   const before = stageNames().slice(0, stageNames().indexOf(last.name) + 1);
@@ -42,15 +44,15 @@ function NotYet({ line, now, model }) {
   const left = running ? secondsLeft(line.stages[running], now) : null;
   if (line.status === "failed") return html`<p class="nothing">The line stopped before there was a model.</p>`;
   const next = open.filter((name) => name !== running).map((name) => stageRow(name).title.toLowerCase());
-  return html`<p class="nothing">Nobody to talk to yet.
-    ${running && html` ${stageRow(running).title} is at work${left != null ? `, about ${duration(left)} more` : ""}.`}
-    ${next.length > 0 && html` Then ${next.join(", then ")}.${!has(line, "miniweb") ? "" : " With the demo's settings the whole line takes five to ten minutes."}`}</p>`;
+  return html`<p class="nothing">There is no model to talk to yet.
+    ${running && html` ${stageRow(running).title} is running${left != null ? `, about ${duration(left)} left` : ""}.`}
+    ${next.length > 0 && html` Next: ${next.join(", then ")}.${!has(line, "miniweb") ? "" : " With the demo's settings the whole line takes five to ten minutes."}`}</p>`;
 }
 
 /** @param {{ready: boolean, model: any, corpus: string | null}} props */
 function Conversation({ ready, model, corpus }) {
   const [, redraw] = useState(0);
-  const talk = useRef(/** @type {import("../lib/completion.js").Message[]} */ ([])).current;
+  const talk = useRef(/** @type {Message[]} */ ([])).current;
   const form = useRef(/** @type {HTMLElement | null} */ (null));
   const abort = useRef(/** @type {AbortController | null} */ (null));
   const [draft, setDraft] = useState("");
@@ -108,7 +110,7 @@ function Conversation({ ready, model, corpus }) {
       <label class="check"><input type="checkbox" checked=${showTokens} onChange=${(/** @type {any} */ e) => setShowTokens(e.target.checked)} /> show how sure it was</label>
       ${talk.length > 0 && html`<button type="button" class="quiet" disabled=${busy} onClick=${() => (talk.splice(0), changed())}>New conversation</button>`}
     </div>
-    <p class="caption">Temperature 0 always takes the likeliest token; higher values let less likely ones through.</p>
+    <p class="caption">Temperature 0 always picks the most likely token; higher values allow less likely ones.</p>
   </div>`;
 }
 
@@ -119,7 +121,7 @@ function Suggestions({ questions, ready, ask }) {
     ${questions.map((question) => html`<button type="button" class="chip" key=${question} disabled=${!ready} onClick=${() => ask(question)}>${question}</button>`)}</div>`;
 }
 
-/** @param {{said: import("../lib/completion.js").Message, showTokens: boolean, corpus: string | null, about: string, again: (() => void) | null}} props */
+/** @param {{said: Message, showTokens: boolean, corpus: string | null, about: string, again: (() => void) | null}} props */
 function Said({ said, showTokens, corpus, about, again }) {
   const mine = said.role === "user";
   const speed = said.seconds > 0 && said.tokens.length > 1 ? `${decimals(said.tokens.length / said.seconds, 0)} tokens/s` : "";
@@ -135,7 +137,7 @@ function Said({ said, showTokens, corpus, about, again }) {
   </article>`;
 }
 
-/** Every token, the paler the surer; one that is chosen shows what else it could have been. @param {{tokens: import("../lib/completion.js").Token[]}} props */
+/** Every token, the paler the surer; one that is chosen shows what else it could have been. @param {{tokens: Token[]}} props */
 function Tokens({ tokens }) {
   const [picked, setPicked] = useState(/** @type {number | null} */ (null));
   const token = picked == null ? null : tokens[picked];

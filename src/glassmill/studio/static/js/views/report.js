@@ -3,14 +3,17 @@
 import { html, useEffect, useState } from "../lib/preact.js";
 import { getJson } from "../lib/api.js";
 import { clock, count, decimals, percent, plain } from "../lib/format.js";
-import { Figure, Nothing, Room } from "./parts.js";
+import { Figure, Nothing, Room } from "../parts/room.js";
 import { has, isFinished, stageNames, stageRow } from "../state/stages.js";
 import { elapsed } from "../state/store.js";
-import { SCORES, sentence, stepWords } from "../state/words.js";
+import { scoreWords, sentence, stepWords } from "../state/words.js";
+
+/** @import {RoomRow} from "../state/stages.js" */
+/** @import {Line} from "../state/store.js" */
 
 const COLOURS = 8; // in rooms.css
 
-/** @param {{room: import("../state/stages.js").RoomRow, line: any, lines: any[], now: number}} props */
+/** @param {{room: RoomRow, line: Line, lines: any[], now: number}} props */
 export function Report({ room, line, lines, now }) {
   const stage = line.stages[room.main];
   const report = useReport(isFinished(stage) ? stage.run : null);
@@ -18,16 +21,16 @@ export function Report({ room, line, lines, now }) {
   const [beside, setBeside] = useState("");
   const other = useReport(others.find((one) => one.name === beside)?.report ?? null);
   const scores = { ...Object.fromEntries(stage.scores), ...report };
-  const known = Object.keys(SCORES).filter((name) => typeof scores[name] === "number");
+  const known = scoreWords().filter(({ name }) => typeof scores[name] === "number");
   return html`<${Room} id=${room.id} number=${room.number} title=${room.heading} now=${now} stages=${[stage]}
     says=${`${room.says}${has(line, "miniweb") ? " The web was made from a known world, so every answer and every filter can be checked against the truth." : ""}`}>
-    ${!known.length && stage.status !== "absent" && html`<${Nothing}>${stage.status === "running" ? "The model is being asked …" : room.waits}</${Nothing}>`}
+    ${!known.length && stage.status !== "absent" && html`<${Nothing}>${stage.status === "running" ? "The model is answering questions …" : room.waits}</${Nothing}>`}
     ${stage.status === "running" && html`<${Answers} answers=${stage.answers} />`}
-    ${known.length > 0 && others.length > 0 && html`<label class="beside">Beside it show
-      <select value=${beside} onChange=${(/** @type {any} */ e) => setBeside(e.target.value)}><option value="">no other line</option>
+    ${known.length > 0 && others.length > 0 && html`<label class="beside">Compare with
+      <select value=${beside} onChange=${(/** @type {any} */ e) => setBeside(e.target.value)}><option value="">nothing</option>
         ${others.map((one) => html`<option key=${one.name} value=${one.name}>${one.name}</option>`)}</select></label>`}
     ${known.length > 0 && html`<div class="figures report">
-      ${known.map((name) => html`<${Score} key=${name} words=${SCORES[name]} value=${scores[name]} other=${other && { name: beside, value: other[name] }} />`)}
+      ${known.map((words) => html`<${Score} key=${words.name} words=${words} value=${scores[words.name]} other=${other && { name: beside, value: other[words.name] }} />`)}
       ${scores.pii && html`<${PersonalData} pii=${scores.pii} />`}
     </div>`}
     ${report && html`<${Filters} report=${report} />`}
@@ -60,13 +63,13 @@ function Score({ words, value, other }) {
 /** @param {{pii: any}} props */
 function PersonalData({ pii }) {
   return html`<${Figure} name="Personal data missed" value=${`${count(pii.missed)} of ${count(pii.planted)}`} tone=${pii.missed === 0 ? "good" : "fair"}
-    says=${`E-mails, phone numbers and addresses planted on kept pages that were not replaced.${pii.produced_by_model != null ? ` The model itself gave away ${count(pii.produced_by_model)} of them.` : ""}`} />`;
+    says=${`E-mails, phone numbers and addresses planted on kept pages that the filter did not mask.${pii.produced_by_model != null ? ` The model itself wrote out ${count(pii.produced_by_model)} of them.` : ""}`} />`;
 }
 
-/** The last answers while the model is being asked. @param {{answers: any[]}} props */
+/** The last answers while the model is being asked. @param {{answers: import("../state/events.js").Answer[]}} props */
 function Answers({ answers }) {
   if (!answers.length) return null;
-  return html`<ul class="answers" aria-label="Questions just asked">${answers.slice(-4).reverse().map((one) => html`<${Answer} key=${one.t} question=${one.question} said=${one.text} right=${one.right} />`)}</ul>`;
+  return html`<ul class="answers" aria-label="Latest questions">${answers.slice(-4).reverse().map((one) => html`<${Answer} key=${one.t} question=${one.question} said=${one.text} right=${one.right} />`)}</ul>`;
 }
 
 /** @param {{question: string, said: string, right: boolean, wanted?: string}} props */
@@ -80,8 +83,8 @@ function Filters({ report }) {
   if (!report.recall && !report.precision) return null;
   return html`<details class="more"><summary>How good were the filters?</summary>
     <div class="two">
-      <${ShareTable} title="Junk found" says="Of the pages of each junk kind, how many were dropped." rows=${report.recall} name=${sentence} />
-      <${ShareTable} title="Rightly dropped" says="Of what each step dropped, how many really were junk." rows=${report.precision} name=${(/** @type {string} */ step) => stepWords(step).title} />
+      <${ShareTable} title="Junk found" says="The share of each kind of junk that was dropped." rows=${report.recall} name=${sentence} />
+      <${ShareTable} title="Correctly dropped" says="The share of each step's dropped pages that really were junk." rows=${report.precision} name=${(/** @type {string} */ step) => stepWords(step).title} />
     </div></details>`;
 }
 
@@ -109,7 +112,7 @@ function Exam({ run }) {
   </details>`;
 }
 
-/** Where the time went: one bar, a piece for each stage. @param {{line: any, now: number}} props */
+/** Where the time went: one bar, a piece for each stage. @param {{line: Line, now: number}} props */
 function Times({ line, now }) {
   const rows = stageNames().map((name, i) => ({ name, colour: i % COLOURS, seconds: elapsed(line.stages[name], now) ?? 0 })).filter((row) => row.seconds > 0);
   const total = rows.reduce((sum, row) => sum + row.seconds, 0);
@@ -117,5 +120,5 @@ function Times({ line, now }) {
   return html`<div class="times"><h3>Where the time went</h3>
     <div class="times-bar" aria-hidden="true">${rows.map((row) => html`<span key=${row.name} data-colour=${row.colour} style=${{ flexGrow: row.seconds / total }}></span>`)}</div>
     <ul class="times-key">${rows.map((row) => html`<li key=${row.name} data-colour=${row.colour}><span class="swatch" aria-hidden="true"></span>${stageRow(row.name).title} <strong>${row.seconds < 10 ? `${plain(Math.round(row.seconds * 10) / 10)} s` : clock(row.seconds)}</strong></li>`)}
-      <li>together <strong>${clock(total)}</strong></li></ul></div>`;
+      <li>total <strong>${clock(total)}</strong></li></ul></div>`;
 }

@@ -1,7 +1,7 @@
 // The same model from a terminal and from Python.
 
 import { html, useState } from "../lib/preact.js";
-import { Copy } from "./parts.js";
+import { Copy } from "../parts/room.js";
 
 /** @param {{about: any, model: any}} props */
 export function Snippets({ about, model }) {
@@ -24,7 +24,7 @@ print(answer.choices[0].message.content)`,
   };
   const text = texts[/** @type {"curl" | "python"} */ (shown)];
   return html`<section class="room" id="api" aria-labelledby="api-title"><h2 id="api-title">Use it from your own program</h2>
-    <p class="says">The server speaks the OpenAI protocol, so whatever talks to that can talk to your model.</p>
+    <p class="says">The server implements the OpenAI API, so any client for that API can use your model.</p>
     <div class="snippet"><div class="snippet-head"><div class="chips" role="group" aria-label="Language">
       ${Object.keys(texts).map((name) => html`<button type="button" class="chip" key=${name} aria-pressed=${shown === name} onClick=${() => setShown(name)}>${name}</button>`)}
     </div><${Copy} text=${text} /></div><pre class="code">${text}</pre></div></section>`;

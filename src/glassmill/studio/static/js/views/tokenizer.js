@@ -2,9 +2,12 @@
 
 import { html, useEffect, useMemo, useRef, useState } from "../lib/preact.js";
 import { post } from "../lib/api.js";
-import { count, decimals } from "../lib/format.js";
-import { Figure, Nothing, Room } from "./parts.js";
+import { count, decimals, visible } from "../lib/format.js";
+import { Figure, Nothing, Room } from "../parts/room.js";
 import { isFinished } from "../state/stages.js";
+
+/** @import {RoomRow} from "../state/stages.js" */
+/** @import {Line, Stage} from "../state/store.js" */
 
 const TYPE_WAIT_MS = 120;
 const REPLAY_MS = 260;
@@ -13,18 +16,18 @@ const HUES = 7;
 const BYTES = 256;
 /** @type {Record<string, string>} */
 const CUT_AS = {
-  contraction: "a shortened word, as in it's",
-  letters: "a run of letters, with one sign before them at most",
-  number: "a number, a few digits at a time",
-  punctuation: "a run of signs",
-  newlines: "white space up to a line's end",
+  contraction: "the end of a contraction, as in it's",
+  letters: "a run of letters, with at most one other character before it",
+  number: "a number, or a few digits of one",
+  punctuation: "a run of punctuation",
+  newlines: "white space up to the end of a line",
   end_space: "white space at the end of the text",
-  spaces: "white space, all but the last",
+  spaces: "white space before the last space",
   space: "white space",
 };
 const FIRST_TEXT = "The baker of the old mill sells 12 loaves of rye bread every morning.";
 
-/** @param {{room: import("../state/stages.js").RoomRow, line: any, now: number, about: any}} props */
+/** @param {{room: RoomRow, line: Line, now: number, about: any}} props */
 export function TokenizerRoom({ room, line, now, about }) {
   const stage = line.stages[room.main];
   const ready = isFinished(stage);
@@ -37,7 +40,7 @@ export function TokenizerRoom({ room, line, now, about }) {
   </${Room}>`;
 }
 
-/** The merges, one after the other, replayed at a speed that the eye can follow. @param {{stage: any}} props */
+/** The merges, one after the other, replayed at a speed that the eye can follow. @param {{stage: Stage}} props */
 function Merges({ stage }) {
   const [shown, setShown] = useState(0);
   const total = stage.merges.length;
@@ -48,19 +51,19 @@ function Merges({ stage }) {
   }, [total]);
   const at = Math.min(shown || Math.min(total, BOARD), total);
   const board = stage.merges.slice(Math.max(0, at - BOARD), at).reverse();
-  if (!total) return stage.status === "running" ? html`<${Nothing}>Counting which pieces stand next to each other …</${Nothing}>` : null;
+  if (!total) return stage.status === "running" ? html`<${Nothing}>Counting which pieces occur next to each other …</${Nothing}>` : null;
   const newest = board[0];
   return html`<figure class="merges">
-    <figcaption>Join number <strong>${count(newest.rank - BYTES + 1)}</strong>: the pieces on the left stood side by side most often, so from now on they are one.
+    <figcaption>Merge <strong>${count(newest.rank - BYTES + 1)}</strong>: the two pieces on the left were the most frequent neighbours, so from now on they are one.
       ${at >= total && stage.status !== "running" && html` <button type="button" class="link" onClick=${() => setShown(1)}>Play again</button>`}</figcaption>
-    <ol>${board.map((/** @type {any} */ merge) => html`<li key=${merge.rank}>
+    <ol>${board.map((merge) => html`<li key=${merge.rank}>
       <span class="piece">${visible(merge.left)}</span><span class="plus" aria-label="and">+</span><span class="piece">${visible(merge.right)}</span>
       <span class="gives" aria-label="give">→</span><span class="piece joined">${visible(merge.token)}</span>
       ${merge.count != null && html`<span class="merge-count">${count(merge.count)}×</span>`}</li>`)}</ol>
   </figure>`;
 }
 
-/** A text box whose text is coloured by token. @param {{run: string | null}} props */
+/** A text box that colours its text by token. @param {{run: string | null}} props */
 function Explorer({ run }) {
   const [text, setText] = useState(FIRST_TEXT);
   const [picked, setPicked] = useState(/** @type {number | null} */ (null));
@@ -80,11 +83,11 @@ function Explorer({ run }) {
     ${answer && html`<div class="figures">
       <${Figure} name="Bytes" value=${count(answer.bytes)} says="What the computer stores." />
       <${Figure} name="Tokens" value=${count(number)} says="What the model reads." />
-      <${Figure} name="Bytes for each token" value=${decimals(number ? answer.bytes / number : null, 2)} says="The more, the longer the text that fits into the model's view.">
+      <${Figure} name="Bytes per token" value=${decimals(number ? answer.bytes / number : null, 2)} says="The more bytes per token, the longer the text that fits into the model's context.">
         <${Saving} bytes=${answer.bytes} tokens=${number} /></${Figure}>
-      <${Figure} name="Vocabulary" value=${count(answer.vocab_size)} says="All tokens that there are." />
+      <${Figure} name="Vocabulary" value=${count(answer.vocab_size)} says="How many different tokens there are." />
     </div>
-    <p class="caption">The same text as a list of token numbers. Choose one to see what it is made of.</p>
+    <p class="caption">The same text as token ids. Choose one to see what it is made of.</p>
     <div class="ids">${answer.tokens.slice(0, 400).map((/** @type {any} */ token, /** @type {number} */ i) => html`<button type="button" key=${i} class=${`id t${groupOf(groups, i) % HUES}`}
       aria-pressed=${picked === i} onClick=${() => setPicked(picked === i ? null : i)}><span class="id-text">${visible(token.text)}</span><span class="id-number">${token.id}</span></button>`)}
       ${number > 400 && html`<span class="caption">and ${count(number - 400)} more</span>`}</div>
@@ -116,10 +119,10 @@ function TokenFacts({ token, run }) {
     ${tree?.parts.length > 0 && html`<ul class="merge-tree"><${Tree} node=${tree} /></ul>`}`;
 }
 
-/** How a token grew: each join under the one that used it. @param {{node: any}} props */
+/** How a token grew: each merge under the one that used it. @param {{node: any}} props */
 function Tree({ node }) {
   return html`<li><span class=${node.parts.length ? "piece joined" : "piece"}>${visible(node.text)}</span>
-    ${node.parts.length > 0 && html`<span class="merge-count">join ${count(node.rank - BYTES + 1)}</span><ul>${node.parts.map((/** @type {any} */ part, /** @type {number} */ i) => html`<${Tree} key=${i} node=${part} />`)}</ul>`}</li>`;
+    ${node.parts.length > 0 && html`<span class="merge-count">merge ${count(node.rank - BYTES + 1)}</span><ul>${node.parts.map((/** @type {any} */ part, /** @type {number} */ i) => html`<${Tree} key=${i} node=${part} />`)}</ul>`}</li>`;
 }
 
 /** @param {number} id @param {string | null} run */
@@ -155,7 +158,7 @@ function useTokens(text, run) {
   return state;
 }
 
-/** Tokens as pieces of text: tokens that share a letter (its bytes are cut apart) stand together. @param {any[]} tokens */
+/** Tokens as pieces of text; tokens that share a character (its bytes are split) are one piece. @param {any[]} tokens */
 function display(tokens) {
   const groups = [];
   let bytes = /** @type {number[]} */ ([]);
@@ -169,7 +172,7 @@ function display(tokens) {
       bytes = [];
       members = 0;
     } catch {
-      // the letter goes on in the next token
+      // the character continues in the next token
     }
   }
   return groups;
@@ -188,9 +191,4 @@ function groupOf(groups, index) {
     if (index < before) return i;
   }
   return 0;
-}
-
-/** Spaces and line ends made visible. @param {string} text */
-export function visible(text) {
-  return String(text ?? "").replaceAll(" ", "␣").replaceAll("\n", "⏎").replaceAll("\t", "⇥");
 }

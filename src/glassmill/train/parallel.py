@@ -1,0 +1,89 @@
+"""DDP and FSDP2, put around a model from outside; the model knows nothing of them.
+
+One process per device, started by torchrun; `torch.distributed` is set up already. Both wrappers average gradients over
+the ranks, see `gradients.AutogradGradients` for what that means for the loss.
+
+    meta model -> wrap_fsdp -> fill_from_rank_0: no process ever holds more than its share, but rank 0 the weights
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from glassmill.model.transformer import Transformer
+
+
+def wrap_ddp(model: Transformer) -> nn.Module:
+    """A replica on every rank (Li et al. 2020, arXiv 2006.15704); gradients are averaged during the backward pass.
+
+    Rank 0's weights are copied to all.
+    """
+    from torch.nn.parallel import DistributedDataParallel
+
+    device = model.head_weight.device
+    return DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
+
+
+def wrap_fsdp(model: Transformer, dtype: torch.dtype = torch.float32) -> Transformer:
+    """Every parameter cut into one share per rank (FSDP2); a block's weights are whole only while it computes.
+
+    The embedding belongs to the outermost group, with the head: tied, they are one parameter and must be whole from the
+    first layer to the loss. So the model is only called, never `hidden` or `logits`.
+
+    Args:
+        model: Changed in place. All ranks hold the same weights, or it's on the device "meta", see `fill_from_rank_0`.
+        dtype: Of weights while they compute, and of products; shares, gradients and their sums stay float32.
+    """
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+    kind = "cuda" if torch.cuda.is_available() and model.head_weight.device.type != "cpu" else "cpu"
+    mesh = init_device_mesh(kind, (torch.distributed.get_world_size(),))
+    precision = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
+    for block in model.model.layers:
+        fully_shard(block, mesh=mesh, mp_policy=precision)
+    fully_shard(model, mesh=mesh, mp_policy=precision)
+    return model
+
+
+def fill_from_rank_0(model: Transformer, weights: Mapping[str, Tensor], device: torch.device) -> None:
+    """Make a wrapped model on the device "meta" real: rank 0 hands every rank its share.
+
+    Args:
+        model: What `wrap_fsdp` returned.
+        weights: All of them on rank 0, nothing on the others.
+        device: Where the shares go.
+    """
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
+
+    model.to_empty(device=device)
+    options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
+    set_model_state_dict(model, dict(weights), options=options)
+
+
+@contextmanager
+def exchange(model: nn.Module, when: bool) -> Iterator[None]:
+    """Gradients of a backward pass in here are exchanged between ranks only `when` it is the batch's last."""
+    from_fsdp = getattr(model, "set_requires_gradient_sync", None)
+    from_ddp = getattr(model, "no_sync", None)
+    if callable(from_fsdp):
+        from_fsdp(when)
+    with from_ddp() if callable(from_ddp) and not when else nullcontext():
+        yield
+
+
+def sum_over_ranks(value: Tensor, world_size: int) -> Tensor:
+    """The sum of a number that every rank has a part of."""
+    if world_size > 1:
+        torch.distributed.all_reduce(value)
+    return value
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A parameter or gradient as it is without FSDP2. All ranks must call this together."""
+    full = getattr(tensor, "full_tensor", None)
+    return full() if callable(full) else tensor

@@ -1,0 +1,137 @@
+"""One place decides device, type, threads and rank; what it decided is in the plan, and a rerun must agree with it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from glassmill.errors import UserError
+from glassmill.recipe import Recipe, TrainSettings
+from glassmill.run.device import LARGE_BYTES, Place, best_dtype, inference_dtype, place_from, resolve
+from glassmill.train import train
+from glassmill.train.plan import set_up
+from glassmill.tune import sft
+from tests.train.test_train import train_town, weights_hash
+
+Town = tuple[Path, Path]
+
+
+@pytest.fixture(params=[True, False])
+def has_bfloat16(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """A CPU with or without the instructions."""
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: request.param, raising=False)
+    return bool(request.param)
+
+
+def test_float32_unless_the_device_multiplies_bfloat16_faster(has_bfloat16: bool) -> None:
+    assert best_dtype("cpu", 768) == ("bfloat16" if has_bfloat16 else "float32")
+    assert best_dtype("cpu", 160) == best_dtype("mps", 768) == "float32"
+    assert best_dtype("cuda", 160) == "bfloat16"
+
+
+def test_inference_halves_large_weights_only(has_bfloat16: bool) -> None:
+    assert inference_dtype("cpu", LARGE_BYTES) == ("bfloat16" if has_bfloat16 else "float32")
+    assert inference_dtype("cpu", LARGE_BYTES - 1) == "float32"
+    assert inference_dtype("cuda", LARGE_BYTES) is None
+
+
+def test_the_automatic_step_is_the_fused_one_exactly_where_products_are_float32(has_bfloat16: bool) -> None:
+    assert set_up(TrainSettings(device="cpu"), 768).step == ("autograd" if has_bfloat16 else "fused")
+    assert set_up(TrainSettings(device="cpu"), 160).step == "fused"
+    asked = set_up(TrainSettings(device="cpu", step="fused"), 768)
+    assert (asked.step, asked.device.dtype) == ("fused", "float32")
+    assert set_up(TrainSettings(device="cpu", step="autograd"), 160).step == "autograd"
+
+
+def test_ranks_are_those_that_torchrun_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resolve().place == place_from({}) == Place(0, 0, 1)
+    for name, value in (("RANK", "5"), ("LOCAL_RANK", "1"), ("WORLD_SIZE", "8")):
+        monkeypatch.setenv(name, value)
+    assert resolve("cpu").place == Place(5, 1, 8)
+    assert set_up(TrainSettings(device="cpu"), 160).step == "autograd"
+
+
+def test_a_command_under_torchrun_is_refused_instead_of_training_the_same_model_twice(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match=r"^WORLD_SIZE = 2: this command trains in one process; .*torchrun$"):
+        train_town(town, tmp_path / "train")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(
+        UserError, match=r"^device = cuda: torch .* finds none on this machine; set device=auto or cpu$"
+    ):
+        resolve("cuda")
+
+
+def test_the_fused_step_in_bfloat16_is_refused_in_one_line() -> None:
+    settings = TrainSettings(device="cpu", step="fused", dtype="bfloat16")
+    with pytest.raises(UserError, match=r"^step = fused is for float32 .*, not bfloat16 in 1 on cpu; set step=auto$"):
+        set_up(settings, 160)
+
+
+def test_deciding_nothing_imports_no_torch() -> None:
+    code = "import sys; import glassmill.run.device; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_what_is_resolved_for_the_identity_is_what_stands_in_the_plan(town: Town, tmp_path: Path) -> None:
+    recipe = Recipe(model={"d_model": 32}, train={"threads": 1})
+    train_town(town, tmp_path / "train", steps=2, reports=1)
+    plan = json.loads((tmp_path / "train" / "plan.json").read_text())
+    facts = train.resolved(recipe)
+    assert facts == {name: plan[name] for name in facts}
+    assert facts.keys() == {"device", "processor", "dtype", "threads", "torch", "world_size", "step"}
+    assert (facts["device"], facts["dtype"], facts["threads"], facts["step"]) == ("cpu", "float32", 1, "fused")
+    assert facts["torch"] == torch.__version__
+
+
+def test_sft_resolves_for_the_width_of_the_model_it_starts_from(tmp_path: Path, has_bfloat16: bool) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"hidden_size": 768}))
+    recipe = Recipe(model={"d_model": 160}, sft={"base": str(tmp_path), "device": "cpu"})
+    assert sft.resolved(recipe)["dtype"] == ("bfloat16" if has_bfloat16 else "float32")
+    assert sft.resolved(Recipe(model={"d_model": 160}, sft={"device": "cpu"}))["step"] == "fused"
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"config\.json is not valid JSON with a hidden_size$"):
+        sft.resolved(recipe)
+
+
+@pytest.mark.parametrize(
+    ("name", "then"), [("threads", 2), ("torch", "1.0"), ("processor", "NEON"), ("step", "autograd")]
+)
+def test_a_run_that_was_started_differently_is_not_continued(
+    town: Town, tmp_path: Path, name: str, then: object
+) -> None:
+    folder = tmp_path / "train"
+    train_town(town, folder, steps=2, reports=1)
+    plan = json.loads((folder / "plan.json").read_text())
+    (folder / "plan.json").write_text(json.dumps({**plan, name: then}))
+    message = re.escape(f"was started with {name} = {then}, now it is {plan[name]}: continue where")
+    with pytest.raises(UserError, match=message):
+        train_town(town, folder, steps=2, reports=1)
+
+
+def test_a_plan_of_an_older_version_is_not_continued(town: Town, tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    old = {"steps": 2, "threads": 1, "dtype": "float32", "step_seconds": 0.0}
+    (tmp_path / "train" / "plan.json").write_text(json.dumps(old))
+    with pytest.raises(UserError, match="was started with device = unknown, now it is cpu"):
+        train_town(town, tmp_path / "train", steps=2, reports=1)
+
+
+def test_autograd_by_name_trains_another_model_than_the_fused_step_to_the_same_loss(town: Town, tmp_path: Path) -> None:
+    for step in ("fused", "autograd"):
+        train_town(town, tmp_path / step, steps=10, reports=1, step=step)
+    stats = [json.loads((tmp_path / step / "stats.json").read_text()) for step in ("fused", "autograd")]
+    assert stats[0]["val_bpb"] == pytest.approx(stats[1]["val_bpb"], rel=1e-3)
+    assert weights_hash(tmp_path / "fused") != weights_hash(tmp_path / "autograd")
