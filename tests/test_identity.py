@@ -130,6 +130,10 @@ class Cluster:
         }
         head = ("--head", f"--port={self.port}", "--include-dashboard=false", f"--temp-dir={folder}")
         self.nodes = [self._start(head, core=True), self._start((f"--address={self.address}",), core=False)]
+        wait = (
+            f"import ray, time; ray.init({self.address!r})\nwhile ray.cluster_resources()['CPU'] < 2: time.sleep(0.1)"
+        )
+        subprocess.run([sys.executable, "-c", wait], env={**environment(True), **self.token}, check=True, timeout=120)
 
     def _start(self, options: tuple[str, ...], core: bool) -> subprocess.Popen[bytes]:
         ray = str(Path(sys.executable).parent / "ray")

@@ -6,9 +6,12 @@
       ...             the artefacts                 DONE            written last
 
 The hash covers the stage, its version number, the settings that change its output, the content of its inputs, and what
-the machine resolves (`resolved.py`). Equal hashes stand for equal artefacts. One exception is by intent: an item that
-exceeds a limit of time or kills its worker is set aside, on a slow machine perhaps and not on a fast one. Its line in
-`quarantine.jsonl` or its warning says so, and the manifest counts it.
+the machine resolves (`resolved.py`). Equal hashes stand for equal artefacts, with two exceptions by intent:
+
+- A time box (`train.minutes`) becomes a number of steps that depends on the machine's speed. `plan.json` keeps that
+  number for every later attempt; give `train.steps` for equal bytes on every machine.
+- An item over a limit of time, or one that kills its worker, is left out, on a slow machine perhaps and not on a fast
+  one. `quarantine.jsonl` names a page, a warning names a document, and the corpus's manifest counts them.
 
 Files that describe times or machines are not artefacts: `NOT_ARTEFACTS` lists them, and the content hash leaves them
 out.
