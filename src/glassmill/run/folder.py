@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import tomli_w
 
@@ -68,6 +68,28 @@ class Identity:
         """SHA-256 over the canonical JSON of all parts; `resolved` counts where there is anything in it."""
         parts = [self.stage, self.version, self.settings, self.inputs, *filter(None, [self.resolved])]
         return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+class FileEntry(TypedDict):
+    """An artefact: SHA-256 and size."""
+
+    sha256: str
+    bytes: int
+
+
+class Manifest(TypedDict):
+    """`manifest.json`: the parts of the identity, what came out, and by which software."""
+
+    stage: str
+    version: int
+    digest: str
+    settings: Mapping[str, object]
+    inputs: Mapping[str, str]
+    resolved: Resolved
+    counts: Mapping[str, Any]
+    content: str
+    files: Mapping[str, FileEntry]
+    software: Mapping[str, str]
 
 
 class RunFolder:
@@ -132,11 +154,11 @@ class RunFolder:
         """Publishes the run: `stats.json`, the manifest with every artefact's SHA-256, and last of all `DONE`."""
         sweep(self.path)
         atomic_json(self.path / "stats.json", dict(stats))
-        files: dict[str, dict[str, Any]] = {
+        files: dict[str, FileEntry] = {
             name: {"sha256": sha256_file(self.path / name), "bytes": (self.path / name).stat().st_size}
             for name in _artefacts(self.path)
         }
-        manifest: dict[str, Any] = {
+        manifest: Manifest = {
             "stage": self.stage,
             "version": self.identity.version,
             "digest": self.identity.digest,
@@ -163,14 +185,14 @@ def is_done(path: Path) -> bool:
     return (path / "DONE").is_file() and (path / "manifest.json").is_file()
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> Manifest:
     """The manifest of a finished run.
 
     Raises:
         UserError: there is no finished run in `path`.
     """
     try:
-        manifest: dict[str, Any] = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        manifest: Manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
         raise UserError(f"{path} holds no finished run (no manifest.json); run its stage first") from None
     return manifest
@@ -246,7 +268,7 @@ def recipe_toml(recipe: Recipe) -> str:
     return tomli_w.dumps(_without_none(recipe.model_dump(mode="json")))
 
 
-def settings_identity(**parts: Settings | int | str) -> dict[str, Any]:
+def settings_identity(**parts: Settings | int | str) -> dict[str, object]:
     """The settings that decide an output, ready for `Identity`: sections without their runtime fields, plain values
     as they are."""
     return {name: part.identity() if isinstance(part, Settings) else part for name, part in parts.items()}
