@@ -1,4 +1,4 @@
-"""A run folder: where one stage's work lives, and how the same work is never done twice.
+"""A run folder: where one stage's work is, and why the same work is never done twice.
 
     runs/<stage>/<recipe>-<hash6>/
       recipe.toml     every setting, resolved       manifest.json   inputs, versions, counts, files with sha256
@@ -93,7 +93,7 @@ class Manifest(TypedDict):
 
 
 class RunFolder:
-    """One stage's folder while the stage fills it. Made by `open_run`; a stage's verb receives it."""
+    """One stage's folder while the stage fills it. `open_run` makes it; the stage's verb receives it."""
 
     def __init__(
         self, path: Path, identity: Identity, log: EventLog, engine: RunSettings, check: Check | None = None
@@ -142,12 +142,12 @@ class RunFolder:
         )
 
     def shard_path(self, name: str) -> Path:
-        """`shards/<name>`, the folder made."""
+        """`shards/<name>`; creates the folder."""
         (self.path / "shards").mkdir(exist_ok=True)
         return self.path / "shards" / name
 
     def write_json(self, name: str, value: Any) -> None:
-        """A JSON artefact, whole or not at all."""
+        """Writes a JSON artefact, whole or not at all."""
         atomic_json(self.path / name, value)
 
     def finish(self, stats: Mapping[str, Any], counts: Mapping[str, Any] | None = None) -> None:
@@ -175,13 +175,13 @@ class RunFolder:
 
 
 def content_digest(hashes: Mapping[str, str]) -> str:
-    """One SHA-256 over names and hashes: what a later stage knows of its input."""
+    """One SHA-256 over names and hashes: by this, a later stage knows its input."""
     lines = "".join(f"{name} {digest}\n" for name, digest in sorted(hashes.items()))
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def is_done(path: Path) -> bool:
-    """Whether the run in `path` was published whole."""
+    """Whether the run in `path` is finished."""
     return (path / "DONE").is_file() and (path / "manifest.json").is_file()
 
 
@@ -189,17 +189,17 @@ def read_manifest(path: Path) -> Manifest:
     """The manifest of a finished run.
 
     Raises:
-        UserError: there is no finished run in `path`.
+        UserError: `path` is not a finished run.
     """
     try:
         manifest: Manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
-        raise UserError(f"{path} holds no finished run (no manifest.json); run its stage first") from None
+        raise UserError(f"{path} is not a finished run (no manifest.json); run its stage first") from None
     return manifest
 
 
 def damaged_files(path: Path) -> list[str]:
-    """Artefacts of a finished run that are gone or whose bytes changed since, by name."""
+    """Names of the artefacts of a finished run that are gone or whose bytes have changed."""
     files = read_manifest(path)["files"]
     return [
         name
@@ -228,14 +228,14 @@ def open_run(
             what `identity` says.
 
     Raises:
-        UserError: another process is at work in it.
+        UserError: another process is working in it.
     """
     path.mkdir(parents=True, exist_ok=True)
     with locked(path / "lock", "glassmill process"):
         log = EventLog(path / "events.jsonl", identity.stage, listeners)
         begin = time.perf_counter()
         try:
-            if recipe.run.executor != "slurm":  # array tasks may be at work in there
+            if recipe.run.executor != "slurm":  # array tasks may be working there
                 sweep(path)
             atomic_write(path / "recipe.toml", recipe_toml(recipe))
             log.emit(kinds.Start(run=path.name, digest=identity.digest))
@@ -275,7 +275,7 @@ def settings_identity(**parts: Settings | int | str) -> dict[str, object]:
 
 
 def software() -> dict[str, str]:
-    """The versions that a later reader of a manifest will ask for."""
+    """Versions for people who read a manifest later; those that decide bytes are in `resolved` too."""
     packages = ("glassmill", "numpy", "pyarrow", "torch", "Resiliparse", "ray")
     found = {"python": platform.python_version(), "machine": platform.machine()}
     for name in packages:

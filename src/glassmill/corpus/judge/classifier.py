@@ -150,7 +150,7 @@ def area_under_curve(good: Sequence[float], bad: Sequence[float]) -> float:
 
 
 def _sigmoid(margin: float) -> float:
-    return float(1 / (1 + np.exp(-np.clip(margin, -60, 60))))
+    return 1 / (1 + math.exp(-min(max(margin, -60.0), 60.0)))
 
 
 def _sigmoids(margins: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
