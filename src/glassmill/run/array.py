@@ -1,4 +1,4 @@
-"""Shards as tasks of an array job (Slurm, Kubernetes, or a shell loop): files in a shared folder, and no scheduler of our own.
+"""Shards as tasks of an array job (Slurm, Kubernetes, a shell loop): files in a shared folder, no scheduler of our own.
 
 The stage's own process lays the shards out in `<scratch>/array/open.json` and ends. Array task `i` of `n` does the
 shards i, i + n, i + 2n, ... in supervised children and leaves a file for each. The stage's process, called again,
