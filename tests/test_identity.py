@@ -91,6 +91,24 @@ def test_an_engine_asked_for_by_name_is_the_one_of_auto_or_an_error(made: dict[b
     assert set(web.glob("corpus/demo-*")) == before
 
 
+def test_time_zone_locale_hash_seed_and_threads_change_no_byte(
+    made: dict[bool, Path], web: Path, tmp_path: Path
+) -> None:
+    surroundings = {
+        "TZ": "Pacific/Kiritimati",
+        "LC_ALL": "C",
+        "PYTHONHASHSEED": "12345",
+        "PYTHONUTF8": "0",
+        "OMP_NUM_THREADS": "1",
+    }
+    words = ("run", "demo", *SMALL, "corpus.workers=3", "--until", "corpus", "--runs", str(tmp_path))
+    done = glassmill(*words, **surroundings)
+    assert done.returncode == 0, done.stderr
+    (town,) = web.glob("miniweb/demo-*")
+    for run in (town, made[True]):
+        assert manifest(tmp_path / run.parent.name / run.name)["files"] == manifest(run)["files"]
+
+
 # --- mixed machines ---------------------------------------------------------------------------------------------------
 
 
