@@ -91,6 +91,24 @@ def test_an_engine_asked_for_by_name_is_the_one_of_auto_or_an_error(made: dict[b
     assert set(web.glob("corpus/demo-*")) == before
 
 
+def test_time_zone_locale_hash_seed_and_threads_change_no_byte(
+    made: dict[bool, Path], web: Path, tmp_path: Path
+) -> None:
+    surroundings = {
+        "TZ": "Pacific/Kiritimati",
+        "LC_ALL": "C",
+        "PYTHONHASHSEED": "12345",
+        "PYTHONUTF8": "0",
+        "OMP_NUM_THREADS": "1",
+    }
+    words = ("run", "demo", *SMALL, "corpus.workers=3", "--until", "corpus", "--runs", str(tmp_path))
+    done = glassmill(*words, **surroundings)
+    assert done.returncode == 0, done.stderr
+    (town,) = web.glob("miniweb/demo-*")
+    for run in (town, made[True]):
+        assert manifest(tmp_path / run.parent.name / run.name)["files"] == manifest(run)["files"]
+
+
 # --- mixed machines ---------------------------------------------------------------------------------------------------
 
 
@@ -130,6 +148,10 @@ class Cluster:
         }
         head = ("--head", f"--port={self.port}", "--include-dashboard=false", f"--temp-dir={folder}")
         self.nodes = [self._start(head, core=True), self._start((f"--address={self.address}",), core=False)]
+        wait = (
+            f"import ray, time; ray.init({self.address!r})\nwhile ray.cluster_resources()['CPU'] < 2: time.sleep(0.1)"
+        )
+        subprocess.run([sys.executable, "-c", wait], env={**environment(True), **self.token}, check=True, timeout=120)
 
     def _start(self, options: tuple[str, ...], core: bool) -> subprocess.Popen[bytes]:
         ray = str(Path(sys.executable).parent / "ray")

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 from glassmill.errors import UserError
 from glassmill.evals import filters, town
 from glassmill.evals.scores import Score
-from glassmill.recipe import EvalSettings
-from glassmill.run import kinds
+from glassmill.recipe import EvalSettings, Recipe
+from glassmill.run import device, kinds
 from glassmill.run.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -49,6 +49,13 @@ LEAK_SAMPLES_PER_PROMPT = 8
 ANSWERS_AT_ONCE = 64
 
 Emit = Callable[[kinds.Event], None]
+
+
+def resolved(recipe: Recipe) -> device.Facts:
+    """What this machine decides and the scores depend on. The model answers on the CPU, in a type that follows from its
+    size and the processor; its last bits, and so now and then a token, depend on all of these."""
+    facts = device.resolve("cpu").facts()
+    return {name: facts[name] for name in ("processor", "threads", "torch")}
 
 
 def make(

@@ -9,6 +9,7 @@ on the logistic loss (Duchi et al. 2011) with fixed order and seed: same example
 from __future__ import annotations
 
 import json
+import math
 import re
 import zlib
 from collections.abc import Mapping, Sequence
@@ -44,9 +45,14 @@ class Classifier:
     bias: float
 
     def score(self, text: str) -> float:
-        """How good `text` is, from 0 to 1; 0.5 for a text without words."""
+        """How good `text` is, from 0 to 1; 0.5 for a text without words.
+
+        The sum is exact before it is rounded. A matrix library would add in an order that depends on the processor, and
+        documents near the bound would stay on one machine and not on another.
+        """
         buckets, values = features(text, len(self.weights))
-        return _sigmoid(float(self.weights[buckets] @ values) + self.bias if len(buckets) else 0.0)
+        products = self.weights[buckets].astype(np.float64) * values
+        return _sigmoid(math.fsum(products.tolist()) + self.bias if len(buckets) else 0.0)
 
     def save(self, path: Path, facts: Mapping[str, object]) -> None:
         """Writes the model and what is known of it; whole or not at all."""
@@ -144,7 +150,7 @@ def area_under_curve(good: Sequence[float], bad: Sequence[float]) -> float:
 
 
 def _sigmoid(margin: float) -> float:
-    return float(1 / (1 + np.exp(-np.clip(margin, -60, 60))))
+    return 1 / (1 + math.exp(-min(max(margin, -60.0), 60.0)))
 
 
 def _sigmoids(margins: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

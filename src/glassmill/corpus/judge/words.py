@@ -2,7 +2,8 @@
 
 In: text. Out: `Words`: the numbers that the filters ask for, and repeats of n words in a row, found on rolling 64-bit
 hashes. `count_words` takes the native core where it is built; `Words` is its plain twin, with the tokens of
-`english.py`.
+`english.py`. They agree on every character that Python's Unicode knows; of newer ones, only the native core knows which
+are letters. So the version of its table is part of a corpus's identity (`facts.py`).
 """
 
 from __future__ import annotations
