@@ -15,6 +15,7 @@ from machine import machine
 
 from glassmill.infer.engine import Engine
 from glassmill.infer.sampling import SamplingParams
+from glassmill.infer.torch_decoder import TorchDecoder
 from glassmill.model.config import ModelConfig
 from glassmill.model.initial import initialize
 from glassmill.model.sizes import num_parameters
@@ -55,11 +56,11 @@ def main(shape: str, dtype: str) -> None:
     print(f"{shape} {million:.1f} M {dtype}, {torch.get_num_threads()} threads; {machine()}")
     new = 64 if shape == "small" else 24
     for batch in (1, 8, 32):
-        engine = Engine(model, Nothing(), max_batch=batch)
+        engine = Engine(TorchDecoder(model, batch), Nothing())
         best = min(seconds(engine, [[1] * 32] * batch, [new] * batch) for _ in range(3))
         print(f"  batch {batch:2}: {batch * new / best:7.0f} tok/s")
         engine.close()
-    engine = Engine(model, Nothing(), max_batch=32)
+    engine = Engine(TorchDecoder(model, 32), Nothing())
     best = min(seconds(engine, [[1] * 480], [1]) for _ in range(3))
     print(f"  prefill 480: {480 / best:6.0f} tok/s")
     if shape == "small":

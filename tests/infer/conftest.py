@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from glassmill.infer.decoder import Decoder
 from glassmill.infer.engine import Engine
+from glassmill.infer.folder import save_folder
+from glassmill.infer.torch_decoder import TorchDecoder
 from glassmill.model.config import ModelConfig
 from glassmill.model.initial import initialize
 from glassmill.model.transformer import Transformer
-from glassmill.tokens.specials import NAMED
+from glassmill.tokens.specials import NAMED, special_ids
+from glassmill.tokens.split import OWN_PATTERN, PATTERNS
+from glassmill.tokens.tokenizer import Tokenizer
+from tests.infer.numpy_decoder import NumpyDecoder
 
 OpenEngine = Callable[..., AbstractContextManager[Engine]]
 
@@ -62,14 +71,46 @@ def model(make_model: Callable[..., Transformer]) -> Transformer:
     return make_model()
 
 
-@pytest.fixture(scope="session")
-def open_engine(byte_tokenizer: ByteTokenizer) -> OpenEngine:
+@pytest.fixture(scope="session", params=["torch", "numpy"])
+def open_engine(
+    request: pytest.FixtureRequest, byte_tokenizer: ByteTokenizer, tmp_path_factory: pytest.TempPathFactory
+) -> OpenEngine:
+    """An engine over a model, whichever decoder computes it."""
+
+    def decoder_of(model: Transformer, max_rows: int) -> Decoder:
+        if request.param == "torch":
+            return TorchDecoder(model, max_rows)
+        folder = tmp_path_factory.mktemp("weights")
+        (folder / "config.json").write_text(json.dumps(model.config.to_hf()))
+        save_file(model.state_dict(), folder / "model.safetensors")
+        return NumpyDecoder(folder, max_rows)
+
     @contextmanager
-    def opened(model: Transformer, **options: Any) -> Iterator[Engine]:
-        engine = Engine(model, byte_tokenizer, **options)
+    def opened(model: Transformer, max_rows: int = 16, **options: Any) -> Iterator[Engine]:
+        engine = Engine(decoder_of(model, max_rows), byte_tokenizer, **options)
         try:
             yield engine
         finally:
             engine.close()
 
     return opened
+
+
+@pytest.fixture(scope="session")
+def folder_with_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole model folder inside a run: random weights and a tokenizer of a few merges."""
+    symbols = [bytes([byte]) for byte in range(256)] + [b"he", b"ll", b"hell", b"hello", b" w", b"or"]
+    tokenizer = Tokenizer.from_ranks(
+        {symbol: i for i, symbol in enumerate(symbols)}, PATTERNS[OWN_PATTERN], special_ids(len(symbols))
+    )
+    shape = {"d_model": 32, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2, "head_dim": 8, "d_ff": 48}
+    model = Transformer(ModelConfig(vocab_size=tokenizer.vocab_size, context_length=128, **shape))
+    initialize(model, seed=0)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 2:
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.25)
+    path = tmp_path_factory.mktemp("runs") / "sft" / "demo-123456" / "model"
+    save_folder(path, model, tokenizer, {})
+    return path

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from glassmill.errors import ContextOverflow, EngineClosed, QueueFull
 from glassmill.infer.completion import Reply
+from glassmill.infer.decoder import Answer, Decoder, Piece, whole_logits
 from glassmill.infer.engine import PREFILL_TOKENS_SHARED, Engine
 from glassmill.infer.sampling import SamplingParams
+from glassmill.infer.torch_decoder import TorchDecoder
 from glassmill.model.transformer import Transformer
 
 OpenEngine = Callable[..., AbstractContextManager[Engine]]
@@ -56,9 +59,9 @@ def test_greedy_tokens_are_the_argmax_of_the_whole_sequence_at_every_step(
 
 
 def test_requests_in_one_batch_get_what_each_gets_alone(model: Transformer, open_engine: OpenEngine) -> None:
-    with open_engine(model, max_batch=1) as engine:
+    with open_engine(model, max_rows=1) as engine:
         alone = [engine.submit(prompt, params).reply() for prompt, params in MIXED]
-    with open_engine(model, max_batch=4) as engine:  # fewer rows than requests: they also join and leave in between
+    with open_engine(model, max_rows=4) as engine:  # fewer rows than requests: they also join and leave in between
         together = [completion.reply() for completion in engine.submit_all(*zip(*MIXED, strict=True))]
     for one, other in zip(alone, together, strict=True):
         assert (one.text, tokens_of(one), one.finish_reason) == (other.text, tokens_of(other), other.finish_reason)
@@ -114,7 +117,7 @@ def test_the_same_seed_gives_the_same_text_whoever_else_is_served(model: Transfo
 
 def test_a_cancelled_request_leaves_after_one_step_and_makes_room(model: Transformer, open_engine: OpenEngine) -> None:
     endless = SamplingParams(max_tokens=None, temperature=0.0, ignore_eos=True)
-    with open_engine(model, max_batch=1) as engine:
+    with open_engine(model, max_rows=1) as engine:
         running = engine.submit([1], SamplingParams(max_tokens=120, temperature=0.0, ignore_eos=True))
         waiting = engine.submit([2], endless)
         next(iter_without_cancel(running))
@@ -151,8 +154,8 @@ def test_a_thousand_cancelled_requests_leave_nothing_behind(model: Transformer, 
     ("prompt", "params", "error", "message"),
     [
         ([], GREEDY, ValueError, "empty"),
-        ([1] * 128, GREEDY, ContextOverflow, "128 tokens, but the model's context holds 128"),
-        ([1000], GREEDY, ValueError, "token id 1000 is not among the model's 262"),
+        ([1] * 128, GREEDY, ContextOverflow, "128 tokens; the context holds 128"),
+        ([1000], GREEDY, ValueError, "token id 1000 is out of range: the model has 262 tokens"),
         ([-1], GREEDY, ValueError, "token id -1"),
         ([1], SamplingParams(logit_bias={999: 1.0}), ValueError, "token id 999"),
     ],
@@ -173,17 +176,17 @@ def test_an_answer_that_would_not_fit_ends_where_the_context_ends(model: Transfo
 
 
 def test_a_full_queue_refuses_all_of_a_request_or_nothing(model: Transformer, open_engine: OpenEngine) -> None:
-    with open_engine(model, max_batch=1, max_waiting=3) as engine:
+    with open_engine(model, max_rows=1, max_waiting=3) as engine:
         with pytest.raises(QueueFull, match="try again later"):
             engine.submit_all([[1]] * 4, [GREEDY] * 4)
         assert engine.stats().completions == 0
         assert len(engine.submit_all([[1]] * 4, [GREEDY] * 4, may_exceed_queue=True)[-1].reply().tokens) == 16
 
 
-def test_memory_for_the_cache_bounds_how_many_are_computed_at_once(model: Transformer, open_engine: OpenEngine) -> None:
+def test_memory_for_the_cache_bounds_how_many_are_computed_at_once(model: Transformer, byte_tokenizer: Any) -> None:
     token_bytes = 2 * 2 * 2 * 8 * 4  # keys and values, layers, kv heads, head_dim, float32
-    running = []
-    with open_engine(model, max_cache_bytes=3 * 17 * token_bytes) as engine:
+    running: list[int] = []
+    with closing(Engine(TorchDecoder(model, 16, max_cache_bytes=3 * 17 * token_bytes), byte_tokenizer)) as engine:
         many = engine.submit_all([[1]] * 8, [GREEDY] * 8, [lambda delta: running.append(engine.stats().running)] * 8)
         assert all(len(completion.reply().tokens) == 16 for completion in many)
     assert max(running) == 3
@@ -192,22 +195,39 @@ def test_memory_for_the_cache_bounds_how_many_are_computed_at_once(model: Transf
 def test_a_step_that_fails_ends_its_requests_and_the_engine_goes_on(
     make_model: Callable[..., Transformer], open_engine: OpenEngine
 ) -> None:
-    model = make_model()
-    with open_engine(model) as engine:
-        working, model.logits = model.logits, broken  # type: ignore[method-assign]
+    with open_engine(make_model()) as engine:
+        working, engine._decoder.forward = engine._decoder.forward, broken  # type: ignore[method-assign]
         with pytest.raises(RuntimeError, match="out of order"):
             engine.submit([1], GREEDY).reply()
-        model.logits = working  # type: ignore[method-assign]
+        engine._decoder.forward = working  # type: ignore[method-assign]
         assert engine.submit([1], GREEDY).reply().finish_reason == "length"
 
 
-def broken(hidden: torch.Tensor) -> torch.Tensor:
+def broken(pieces: Sequence[Piece]) -> list[Answer]:
     raise RuntimeError("out of order")
+
+
+def test_a_call_runs_between_two_steps_as_soon_as_a_row_is_free(model: Transformer, open_engine: OpenEngine) -> None:
+    with open_engine(model, max_rows=1) as engine:
+        alone = engine.call(lambda decoder: whole_logits(decoder, [1, 2]))
+        busy = engine.submit_all([[1]] * 3, [GREEDY] * 3)
+        next(iter_without_cancel(busy[0]))
+        made = engine.call(lambda decoder: [completion.num_tokens for completion in busy])
+        assert made in ([16, 0, 0], [16, 16, 0], [16, 16, 16])  # never in the middle of one
+        assert np.allclose(engine.call(lambda decoder: whole_logits(decoder, [1, 2])), alone, atol=1e-4)
+        assert [len(completion.reply().tokens) for completion in busy] == [16] * 3
+        with pytest.raises(ZeroDivisionError):
+            engine.call(divide_by_zero)
+        assert engine.submit([1], GREEDY).reply().finish_reason == "length"
+
+
+def divide_by_zero(decoder: Decoder) -> float:
+    return 1 / 0
 
 
 def test_closing_ends_everybody_and_the_thread(model: Transformer, open_engine: OpenEngine) -> None:
     before = threading.active_count()
-    with open_engine(model, max_batch=1) as engine:
+    with open_engine(model, max_rows=1) as engine:
         many = engine.submit_all([[1]] * 5, [SamplingParams(max_tokens=120, ignore_eos=True)] * 5)
     assert threading.active_count() == before
     for completion in many[1:]:

@@ -8,36 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from glassmill.errors import UserError
+from glassmill.errors import EngineClosed, UserError
 from glassmill.infer.compose import ToolUse
 from glassmill.infer.find import find_model
-from glassmill.infer.folder import save_folder
 from glassmill.infer.generate import Model, assistant_message
-from glassmill.model.config import ModelConfig
-from glassmill.model.initial import initialize
-from glassmill.model.transformer import Transformer
-from glassmill.tokens.specials import special_ids
-from glassmill.tokens.split import OWN_PATTERN, PATTERNS
-from glassmill.tokens.tokenizer import Tokenizer
+from tests.infer.numpy_decoder import NumpyDecoder
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    symbols = [bytes([byte]) for byte in range(256)] + [b"he", b"ll", b"hell", b"hello", b" w", b"or"]
-    tokenizer = Tokenizer.from_ranks(
-        {symbol: i for i, symbol in enumerate(symbols)}, PATTERNS[OWN_PATTERN], special_ids(len(symbols))
-    )
-    shape = {"d_model": 32, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2, "head_dim": 8, "d_ff": 48}
-    model = Transformer(ModelConfig(vocab_size=tokenizer.vocab_size, context_length=128, **shape))
-    initialize(model, seed=0)
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim == 2:
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.25)
-    path = tmp_path_factory.mktemp("runs") / "sft" / "demo-123456" / "model"
-    save_folder(path, model, tokenizer, {})
-    return path
+def folder(folder_with_tokenizer: Path) -> Path:
+    return folder_with_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +64,23 @@ def test_logits_are_those_of_the_network(model: Model) -> None:
     logits = model.logits(np.array([1, 2, 3], dtype=np.uint32))
     assert logits.shape == (3, model.config.vocab_size) and logits.dtype == np.float32
     assert model.complete([1, 2, 3], max_tokens=1, temperature=0.0).tokens[0].token == logits[-1].argmax()
+
+
+def test_another_decoder_writes_the_same_text(model: Model, folder: Path) -> None:
+    other = Model.load(folder, decoder=NumpyDecoder)
+    ways = ({"temperature": 0.0}, {"seed": 3}, {"seed": 4, "top_k": 9, "repetition_penalty": 1.2})
+    for options in ways:
+        assert other.generate("hello", 60, **options) == model.generate("hello", 60, **options)
+    ids = np.array([model.prompt_ids("a few words of held-out text")[:20]])
+    assert np.allclose(other.token_losses(ids), model.token_losses(ids), atol=1e-4)
+    other.close()
+
+
+def test_a_closed_model_refuses_to_compute(folder: Path) -> None:
+    closed = Model.load(folder)
+    closed.close()
+    with pytest.raises(EngineClosed):
+        closed.logits([1, 2])
 
 
 def test_text_that_spells_a_control_token_stays_text(model: Model) -> None:

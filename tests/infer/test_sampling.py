@@ -50,7 +50,8 @@ def test_cut_distributions_are_the_plain_ones_sorted_and_cut(
         for i in range(len(order))
     ]
     near_bound = np.isclose(np.cumsum(weights) - weights, top_p).any() or np.isclose(weights, min_p * weights[0]).any()
-    if not near_bound:
+    equal_only_as_weights = len(set(weights)) < len(set(scaled[order]))  # 0 and 1e-38: either may come first
+    if not near_bound and not equal_only_as_weights:
         assert sorted(ids.tolist()) == sorted(order[keep].tolist())
     assert probabilities.sum() == pytest.approx(1.0)
 

@@ -102,7 +102,7 @@ def test_rows_of_a_cache_can_be_filled_alone_and_moved() -> None:
         cache = KVCache(model.config, batch=4, max_length=16)
         for row, slot in ((0, 3), (1, 1)):
             model.hidden(ids_BT[row : row + 1, :11], cache.rows(slot, slot + 1))
-        cache.copy_row(3, 0)
+        cache.copy_rows([3], [0], 11)
         logits = model.logits(model.hidden(ids_BT[:, 11:], cache.rows(0, 2)))
     torch.testing.assert_close(logits, expected[:, 11:], atol=1e-5, rtol=1e-4)
     assert cache.lengths_B.tolist() == [12, 12, 0, 11]

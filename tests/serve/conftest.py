@@ -22,6 +22,7 @@ from glassmill.serve.server import address_of, bind, make_server
 from glassmill.tokens.specials import special_ids
 from glassmill.tokens.split import OWN_PATTERN, PATTERNS
 from glassmill.tokens.tokenizer import Tokenizer
+from tests.infer.numpy_decoder import NumpyDecoder
 
 
 class RunningServer:
@@ -72,8 +73,9 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: Token
 
 
 @pytest.fixture(scope="session")
-def loaded(model_folder: Path) -> Iterator[Model]:
-    model = Model.load(model_folder)
+def loaded(request: pytest.FixtureRequest, model_folder: Path) -> Iterator[Model]:
+    """The served model, computed by torch, or by the decoder that a test names."""
+    model = Model.load(model_folder, decoder=NumpyDecoder if getattr(request, "param", "torch") == "numpy" else None)
     yield model
     model.close()
 

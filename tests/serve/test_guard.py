@@ -204,7 +204,7 @@ def test_with_a_key_an_open_address_is_allowed() -> None:
 
 def test_a_model_that_fails_is_a_server_error_without_its_inner_life(model_folder: Any, open_app: Open) -> None:
     model = Model.load(model_folder)
-    model.transformer.logits = lambda hidden: 1 / 0  # type: ignore[method-assign, assignment, return-value]
+    model.decoder.forward = lambda pieces: 1 / 0  # type: ignore[method-assign, assignment, return-value]
     with open_app(create_api(lambda: model)) as client:
         for stream in (False, True):
             body = {"messages": [{"role": "user", "content": "hi"}], "stream": stream}

@@ -23,6 +23,7 @@ from glassmill.serve.api import create_api
 from glassmill.serve.messages import to_internal, tool_uses
 from glassmill.tokens.specials import ASSISTANT, IM_END, TOOL_CALL, TOOL_END, TOOL_RESULT
 from glassmill.tokens.tokenizer import Tokenizer
+from tests.infer.numpy_decoder import NumpyDecoder
 
 QUESTION: Any = [{"role": "user", "content": "12 times 7?"}]
 USE = {"name": "calculator", "arguments": "12*7", "result": "84", "at": 3}
@@ -50,14 +51,19 @@ def markov_model(tokenizer: Tokenizer, script: list[int]) -> Transformer:
     return model
 
 
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: Tokenizer, start_server: Any) -> Iterator[str]:
+@pytest.fixture(scope="module", params=[None, NumpyDecoder], ids=["torch", "numpy"])
+def api(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_tokenizer: Tokenizer,
+    start_server: Any,
+) -> Iterator[str]:
     special, encode = tiny_tokenizer.special, tiny_tokenizer.encode
     script = [special[ASSISTANT], *encode("So "), special[TOOL_CALL], *encode("12*7"), special[TOOL_RESULT]]
     script += [-1, special[TOOL_END], *encode("it"), special[IM_END]]
     folder: Path = tmp_path_factory.mktemp("chain") / "chain"
     save_folder(folder, markov_model(tiny_tokenizer, [int(token) for token in script]), tiny_tokenizer, {})
-    model = Model.load(folder)
+    model = Model.load(folder, decoder=request.param)
     server = start_server(create_api(lambda: model))
     yield server.url
     server.stop()

@@ -111,7 +111,7 @@ def test_a_vocabulary_is_trained_on_files_and_reported_on_by_command(texts: Path
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--vocab-size", "100"], "262 to 200064"),
+        (["--vocab-size", "100"], "between 262 and 200064"),
         (["--pattern", "cl200k"], "unknown split pattern 'cl200k'; use one of llama3"),
         (["--pattern", "("], "not a valid regular expression"),
         (["--tie-break", "coin"], "bytes or hf"),

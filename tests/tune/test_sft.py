@@ -12,6 +12,7 @@ import torch
 
 from glassmill.errors import UserError
 from glassmill.infer.folder import load_folder
+from glassmill.infer.torch_decoder import TorchDecoder
 from glassmill.recipe import SftSettings
 from glassmill.run import kinds
 from glassmill.tokens.chat import render
@@ -72,7 +73,7 @@ def test_the_assistant_answers_what_it_was_taught(town: dict[str, Path], tmp_pat
     for name, job in JOBS.items():
         prompt = render(loaded.tokenizer, [{"role": "user", "content": f"What is {name}?"}])
         stop = loaded.tokenizer.special["<|im_end|>"]
-        answer = continue_greedily(loaded.model, [int(i) for i in prompt], 12, stop)
+        answer = continue_greedily(TorchDecoder(loaded.model), [int(i) for i in prompt], 12, stop)
         right += loaded.tokenizer.decode(answer) == f"A {job}."
     assert right == len(JOBS)
 

@@ -97,8 +97,8 @@ def evaluate(
     from glassmill.recipe import EvalSettings
 
     settings = EvalSettings(questions=str(questions) if questions else None)
-    report, _ = score(Model.load(path), settings, 7, web, tokens, lambda kind, **fields: None)
-    show_report(report, as_json)
+    shown = score(Model.load(path), settings, 7, web, tokens, lambda event: None)
+    show_report({**shown.scores, "pii": shown.leaked} if shown.leaked else shown.scores, as_json)
 
 
 def miniweb(

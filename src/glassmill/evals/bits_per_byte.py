@@ -10,20 +10,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+import numpy.typing as npt
 
-from glassmill.model.transformer import Transformer
+Ids = npt.NDArray[np.int64]
 
 
-@torch.inference_mode()
+class Scorer(Protocol):
+    """A `glassmill.infer.decoder.Decoder`, or a `Model`."""
+
+    def token_losses(self, windows_BT: Ids, /) -> npt.NDArray[np.float32]: ...
+
+
 def bits_per_byte(
-    model: Transformer,
-    ids: np.ndarray,
-    token_bytes: np.ndarray,
+    model: Scorer,
+    ids: npt.NDArray[Any],
+    token_bytes: npt.NDArray[Any],
     context_length: int,
     max_tokens: int = 0,
     batch_tokens: int = 4096,
@@ -31,10 +35,12 @@ def bits_per_byte(
     """Bits per byte of `model` on the flat token stream `ids`.
 
     Args:
+        model: Gives the loss of every token.
         ids: Held-out tokens, shape `(n,)`, any integer type.
         token_bytes: UTF-8 bytes of every token, shape `(V,)`; 0 for special tokens.
         context_length: Tokens in a window; windows follow each other without overlap.
         max_tokens: Score only about so many tokens from the start; 0 is all.
+        batch_tokens: Tokens that the model gets at once, in whole windows.
 
     Raises:
         ValueError: fewer than two tokens, so that nothing can be predicted.
@@ -42,26 +48,19 @@ def bits_per_byte(
     if len(ids) < 2:
         raise ValueError(f"{len(ids)} held-out tokens: nothing to predict")
     length = min(context_length, len(ids) - 1)
-    device = next(model.parameters()).device
-    bytes_V = torch.from_numpy(token_bytes.astype(np.int64)).to(device)
     nats, num_bytes = 0.0, 0
     for window_BT in _windows(ids, length, max_tokens, max(1, batch_tokens // length)):
-        window_BT = window_BT.to(device)
-        inputs_BT, targets_BT = window_BT[:, :-1], window_BT[:, 1:]
-        logits_BTV = model.logits(model.hidden(inputs_BT)).float()
-        loss_N = F.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten(), reduction="none")
-        weights_N = bytes_V[targets_BT.flatten()]
-        nats += float(loss_N[weights_N > 0].double().sum())
-        num_bytes += int(weights_N.sum())
+        losses_BT, bytes_BT = model.token_losses(window_BT), token_bytes[window_BT[:, 1:]]
+        nats += float(losses_BT[bytes_BT > 0].sum(dtype=np.float64))
+        num_bytes += int(bytes_BT.sum(dtype=np.int64))
     return nats / math.log(2) / max(num_bytes, 1)
 
 
-def _windows(ids: np.ndarray, length: int, max_tokens: int, batch: int) -> Iterator[Tensor]:
+def _windows(ids: npt.NDArray[Any], length: int, max_tokens: int, batch: int) -> Iterator[Ids]:
     count = (len(ids) - 1) // length
     if max_tokens:
         count = max(1, min(count, max_tokens // length))
     for begin in range(0, count, batch):
-        rows = [
-            ids[i * length : (i + 1) * length + 1].astype(np.int64) for i in range(begin, min(begin + batch, count))
-        ]
-        yield torch.from_numpy(np.stack(rows))
+        yield np.stack(
+            [ids[i * length : (i + 1) * length + 1].astype(np.int64) for i in range(begin, min(begin + batch, count))]
+        )

@@ -1,8 +1,10 @@
 """The engine: one thread that computes every request to a model, many at a time.
 
 Requests wait in a bounded queue and join the batch at the next step. A step reads a piece of the prompts that are new,
-then gives every running request its next token; so a long prompt never stops the others for longer than one piece, and
+then gives every running request its next token. So a long prompt never stops the others for longer than one piece, and
 a cancelled request is gone after the step in progress.
+
+The engine knows the model only as a `Decoder`, and its thread is the only one that calls it.
 """
 
 from __future__ import annotations
@@ -13,14 +15,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import TypeVar
 
 from glassmill.errors import ContextOverflow, EngineClosed, QueueFull
 from glassmill.infer.batch import Batch
 from glassmill.infer.completion import Completion
 from glassmill.infer.compose import Delta, Vocabulary
+from glassmill.infer.decoder import Decoder
 from glassmill.infer.sampling import SamplingParams
-from glassmill.model.transformer import Transformer
 
 PREFILL_TOKENS = 1024
 """Prompt tokens of one step when nobody else waits for a token, padding included."""
@@ -30,6 +34,8 @@ COMPANY_STEPS = 4
 """Steps that a free row waits for others, at most; only while more requests wait than rows are free."""
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +54,18 @@ class Engine:
     """Serves one model until it is closed.
 
     Args:
-        model: In eval mode, on its device.
+        decoder: Computes, and bounds how many requests run at once and how long they are. It belongs to the engine now.
         tokenizer: Its tokenizer.
-        max_batch: Requests computed at once.
         max_waiting: Requests that may wait; one more raises `QueueFull`.
-        max_length: Tokens of prompt and answer together; by default the model's context.
-        max_cache_bytes: Memory for keys and values, as long as one request fits into it.
     """
 
-    def __init__(
-        self,
-        model: Transformer,
-        tokenizer: Vocabulary,
-        max_batch: int = 16,
-        max_waiting: int = 128,
-        max_length: int | None = None,
-        max_cache_bytes: int = 2 << 30,
-    ) -> None:
-        self.model, self.tokenizer = model, tokenizer
-        self.max_waiting = max_waiting
-        self.max_length = min(max_length or model.config.context_length, model.config.context_length)
-        self._batch = Batch(model, tokenizer, max_batch, self.max_length, max_cache_bytes)
+    def __init__(self, decoder: Decoder, tokenizer: Vocabulary, max_waiting: int = 128) -> None:
+        self.tokenizer, self.max_waiting = tokenizer, max_waiting
+        self.max_length = decoder.info.context_length
+        self._decoder = decoder
+        self._batch = Batch(decoder, tokenizer)
         self._waiting: deque[Completion] = deque()
+        self._calls: deque[Callable[[], None]] = deque()
         self._wake = threading.Condition()
         self._closed = False
         self._completions = self._prompt_tokens = 0
@@ -77,7 +73,7 @@ class Engine:
         self._steps_waited = 0
         self._thread = threading.Thread(target=self._run, name="glassmill-engine", daemon=True)
         self._thread.start()
-        atexit.register(self.close)  # a thread inside torch while the interpreter dies would abort the process
+        atexit.register(self.close)  # a thread inside native code while the interpreter dies would abort the process
 
     # --- called from any thread ---------------------------------------------------------------------------------------
 
@@ -117,7 +113,7 @@ class Engine:
             if self._closed:
                 raise EngineClosed("the engine is closed")
             if not may_exceed_queue and len(self._waiting) + len(completions) > self.max_waiting:
-                raise QueueFull(f"{len(self._waiting)} requests wait already; try again later")
+                raise QueueFull(f"{len(self._waiting)} requests are already waiting; try again later")
             self._waiting.extend(completions)
             self._wake.notify()
         return completions
@@ -129,13 +125,37 @@ class Engine:
         longest = self.max_length if params.max_tokens == 0 else self.max_length - 1
         if len(ids) > longest:
             raise ContextOverflow(
-                f"the prompt has {len(ids)} tokens, but the model's context holds {self.max_length}, answer included"
+                f"the prompt has {len(ids)} tokens; the context holds {self.max_length} for prompt and answer together"
             )
-        vocab_size = self.model.config.vocab_size
+        vocab_size = self._decoder.info.vocab_size
         for token in (min(ids), max(ids), *params.logit_bias, *params.stop_token_ids):
             if not 0 <= token < vocab_size:
-                raise ValueError(f"token id {token} is not among the model's {vocab_size}")
+                raise ValueError(f"token id {token} is out of range: the model has {vocab_size} tokens")
         return ids
+
+    def call(self, function: Callable[[Decoder], T]) -> T:
+        """`function(decoder)`, computed in the engine's thread between two steps, as soon as a row is free.
+
+        Raises:
+            EngineClosed: The engine was closed. Whatever `function` raises.
+        """
+        result: Future[T] = Future()
+
+        def run() -> None:
+            if self._closed:
+                result.set_exception(EngineClosed("the engine is closed"))
+                return
+            try:
+                result.set_result(function(self._decoder))
+            except BaseException as error:
+                result.set_exception(error)
+
+        with self._wake:
+            if self._closed:
+                raise EngineClosed("the engine is closed")
+            self._calls.append(run)
+            self._wake.notify()
+        return result.result()
 
     def stats(self) -> EngineStats:
         """What the engine is doing now and has done so far."""
@@ -173,20 +193,25 @@ class Engine:
         for completion in self._waiting:
             completion.error = closed
             completion.publish(Delta(finish_reason="error"))
+        while self._calls:
+            self._calls.popleft()()
 
     def _wait_for_work(self) -> bool:
         with self._wake:
-            while not (self._closed or self._waiting or self._batch.rows):
+            while not (self._closed or self._waiting or self._calls or self._batch.rows):
                 self._wake.wait()
             return not self._closed
 
     def _step(self) -> None:
         batch = self._batch
         batch.drop_cancelled()
-        piece = PREFILL_TOKENS_SHARED if len(batch.rows) > (batch.reading is not None) else PREFILL_TOKENS
-        if batch.reading is None and not self._waits_for_company():
+        while self._calls and len(batch.rows) < batch.max_rows:
+            self._calls.popleft()()
+        reading = batch.reading
+        piece = PREFILL_TOKENS_SHARED if len(batch.rows) > len(reading) else PREFILL_TOKENS
+        if not reading and not self._calls and not self._waits_for_company():
             batch.join(self._joining(piece))
-        if batch.reading is not None:
+        if batch.reading:
             batch.prefill(piece)
         batch.decode()
 

@@ -1,10 +1,13 @@
-"""Where a model lies, from a path or the name of a run. Nothing here loads torch, so a slip is told at once."""
+"""Where a model lies, from a path or the name of a run, and what its JSON files say. Nothing here loads torch."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from glassmill.errors import UserError
+from glassmill.model.config import ModelConfig
 
 
 def find_model(path: str | Path, runs: Path = Path("runs")) -> Path:
@@ -35,3 +38,36 @@ def find_model_folder(path: str | Path) -> Path:
     raise UserError(
         f"{path} is no model folder: it has no config.json; give the folder of a model or of a train or sft run"
     )
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """The shape of the model in `folder`.
+
+    Raises:
+        UserError: `config.json` is missing or damaged, or describes a model that is not supported.
+    """
+    path = folder / "config.json"
+    try:
+        return ModelConfig.from_hf(read_json(path))
+    except KeyError as error:
+        raise UserError(f"{path} lacks the key {error}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def read_meta(folder: Path) -> dict[str, object]:
+    """Where the model in `folder` comes from, as `glassmill.json` has it; empty for a model from elsewhere."""
+    path = folder / "glassmill.json"
+    return dict(read_json(path)) if path.exists() else {}
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        UserError: It is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as JSON: {error}") from None

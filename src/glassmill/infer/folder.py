@@ -10,16 +10,16 @@ are read. Safetensors and JSON only.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from glassmill.errors import UserError
-from glassmill.infer.find import find_model_folder
+from glassmill.infer.find import find_model_folder, read_config, read_json, read_meta
 from glassmill.model.config import ModelConfig
 from glassmill.model.transformer import Transformer
 from glassmill.run.files import atomic_path
@@ -36,7 +36,7 @@ class LoadedModel:
     model: Transformer
     tokenizer: Tokenizer
     config: ModelConfig
-    meta: dict[str, Any] = field(default_factory=dict)
+    meta: dict[str, object] = field(default_factory=dict)
 
 
 def load_folder(path: str | Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> LoadedModel:
@@ -52,15 +52,14 @@ def load_folder(path: str | Path, device: torch.device | str = "cpu", dtype: tor
         UserError: No such folder, a file is missing or damaged, or the model's shape is not one of ours.
     """
     folder = find_model_folder(path)
-    config = _read_config(folder)
+    config = read_config(folder)
     if dtype is None and torch.device(device).type == "cpu":
         dtype = torch.float32
     model = _model_from_weights(config, _read_weights(folder), folder, device, dtype)
-    meta = folder / "glassmill.json"
-    return LoadedModel(model, Tokenizer.load(folder), config, _read_json(meta) if meta.exists() else {})
+    return LoadedModel(model, Tokenizer.load(folder), config, read_meta(folder))
 
 
-def save_folder(path: str | Path, model: Transformer, tokenizer: Tokenizer, provenance: dict[str, Any]) -> None:
+def save_folder(path: str | Path, model: Transformer, tokenizer: Tokenizer, provenance: Mapping[str, object]) -> None:
     """Write a model folder so that it is there whole or not at all; an older one at `path` is replaced.
 
     The bytes depend on the arguments alone: no times, no paths.
@@ -79,20 +78,11 @@ def save_folder(path: str | Path, model: Transformer, tokenizer: Tokenizer, prov
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
 
 
-def _read_config(folder: Path) -> ModelConfig:
-    try:
-        return ModelConfig.from_hf(_read_json(folder / "config.json"))
-    except KeyError as error:
-        raise UserError(f"{folder / 'config.json'} lacks the key {error}") from None
-    except ValueError as error:
-        raise UserError(f"{folder / 'config.json'}: {error}") from None
-
-
 def _read_weights(folder: Path) -> dict[str, Tensor]:
     """All tensors of the folder, from one file or from the shards that an index names."""
     names = [WEIGHTS]
     if not (folder / WEIGHTS).exists() and (folder / WEIGHTS_INDEX).exists():
-        shards = set(_read_json(folder / WEIGHTS_INDEX)["weight_map"].values())
+        shards = set(read_json(folder / WEIGHTS_INDEX)["weight_map"].values())
         names = sorted(Path(shard).name for shard in shards)
     weights: dict[str, Tensor] = {}
     for name in names:
@@ -122,12 +112,5 @@ def _model_from_weights(
     return model.eval()
 
 
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as JSON: {error}") from None
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
+def _write_json(path: Path, value: Mapping[str, object]) -> None:
+    path.write_text(json.dumps(dict(value), indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")

@@ -5,55 +5,80 @@
 '12 times 7 is 84.'
 
 Everything goes through one `Engine`, so threads may share a `Model`, and a list of questions is answered as a batch.
+What computes is a `Decoder`; torch is imported only where the default one is loaded.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-import numpy as np
 import numpy.typing as npt
-import torch
 
 from glassmill.infer.completion import Reply
 from glassmill.infer.compose import ToolUse
+from glassmill.infer.decoder import Decoder, whole_logits
 from glassmill.infer.engine import Engine
-from glassmill.infer.find import find_model
-from glassmill.infer.folder import LoadedModel, load_folder
-from glassmill.infer.sampling import SamplingParams
+from glassmill.infer.find import find_model, read_config, read_meta
+from glassmill.infer.sampling import Floats, Ids, SamplingParams
 from glassmill.model.config import ModelConfig
 from glassmill.model.sizes import num_parameters
-from glassmill.model.transformer import Transformer
 from glassmill.tokens.chat import render
 from glassmill.tokens.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    import torch
 
 Message = Mapping[str, Any]
 """`{"role": "user", "content": "..."}`; content may be a list of parts, see `glassmill.tokens.chat`."""
 
-LARGE_BYTES = 100_000_000
-"""Weights of this size do not fit into a processor's caches."""
+DecoderFactory = Callable[[Path, int], Decoder]
+"""Loads the weights of a model folder for a number of rows."""
+
+
+class Sampling(TypedDict, total=False):
+    """How to draw, as keywords of `Model`'s methods. See `SamplingParams` for what each means."""
+
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    seed: int | None
+    stop: str | Sequence[str]
+    stop_token_ids: tuple[int, ...]
+    ignore_eos: bool
+    presence_penalty: float
+    frequency_penalty: float
+    repetition_penalty: float
+    logit_bias: Mapping[int, float]
+    logprobs: int | None
+    echo_logprobs: bool
+    tools: bool
 
 
 class Model:
     """A model that is ready to write.
 
+    Args:
+        decoder: What computes. It belongs to the model's engine now: other threads reach it through `engine.call`.
+        path: The model folder, for its tokenizer, shape and provenance.
+
     Attributes:
         name: How the API calls it: the name of its run or folder.
         path: Its folder.
-        transformer, tokenizer, config: Its parts.
+        decoder, tokenizer, config: Its parts.
         meta: Its `glassmill.json`, empty for a model from elsewhere.
     """
 
-    def __init__(self, loaded: LoadedModel, path: Path, max_batch: int = 32) -> None:
+    def __init__(self, decoder: Decoder, path: Path) -> None:
         self.path, self.name = path, model_name(path)
-        self.transformer: Transformer = loaded.model
-        self.tokenizer: Tokenizer = loaded.tokenizer
-        self.config: ModelConfig = loaded.config
-        self.meta = loaded.meta
-        self.engine = Engine(loaded.model, loaded.tokenizer, max_batch=max_batch)
+        self.decoder = decoder
+        self.tokenizer: Tokenizer = Tokenizer.load(path)
+        self.config: ModelConfig = read_config(path)
+        self.meta = read_meta(path)
+        self.engine = Engine(decoder, self.tokenizer)
         self.close = weakref.finalize(self, self.engine.close)
 
     @property
@@ -63,25 +88,35 @@ class Model:
 
     @classmethod
     def load(
-        cls, path: str | Path, device: str = "cpu", dtype: torch.dtype | None = None, max_batch: int = 32
+        cls,
+        path: str | Path,
+        device: str = "cpu",
+        dtype: torch.dtype | None = None,
+        max_batch: int = 32,
+        decoder: DecoderFactory | None = None,
     ) -> Model:
         """Open a model folder, a run that has one, or a run by its name under `runs/`.
 
         Args:
             path: Where it is.
-            device: Where it computes.
-            dtype: In what; by default what is fastest on `device`, see `default_dtype`.
+            device: Where torch computes.
+            dtype: In what; by default what is fastest on `device`, see `glassmill.infer.torch_decoder.default_dtype`.
             max_batch: Requests computed at once.
+            decoder: Another way to compute it; then `device` and `dtype` mean nothing.
 
         Raises:
             UserError: There is no model, or its folder is damaged.
         """
         folder = find_model(path)
-        return cls(load_folder(folder, device, dtype or default_dtype(folder, device)), folder, max_batch)
+        if decoder is not None:
+            return cls(decoder(folder, max_batch), folder)
+        from glassmill.infer.torch_decoder import load_torch_decoder
+
+        return cls(load_torch_decoder(folder, max_batch, device, dtype), folder)
 
     # --- text ---------------------------------------------------------------------------------------------------------
 
-    def generate(self, prompt: str, max_tokens: int | None = 128, **sampling: Any) -> str:
+    def generate(self, prompt: str, max_tokens: int | None = 128, **sampling: Unpack[Sampling]) -> str:
         """What follows `prompt`, as the model has it.
 
         Args:
@@ -95,44 +130,47 @@ class Model:
         """
         return self.complete(self.prompt_ids(prompt), max_tokens=max_tokens, **sampling).text
 
-    def stream(self, prompt: str, max_tokens: int | None = 128, **sampling: Any) -> Iterator[str]:
+    def stream(self, prompt: str, max_tokens: int | None = 128, **sampling: Unpack[Sampling]) -> Iterator[str]:
         """`generate` in pieces as they come; leaving the loop stops the engine."""
-        params = sampling_params(max_tokens=max_tokens, **sampling)
+        params = sampling_params(max_tokens, sampling)
         for delta in self.engine.submit(self.prompt_ids(prompt), params):
             if delta.text:
                 yield delta.text
 
-    def chat(self, messages: str | Sequence[Message], max_tokens: int | None = None, **sampling: Any) -> str:
+    def chat(
+        self, messages: str | Sequence[Message], max_tokens: int | None = None, **sampling: Unpack[Sampling]
+    ) -> str:
         """The assistant's next message. The likeliest one, unless a `temperature` is given."""
         return self.reply(messages, max_tokens=max_tokens, **sampling).text
 
-    def reply(self, messages: str | Sequence[Message], max_tokens: int | None = None, **sampling: Any) -> Reply:
+    def reply(
+        self, messages: str | Sequence[Message], max_tokens: int | None = None, **sampling: Unpack[Sampling]
+    ) -> Reply:
         """Like `chat`, with the uses of the calculator, the tokens, and why it ended."""
-        chosen: dict[str, Any] = {"temperature": 0.0, "tools": True, **sampling}
-        return self.complete(self.chat_ids(messages), max_tokens=max_tokens, **chosen)
+        return self.engine.submit(self.chat_ids(messages), answer_params(max_tokens, sampling)).reply()
 
     def stream_parts(
-        self, messages: str | Sequence[Message], max_tokens: int | None = None, **sampling: Any
+        self, messages: str | Sequence[Message], max_tokens: int | None = None, **sampling: Unpack[Sampling]
     ) -> Iterator[str | ToolUse]:
         """`chat` in pieces as they come: text, and uses of the calculator where they stand."""
-        chosen: dict[str, Any] = {"temperature": 0.0, "tools": True, **sampling}
-        params = sampling_params(max_tokens=max_tokens, **chosen)
-        for delta in self.engine.submit(self.chat_ids(messages), params):
+        for delta in self.engine.submit(self.chat_ids(messages), answer_params(max_tokens, sampling)):
             if delta.tool is not None:
                 yield delta.tool
             if delta.text:
                 yield delta.text
 
     def stream_chat(
-        self, messages: str | Sequence[Message], max_tokens: int | None = None, **sampling: Any
+        self, messages: str | Sequence[Message], max_tokens: int | None = None, **sampling: Unpack[Sampling]
     ) -> Iterator[str]:
         """`stream_parts` as text alone, a use of the calculator shown as `[calculator: 12*7 = 84] `."""
         for part in self.stream_parts(messages, max_tokens, **sampling):
             yield part if isinstance(part, str) else f"[calculator: {part.expression} = {part.result}] "
 
-    def complete(self, prompt: Sequence[int] | npt.NDArray[Any], **sampling: Any) -> Reply:
+    def complete(
+        self, prompt: Sequence[int] | npt.NDArray[Any], max_tokens: int | None = None, **sampling: Unpack[Sampling]
+    ) -> Reply:
         """Continue token ids."""
-        return self.engine.submit([int(token) for token in prompt], sampling_params(**sampling)).reply()
+        return self.engine.submit([int(token) for token in prompt], sampling_params(max_tokens, sampling)).reply()
 
     def answer_all(self, conversations: Iterable[Sequence[Message]], max_tokens: int = 64) -> list[str]:
         """The likeliest answer to each conversation, computed together; in the order of the conversations."""
@@ -153,16 +191,17 @@ class Model:
             messages = [{"role": "user", "content": messages}]
         return [int(token) for token in render(self.tokenizer, [dict(message) for message in messages])]
 
-    @torch.inference_mode()
-    def logits(self, ids: Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def logits(self, ids: Sequence[int] | npt.NDArray[Any]) -> Floats:
         """Logits `(T, V)`, float32: row t is about the token after `ids[t]`."""
-        device = self.transformer.head_weight.device
-        ids_1T = torch.tensor([[int(token) for token in ids]], dtype=torch.int64, device=device)
-        logits: npt.NDArray[np.float32] = self.transformer(ids_1T)[0].float().cpu().numpy()
-        return logits
+        numbers = [int(token) for token in ids]
+        return self.engine.call(lambda decoder: whole_logits(decoder, numbers))
+
+    def token_losses(self, windows_BT: Ids) -> Floats:
+        """Loss, in nats, of every token but the first of each window, `(B, T - 1)`."""
+        return self.engine.call(lambda decoder: decoder.token_losses(windows_BT))
 
 
-def assistant_message(parts: Iterable[str | ToolUse]) -> dict[str, Any]:
+def assistant_message(parts: Iterable[str | ToolUse]) -> dict[str, object]:
     """What the assistant said, as a message to go on from: with its uses of the calculator, as the model wrote them."""
     content: list[dict[str, str]] = []
     for part in parts:
@@ -174,24 +213,16 @@ def assistant_message(parts: Iterable[str | ToolUse]) -> dict[str, Any]:
     return {"role": "assistant", "content": content}
 
 
-def sampling_params(**sampling: Any) -> SamplingParams:
+def sampling_params(max_tokens: int | None, sampling: Sampling) -> SamplingParams:
     """`SamplingParams` from keywords; one stop string may stand without a tuple."""
     stop = sampling.get("stop") or ()
-    return SamplingParams(**{**sampling, "stop": (stop,) if isinstance(stop, str) else tuple(stop)})
+    stops = (stop,) if isinstance(stop, str) else tuple(stop)
+    return SamplingParams(**{**sampling, "stop": stops, "max_tokens": max_tokens})  # type: ignore[arg-type]
 
 
-def default_dtype(folder: Path, device: str) -> torch.dtype | None:
-    """bfloat16 for large weights on a CPU that multiplies it, else float32; as stored on other devices.
-
-    Large weights are read from memory for every token, and half the bytes are read in half the time. A small model
-    lives in the caches: there float32 is faster. Without the instructions (AVX512-BF16) bfloat16 reads prompts at half
-    the speed.
-    """
-    if torch.device(device).type != "cpu":
-        return None
-    num_bytes = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    multiplies = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return torch.bfloat16 if num_bytes >= LARGE_BYTES and multiplies() else torch.float32
+def answer_params(max_tokens: int | None, sampling: Sampling) -> SamplingParams:
+    """The same for an assistant's answer: the likeliest one by default, and with the calculator."""
+    return sampling_params(max_tokens, {"temperature": 0.0, "tools": True, **sampling})
 
 
 def model_name(folder: Path) -> str:

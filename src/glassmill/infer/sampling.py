@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -174,7 +175,7 @@ def kept_tokens(
     return ids, weights
 
 
-def _likeliest(values_V: npt.NDArray[np.float64], k: int) -> Ids:
+def _likeliest(values_V: npt.NDArray[np.floating[Any]], k: int) -> Ids:
     """The k largest, descending, equal ones by id, without sorting the rest."""
     bound = np.partition(values_V, -k)[-k]
     ids = np.flatnonzero(values_V >= bound)
@@ -215,3 +216,20 @@ def token_logprobs(logits_V: Floats, token: int, num_top: int) -> TokenLogprobs:
         logprob=float(wide_V[token]) - normalizer,
         top=tuple((int(i), float(wide_V[i]) - normalizer) for i in ids),
     )
+
+
+def prompt_logprobs(logits_TV: Floats, following: Sequence[int], num_top: int) -> list[TokenLogprobs]:
+    """What the model thought, at every position, of the token that follows: `token_logprobs` for many positions."""
+    out: list[TokenLogprobs] = []
+    for logits_V, normalizer, token in zip(logits_TV, log_normalizers(logits_TV).tolist(), following, strict=True):
+        ids = _likeliest(logits_V, min(num_top, len(logits_V))) if num_top else np.empty(0, dtype=np.int64)
+        top = tuple((int(i), float(logits_V[i]) - normalizer) for i in ids)
+        out.append(TokenLogprobs(float(logits_V[token]) - normalizer, top))
+    return out
+
+
+def log_normalizers(logits_TV: Floats) -> npt.NDArray[np.float64]:
+    """Logarithm of the sum of the exponentials at every position, `(T,)`."""
+    largest_T = logits_TV.max(axis=-1).astype(np.float64)
+    sums_T = np.exp(logits_TV - largest_T[:, None].astype(np.float32)).sum(axis=-1, dtype=np.float64)
+    return np.asarray(largest_T + np.log(sums_T))

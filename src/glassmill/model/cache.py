@@ -59,18 +59,16 @@ class KVCache:
         view.lengths_B = self.lengths_B[start:stop]
         return view
 
-    def copy_row(self, source: int, target: int) -> None:
-        """Make `target` hold what `source` holds (to close the gap that a finished row leaves)."""
-        length = int(self.lengths_B[source])
-        self.keys_LBSKH[:, target, :length] = self.keys_LBSKH[:, source, :length]
-        self.values_LBSKH[:, target, :length] = self.values_LBSKH[:, source, :length]
-        self.lengths_B[target] = length
+    def copy_rows(self, sources: list[int], targets: list[int], num_tokens: int) -> None:
+        """Make every target hold the first `num_tokens` of its source. Rows may swap places: all are read first."""
+        self.keys_LBSKH[:, targets, :num_tokens] = self.keys_LBSKH[:, sources, :num_tokens]
+        self.values_LBSKH[:, targets, :num_tokens] = self.values_LBSKH[:, sources, :num_tokens]
+        self.lengths_B[targets] = self.lengths_B[sources].clamp(max=num_tokens)
 
     def set_lengths(self, lengths_B: Tensor | list[int]) -> None:
         """Declare how many tokens of each row are true; what lies behind them will be overwritten."""
-        lengths = torch.as_tensor(lengths_B, dtype=torch.int64)
-        assert lengths.shape == self.lengths_B.shape and bool((lengths <= self.max_length).all())
-        self.lengths_B.copy_(lengths)
+        assert len(lengths_B) == len(self.lengths_B) and max(lengths_B) <= self.max_length
+        self.lengths_B.copy_(torch.as_tensor(lengths_B, dtype=torch.int64))
 
     def next_positions(self, num_tokens: int) -> Tensor:
         """Positions `(B, num_tokens)` that the next tokens of each row take."""

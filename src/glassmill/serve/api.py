@@ -10,9 +10,9 @@ OpenAI's form. Nothing here imports torch; the provider does, when there is some
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 from starlette.concurrency import run_in_threadpool
@@ -22,7 +22,7 @@ from glassmill.errors import ApiError, UserError
 from glassmill.serve.errors import add_error_handlers, json_response, to_json
 from glassmill.serve.guard import LOOPBACK, Guard, Limits
 from glassmill.serve.messages import to_internal
-from glassmill.serve.replies import CompletionShape, Envelope, chat_choice, chat_delta, usage_of
+from glassmill.serve.replies import ChatShape, CompletionShape, Envelope, usage_of
 from glassmill.serve.schema import (
     KNOWN_FIELDS,
     ChatRequest,
@@ -31,6 +31,7 @@ from glassmill.serve.schema import (
     TemplateRequest,
     TokenizeRequest,
 )
+from glassmill.serve.shapes import Chunk, ModelCard, Usage
 from glassmill.serve.work import Work
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ async def current_model(provider: Provider, name: str | None = None) -> Model:
     if model is None:
         raise ApiError(503, "the model is still being trained", code="model_not_ready", headers={"Retry-After": "10"})
     if name not in (None, model.name):
-        told = f"the model {name!r} does not exist here; served is {model.name!r}"
-        raise ApiError(404, told, param="model", code="model_not_found")
+        message = f"unknown model {name!r}; available: {model.name!r}"
+        raise ApiError(404, message, param="model", code="model_not_found")
     return model
 
 
@@ -94,14 +95,13 @@ def _add_generation(app: FastAPI, provider: Provider) -> None:
         prompt = await run_in_threadpool(_chat_ids, model, body.messages)
         work = await Work.submit(model.engine, [prompt], params, body.n or 1, "messages")
         envelope = Envelope("chat.completion", model.name)
+        shape = ChatShape(model.tokenizer, bool(body.logprobs), bool(body.return_token_ids))
         if body.stream:
-            return _event_stream(_chat_events(work, request, body, envelope, model))
+            return _event_stream(_chat_events(work, request, body, envelope, shape))
         async with work.watched(request):
             async for _ in work.deltas():
                 pass
-        replies = [completion.reply() for completion in work.completions]
-        options = (model.tokenizer, bool(body.logprobs), bool(body.return_token_ids))
-        choices = [chat_choice(index, reply, *options) for index, reply in enumerate(replies)]
+        choices = [shape.whole(index, completion.reply()) for index, completion in enumerate(work.completions)]
         return json_response(envelope.whole(choices, _usage(work, body.n)))
 
     @app.post("/v1/completions")
@@ -123,24 +123,22 @@ def _add_generation(app: FastAPI, provider: Provider) -> None:
 
 
 async def _chat_events(
-    work: Work, request: Request, body: ChatRequest, envelope: Envelope, model: Model
+    work: Work, request: Request, body: ChatRequest, envelope: Envelope, shape: ChatShape
 ) -> AsyncIterator[bytes]:
-    options = (model.tokenizer, bool(body.logprobs), bool(body.return_token_ids))
     lengths = [0] * len(work.completions)
     async with work.watched(request):
         for index in range(len(work.completions)):
-            opening = {"index": index, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}
-            yield _event(envelope.chunk({**opening, "logprobs": None}, None, body.include_usage))
+            yield _event(envelope.chunk([shape.opening(index)], None, body.include_usage))
         try:
             async for index, delta in work.deltas():
-                choice = chat_delta(index, delta, lengths[index], *options)
+                choice = shape.delta(index, delta, lengths[index])
                 lengths[index] += len(delta.text)
-                yield _event(envelope.chunk(choice, None, body.include_usage))
+                yield _event(envelope.chunk([choice], None, body.include_usage))
         except ApiError as error:
             yield _event(error.body)
             return
         if body.include_usage:
-            yield _event(envelope.chunk(None, _usage(work, body.n), True))
+            yield _event(envelope.chunk([], _usage(work, body.n), True))
         yield b"data: [DONE]\n\n"
 
 
@@ -154,17 +152,17 @@ async def _completion_events(
                 if index in echo_next:  # with the first delta: by then the prompt has been scored
                     echo_next.remove(index)
                     echoed = shapes[index].echoed(index, work.completions[index].prompt_logprobs)
-                    yield _event(envelope.chunk(echoed, None, body.include_usage))
-                yield _event(envelope.chunk(shapes[index].delta(index, delta), None, body.include_usage))
+                    yield _event(envelope.chunk([echoed], None, body.include_usage))
+                yield _event(envelope.chunk([shapes[index].delta(index, delta)], None, body.include_usage))
         except ApiError as error:
             yield _event(error.body)
             return
         if body.include_usage:
-            yield _event(envelope.chunk(None, _usage(work, body.n), True))
+            yield _event(envelope.chunk([], _usage(work, body.n), True))
         yield b"data: [DONE]\n\n"
 
 
-def _chat_ids(model: Model, messages: list[dict[str, Any]]) -> list[int]:
+def _chat_ids(model: Model, messages: Sequence[Mapping[str, object]]) -> list[int]:
     try:
         return model.chat_ids(to_internal(messages))
     except UserError as error:
@@ -181,12 +179,12 @@ def _shape(model: Model, prompt: tuple[int, ...], body: CompletionRequest) -> Co
     return CompletionShape(model.tokenizer, prompt, bool(body.echo), with_logprobs, bool(body.return_token_ids))
 
 
-def _usage(work: Work, n: int | None) -> dict[str, Any]:
+def _usage(work: Work, n: int | None) -> Usage:
     prompt = sum(len(completion.prompt) for completion in work.completions[:: n or 1])
     return usage_of(prompt, sum(completion.num_tokens for completion in work.completions))
 
 
-def _event(value: dict[str, Any]) -> bytes:
+def _event(value: Chunk | Mapping[str, object]) -> bytes:
     return b"data: " + to_json(value) + b"\n\n"
 
 
@@ -201,9 +199,14 @@ def _event_stream(events: AsyncIterator[bytes]) -> StreamingResponse:
 def _add_information(app: FastAPI, provider: Provider) -> None:
     started = int(time.time())
 
-    def card(model: Model) -> dict[str, Any]:
-        owner = {"object": "model", "created": started, "owned_by": "glassmill"}
-        return {"id": model.name, **owner, "max_model_len": model.engine.max_length}
+    def card(model: Model) -> ModelCard:
+        return {
+            "id": model.name,
+            "object": "model",
+            "created": started,
+            "owned_by": "glassmill",
+            "max_model_len": model.engine.max_length,
+        }
 
     @app.get("/v1/models")
     async def models() -> Response:
@@ -240,7 +243,7 @@ def _add_tokens(app: FastAPI, provider: Provider) -> None:
             ids = await run_in_threadpool(_chat_ids, model, body.messages)
         else:
             ids = [int(token) for token in await run_in_threadpool(model.tokenizer.encode, text or "")]
-        answer = {"tokens": ids, "count": len(ids), "max_model_len": model.engine.max_length}
+        answer: dict[str, object] = {"tokens": ids, "count": len(ids), "max_model_len": model.engine.max_length}
         if body.with_pieces:
             answer["pieces"] = [model.tokenizer.decode([token]) for token in ids]
         return json_response(answer)

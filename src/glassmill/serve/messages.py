@@ -11,11 +11,12 @@ exactly the tokens that the model wrote. (`tool_calls` would ask the client to c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
 
 from glassmill.errors import ApiError
 from glassmill.infer.compose import ToolUse
+from glassmill.serve.shapes import ToolUseShape
 
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 IGNORED = {
@@ -32,7 +33,14 @@ IGNORED = {
 MAX_TOOL_USES = 100
 
 
-def to_internal(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+class InternalMessage(TypedDict):
+    """A message as `glassmill.tokens.chat` takes it."""
+
+    role: str
+    content: str | list[dict[str, str]]
+
+
+def to_internal(messages: Sequence[Mapping[str, object]]) -> list[InternalMessage]:
     """The messages in our form.
 
     Raises:
@@ -41,9 +49,9 @@ def to_internal(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [_message(message, f"messages.{number}") for number, message in enumerate(messages)]
 
 
-def tool_uses(parts: Sequence[str | ToolUse]) -> list[dict[str, Any]]:
+def tool_uses(parts: Sequence[str | ToolUse]) -> list[ToolUseShape]:
     """The uses of the calculator among the parts of a reply."""
-    uses: list[dict[str, Any]] = []
+    uses: list[ToolUseShape] = []
     at = 0
     for part in parts:
         if isinstance(part, str):
@@ -53,12 +61,12 @@ def tool_uses(parts: Sequence[str | ToolUse]) -> list[dict[str, Any]]:
     return uses
 
 
-def tool_use(use: ToolUse, at: int) -> dict[str, Any]:
+def tool_use(use: ToolUse, at: int) -> ToolUseShape:
     """One use, `at` characters into the content."""
     return {"name": "calculator", "arguments": use.expression, "result": use.result, "at": at}
 
 
-def _message(message: dict[str, Any], where: str) -> dict[str, Any]:
+def _message(message: Mapping[str, object], where: str) -> InternalMessage:
     role = message.get("role")
     if not isinstance(role, str) or role not in ROLES:
         raise ApiError(400, f"{where}.role = {role!r}: known are {', '.join(ROLES)}", param=f"{where}.role")
@@ -76,11 +84,11 @@ def _message(message: dict[str, Any], where: str) -> dict[str, Any]:
     return {"role": ROLES[role], "content": _with_uses(text, uses, f"{where}.tool_uses")}
 
 
-def _content(content: Any, where: str) -> str | list[dict[str, str]]:
+def _content(content: object, where: str) -> str | list[dict[str, str]]:
     return content if isinstance(content, str) else _text_parts(content, where)
 
 
-def _text_parts(content: Any, where: str) -> list[dict[str, str]]:
+def _text_parts(content: object, where: str) -> list[dict[str, str]]:
     """Content as text parts; pictures and sound are refused."""
     if content is None:
         return []
@@ -96,7 +104,7 @@ def _text_parts(content: Any, where: str) -> list[dict[str, str]]:
     return parts
 
 
-def _with_uses(text: str, uses: Any, where: str) -> list[dict[str, str]]:
+def _with_uses(text: str, uses: object, where: str) -> list[dict[str, str]]:
     """Text with the uses of the calculator put back where they stood."""
     if not isinstance(uses, list) or len(uses) > MAX_TOOL_USES:
         raise ApiError(400, f"{where}: must be a list of at most {MAX_TOOL_USES}", param=where)

@@ -5,12 +5,25 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
-from typing import Any
 
 from glassmill.infer.completion import Reply
 from glassmill.infer.compose import Delta, TokenRecord, Vocabulary, piece_of
 from glassmill.infer.sampling import TokenLogprobs
 from glassmill.serve.messages import tool_use, tool_uses
+from glassmill.serve.shapes import (
+    ChatChange,
+    ChatChoice,
+    ChatDelta,
+    ChatLogprobs,
+    ChatMessage,
+    ChatToken,
+    Chunk,
+    ScoredToken,
+    TextChoice,
+    TextLogprobs,
+    Usage,
+    Whole,
+)
 
 
 class Envelope:
@@ -26,21 +39,32 @@ class Envelope:
         self.id = ("chatcmpl-" if kind == "chat.completion" else "cmpl-") + uuid.uuid4().hex
         self.created = int(time.time())
 
-    def whole(self, choices: list[dict[str, Any]], usage: dict[str, Any]) -> dict[str, Any]:
+    def whole(self, choices: list[ChatChoice] | list[TextChoice], usage: Usage) -> Whole:
         """An answer that is not streamed."""
-        return {**self._head(self.kind), "choices": choices, "usage": usage}
+        return {
+            "id": self.id,
+            "object": self.kind,
+            "created": self.created,
+            "model": self.model,
+            "choices": choices,
+            "usage": usage,
+        }
 
-    def chunk(self, choice: dict[str, Any] | None, usage: dict[str, Any] | None, with_usage: bool) -> dict[str, Any]:
-        """A piece of a stream; with `choice = None` the last one, which holds the usage."""
-        kind = "chat.completion.chunk" if self.kind == "chat.completion" else self.kind
-        chunk = {**self._head(kind), "choices": [] if choice is None else [choice]}
-        return {**chunk, "usage": usage} if with_usage else chunk
+    def chunk(self, choices: list[ChatDelta] | list[TextChoice], usage: Usage | None, with_usage: bool) -> Chunk:
+        """A piece of a stream; the one without choices is the last and holds the usage."""
+        chunk: Chunk = {
+            "id": self.id,
+            "object": "chat.completion.chunk" if self.kind == "chat.completion" else self.kind,
+            "created": self.created,
+            "model": self.model,
+            "choices": choices,
+        }
+        if with_usage:
+            chunk["usage"] = usage
+        return chunk
 
-    def _head(self, kind: str) -> dict[str, Any]:
-        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
 
-
-def usage_of(num_prompt_tokens: int, num_completion_tokens: int) -> dict[str, Any]:
+def usage_of(num_prompt_tokens: int, num_completion_tokens: int) -> Usage:
     """Numbers of tokens; a prompt counts once, however many completions it gets."""
     return {
         "prompt_tokens": num_prompt_tokens,
@@ -52,41 +76,67 @@ def usage_of(num_prompt_tokens: int, num_completion_tokens: int) -> dict[str, An
 # --- chat -------------------------------------------------------------------------------------------------------------
 
 
-def chat_choice(index: int, reply: Reply, tokenizer: Vocabulary, with_logprobs: bool, with_ids: bool) -> dict[str, Any]:
-    """One choice of a chat completion."""
-    message: dict[str, Any] = {"role": "assistant", "content": reply.text, "refusal": None}
-    if reply.tools:
-        message["tool_uses"] = tool_uses(reply.parts)
-    choice = {"index": index, "message": message, "finish_reason": reply.finish_reason}
-    choice["logprobs"] = chat_logprobs(reply.tokens, tokenizer) if with_logprobs else None
-    return _with_ids(choice, reply.tokens, with_ids)
+class ChatShape:
+    """Choices of chat completions.
+
+    Args:
+        tokenizer: The model's.
+        with_logprobs, with_ids: What else was asked for.
+    """
+
+    def __init__(self, tokenizer: Vocabulary, with_logprobs: bool, with_ids: bool) -> None:
+        self.tokenizer, self.with_logprobs, self.with_ids = tokenizer, with_logprobs, with_ids
+
+    def whole(self, index: int, reply: Reply) -> ChatChoice:
+        """One choice that is not streamed."""
+        message: ChatMessage = {"role": "assistant", "content": reply.text, "refusal": None}
+        if reply.tools:
+            message["tool_uses"] = tool_uses(reply.parts)
+        logprobs = self._logprobs(reply.tokens) if self.with_logprobs else None
+        choice: ChatChoice = {
+            "index": index,
+            "message": message,
+            "finish_reason": reply.finish_reason,
+            "logprobs": logprobs,
+        }
+        if self.with_ids:
+            choice["token_ids"] = _ids(reply.tokens)
+        return choice
+
+    def opening(self, index: int) -> ChatDelta:
+        """The first chunk of a choice: who speaks."""
+        change: ChatChange = {"role": "assistant", "content": ""}
+        return {"index": index, "delta": change, "finish_reason": None, "logprobs": None}
+
+    def delta(self, index: int, delta: Delta, at: int) -> ChatDelta:
+        """One choice of a chunk; `at` characters of content came before it."""
+        change: ChatChange = {}
+        if delta.text:
+            change["content"] = delta.text
+        if delta.tool is not None:
+            change["tool_uses"] = [tool_use(delta.tool, at)]
+        logprobs = self._logprobs(delta.tokens) if self.with_logprobs and delta.tokens else None
+        choice: ChatDelta = {
+            "index": index,
+            "delta": change,
+            "finish_reason": delta.finish_reason,
+            "logprobs": logprobs,
+        }
+        if self.with_ids:
+            choice["token_ids"] = _ids(delta.tokens)
+        return choice
+
+    def _logprobs(self, tokens: Sequence[TokenRecord]) -> ChatLogprobs:
+        """Log-probabilities of the visible tokens."""
+        content: list[ScoredToken] = []
+        for record in tokens:
+            if record.piece and record.logprobs is not None:
+                top = [_chat_token(piece_of(self.tokenizer, token), value) for token, value in record.logprobs.top]
+                content.append({**_chat_token(record.piece, record.logprobs.logprob), "top_logprobs": top})
+        return {"content": content, "refusal": None}
 
 
-def chat_delta(
-    index: int, delta: Delta, at: int, tokenizer: Vocabulary, with_logprobs: bool, with_ids: bool
-) -> dict[str, Any]:
-    """One choice of a chat chunk; `at` characters of content came before it."""
-    change: dict[str, Any] = {}
-    if delta.text:
-        change["content"] = delta.text
-    if delta.tool is not None:
-        change["tool_uses"] = [tool_use(delta.tool, at)]
-    choice = {"index": index, "delta": change, "finish_reason": delta.finish_reason}
-    choice["logprobs"] = chat_logprobs(delta.tokens, tokenizer) if with_logprobs and delta.tokens else None
-    return _with_ids(choice, delta.tokens, with_ids)
-
-
-def chat_logprobs(tokens: Sequence[TokenRecord], tokenizer: Vocabulary) -> dict[str, Any]:
-    """Log-probabilities of the visible tokens."""
-    content = []
-    for record in tokens:
-        if record.piece and record.logprobs is not None:
-            top = [_chat_token(piece_of(tokenizer, token), value) for token, value in record.logprobs.top]
-            content.append({**_chat_token(record.piece, record.logprobs.logprob), "top_logprobs": top})
-    return {"content": content, "refusal": None}
-
-
-def _chat_token(piece: bytes, logprob: float) -> dict[str, Any]:
+def _chat_token(piece: bytes, logprob: float) -> ChatToken:
     return {"token": piece.decode(errors="replace"), "logprob": finite(logprob), "bytes": list(piece)}
 
 
@@ -115,7 +165,7 @@ class CompletionShape:
         """The prompt as text."""
         return b"".join(piece_of(self.tokenizer, token) for token in self.prompt).decode(errors="replace")
 
-    def whole(self, index: int, reply: Reply) -> dict[str, Any]:
+    def whole(self, index: int, reply: Reply) -> TextChoice:
         """One choice that is not streamed."""
         text = (self.prompt_text if self.echo else "") + reply.text
         pairs = [(record.token, record.logprobs) for record in reply.tokens]
@@ -124,12 +174,12 @@ class CompletionShape:
             pairs = [*zip(self.prompt, scores, strict=True), *pairs]
         return self._choice(index, text, pairs, reply.tokens, reply.finish_reason)
 
-    def delta(self, index: int, delta: Delta) -> dict[str, Any]:
+    def delta(self, index: int, delta: Delta) -> TextChoice:
         """One choice of a chunk."""
         pairs = [(record.token, record.logprobs) for record in delta.tokens]
         return self._choice(index, delta.text, pairs, delta.tokens, delta.finish_reason)
 
-    def echoed(self, index: int, scores: Sequence[TokenLogprobs | None]) -> dict[str, Any]:
+    def echoed(self, index: int, scores: Sequence[TokenLogprobs | None]) -> TextChoice:
         """The chunk that brings the prompt."""
         pairs = list(zip(self.prompt, scores or [None] * len(self.prompt), strict=True))
         return self._choice(index, self.prompt_text, pairs, (), None)
@@ -141,13 +191,15 @@ class CompletionShape:
         pairs: Sequence[tuple[int, TokenLogprobs | None]],
         tokens: Sequence[TokenRecord],
         finish_reason: str | None,
-    ) -> dict[str, Any]:
+    ) -> TextChoice:
         logprobs = self._logprobs(pairs) if self.with_logprobs else None
-        choice = {"index": index, "text": text, "logprobs": logprobs, "finish_reason": finish_reason}
-        return _with_ids(choice, tokens, self.with_ids)
+        choice: TextChoice = {"index": index, "text": text, "logprobs": logprobs, "finish_reason": finish_reason}
+        if self.with_ids:
+            choice["token_ids"] = _ids(tokens)
+        return choice
 
-    def _logprobs(self, pairs: Sequence[tuple[int, TokenLogprobs | None]]) -> dict[str, Any]:
-        out: dict[str, list[Any]] = {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
+    def _logprobs(self, pairs: Sequence[tuple[int, TokenLogprobs | None]]) -> TextLogprobs:
+        out: TextLogprobs = {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
         for token, scores in pairs:
             piece = piece_of(self.tokenizer, token)
             out["tokens"].append(token_key(piece))
@@ -180,5 +232,5 @@ def finite(logprob: float) -> float:
     return max(logprob, -9999.0)
 
 
-def _with_ids(choice: dict[str, Any], tokens: Sequence[TokenRecord], with_ids: bool) -> dict[str, Any]:
-    return {**choice, "token_ids": [record.token for record in tokens]} if with_ids else choice
+def _ids(tokens: Sequence[TokenRecord]) -> list[int]:
+    return [record.token for record in tokens]

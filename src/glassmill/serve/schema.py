@@ -102,7 +102,7 @@ class GenerationRequest(BaseModel):
 class ChatRequest(GenerationRequest):
     """`POST /v1/chat/completions`."""
 
-    messages: list[dict[str, Any]] = Field(min_length=1, max_length=MAX_MESSAGES)
+    messages: list[dict[str, object]] = Field(min_length=1, max_length=MAX_MESSAGES)
     max_completion_tokens: int | None = Field(None, ge=0)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
@@ -181,7 +181,7 @@ class TokenizeRequest(BaseModel):
 
     prompt: str | None = None
     content: str | None = None
-    messages: list[dict[str, Any]] | None = Field(None, max_length=MAX_MESSAGES)
+    messages: list[dict[str, object]] | None = Field(None, max_length=MAX_MESSAGES)
     with_pieces: bool = False
 
 
@@ -198,7 +198,7 @@ class TemplateRequest(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True)
 
-    messages: list[dict[str, Any]] = Field(min_length=1, max_length=MAX_MESSAGES)
+    messages: list[dict[str, object]] = Field(min_length=1, max_length=MAX_MESSAGES)
 
 
 def _logit_bias(given: dict[str, float] | None) -> dict[int, float] | None:

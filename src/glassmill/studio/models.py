@@ -1,6 +1,6 @@
-"""The model that the chat box talks to: opened when there is one, in the background, one at a time.
+"""The model behind the chat box: loaded in the background as soon as there is one, and one at a time.
 
-torch is imported only when a model is opened, so that the page is there at once.
+torch is imported only when a model is loaded, so that the page is there at once.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
 
 from glassmill.errors import UserError
 from glassmill.run.states import FINISHED
@@ -26,11 +27,20 @@ MAX_QUESTIONS_READ = 4000
 WANTED_QUESTIONS = (("fact", 3), ("sum", 1), ("unknown", 1))
 
 
+class ModelStatus(TypedDict):
+    """What the page shows beside the chat box: `text` says why loading failed, `questions` are worth asking."""
+
+    state: Literal["waiting", "loading", "ready", "failed"]
+    name: NotRequired[str]
+    text: NotRequired[str]
+    questions: NotRequired[list[str]]
+
+
 class ModelKeeper:
-    """Provides the API with a model (see `glassmill.serve.api.Provider`), and tells the page how far it is.
+    """Provides the API with a model (see `glassmill.serve.api.Provider`) and reports its state to the page.
 
     Args:
-        watcher: Looks into the runs folder; None if there is none.
+        watcher: Reads the runs folder; None if there is none.
         path: The one model to serve; None: the model of the line that the page shows, or else of the newest line.
     """
 
@@ -45,19 +55,16 @@ class ModelKeeper:
         self._problems: dict[Path, str] = {}
 
     def __call__(self) -> Model | None:
-        """The model, opened now if need be; None as long as there is none.
+        """The model, loaded now if need be; None as long as there is none.
 
         Raises:
-            UserError: It cannot be opened.
+            UserError: It cannot be loaded.
         """
         path = self._chosen or self._newest()
         return None if path is None else self._open(path)
 
-    def status(self, line: str) -> dict[str, Any]:
-        """Where the model of `line` stands: `{state, name, text, questions}`; one that is there is opened from now on.
-
-        `state` is waiting, loading, ready or failed; `text` says why it failed; `questions` are worth asking.
-        """
+    def status(self, line: str) -> ModelStatus:
+        """The state of the model of `line`. A model that exists starts loading with this call."""
         path = self._given or self._of_line(line)
         if path is None:
             return {"state": "waiting"}
@@ -73,7 +80,7 @@ class ModelKeeper:
         return {"state": "loading", "name": path.parent.name if path.name == "model" else path.name}
 
     def close(self) -> None:
-        """End the engine's thread, and wait for a model that is just being opened: torch does not bear to be left."""
+        """Stop the engine's thread, after any model that is still loading: torch must not be interrupted there."""
         if self._opening is not None:
             self._opening.join()
         with self._lock:
@@ -97,8 +104,8 @@ class ModelKeeper:
             self._open(path)
         except UserError as error:
             self._problems[path] = str(error)
-        except Exception as error:  # whatever it is, the page must say so instead of waiting for ever
-            log.exception("the model in %s cannot be opened", path)
+        except Exception as error:  # whatever it is, the page must say so instead of waiting forever
+            log.exception("cannot load the model in %s", path)
             self._problems[path] = f"{type(error).__name__}: {error}"
 
     def _of_line(self, name: str) -> Path | None:
@@ -117,7 +124,7 @@ class ModelKeeper:
         return next((path for path in map(self._of_line, names) if path is not None), None)
 
     def _questions(self, line: str) -> list[str]:
-        """A few questions of the line's exam: facts that stand in no conversation, a sum, something unknown."""
+        """A few questions of the line's exam: facts that no conversation contains, a sum, something unknown."""
         written = self._watcher.line(line) if self._watcher is not None else None
         stages = written["stages"] if written is not None else []
         run = next((entry["run"] for entry in stages if entry["stage"] == "miniweb"), None)
@@ -126,13 +133,14 @@ class ModelKeeper:
             return []
         found: dict[str, list[str]] = {kind: [] for kind, _ in WANTED_QUESTIONS}
         for row in _json_lines(folder / "questions.jsonl"):
-            fits = row.get("kind") != "fact" or (not row.get("in_sft") and row.get("wording") != "new")
-            if row.get("kind") in found and fits and isinstance(row.get("question"), str):
-                found[row["kind"]].append(row["question"])
+            kind, question = str(row.get("kind")), row.get("question")
+            fits = kind != "fact" or (not row.get("in_sft") and row.get("wording") != "new")
+            if kind in found and fits and isinstance(question, str):
+                found[kind].append(question)
         return [question for kind, number in WANTED_QUESTIONS for question in _spread(found[kind], number)]
 
 
-def _json_lines(path: Path) -> list[dict[str, Any]]:
+def _json_lines(path: Path) -> list[Mapping[str, object]]:
     try:
         with path.open(encoding="utf-8") as file:
             rows = [json.loads(line) for line in islice(file, MAX_QUESTIONS_READ)]

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
-from glassmill.model.cache import KVCache
-from glassmill.model.transformer import Transformer
+from glassmill.infer.decoder import Decoder, Piece, new_row
 
 
-@torch.inference_mode()
-def continue_greedily(model: Transformer, prompt: Sequence[int], num_tokens: int, stop_id: int) -> list[int]:
-    """At most `num_tokens` ids after `prompt`, up to the first `stop_id`."""
-    room = min(len(prompt) + num_tokens, model.config.context_length)
-    cache = KVCache(model.config, 1, room, model.head_weight.dtype, model.head_weight.device)
-    ids = torch.tensor([list(prompt)], device=model.head_weight.device)
+def continue_greedily(decoder: Decoder, prompt: Sequence[int], num_tokens: int, stop_id: int) -> list[int]:
+    """At most `num_tokens` ids after `prompt`, up to the first `stop_id` or the end of the context."""
     written: list[int] = []
-    for _ in range(room - len(prompt)):
-        token = int(model.logits(model.hidden(ids, cache)[0, -1]).argmax())
-        if token == stop_id:
-            break
-        written.append(token)
-        ids = torch.tensor([[token]], device=ids.device)
+    with new_row(decoder) as row:
+        unread = list(prompt)
+        for _ in range(min(num_tokens, decoder.info.context_length - len(prompt))):
+            token = decoder.forward([Piece(row, unread, greedy=True)])[0].ids[-1]
+            if token == stop_id:
+                break
+            written.append(token)
+            unread = [token]
     return written

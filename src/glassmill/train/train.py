@@ -13,6 +13,7 @@ import numpy as np
 
 from glassmill.evals.bits_per_byte import bits_per_byte
 from glassmill.infer.folder import save_folder
+from glassmill.infer.torch_decoder import TorchDecoder
 from glassmill.model.config import ModelConfig
 from glassmill.model.initial import initialize
 from glassmill.model.sizes import num_parameters
@@ -81,10 +82,11 @@ class Reporter:
 
     def report(self, model: Transformer, step: int) -> None:
         """Emit held-out bits per byte and a continuation of every prompt."""
+        decoder = TorchDecoder(model)
         if len(self.ids) > 1:
             budget = max(self.context_length, 2**24 // model.config.vocab_size)
             bits = bits_per_byte(
-                model,
+                decoder,
                 self.ids,
                 self.token_bytes,
                 self.context_length,
@@ -95,7 +97,7 @@ class Reporter:
             self.run.emit(kinds.Validation(step, self.bits_per_byte))
         for prompt in self.prompts:
             ids = [self.tokenizer.eos_id, *map(int, prompt)]
-            written = continue_greedily(model, ids, self.settings.sample_tokens, self.tokenizer.eos_id)
+            written = continue_greedily(decoder, ids, self.settings.sample_tokens, self.tokenizer.eos_id)
             self.run.emit(kinds.Sample(step, self.tokenizer.decode(prompt), self.tokenizer.decode(written)))
 
     def _openings(self) -> list[np.ndarray]:

@@ -16,6 +16,7 @@ import torch
 from glassmill.errors import UserError
 from glassmill.infer.find import find_model_folder
 from glassmill.infer.folder import LoadedModel, load_folder, save_folder
+from glassmill.infer.torch_decoder import TorchDecoder
 from glassmill.model.sizes import num_parameters
 from glassmill.model.transformer import Transformer
 from glassmill.recipe import Recipe, SftSettings
@@ -195,8 +196,9 @@ class _Reporter:
         self.loss = round(held_out_loss(model, self.packed), 5)
         self.run.emit(kinds.Score("held_out_loss", self.loss, step))
         stop = self.tokenizer.special.get("<|im_end|>", self.tokenizer.eos_id)
+        decoder = TorchDecoder(model)
         for messages in self.questions:
-            written = continue_greedily(model, [int(i) for i in render(self.tokenizer, messages)], 48, stop)
+            written = continue_greedily(decoder, [int(i) for i in render(self.tokenizer, messages)], 48, stop)
             self.run.emit(kinds.Sample(step, messages[0]["content"], self.tokenizer.decode(written)))
 
 

@@ -18,7 +18,7 @@ from glassmill.corpus.read.http import Response, parse_response
 from glassmill.corpus.read.warc import MAX_RECORD_BYTES, Record, read_records
 from glassmill.errors import BodyError, UserError
 from glassmill.recipe import FilesSettings
-from glassmill.run.inputs import expand
+from glassmill.run.inputs import input_files
 
 HTML_TYPES = frozenset(("text/html", "application/xhtml+xml", "application/xhtml"))
 PDF_TYPE = "application/pdf"
@@ -46,14 +46,8 @@ def find_sources(words: Sequence[str]) -> list[Source]:
     Raises:
         UserError: a word names nothing, or none of the files holds anything that can be read.
     """
-    found: dict[Path, str] = {}
-    for word in words:
-        for path in expand((word,)):
-            found.setdefault(path, why_refused(path, word))
-    sources = [
-        Source(path, name, path.stat().st_size, refused)
-        for (path, refused), name in zip(found.items(), _names(list(found)), strict=True)
-    ]
+    files = input_files(words)
+    sources = [Source(file.path, file.name, file.path.stat().st_size, file.refused) for file in files]
     problems = [problem for source in sources if (problem := _why_unreadable(source))]
     if len(problems) == len(sources):
         more = f" (nor do the other {len(problems) - 1} inputs)" if len(problems) > 1 else ""
@@ -62,24 +56,6 @@ def find_sources(words: Sequence[str]) -> list[Source]:
             "PDF, DOCX, EPUB, JSONL, Parquet, zip or tar"
         )
     return sources
-
-
-def why_refused(path: Path, word: str) -> str:
-    """Why `path`, found under the folder or glob `word`, must not be read; empty where it may."""
-    if path == Path(word).expanduser():
-        return ""  # named itself
-    root = Path(word.partition("*")[0].partition("?")[0].partition("[")[0]).expanduser()
-    root = root if root.is_dir() else root.parent
-    return "" if path.resolve().is_relative_to(root.resolve()) else "refused: a link that points outside the folder"
-
-
-def _names(paths: list[Path]) -> list[str]:
-    depth = 1
-    while True:
-        names = ["/".join(path.parts[-depth:]) for path in paths]
-        if len(set(names)) == len(names) or depth >= max(len(path.parts) for path in paths):
-            return names
-        depth += 1
 
 
 def _why_unreadable(source: Source) -> str | None:

@@ -3,20 +3,22 @@
 import { html, useEffect, useState } from "../lib/preact.js";
 import { getJson } from "../lib/api.js";
 import { count, plain } from "../lib/format.js";
-import { Nothing } from "./parts.js";
+import { Nothing } from "./room.js";
 import { isFinished } from "../state/stages.js";
 import { ruleTitle, verdictWords } from "../state/words.js";
 
+/** @import {Stage} from "../state/store.js" */
+
 const SEARCH_WAIT_MS = 250;
 
-/** @param {{corpus: any, which: "kept" | "dropped" | "quarantine", step: string, rules: Record<string, number>}} props */
+/** @param {{corpus: Stage, which: "kept" | "dropped" | "quarantine", step: string, rules: Record<string, number>}} props */
 export function Examples({ corpus, which, step, rules }) {
   const [rule, setRule] = useState("");
   const [words, setWords] = useState("");
   const [page, setPage] = useState(0);
   const finished = isFinished(corpus);
   const answer = useDocuments(finished ? corpus.run : null, { which, step, rule, words, page: String(page) });
-  const live = corpus.examples.filter((/** @type {any} */ e) => (which === "kept" ? e.kept : !e.kept && e.step === step && (!rule || e.rule === rule)));
+  const live = corpus.examples.filter((e) => (which === "kept" ? e.kept : !e.kept && e.step === step && (!rule || e.rule === rule)));
   const rows = finished ? answer?.rows ?? [] : live.slice(-8).reverse();
   const only = (/** @type {string} */ name) => (setRule(name), setPage(0));
   const ordered = Object.entries(rules).sort((a, b) => b[1] - a[1]);

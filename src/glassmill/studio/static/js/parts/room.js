@@ -6,6 +6,8 @@ import { elapsed, secondsLeft, share } from "../state/store.js";
 import { stageRow } from "../state/stages.js";
 import { STATUS_WORDS } from "../state/words.js";
 
+/** @import {Stage} from "../state/store.js" */
+
 /** The server's time, seconds, renewed every second while `ticking`. @param {number} ahead @param {boolean} ticking */
 export function useNow(ahead, ticking) {
   const [, redraw] = useState(0);
@@ -18,7 +20,7 @@ export function useNow(ahead, ticking) {
 }
 
 /** One room of the page: number, title, what happens here, how far it is.
- * @param {{id: string, number?: string, title: string, says: any, stages?: any[], now?: number, children: any}} props */
+ * @param {{id: string, number?: string, title: string, says: any, stages?: Stage[], now?: number, children: any}} props */
 export function Room({ id, number, title, says, stages = [], now = 0, children }) {
   return html`<section class="room" id=${id} aria-labelledby=${`${id}-title`}>
     <header class="room-head">
@@ -33,7 +35,7 @@ export function Room({ id, number, title, says, stages = [], now = 0, children }
   </section>`;
 }
 
-/** How far a stage is: a bar, done of total, time so far and time left. @param {{stage: any, now: number}} props */
+/** How far a stage is: a bar, done of total, time so far and time left. @param {{stage: Stage, now: number}} props */
 export function Meter({ stage, now }) {
   if (stage.status === "absent" || stage.status === "waiting") return null;
   const part = share(stage);
@@ -48,7 +50,7 @@ export function Meter({ stage, now }) {
         ? `${count(progress.done)} ${progress.unit ?? ""}`
         : (progress?.message ?? "");
   const running = stage.status === "running";
-  const note = stage.notes.findLast((/** @type {any} */ one) => one.kind === "warning") ?? stage.notes.at(-1);
+  const note = stage.notes.findLast((one) => one.kind !== "note") ?? stage.notes.at(-1);
   return html`<div class="meter" data-status=${stage.status}>
     <span class="meter-name">${stageRow(stage.stage).title}</span>
     <span class="meter-bar" role="progressbar" aria-label=${`${stageRow(stage.stage).title}: progress`} aria-valuemin="0" aria-valuemax="100"

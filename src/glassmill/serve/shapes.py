@@ -1,0 +1,144 @@
+"""The JSON that the API answers with, field by field, as OpenAI's clients read it.
+
+Fields of our own: `tool_uses` (see `glassmill.serve.messages`), `token_ids` (if the request asks for them), and
+`max_model_len` (as vLLM has it).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+
+class Usage(TypedDict):
+    """Numbers of tokens."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class ModelCard(TypedDict):
+    """An entry of `GET /v1/models`."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+    max_model_len: int
+
+
+class ToolUseShape(TypedDict):
+    """A use of the calculator, `at` characters into the content."""
+
+    name: Literal["calculator"]
+    arguments: str
+    result: str
+    at: int
+
+
+# --- chat -------------------------------------------------------------------------------------------------------------
+
+
+class ChatToken(TypedDict):
+    """A token and its log-probability."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class ScoredToken(ChatToken):
+    """A token of the answer, with the likeliest ones at its place."""
+
+    top_logprobs: list[ChatToken]
+
+
+class ChatLogprobs(TypedDict):
+    """Log-probabilities of the visible tokens."""
+
+    content: list[ScoredToken]
+    refusal: None
+
+
+class ChatMessage(TypedDict):
+    """The assistant's whole message."""
+
+    role: Literal["assistant"]
+    content: str
+    refusal: None
+    tool_uses: NotRequired[list[ToolUseShape]]
+
+
+class ChatChange(TypedDict):
+    """What a chunk adds to the message."""
+
+    role: NotRequired[Literal["assistant"]]
+    content: NotRequired[str]
+    tool_uses: NotRequired[list[ToolUseShape]]
+
+
+class ChatChoice(TypedDict):
+    """One of n answers."""
+
+    index: int
+    message: ChatMessage
+    finish_reason: str
+    logprobs: ChatLogprobs | None
+    token_ids: NotRequired[list[int]]
+
+
+class ChatDelta(TypedDict):
+    """A piece of one of n answers."""
+
+    index: int
+    delta: ChatChange
+    finish_reason: str | None
+    logprobs: ChatLogprobs | None
+    token_ids: NotRequired[list[int]]
+
+
+# --- plain completions ------------------------------------------------------------------------------------------------
+
+
+class TextLogprobs(TypedDict):
+    """Four lists with one entry for each token."""
+
+    tokens: list[str]
+    token_logprobs: list[float | None]
+    top_logprobs: list[dict[str, float] | None]
+    text_offset: list[int]
+
+
+class TextChoice(TypedDict):
+    """One completion, or a piece of one."""
+
+    index: int
+    text: str
+    logprobs: TextLogprobs | None
+    finish_reason: str | None
+    token_ids: NotRequired[list[int]]
+
+
+# --- around the choices -----------------------------------------------------------------------------------------------
+
+
+class Whole(TypedDict):
+    """An answer that is not streamed."""
+
+    id: str
+    object: str
+    created: int
+    model: str
+    choices: list[ChatChoice] | list[TextChoice]
+    usage: Usage
+
+
+class Chunk(TypedDict):
+    """A piece of a stream. With `stream_options.include_usage` every chunk has `usage`, null but for the last."""
+
+    id: str
+    object: str
+    created: int
+    model: str
+    choices: list[ChatDelta] | list[TextChoice]
+    usage: NotRequired[Usage | None]
