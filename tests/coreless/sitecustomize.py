@@ -7,7 +7,7 @@ from importlib.abc import MetaPathFinder
 class _NoCore(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name == "glassmill.native._core":
-            raise ImportError("hidden by tests/coreless")
+            raise ModuleNotFoundError("hidden by tests/coreless")
         return None
 
 
