@@ -1,4 +1,4 @@
-"""A quality classifier of one's own: a linear model over hashed words and pairs of words, from good and bad examples.
+"""Your own quality classifier: a linear model over hashed words and pairs of words, from good and bad examples.
 
 In: texts that are wanted and texts that are not. Out: a function from text to a score between 0 (bad) and 1 (good), as
 `classifier.safetensors`. Source: DataComp-LM (Li et al. 2024, arXiv 2406.11794, section 4.4), whose best filter is such
@@ -62,7 +62,7 @@ class Classifier:
         """The model in `path`, a file or the folder that holds `classifier.safetensors`.
 
         Raises:
-            UserError: there is none, or it is something else.
+            UserError: there is no file, or it is something else.
         """
         from safetensors import SafetensorError, safe_open
 

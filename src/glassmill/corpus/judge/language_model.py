@@ -1,4 +1,4 @@
-"""fastText's compressed model file, as the native core wants it.
+"""fastText's compressed model file, for the native core.
 
 In: the bytes of a `.ftz` file: a supervised model, quantised, with a tree over its labels (hierarchical softmax), as
 lid.176.ftz is. Out: `LabelModel`, which predicts as fastText does. Source: Joulin et al. 2016 (arXiv 1612.03651) for
@@ -28,7 +28,7 @@ class LabelModel:
     """The model in `data`.
 
     Raises:
-        ValueError: no such file, or a model of another shape.
+        ValueError: not such a file, or a model of another shape.
     """
 
     def __init__(self, data: bytes, core: Any) -> None:
