@@ -70,12 +70,12 @@ class Classifier:
         try:
             with safe_open(path, framework="np") as file:
                 if FORMAT not in (file.metadata() or {}):
-                    raise UserError(f"{path} is no classifier; `glassmill classifier train` makes one")
+                    raise UserError(f"{path} is not a classifier; make one with `glassmill classifier train`")
                 weights, bias = file.get_tensor("weights"), file.get_tensor("bias")
         except (OSError, SafetensorError) as error:
             raise UserError(f"no classifier in {path}: {error}") from None
         if weights.ndim != 1 or bias.shape != (1,) or not (np.isfinite(weights).all() and np.isfinite(bias).all()):
-            raise UserError(f"{path} is damaged: its numbers are no classifier's")
+            raise UserError(f"{path} is damaged: its tensors are not those of a classifier")
         return cls(weights.astype(np.float32), float(bias[0]))
 
 

@@ -64,7 +64,7 @@ class HashList:
             hashes.extend(map(_hash, _keys_in(path)))
             categories.extend([number] * (len(hashes) - before))
         if len(names) > np.iinfo(np.uint16).max:
-            raise UserError(f"{len(names):,} categories in the block lists; 65,535 is the most")
+            raise UserError(f"{len(names):,} categories in the block lists; the limit is 65,535")
         everything = np.frombuffer(hashes, np.uint64) if hashes else np.zeros(0, np.uint64)
         distinct, first = np.unique(everything, return_index=True)
         kinds = np.frombuffer(categories, np.uint16) if categories else np.zeros(0, np.uint16)
