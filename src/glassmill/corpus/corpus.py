@@ -237,7 +237,7 @@ def _say(run: RunFolder, funnel: list[kinds.Funnel], stats: Stats, judged: list[
         masked = ", ".join(f"{number:,} {kind}" for kind, number in stats["pii"].items())
         run.emit(kinds.Note(f"personal data masked: {masked}"))
     if not stats["kept"]:
-        run.emit(kinds.Warned("no document is left; look at stats.json for the rules that dropped them"))
+        run.emit(kinds.Warned("no document is left; stats.json lists the rules that dropped them"))
 
 
 def _megabytes(sources: list[Source]) -> str:

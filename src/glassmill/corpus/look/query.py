@@ -52,7 +52,7 @@ def query(run: Path, statement: str, limit: int | None = None) -> tuple[list[str
         try:
             parsed: Sequence[Any] = connection.extract_statements(statement)
             if len(parsed) != 1 or parsed[0].type != duckdb.StatementType.SELECT:
-                raise UserError("one SELECT is wanted, such as: select rule, count(*) from dropped group by rule")
+                raise UserError("expected one SELECT, such as: select rule, count(*) from dropped group by rule")
             result = connection.execute(parsed[0])
             names = [column[0] for column in result.description or []]
             return names, result.fetchall() if limit is None else result.fetchmany(limit)
@@ -64,7 +64,7 @@ def _open_tables(connection: Any, run: Path) -> None:
     kept = _parquet(run, "documents-*.parquet", KEPT_SCHEMA)
     dropped = _parquet(run, "dropped-*.parquet", DROPPED_SCHEMA)
     if kept is None:
-        raise UserError(f"{run} holds no documents (no shards/documents-*.parquet); name a run of the corpus stage")
+        raise UserError(f"{run} has no documents (no shards/documents-*.parquet); name a run of the corpus stage")
     connection.register("kept", kept)
     connection.register("dropped", dropped if dropped is not None else DROPPED_SCHEMA.empty_table())
     connection.register("quarantine", _quarantine(run / "quarantine.jsonl"))

@@ -67,7 +67,7 @@ def why(run: Path, url: str) -> list[Way]:
     ways += [_quarantined(entry) for entry in _quarantine(run) if entry["url"] == url]
     if not ways:
         near = _near(run, url)
-        hint = f"; near it: {', '.join(near)}" if near else ""
+        hint = f"; similar: {', '.join(near)}" if near else ""
         raise UserError(f"no record of {url!r} in {run}{hint}")
     return ways
 
@@ -180,7 +180,7 @@ def _near(run: Path, url: str, most: int = 3) -> list[str]:
 def _dataset(run: Path, pattern: str) -> ds.Dataset:
     paths = sorted((run / "shards").glob(pattern))
     if not paths:
-        raise UserError(f"{run} is no finished run of the corpus stage (no shards/{pattern})")
+        raise UserError(f"{run} is not a finished run of the corpus stage (no shards/{pattern})")
     return ds.dataset(paths, format="parquet")
 
 
