@@ -1,13 +1,18 @@
-"""How pip builds glassmill: scikit-build-core compiles the native core, and where it cannot, the package comes without.
+"""The build backend: scikit-build-core compiles the native core; where it cannot, glassmill is installed without it.
 
-A wheel holds the compiled `glassmill.native._core`. An editable install gets it beside its sources and is hatchling's,
-one line with the path: scikit-build-core's puts its own finder before everything, and then `PYTHONPATH=other/src`
-would not run the other checkout. The same for a checkout that is not installed:
+A wheel holds the compiled `glassmill.native._core`. An editable install compiles it into the checkout and gets its
+path file from hatchling: scikit-build-core's editable mode installs an import hook that would override `PYTHONPATH`,
+so another checkout could not be run. To compile the core of a checkout that is not installed:
 
-    python scripts/build_backend.py      # needs nanobind, numpy and cmake; `make native` brings them
+    python scripts/build_backend.py      # needs nanobind, numpy and cmake; `make native` installs them first
 
-Without a C++20 compiler, CMake or Python's headers the install goes on without the core: the plain twins do the same
-work, slower, and `glassmill doctor` says so. GLASSMILL_NATIVE=require makes that an error, =off skips the compiler.
+GLASSMILL_NATIVE says what to do about the core:
+
+    (unset)    Compile it. If that fails, print why and install without it; `glassmill doctor` reports that it is
+               missing, and `glassmill.native` says what differs.
+    require    Compile it; if that fails, the install fails.
+    strict     As `require`, and a checkout is compiled with warnings as errors: for CI and for changes to the C++.
+    off        Do not compile it.
 """
 
 from __future__ import annotations
@@ -21,7 +26,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "src" / "glassmill" / "native"
-WITHOUT = "glassmill: no native core here (%s); the plain Python twins will do its work, slower"
+WITHOUT = "glassmill: no native core here (%s): slower, and HTML extraction gives other text"
 
 Settings = dict[str, Any] | None
 
@@ -65,7 +70,7 @@ def build_wheel(wheel_directory: str, config_settings: Settings = None, metadata
 def build_editable(
     wheel_directory: str, config_settings: Settings = None, metadata_directory: str | None = None
 ) -> str:
-    """A wheel that only says where the checkout is; the core is compiled into the checkout."""
+    """A wheel that only holds the path of the checkout; the core is compiled into the checkout."""
     from hatchling.build import build_editable
 
     if _wanted() != "off":
@@ -79,20 +84,21 @@ def build_editable(
 
 
 def build_in_place() -> None:
-    """Compiles the core into `src/glassmill/native`, only what changed since the last call.
+    """Compiles the core into `src/glassmill/native`; of the sources, what changed since the last call.
 
     Raises:
-        OSError: there is no CMake.
-        CalledProcessError: it found no compiler or no headers, or the sources do not compile.
+        OSError: CMake is missing.
+        CalledProcessError: CMake found no compiler or no headers, or the sources do not compile.
     """
     build = ROOT / "build" / f"native-{sys.implementation.cache_tag}"
-    # CMake and Ninja of this very environment first.
+    # This environment's CMake and Ninja come first.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     generator = ["-G", "Ninja"] if shutil.which("ninja", path=path) else []
-    # What a build environment of pip left in the cache lies in a folder that is gone.
+    # pip's build environments are temporary, so the paths in the cache may be gone.
     fresh = [] if _still_true(build / "CMakeCache.txt") else ["--fresh"]
+    options = [f"-DPython_EXECUTABLE={sys.executable}", f"-DGLASSMILL_WERROR={_wanted() == 'strict'}"]
     steps = [
-        ["-S", str(ROOT), "-B", str(build), f"-DPython_EXECUTABLE={sys.executable}", *generator, *fresh],
+        ["-S", str(ROOT), "-B", str(build), *options, *generator, *fresh],
         ["--build", str(build), "--parallel", str(os.cpu_count() or 1)],
         ["--install", str(build), "--prefix", str(ROOT / "src")],
     ]
@@ -103,7 +109,7 @@ def build_in_place() -> None:
 
 
 def _still_true(cache: Path) -> bool:
-    """Whether CMake's cache names this Python and a nanobind that is there."""
+    """Whether CMake's cache names this Python and a nanobind that still exists."""
     lines = cache.read_text(encoding="utf-8").splitlines() if cache.is_file() else []
     known = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith(("#", "//")))
     nanobind = Path(known.get("nanobind_DIR:PATH", ""))
@@ -118,7 +124,7 @@ def _wanted() -> str:
 
 
 def _go_on_without(error: BaseException) -> None:
-    if _wanted() == "require":
+    if _wanted() in ("require", "strict"):
         raise error
     print(WITHOUT % (str(error) or type(error).__name__), file=sys.stderr)
 

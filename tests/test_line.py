@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 import glassmill
+from glassmill.run.kinds import COLUMNS, KINDS, Unknown, from_json
+from glassmill.stages import NAMES
 from tests.line import SMALL, contents
 from tests.line import glassmill as command
 
@@ -51,6 +53,18 @@ def test_the_report_has_every_promised_number(small_line: tuple[Path, dict[str, 
     assert report["pii"].keys() >= {"planted", "missed", "produced_by_model"}
     assert report["tokens_seen"] > 0 and report["val_bpb"] > 0
     assert json.loads((runs / "lines/demo.json").read_text())["status"] == "done"
+
+
+def test_every_line_of_every_events_file_is_of_a_known_kind_and_has_exactly_its_fields(
+    small_line: tuple[Path, dict[str, Any]],
+) -> None:
+    files = sorted(small_line[0].glob("*/*/events.jsonl"))
+    rows = [json.loads(line) for path in files for line in path.read_text(encoding="utf-8").splitlines()]
+    assert {path.parent.parent.name for path in files} == set(NAMES)
+    assert {row["kind"] for row in rows} >= set(KINDS) - {"error", "warning", "unknown", "shard", "alive"}
+    for row in rows:
+        assert not isinstance(from_json(row), Unknown), row
+        assert set(row) == {"t", "stage", "kind", *(column.name for column in COLUMNS[row["kind"]])}
 
 
 def test_a_second_call_does_nothing_twice_and_a_changed_setting_only_what_depends_on_it(

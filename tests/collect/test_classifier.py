@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -115,3 +117,13 @@ def test_fairy_tales_are_told_from_the_junk_of_the_demo(shared_data: Path, tmp_p
         [str(tmp_path / "tales.txt")], [str(tmp_path / "web/warc")], tmp_path / "out", CorpusSettings()
     )
     assert report["auc"] > 0.98
+
+
+def test_a_score_is_an_exact_sum_so_that_no_processor_adds_in_another_order() -> None:
+    chance = np.random.default_rng(3)
+    weights = (chance.normal(size=1 << 10) * 10.0 ** chance.integers(-6, 7, 1 << 10)).astype(np.float32)
+    text = " ".join(f"word{number}" for number in range(600))
+    buckets, values = features(text, len(weights))
+    exact = sum(Fraction(float(weights[b])) * Fraction(float(v)) for b, v in zip(buckets, values, strict=True))
+    bias = -float(exact)  # near a half, where the last bits show
+    assert Classifier(weights, bias).score(text) == 1 / (1 + math.exp(-(float(exact) + bias)))

@@ -102,7 +102,7 @@ def test_a_private_address_is_refused_in_one_line_without_a_connection(
     done = glassmill("crawl", f"http://{spelling}:{site.port}/", "--out", str(tmp_path))
     assert done.returncode == 2 and site.connections == 0
     lines = done.stderr.splitlines()
-    assert len(lines) == 1 and "no public address" in lines[0] and "--allow-private" in lines[0]
+    assert len(lines) == 1 and "not a public address" in lines[0] and "--allow-private" in lines[0]
 
 
 def test_a_redirect_to_an_address_that_is_not_allowed_is_not_followed(site: Site, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_what_is_no_web_address_is_one_line(tmp_path: Path) -> None:
         "http://[::1",
     ):
         done = glassmill("crawl", url, "--out", str(tmp_path))
-        assert done.returncode == 2 and "no web address" in done.stderr and len(done.stderr.splitlines()) == 1
+        assert done.returncode == 2 and "is not a web address" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 PUBLIC = "8.8.8.8 2606:4700::1111"

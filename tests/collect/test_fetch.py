@@ -82,7 +82,7 @@ def test_a_cut_line_costs_only_the_bytes_behind_the_cut(bucket: Bucket, tmp_path
 def test_a_file_that_changed_since_is_fetched_from_its_start(bucket: Bucket, tmp_path: Path) -> None:
     name = next(iter(FILES))
     bucket.fail(path_of(name), "cut", "503", "503")
-    with pytest.raises(UserError, match="503, 2 times in a row; the same command goes on"):
+    with pytest.raises(UserError, match="503, 2 times in a row; run the same command again"):
         fetch(CRAWL, settings(bucket, tries=2), tmp_path)
     bucket.files[path_of(name)] = changed = gzip.compress(os.urandom(5000))
     fetch(CRAWL, settings(bucket), tmp_path)
@@ -117,15 +117,15 @@ def test_files_packed_with_zstd_are_fetched_too(bucket: Bucket, tmp_path: Path) 
 def test_mistakes_are_one_line(bucket: Bucket, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="HTTP 404"):
         fetch("CC-MAIN-1999-01", settings(bucket), tmp_path)
-    with pytest.raises(UserError, match="no name of a crawl"):
+    with pytest.raises(UserError, match="is not a crawl name"):
         fetch("../../etc", settings(bucket), tmp_path)
-    with pytest.raises(UserError, match="has 3 files"):
+    with pytest.raises(UserError, match="has only 3 files"):
         fetch(CRAWL, settings(bucket, first=3), tmp_path)
     bucket.files["crawl-data/EVIL/warc.paths.gz"] = gzip.compress(b"../../../etc/passwd.gz\n")
-    with pytest.raises(UserError, match="no path of a"):
+    with pytest.raises(UserError, match="not the path of a"):
         fetch("EVIL", settings(bucket), tmp_path)
     bucket.files["crawl-data/HTML/warc.paths.gz"] = b"<html>"
-    with pytest.raises(UserError, match="no gzip list"):
+    with pytest.raises(UserError, match="not a gzip list"):
         fetch("HTML", settings(bucket), tmp_path)
     done = glassmill(
         "fetch", CRAWL, "--base-url", "http://127.0.0.1:9", "--set", "fetch.tries=1", "--out", str(tmp_path)

@@ -59,7 +59,7 @@ def test_an_update_changes_what_changed_and_a_bad_one_nothing(upstream: Bucket, 
 def test_mistakes_are_one_line(upstream: Bucket, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="HTTP 404"):
         install_lists(settings(upstream, "absent"), tmp_path)
-    with pytest.raises(UserError, match="no name of a category"):
+    with pytest.raises(UserError, match="is not a category name"):
         install_lists(settings(upstream, "../adult"), tmp_path)
 
 
@@ -71,5 +71,5 @@ def test_the_lists_come_out_of_a_wheel_too(tmp_path: Path) -> None:
     assert install_from_wheel(tmp_path / "lists", wheel=wheel)["lists"] == {"fineweb": {"hosts": 2}}
     with zipfile.ZipFile(wheel, "w") as package:
         package.writestr("x.py", "")
-    with pytest.raises(UserError, match="holds no URL lists"):
+    with pytest.raises(UserError, match="contains no URL lists"):
         install_from_wheel(tmp_path / "lists", wheel=wheel)

@@ -34,7 +34,8 @@ INSIDE = """
 import json, socket, sys, threading
 from pathlib import Path
 import glassmill.collect.crawl as crawling
-from glassmill.recipe import (CrawlSettings)
+from glassmill.errors import UserError
+from glassmill.recipe import CrawlSettings
 from tests.collect.site import Site, serving
 
 public, answers, cache, out = sys.argv[1], sys.argv[2].split(","), sys.argv[3] == "cache", Path(sys.argv[4])
@@ -111,7 +112,7 @@ def test_as_shipped_a_name_is_looked_up_once(namespace: str, tmp_path: Path) -> 
 
 def test_a_private_answer_at_first_or_among_public_ones_is_one_line(namespace: str, tmp_path: Path) -> None:
     found = crawl(namespace, "127.0.0.1", tmp_path / "first")
-    assert "rebind.example is 127.0.0.1, which is no public address" in found["said"]["error"]
+    assert "rebind.example is 127.0.0.1, not a public address" in found["said"]["error"]
     assert found["inside"] == 0
     mixed = crawl(namespace, f"127.0.0.1+{PUBLIC},{PUBLIC}+127.0.0.1", tmp_path / "mixed")
     assert mixed["inside"] == 0

@@ -57,7 +57,7 @@ def test_a_wet_file_is_a_warc_file_of_conversion_records(archive: Path, tmp_path
 
 
 def test_a_wrong_ending_or_a_missing_archive_is_one_line(archive: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"ends in neither \.jsonl nor \.wet"):
+    with pytest.raises(UserError, match=r"the output must end in \.jsonl"):
         extract_archive(archive, tmp_path / "out.txt", ExtractSettings(), print)
     with pytest.raises(UserError, match="no archive at"):
         extract_archive(tmp_path / "absent.warc.gz", tmp_path / "out.jsonl", ExtractSettings(), print)

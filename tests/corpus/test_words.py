@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,11 @@ def test_what_is_remembered_of_chunks_has_a_bound_and_no_effect() -> None:
     many = " ".join(map(str, range(140_000)))
     assert len(counter.count(many)) == 140_000
     assert numbers(counter.count("the mill of the river, don't :)")) == before
+
+
+@needs_native
+def test_the_native_core_agrees_on_every_character_that_pythons_unicode_knows() -> None:
+    known = [chr(point) for point in range(0x110000) if unicodedata.category(chr(point)) not in ("Cn", "Co", "Cs")]
+    for begin in range(0, len(known), 64):
+        text = " ".join(known[begin : begin + 64])
+        assert numbers(native_counter().count(text)) == numbers(Words(text)), ascii(text)

@@ -17,9 +17,27 @@ std::mt19937_64 source;
 std::size_t below(std::size_t bound) { return source() % bound; }
 
 std::string random_text() {
-    static const std::string parts[] = {"a",  "S",  "'",      "'ll",        "\xC5\xBF", " ",          "\n", "\r\n", "\t",
-                                        "12", "!",  "\xC3\xA9", "\xE4\xB8\xAD", "\xE3\x80\x80", "\xF0\x9F\x98\x80", "\xCC\x81",
-                                        "\xFF", "\xE4", std::string(70, 'x'), std::string(66, ' '), std::string(1, '\0')};
+    static const std::string parts[] = {"a",
+                                        "S",
+                                        "'",
+                                        "'ll",
+                                        "\xC5\xBF",
+                                        " ",
+                                        "\n",
+                                        "\r\n",
+                                        "\t",
+                                        "12",
+                                        "!",
+                                        "\xC3\xA9",
+                                        "\xE4\xB8\xAD",
+                                        "\xE3\x80\x80",
+                                        "\xF0\x9F\x98\x80",
+                                        "\xCC\x81",
+                                        "\xFF",
+                                        "\xE4",
+                                        std::string(70, 'x'),
+                                        std::string(66, ' '),
+                                        std::string(1, '\0')};
     std::string text;
     for (std::size_t count = below(60); count > 0; --count) {
         text += below(10) ? parts[below(std::size(parts))] : std::string(1, static_cast<char>(below(256)));
@@ -71,13 +89,15 @@ int main(int, char** arguments) {
             std::vector<Byte> copy;
             counter.count(exactly(texts.back(), copy));
         }
-        const auto merges = merge_pairs(counter, below(400), static_cast<TieBreak>(below(2)), [](std::size_t) { return true; });
+        const auto merges =
+            merge_pairs(counter, below(400), static_cast<TieBreak>(below(2)), [](std::size_t) { return true; });
         Encoder encoder(rules, below(2), static_cast<unsigned>(below(8)));
         std::vector<std::string> symbols;
         for (int byte = 0; byte < 256; ++byte) symbols.emplace_back(1, static_cast<char>(byte));
         for (const Merge& merge : merges) symbols.push_back(symbols[merge.left] + symbols[merge.right]);
         for (std::size_t id = 0; id < symbols.size(); ++id) {
-            encoder.vocabulary.add(reinterpret_cast<const Byte*>(symbols[id].data()), symbols[id].size(), static_cast<Id>(id), true);
+            encoder.vocabulary.add(reinterpret_cast<const Byte*>(symbols[id].data()), symbols[id].size(),
+                                   static_cast<Id>(id), true);
         }
         encoder.vocabulary.index(merges.size());
         encoder.vocabulary.add_all_merges();

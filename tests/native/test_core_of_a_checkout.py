@@ -1,4 +1,4 @@
-"""A checkout whose C++ sources came after its compiled core says so, instead of failing somewhere."""
+"""A checkout whose C++ sources are newer than its compiled core warns of it, instead of failing somewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from glassmill import native
 
 
 @pytest.mark.skipif(not native.available(), reason="no native core here")
-def test_an_old_core_is_told(tmp_path: Path) -> None:
+def test_a_core_older_than_its_sources_is_reported(tmp_path: Path) -> None:
     package = tmp_path / "glassmill" / "native"
     package.mkdir(parents=True)
     (package.parent / "__init__.py").touch()

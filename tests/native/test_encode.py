@@ -198,7 +198,7 @@ def test_text_made_to_hurt_has_tiktokens_ids(cl100k: native.Encoder, reference: 
     [
         ({b"a": 0}, "byte 0 is missing"),
         (BYTES | {b"": 256}, "has no bytes"),
-        (BYTES | {b"ab": 5}, "id 5 stands twice"),
+        (BYTES | {b"ab": 5}, "id 5 occurs twice"),
         (BYTES | {b"ab": -5}, "negative"),
         (BYTES | {b"ab": 2**30}, "too high"),
     ],

@@ -62,7 +62,7 @@ def test_an_unfinished_run_is_not_done_and_its_temporary_files_are_swept(tmp_pat
         (run.path / "shards/half.bin.123.partial").write_text("half")
         raise RuntimeError("killed")
     assert not is_done(path)
-    with pytest.raises(UserError, match="holds no finished run"):
+    with pytest.raises(UserError, match="is not a finished run"):
         read_manifest(path)
     with open_run(path, IDENTITY, Recipe()):
         assert list((path / "shards").iterdir()) == []

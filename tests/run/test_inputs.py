@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from glassmill.errors import UserError
-from glassmill.run.inputs import expand
+from glassmill.run.inputs import digest_files, expand, input_files
 
 
 @pytest.fixture
@@ -55,3 +55,49 @@ def test_a_word_that_names_no_file_is_an_error_that_repeats_it(folder: Path, wor
 def test_a_tilde_is_the_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("USERPROFILE" if os.name == "nt" else "HOME", str(folder))
     assert expand(("~/a.txt",)) == [folder / "a.txt"]
+
+
+# --- what of the files counts -----------------------------------------------------------------------------------------
+
+
+def digest(*words: str, folders: int = 0) -> str:
+    return digest_files(input_files(words, folders))
+
+
+def test_a_digest_holds_names_order_and_bytes_and_not_the_place(folder: Path) -> None:
+    for place in ("here", "there"):
+        for name, text in (("one/a.html", "1"), ("two/a.html", "2"), ("one/b.html", "3")):
+            (folder / place / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / place / name).write_text(text)
+    before = digest("here")
+    assert digest("there") == before, "a folder that moves is the same input"
+    others = [
+        digest("here/one/a.html", "here/one/b.html"),  # one file less
+        digest("here/two/a.html", "here/one/a.html", "here/one/b.html"),  # another order: shards follow it
+        digest("here/one/b.html", "here/one/a.html", "here/two/a.html"),
+    ]
+    (folder / "here/two/a.html").write_text("1")
+    others.append(digest("here"))  # two files of one name and one content, where there were two contents
+    (folder / "here/two/a.html").rename(folder / "here/two/c.html")
+    others.append(digest("here"))  # another name: it is in every document
+    assert len({before, *others}) == len(others) + 1
+
+
+def test_a_link_that_leads_out_of_its_folder_counts_as_refused(folder: Path, tmp_path_factory: pytest.TempPathFactory):
+    outside = tmp_path_factory.mktemp("outside") / "x.html"
+    outside.write_text("text")
+    (folder / "pages").mkdir()
+    (folder / "pages/x.html").write_text("text")
+    plain = digest("pages")
+    (folder / "pages/x.html").unlink()
+    (folder / "pages/x.html").symlink_to(outside)
+    assert input_files(("pages",))[0].refused.startswith("refused: a link") and digest("pages") != plain
+    assert digest("pages/x.html") == plain, "named itself, it is read"
+
+
+def test_lists_that_take_their_category_from_the_folder_count_it(folder: Path) -> None:
+    for category in ("adult", "malware"):
+        (folder / category).mkdir()
+        (folder / category / "domains").write_text("bad.example\n")
+    assert digest("adult/domains") == digest("malware/domains")
+    assert digest("adult/domains", folders=1) != digest("malware/domains", folders=1)

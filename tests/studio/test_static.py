@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_what_moves_moves_in_few_steps(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
 def test_every_import_names_a_file_and_something_it_exports(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    for names, source in re.findall(r'(?:import|export) \{([^}]*)\} from "([^"]+)"', text):
+    for names, source in re.findall(r'^(?:import|export) \{([^}]*)\} from "([^"]+)"', text, re.M):
         target = (path.parent / source).resolve()
         assert target.is_file(), f"{source} does not exist"
         exported = target.read_text(encoding="utf-8")
@@ -56,3 +57,20 @@ def test_every_import_names_a_file_and_something_it_exports(path: Path) -> None:
 
 def test_modules_stay_rooms_and_not_houses() -> None:
     assert all(len(path.read_text(encoding="utf-8").splitlines()) <= 300 for path in [*MODULES, *SHEETS])
+
+
+ROOMS = ("lib", "state", "parts", "views")
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.parent.name in ROOMS], ids=lambda path: path.name)
+def test_no_view_imports_a_view_and_no_room_imports_one_above(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    folders = [(path.parent / source).resolve().parent.name for source in re.findall(r'from "(\.[^"]+\.js)"', text)]
+    room = ROOMS.index(path.parent.name)
+    allowed = {"vendor", *ROOMS[:room]} | (set() if path.parent.name == "views" else {path.parent.name})
+    assert set(folders) <= allowed
+
+
+def test_the_types_of_events_are_those_of_the_python_classes() -> None:
+    namespace = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "event_types.py"))
+    assert (STATIC / "js/state/events.js").read_text(encoding="utf-8") == namespace["event_types"]()

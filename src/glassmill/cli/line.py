@@ -78,7 +78,7 @@ def extract(
     if engine not in ("auto", "glassmill", "resiliparse"):
         raise UserError(f"unknown engine {engine!r}; give auto, glassmill or resiliparse")
     settings = ExtractSettings.model_validate({"engine": engine})
-    counts = extract_archive(archive, out, settings, tell=lambda line: print(line, file=sys.stderr))
+    counts = extract_archive(archive, out, settings, notify=lambda line: print(line, file=sys.stderr))
     summary = f"{out}: {counts['pages']} pages ({counts['empty']} without text), {counts['lost']} lost"
     print(json.dumps(counts) if as_json else summary)
 
@@ -97,8 +97,8 @@ def evaluate(
     from glassmill.recipe import EvalSettings
 
     settings = EvalSettings(questions=str(questions) if questions else None)
-    report, _ = score(Model.load(path), settings, 7, web, tokens, lambda kind, **fields: None)
-    show_report(report, as_json)
+    shown = score(Model.load(path), settings, 7, web, tokens, lambda event: None)
+    show_report({**shown.scores, "pii": shown.leaked} if shown.leaked else shown.scores, as_json)
 
 
 def miniweb(

@@ -1,1 +1,1 @@
-"""From elsewhere to the house: a folder of documents, Common Crawl, a site of one's own."""
+"""Getting data: the user's own files, Common Crawl, the user's own site, lists of hosts."""

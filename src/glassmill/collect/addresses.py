@@ -1,8 +1,8 @@
-"""Which addresses may a crawler talk to? Public ones, and those that its user named.
+"""Which addresses may the crawler connect to? Public ones, and those the user allows.
 
-In: an IP address. Out: yes or no. Private, loopback, link-local (cloud metadata), shared, multicast and reserved ranges
-are no, also inside an IPv6 address that carries an IPv4 one. Names and odd spellings (`2130706433`, `0177.1`) are no
-matter here: only what the resolver made of them is judged, and that very address is then connected to.
+In: an IP address. Out: allowed or not. Private, loopback, link-local (cloud metadata), shared, multicast and reserved
+ranges are not, nor is an IPv6 address that embeds one of them. Host names and odd spellings (`2130706433`, `0177.1`) do
+not matter: only the resolved address is checked, and exactly that address is connected to.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _NAT64 = ip_network("64:ff9b::/96")
 
 
 def is_public(text: str) -> bool:
-    """Whether `text` is a public unicast address; False for what is no address."""
+    """Whether `text` is a public unicast address; False if it is not an address."""
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:
@@ -34,7 +34,7 @@ def is_public(text: str) -> bool:
 
 
 def is_allowed(text: str, networks: Sequence[str] = ()) -> bool:
-    """Whether `text` may be connected to: it is public, or lies in one of `networks`."""
+    """Whether connecting to `text` is allowed: it is public, or in one of `networks`."""
     if is_public(text):
         return True
     try:
@@ -45,10 +45,10 @@ def is_allowed(text: str, networks: Sequence[str] = ()) -> bool:
 
 
 def check_networks(networks: Sequence[str]) -> None:
-    """Refuses what is no network.
+    """Checks the networks that the user allows.
 
     Raises:
-        UserError: with the value.
+        UserError: one of them is not a network.
     """
     for network in networks:
         try:

@@ -1,17 +1,17 @@
-"""`glassmill crawl`: the pages of one's own site, politely, as WARC files that a recipe can name.
+"""`glassmill crawl`: crawls the user's own site politely, into WARC files for a recipe.
 
-In: the address of a site's first page. Out: `<out>/<host>/crawl-*.warc.gz`. Scrapy crawls (optional extra
-`glassmill[crawl]`): it obeys robots.txt with its crawl delay, keeps to one host, reads the sitemaps, follows links to
-a depth, asks for one page at a time with a pause between, and tries again what fails. Private addresses are never
-connected to unless the user names them; what is checked is the address that the connection goes to, for every
-connection, so redirects, DNS answers and odd spellings change nothing.
+In: the URL of a site's first page. Out: `<out>/<host>/crawl-*.warc.gz`. Scrapy does the crawling (optional extra
+`glassmill[crawl]`): it obeys robots.txt and its crawl delay, stays on one host, reads sitemaps, follows links to a
+maximum depth, requests one page at a time with a pause in between, and retries failures. Private addresses are never
+connected to unless the user allows them; the check is on the address actually connected to, for every connection, so
+redirects, DNS answers and odd spellings cannot get around it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
 from glassmill.collect.addresses import check_networks
@@ -22,21 +22,34 @@ from glassmill.recipe import CrawlSettings
 OnPage = Callable[[str, int, int], None]
 
 
+class CrawlResult(TypedDict):
+    """What a crawl did.
+
+    `other` counts responses that are not HTML, `refused` lists hosts with private addresses, and `reason` is why the
+    crawl ended: finished, pages, bytes, shutdown.
+    """
+
+    folder: str
+    pages: int
+    bytes: int
+    new_pages: int
+    other: int
+    failures: list[str]
+    refused: list[str]
+    reason: str
+
+
 def crawl(
     url: str, settings: CrawlSettings, out: Path, again: bool = False, on_page: OnPage = lambda url, pages, size: None
-) -> dict[str, Any]:
-    """Crawls the site of `url`. Ends the process's one reactor: call it once in a process.
+) -> CrawlResult:
+    """Crawls the site of `url`. Stops Twisted's global reactor, so call it only once per process.
 
     Args:
-        again: Ask for pages that are there already.
-        on_page: Called with each page's URL, the number of pages and of their bytes so far.
-
-    Returns:
-        `folder`, `pages`, `bytes`, `new_pages`, `other` (answers that are no HTML), `failures`, `refused` (names whose
-        addresses are private), `reason` (why the crawl ended: finished, pages, bytes, shutdown).
+        again: Fetch pages again that earlier crawls stored.
+        on_page: Called with each page's URL, and the numbers of pages and bytes so far.
 
     Raises:
-        UserError: no web address, a private one that was not allowed, no answer at all, or Scrapy is not there.
+        UserError: not a web address, a private one that is not allowed, no response at all, or no Scrapy.
     """
     host = _host(url)
     check_networks(settings.private_networks)
@@ -79,8 +92,8 @@ def crawl(
     }
 
 
-def scrapy_settings(settings: CrawlSettings) -> dict[str, Any]:
-    """Ours as Scrapy's. Everything that listens, runs code or passes the address check by is off."""
+def scrapy_settings(settings: CrawlSettings) -> dict[str, object]:
+    """Our settings as Scrapy's. Everything that listens, runs code or bypasses the address check is off."""
     return {
         "ROBOTSTXT_OBEY": True,
         "USER_AGENT": settings.user_agent,
@@ -91,7 +104,7 @@ def scrapy_settings(settings: CrawlSettings) -> dict[str, Any]:
         "DOWNLOAD_TIMEOUT": settings.timeout_s,
         "DOWNLOAD_MAXSIZE": settings.max_page_bytes,
         "DOWNLOAD_WARNSIZE": 0,
-        "DEPTH_LIMIT": settings.max_depth + 1,  # robots.txt, asked for first, counts as one
+        "DEPTH_LIMIT": settings.max_depth + 1,  # robots.txt, requested first, counts as one
         "CLOSESPIDER_PAGECOUNT": settings.max_pages,
         "RETRY_TIMES": settings.tries - 1,
         "REDIRECT_MAX_TIMES": 5,
@@ -116,7 +129,7 @@ def _host(url: str) -> str:
     except ValueError:
         host = ""
     if not host or parts.scheme not in ("http", "https") or parts.username:
-        raise UserError(f"{url!r} is no web address; write it like https://www.example.org/")
+        raise UserError(f"{url!r} is not a web address; write it like https://www.example.org/")
     if any(character in host for character in "/\\\0") or host.startswith("."):
         raise UserError(f"{url!r} has no usable host name")
     return host
@@ -126,8 +139,8 @@ def _why_nothing(url: str, failures: list[str], refused: list[tuple[str, str]]) 
     if refused:
         name, address = refused[0]
         return (
-            f"{name} is {address}, which is no public address; a site of your own network needs --allow-private,"
+            f"{name} is {address}, not a public address; a site in your own network needs --allow-private,"
             " or crawl.private_networks=10.0.0.0/8"
         )
-    cause = failures[0] if failures else "no page of HTML that robots.txt allows"
+    cause = failures[0] if failures else "no HTML page that robots.txt allows"
     return f"nothing was crawled from {url}: {cause}"

@@ -1,9 +1,9 @@
-"""One file over HTTP, whatever happens on the way: cut lines, busy servers, a kill.
+"""Downloads one file over HTTP, despite broken connections, busy servers and crashes.
 
-In: a URL. Out: the whole file under its name, with its SHA-256. The bytes go to a hidden `.part` file beside it; what
-is there is not asked for again (RFC 9110, ranges), unless the server's file has changed since (its ETag is kept with
-the part). A file takes its name only when its length is the one announced and, where the ETag is an MD5 sum as S3's is
-for plain uploads, when that agrees.
+In: a URL. Out: the complete file and its SHA-256. The bytes go to a hidden `.part` file next to it; a later call
+resumes there (RFC 9110, ranges), unless the server's file has changed (its ETag is stored with the part). The file
+gets its name only once its length is as announced and, where the ETag is an MD5 sum (as S3's is for plain uploads),
+that matches.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
 
 import requests
 import urllib3
@@ -38,7 +37,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A file that is whole."""
+    """A complete download."""
 
     url: str
     path: Path
@@ -55,16 +54,16 @@ def download(
     on_progress: Progress | None = None,
     on_retry: Callable[[str, float], None] | None = None,
 ) -> Fetched:
-    """Fetches `url` to `path`, going on where an earlier call was cut off.
+    """Downloads `url` to `path`, resuming where an earlier call stopped.
 
     Args:
-        budget: Bytes that the file may have.
-        on_progress: Called with bytes there and bytes in all.
-        on_retry: Called with a cause and the seconds until the next try.
+        budget: The largest allowed size in bytes.
+        on_progress: Called with the bytes so far and in total.
+        on_retry: Called with the cause of a failure and the seconds until the next attempt.
 
     Raises:
-        UserError: the server says no, or it failed `settings.tries` times in a row; what is there is kept.
-        TooLargeError: over the budget; nothing was fetched.
+        UserError: the server refuses, or `settings.tries` attempts in a row failed; what was fetched is kept.
+        TooLargeError: over the budget.
     """
     part = path.with_name(f".{path.name}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,10 +74,10 @@ def download(
             return _attempt(url, path, part, settings, budget, on_progress or (lambda have, total: None))
         except TransientError as error:
             grown = part.exists() and part.stat().st_size > before
-            failures = 1 if grown else failures + 1  # a line that is cut now and then still gets the file over
+            failures = 1 if grown else failures + 1  # progress resets the count: a flaky line gets there
             if failures >= settings.tries:
                 raise UserError(
-                    f"{url}: {error}, {failures} times in a row; the same command goes on where this one stopped"
+                    f"{url}: {error}, {failures} times in a row; run the same command again to resume"
                 ) from None
             pause = min(max(error.pause_s, settings.pause_s * 2 ** (failures - 1)), LONGEST_PAUSE_S)
             if on_retry:
@@ -115,23 +114,23 @@ def _attempt(
 
 
 def _place(answer: requests.Response, url: str, have: int) -> tuple[int, int | None]:
-    """Where the answer's bytes begin, and how many the file has, where the server says so."""
+    """The offset of the response's first byte, and the file's size if the server says."""
     status = answer.status_code
     if status in BUSY:
         raise TransientError(f"HTTP {status}", _wish(answer.headers.get("Retry-After", "")))
     if status == 206 and (match := _RANGE.match(answer.headers.get("Content-Range", ""))):
         if int(match[1]) > have:
-            raise TransientError("the server left out bytes")
+            raise TransientError("the server skipped bytes")
         return int(match[1]), int(match[2])
     if status == 416 and have:
         match = re.match(r"bytes \*/(\d+)", answer.headers.get("Content-Range", ""))
         if match and int(match[1]) == have:
             return have, have
-        raise TransientError("the part does not fit the file; it is fetched anew")
+        raise TransientError("the partial file does not match the server's; starting over")
     if status == 200:
         length = answer.headers.get("Content-Length", "")
         return 0, int(length) if length.isdigit() else None
-    raise UserError(f"{url}: HTTP {status} {answer.reason}; look at the name, and at the base URL")
+    raise UserError(f"{url}: HTTP {status} {answer.reason}; check the name and the base URL")
 
 
 def _receive(
@@ -143,7 +142,7 @@ def _receive(
             file.truncate(begin)
             file.seek(begin)
             if answer.status_code != 416:
-                while piece := answer.raw.read1(CHUNK):  # what has come so far; `iter_content` loses it at a cut
+                while piece := answer.raw.read1(CHUNK):  # what has arrived; `iter_content` would lose it
                     have += len(piece)
                     if budget is not None and have > budget:
                         raise TooLargeError(have)
@@ -162,7 +161,7 @@ def _publish(url: str, path: Path, part: Path, size: int, etag: str) -> Fetched:
     md5 = _MD5.match(etag)
     if md5 and _md5(part) != md5[1]:
         remove(part)
-        raise TransientError("the MD5 sum is not the server's")
+        raise TransientError("the MD5 sum does not match the server's")
     digest = sha256_file(part)
     part.replace(path)
     remove(_state_path(part))
@@ -178,16 +177,17 @@ def _state_path(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-def _state(part: Path) -> dict[str, Any]:
+def _state(part: Path) -> dict[str, str]:
+    """URL and ETag of the partial file, as noted when it was started; empty if there is no readable note."""
     try:
-        state: dict[str, Any] = json.loads(_state_path(part).read_text(encoding="utf-8"))
+        state: object = json.loads(_state_path(part).read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
         return {}
-    return state
+    return {str(name): str(value) for name, value in state.items()} if isinstance(state, dict) else {}
 
 
 def _wish(value: str) -> float:
-    """Seconds of a Retry-After header: a number, or a date."""
+    """The seconds of a Retry-After header, which is a number or a date."""
     if value.isdigit():
         return float(value)
     try:
@@ -198,7 +198,7 @@ def _wish(value: str) -> float:
 
 def _cause(error: Exception) -> str:
     if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
-        return "no answer in time"
+        return "the server did not answer in time"
     if isinstance(error, requests.ConnectionError) and "NameResolution" in str(error):
-        return "the host's name is not known here (is there a network?)"
+        return "cannot resolve the host name (is there a network?)"
     return "the connection broke"

@@ -1,7 +1,7 @@
-"""Files to documents, a shard at a time, in a supervised child: read, decoded, extracted, and judged by nobody.
+"""Files to documents, one shard at a time, in a supervised worker: read, decoded, extracted, not filtered.
 
-In: some input files. Out: `documents-*.parquet` with each text and where it stood, or, for an inventory, only the
-counts of the first pages. The steps are the corpus stage's own up to the text, with every filter off.
+In: some input files. Out: `documents-*.parquet` with each text and its source, or, for an inventory, only the counts of
+the first pages. The steps up to the text are the corpus stage's, with every filter off.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -42,13 +42,59 @@ ADDED_SCHEMA = pa.schema([
 ROWS = 256
 PACKED = (".gz", ".tgz", ".bz2", ".xz", ".txz")
 PACKED_RATIO = 4.0
-"""Bytes of text in a byte of a packed file, where the reader counts unpacked bytes."""
+"""Unpacked bytes per byte of a compressed file, where the reader counts unpacked bytes."""
 
 _NO_WORD = re.compile(r"\W+")
 
 
+class GatherTask(TypedDict):
+    """The work of one shard.
+
+    `inputs` are [path, name, why it must not be read]. `out` is a Parquet file to write and `report` a JSON file for
+    the result; without them the task is an inventory of the first `limit` pages. `kind` and `bytes` say what the
+    inventory's sample stands for.
+    """
+
+    inputs: list[list[str]]
+    settings: dict[str, object]
+    out: NotRequired[str]
+    report: NotRequired[str]
+    limit: NotRequired[int]
+    kind: NotRequired[str]
+    bytes: NotRequired[int]
+    skip: NotRequired[list[tuple[int, str]]]
+
+
+class Quarantined(TypedDict):
+    """Something that could not become a document, and why."""
+
+    source: str
+    offset: int
+    url: str
+    cause: str
+
+
+class GatherResult(TypedDict):
+    """`counts`: pages, documents, characters, bytes of UTF-8, quarantined; `languages`: documents of each."""
+
+    counts: dict[str, int]
+    languages: dict[str, int]
+    quarantined: list[Quarantined]
+
+
+class SurveyResult(GatherResult):
+    """For an inventory also personal data by kind, hashes of the texts without case and punctuation, the share of the
+    inputs' bytes that was read, and what it cost."""
+
+    pii: dict[str, int]
+    texts: list[str]
+    share: float
+    cpu_s: float
+    peak_bytes: int
+
+
 def unfiltered(settings: CorpusSettings) -> CorpusSettings:
-    """The same settings with every judgement switched off."""
+    """The same settings with every filter off."""
     off = {
         name: getattr(settings, name).model_copy(update={"enabled": False})
         for name in ("url", "language", "gopher_repetition", "gopher_quality", "c4", "fineweb", "dedup", "pii")
@@ -56,25 +102,14 @@ def unfiltered(settings: CorpusSettings) -> CorpusSettings:
     return settings.model_copy(update={**off, "classifier": ClassifierSettings()})
 
 
-def gather_shard(task: dict[str, Any], link: Link | None = None) -> dict[str, Any]:
-    """Reads the inputs of one shard.
-
-    Args:
-        task: `inputs` ([path, name, why it must not be read]), `settings`; `out`, a Parquet file to write, and
-            `report`, a JSON file for what is returned, or neither for an inventory of the first `limit` pages;
-            `skip`: see `read_sources`.
-
-    Returns:
-        `counts` (pages, documents, characters, bytes of UTF-8, quarantined), `languages` (documents), `quarantined`
-        (entries), and for an inventory `pii` by kind, `texts` (hashes of the texts without case and punctuation),
-        `share` of the inputs' bytes that was read, `cpu_s` and `peak_bytes`.
-    """
+def gather_shard(task: GatherTask, link: Link | None = None) -> GatherResult | SurveyResult:
+    """Reads the inputs of one shard, for documents or for an inventory."""
     gather = _Gather(task, link or Link())
     if not task.get("out"):
-        return gather.survey(int(task["limit"]))
+        return gather.survey(task["limit"])
     out, report = Path(task["out"]), Path(task["report"])
     if report.exists() and out.exists():
-        done: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+        done: GatherResult = json.loads(report.read_text(encoding="utf-8"))
         return done
     with atomic_path(out) as temporary, pq.ParquetWriter(temporary, ADDED_SCHEMA, **PARQUET) as writer:
         rows: list[Document] = []
@@ -89,7 +124,7 @@ def gather_shard(task: dict[str, Any], link: Link | None = None) -> dict[str, An
 
 
 class _Gather:
-    def __init__(self, task: dict[str, Any], link: Link) -> None:
+    def __init__(self, task: GatherTask, link: Link) -> None:
         self.link = link
         self.settings = unfiltered(CorpusSettings.model_validate(task["settings"]))
         bounds = self.settings.max_record_bytes, self.settings.files
@@ -97,11 +132,11 @@ class _Gather:
         self.chain = Chain(self.settings)
         self.counts: Counter[str] = Counter(pages=0, documents=0, characters=0, bytes=0, quarantined=0)
         self.languages: Counter[str] = Counter()
-        self.quarantined: list[dict[str, Any]] = []
+        self.quarantined: list[Quarantined] = []
         self.last: tuple[Source, int] | None = None
 
     def documents(self, limit: int | None = None) -> Iterator[Document]:
-        """The documents; of an inventory, those of the first `limit` pages."""
+        """The documents; for an inventory, those of the first `limit` pages."""
         self.link.mark(0)
         for source, item in self.items:
             self.counts["pages"] += 1
@@ -130,18 +165,17 @@ class _Gather:
                     return document
                 cause = f"{document.rule} {document.detail}".strip()
         self.counts["quarantined"] += 1
-        entry = {"source": source.name, "offset": item.offset, "url": item.url, "cause": cause}
-        self.quarantined.append(entry)
+        self.quarantined.append({"source": source.name, "offset": item.offset, "url": item.url, "cause": cause})
         return None
 
-    def result(self) -> dict[str, Any]:
+    def result(self) -> GatherResult:
         return {
             "counts": dict(self.counts),
             "languages": dict(self.languages.most_common()),
             "quarantined": self.quarantined,
         }
 
-    def survey(self, limit: int) -> dict[str, Any]:
+    def survey(self, limit: int) -> SurveyResult:
         begin = time.process_time()
         pii: Counter[str] = Counter()
         texts: list[str] = []
@@ -150,7 +184,8 @@ class _Gather:
             plain = _NO_WORD.sub("", document.text).lower()
             texts.append(hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=8).hexdigest())
         spent = time.process_time() - begin
-        return self.result() | {
+        return {
+            **self.result(),
             "pii": dict(pii),
             "texts": texts,
             "share": self._share(),
@@ -159,7 +194,7 @@ class _Gather:
         }
 
     def _share(self) -> float:
-        """The share of the inputs' bytes that was read before the limit, as far as the last page's place tells it."""
+        """The share of the inputs' bytes that was read before the limit, estimated from the last page's offset."""
         if self.last is None:
             return 1.0
         source, offset = self.last

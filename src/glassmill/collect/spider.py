@@ -1,4 +1,4 @@
-"""The crawler's own parts for Scrapy: which pages of a site are asked for, and which addresses are never talked to.
+"""Our parts of the Scrapy crawler: which pages of a site are requested, and which addresses are never connected to.
 
 Imported only by `crawl`, because Scrapy is an optional extra. Scrapy does the rest: queue, robots.txt, retries,
 redirects, politeness.
@@ -27,7 +27,7 @@ KEPT_TYPES = ("text/html", "application/xhtml+xml")
 
 
 class GuardedResolver(CachingThreadedResolver):  # type: ignore[misc]
-    """Names to addresses, as the connection will use them; one that is not allowed is an unknown name."""
+    """Resolves names to the addresses the connection will use; a disallowed address fails like an unknown name."""
 
     def getHostByName(self, name: str, timeout: Any = ()) -> Deferred[str]:
         answer: Deferred[str] = super().getHostByName(name, timeout)
@@ -36,12 +36,12 @@ class GuardedResolver(CachingThreadedResolver):  # type: ignore[misc]
     def _check(self, address: str, name: str) -> str:
         if not is_allowed(address, self.reactor.glassmill_networks):
             self.reactor.glassmill_refused.append((name, address))
-            raise DNSLookupError(f"{name} is {address}, which is no public address")
+            raise DNSLookupError(f"{name} is {address}, not a public address")
         return address
 
 
 class Stored:
-    """A downloader middleware: pages that an earlier, cut off crawl has kept are not asked for again."""
+    """A downloader middleware: does not request pages again that an earlier, interrupted crawl stored."""
 
     @classmethod
     def from_crawler(cls, crawler: Any) -> Stored:
@@ -61,7 +61,7 @@ class Stored:
 
 
 class SiteSpider(Spider):  # type: ignore[misc]
-    """One host, from its start page and its sitemaps, along its links."""
+    """Crawls one host from its start page and sitemaps along its links."""
 
     name = "glassmill"
 
@@ -74,7 +74,7 @@ class SiteSpider(Spider):  # type: ignore[misc]
         self.failures: list[str] = []
 
     async def start(self) -> AsyncIterator[Request]:
-        # robots.txt first: it may ask for a longer pause, and names the sitemaps
+        # robots.txt first: it may ask for a longer delay, and lists the sitemaps
         robots = Request(
             Response(self.url).urljoin("/robots.txt"),
             self.parse_robots,
@@ -100,7 +100,7 @@ class SiteSpider(Spider):  # type: ignore[misc]
         return Request(self.url, self.parse, errback=self.parse_failure)
 
     def _slow_down(self, response: Response) -> None:
-        """Obeys a Crawl-delay, as far as a minute."""
+        """Obeys a Crawl-delay of up to a minute."""
         from protego import Protego
 
         delay = Protego.parse(response.text).crawl_delay(self.settings["USER_AGENT"]) or 0
@@ -111,7 +111,7 @@ class SiteSpider(Spider):  # type: ignore[misc]
     def parse_sitemap(self, response: Response) -> Iterator[Request]:
         body = response.body
         if body[:2] == b"\x1f\x8b":
-            return  # a sitemap packed by hand; its pages are found along links
+            return  # a compressed sitemap; its pages are found through links
         try:
             sitemap = Sitemap(body)
         except ValueError:
@@ -146,5 +146,5 @@ class SiteSpider(Spider):  # type: ignore[misc]
         if failure.check(HttpError):
             response = failure.value.response
             self.failures.append(f"{response.url}: HTTP {response.status}")
-        elif not failure.check(IgnoreRequest):  # such as what robots.txt forbids
+        elif not failure.check(IgnoreRequest):  # such as pages that robots.txt forbids
             self.failures.append(f"{failure.request.url}: {failure.getErrorMessage()}"[:300])

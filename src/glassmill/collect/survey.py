@@ -1,8 +1,8 @@
-"""What is in these files? An inventory before anything is made: languages, duplicates, personal data, tokens, time.
+"""What is in these files? An inventory before documents are made: languages, duplicates, personal data, tokens, time.
 
-In: sources. Out: plain numbers. All files are counted, and equal ones are found by their bytes; texts are read from a
-sample (of each kind, files chosen by the hash of their names, and the first pages of large ones). What a sample tells
-is multiplied by the bytes that it stands for. Where everything fits in the sample, the numbers are exact.
+In: sources. Out: numbers. All files are counted, and identical ones found by their bytes; texts are read from a sample
+(for each kind, files chosen by a hash of their names, and the first pages of large ones) and scaled up by the bytes it
+stands for. If everything fits into the sample, the numbers are exact.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TypedDict, cast
 
-from glassmill.collect.gather import gather_shard
+from glassmill.collect.gather import GatherTask, SurveyResult, gather_shard
 from glassmill.corpus.document import kind_of_cause
 from glassmill.corpus.read.files.kinds import CONTAINERS, OTHER, kind_of
 from glassmill.corpus.read.sources import Source
@@ -25,45 +25,104 @@ SAMPLE_BYTES = 32 << 20
 SAMPLE_PAGES = 300
 FILES_A_TASK = 20
 BYTES_PER_TOKEN = 4.3
-"""Of English under a vocabulary of 32,768; other languages take more tokens."""
+"""For English with a vocabulary of 32,768; other languages need more tokens."""
 CORPUS_BYTES_PER_CORE_SECOND = 1.5e6
-"""Text through the filters, deduplication and masking; an estimate."""
+"""Text through filters, deduplication and masking; an estimate."""
 PARENT_BYTES = 120 << 20
 EXAMPLES = 20
 LANGUAGES = 12
 
-Inventory = dict[str, Any]
+
+class KindLine(TypedDict):
+    """The files of one kind."""
+
+    files: int
+    bytes: int
+    documents: int
+    characters: int
+
+
+class Duplicates(TypedDict):
+    """Files that repeat another file's bytes, and the share of the sampled texts that repeat another."""
+
+    files: int
+    bytes: int
+    document_share: float
+
+
+class NotRead(TypedDict):
+    """What could not be read, with counts by cause and some examples."""
+
+    number: int
+    causes: dict[str, int]
+    examples: list[str]
+
+
+class Minutes(TypedDict):
+    """Estimated minutes of two stages."""
+
+    add: float
+    corpus: float
+
+
+class Estimate(TypedDict):
+    """What it will take."""
+
+    minutes: Minutes
+    memory_bytes: int
+
+
+class Sample(TypedDict):
+    """How much was read: at a `share` of 1 of the readable bytes, all numbers but the estimate are exact."""
+
+    documents: int
+    share: float
+
+
+class Totals(TypedDict):
+    """The inventory but for duplicates. `languages` are shares of the documents, `pii` counts by kind."""
+
+    files: int
+    bytes: int
+    kinds: dict[str, KindLine]
+    documents: int
+    characters: int
+    tokens: int
+    languages: dict[str, float]
+    pii: dict[str, int]
+    not_read: NotRead
+    estimate: Estimate
+    sample: Sample
+
+
+class Inventory(Totals):
+    """The whole inventory."""
+
+    duplicates: Duplicates
 
 
 def survey(sources: Sequence[Source], settings: CorpusSettings) -> Inventory:
-    """The inventory.
-
-    Returns:
-        `files`, `bytes`; `kinds` (files, bytes, documents, characters of each); `documents`, `characters`, `tokens`;
-        `languages` (share of the documents); `duplicates` (`files` and `bytes` that repeat another file's bytes,
-        `document_share` of the sampled texts that repeat another); `pii` (pieces by kind); `not_read` (number,
-        `causes`, `examples`); `estimate` (`minutes` of add and corpus, `memory_bytes`); `sample` (`documents`, `share`
-        of the readable bytes; at 1 all numbers but the estimate are exact).
-    """
+    """Takes the inventory."""
     by_kind: dict[str, list[Source]] = defaultdict(list)
     for source in sources:
         by_kind[OTHER if source.refused else kind_of(source.path)].append(source)
     sums = _Sums(by_kind.pop(OTHER, []))
     readable = [source for group in by_kind.values() for source in group]
     tasks = [task for kind, group in sorted(by_kind.items()) for task in _tasks(kind, group, settings)]
-    results = map_shards(
+    made = map_shards(
         f"{gather_shard.__module__}:{gather_shard.__name__}", tasks, settings.workers, cpu_limit_s=settings.page_cpu_s
     )
+    results = [cast("SurveyResult", result) for result in made]
     for kind, group in sorted(by_kind.items()):
         pairs = [(task["bytes"], result) for task, result in zip(tasks, results, strict=True) if task["kind"] == kind]
         sums.add(kind, group, pairs)
     repeated = _repeated([text for result in results for text in result["texts"]])
-    return sums.inventory(settings.workers or cores()) | {
-        "duplicates": {**_equal_files(readable), "document_share": repeated}
-    }
+    files, size = _equal_files(readable)
+    duplicates: Duplicates = {"files": files, "bytes": size, "document_share": repeated}
+    return {**sums.totals_of(settings.workers or cores()), "duplicates": duplicates}
 
 
-def _tasks(kind: str, group: list[Source], settings: CorpusSettings) -> Iterator[dict[str, Any]]:
+def _tasks(kind: str, group: list[Source], settings: CorpusSettings) -> Iterator[GatherTask]:
     chosen = _sample(group)
     step = 1 if kind in CONTAINERS else FILES_A_TASK
     for begin in range(0, len(chosen), step):
@@ -78,7 +137,7 @@ def _tasks(kind: str, group: list[Source], settings: CorpusSettings) -> Iterator
 
 
 def _sample(group: list[Source]) -> list[Source]:
-    """Files of one kind in the order of their names' hashes, up to the bounds; at least one."""
+    """Files of one kind in the order of their names' hashes, up to the limits; at least one."""
     chosen: list[Source] = []
     left = SAMPLE_BYTES
     for source in sorted(group, key=lambda one: hashlib.blake2b(one.name.encode("utf-8", "replace")).digest()):
@@ -90,10 +149,10 @@ def _sample(group: list[Source]) -> list[Source]:
 
 
 class _Sums:
-    """Adds up the kinds; what a sample holds counts as often as the bytes that it stands for."""
+    """Sums over the kinds; a sample is weighted by the bytes it stands for."""
 
     def __init__(self, unread: list[Source]) -> None:
-        self.kinds: dict[str, dict[str, int]] = {}
+        self.kinds: dict[str, KindLine] = {}
         self.totals: dict[str, float] = defaultdict(float)
         self.pii: dict[str, float] = defaultdict(float)
         self.languages: dict[str, float] = defaultdict(float)
@@ -107,8 +166,8 @@ class _Sums:
         )
         self.examples = [f"{source.name}: {source.refused}" for source in unread if source.refused]
 
-    def add(self, kind: str, group: list[Source], results: list[tuple[int, dict[str, Any]]]) -> None:
-        """The files of one kind, and the bytes and result of each task over its sample."""
+    def add(self, kind: str, group: list[Source], results: list[tuple[int, SurveyResult]]) -> None:
+        """Adds the files of one kind, with the bytes and the result of each task over its sample."""
         size = sum(source.size for source in group)
         read = sum(part * result["share"] for part, result in results)
         factor = size / read if read else 0.0
@@ -128,10 +187,14 @@ class _Sums:
         self.files += len(group)
         self.totals["size"] += size
         self.totals["read"] += min(read, size)
-        own = {name: round(self.totals[name] - before.get(name, 0)) for name in ("documents", "characters")}
-        self.kinds[kind] = {"files": len(group), "bytes": size} | own
+        self.kinds[kind] = {
+            "files": len(group),
+            "bytes": size,
+            "documents": round(self.totals["documents"] - before.get("documents", 0)),
+            "characters": round(self.totals["characters"] - before.get("characters", 0)),
+        }
 
-    def inventory(self, workers: int) -> Inventory:
+    def totals_of(self, workers: int) -> Totals:
         totals, languages = self.totals, sorted(self.languages.items(), key=lambda item: (-item[1], item[0]))
         documents = sum(self.languages.values()) or 1
         text_bytes = totals["bytes"]
@@ -163,8 +226,8 @@ class _Sums:
         }
 
 
-def _equal_files(sources: list[Source]) -> dict[str, int]:
-    """Files that repeat an earlier one byte for byte. Only files of equal size are read."""
+def _equal_files(sources: list[Source]) -> tuple[int, int]:
+    """Number and bytes of the files that repeat an earlier one byte for byte. Only files of equal size are read."""
     by_size: dict[int, list[Source]] = defaultdict(list)
     for source in sources:
         by_size[source.size].append(source)
@@ -173,7 +236,7 @@ def _equal_files(sources: list[Source]) -> dict[str, int]:
         if len(group) > 1:
             more = len(group) - len({sha256_file(source.path) for source in group})
             repeats.update(files=more, bytes=more * size)
-    return dict(repeats)
+    return repeats["files"], repeats["bytes"]
 
 
 def _repeated(texts: list[str]) -> float:

@@ -1,8 +1,8 @@
-"""Pages to WARC files, and back: one gzip member a record, a new file when one is full.
+"""Writing pages to WARC files and reading them back: one gzip member per record, a new file when one is full.
 
-In: responses. Out: `<prefix>-00000.warc.gz`, ... (WARC 1.1, ISO 28500). Records are flushed one by one, so that a crawl
-that was killed has lost at most the page in hand; the member that it left half is cut off when the folder is opened
-again, and pages that are there can be read back by their URL.
+In: responses. Out: `<prefix>-00000.warc.gz`, ... (WARC 1.1, ISO 28500). Every record is flushed, so a killed crawl
+loses at most the current page; an incomplete member at the end is cut off when the folder is opened again. Stored
+pages can be read back by URL.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 class WarcFolder:
-    """The WARC files of one crawl in `folder`; those of earlier calls are kept and go on."""
+    """The WARC files of one crawl in `folder`; files of earlier calls are kept and appended to."""
 
     def __init__(self, folder: Path, prefix: str = "crawl", software: str = "glassmill") -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ class WarcFolder:
                     self.places.setdefault(record.url, (path, record.offset))
 
     def write(self, url: str, status: int, headers: Headers, body: bytes, address: str = "") -> None:
-        """One response record, on the disk when this returns."""
+        """Writes one response record; it is on disk when this returns."""
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in _honest(headers, body))
         block = b"HTTP/1.1 %d OK\r\n%s\r\n%s" % (status, lines, body)
         fields = {"WARC-Type": "response", "WARC-Target-URI": url, "WARC-IP-Address": address}
@@ -48,7 +48,7 @@ class WarcFolder:
         self.places.setdefault(url, (path, offset))
 
     def read(self, url: str) -> Response | None:
-        """The response that an earlier call wrote for `url`."""
+        """The stored response for `url`, if any."""
         place = self.places.get(url)
         if place is None:
             return None
@@ -94,7 +94,7 @@ def _member(fields: dict[str, str], media_type: str, block: bytes) -> bytes:
 
 
 def _honest(headers: Headers, body: bytes) -> Iterable[tuple[bytes, bytes]]:
-    """The headers without those that the body as it is kept would belie."""
+    """The headers without those that are wrong for the body as stored."""
     for name, value in headers:
         if name.lower() not in (b"content-length", b"transfer-encoding", b"content-encoding"):
             yield name, value.replace(b"\r", b" ").replace(b"\n", b" ")
@@ -102,7 +102,7 @@ def _honest(headers: Headers, body: bytes) -> Iterable[tuple[bytes, bytes]]:
 
 
 def _cut_off_half_member(path: Path) -> None:
-    """A kill in the middle of a write leaves half a member at the end, of which nothing can be read."""
+    """Removes the incomplete member that a crash in the middle of a write leaves at the end."""
     for last in deque(read_records(path) if path.stat().st_size else (), maxlen=1):
         if isinstance(last, Lost) and _inflated(path, last.offset) is None:
             with path.open("r+b") as file:

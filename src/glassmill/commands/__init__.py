@@ -1,1 +1,1 @@
-"""What the commands of `glassmill.cli` do when no stage does it: the demo, the terminal, plan, doctor, init, chat."""
+"""The work behind the commands that are not stages, and how results are shown in the terminal."""

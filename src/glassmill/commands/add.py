@@ -1,4 +1,4 @@
-"""`glassmill add`: shows what is in the files, asks, makes documents of them, and says what comes next."""
+"""`glassmill add`: shows an inventory of the files, asks, makes documents, and suggests the next step."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, cast
 
 from rich.table import Table
 
 from glassmill.collect.add import add
-from glassmill.collect.survey import survey
+from glassmill.collect.survey import Inventory, survey
 from glassmill.commands.terminal import size
 from glassmill.corpus.read.sources import find_sources
 from glassmill.recipe import make_recipe
@@ -21,33 +21,42 @@ from glassmill.run.folder import read_manifest
 PROMPT = "Make documents of these files? [y/N] "
 
 
+class AddResult(Inventory):
+    """The inventory, and if documents were made: the run folder, how many were made, and how many inputs failed."""
+
+    run: NotRequired[str]
+    documents_made: NotRequired[int]
+    not_made: NotRequired[int]
+
+
 def add_files(
     paths: Sequence[str],
     name: str | None,
     runs: Path,
-    words: Sequence[str],
+    overrides: Sequence[str],
     yes: bool,
-    show: Callable[[dict[str, Any]], None],
+    show: Callable[[Inventory], None],
     listeners: tuple[Listener, ...] = (),
-) -> dict[str, Any]:
-    """The inventory, and where the documents are (`run`, `documents_made`, `not_made`), if they were made.
+) -> AddResult:
+    """Takes an inventory of the files and makes documents of them.
 
     Args:
-        show: Called with the inventory before anybody is asked.
-        yes: Make documents without asking. Where nobody can be asked, nothing is made.
+        show: Called with the inventory before the user is asked.
+        yes: Make documents without asking. Without a terminal to ask in, nothing is made.
 
     Raises:
-        UserError: a path names nothing, or none of the files can be read.
+        UserError: a path matches no file, or none of the files can be read.
     """
-    settings = make_recipe({}, words).corpus
+    settings = make_recipe({}, overrides).corpus
     sources = find_sources(tuple(paths))
     inventory = survey(sources, settings)
     show(inventory)
     if not yes and not (sys.stdin.isatty() and _asked()):
-        return inventory
+        return cast("AddResult", inventory)
     folder = add(sources, settings, name or _name(paths), runs, listeners)
     counts = read_manifest(folder)["counts"]
-    return inventory | {
+    return {
+        **inventory,
         "run": str(folder),
         "documents_made": counts["documents"],
         "not_made": counts["quarantined"],
@@ -61,12 +70,12 @@ def _asked() -> bool:
 
 
 def _name(paths: Sequence[str]) -> str:
-    """A run's name out of the first path: `./Annual Reports/` gives `annual-reports`."""
+    """A name for the run from the first path: `./Annual Reports/` gives `annual-reports`."""
     stem = Path(paths[0]).expanduser().resolve().name.partition(".")[0].lower()
     return re.sub(r"[^a-z0-9_-]+", "-", stem).strip("-_")[:40].strip("-_") or "documents"
 
 
-def inventory_tables(inventory: dict[str, Any]) -> list[Any]:
+def inventory_tables(inventory: Inventory) -> list[Table]:
     """The inventory for people."""
     kinds = Table(title="inventory", title_justify="left", box=None, pad_edge=False)
     for column in ("kind", "files", "size", "documents", "characters"):
@@ -80,7 +89,7 @@ def inventory_tables(inventory: dict[str, Any]) -> list[Any]:
     return [kinds, rest]
 
 
-def _lines(inventory: dict[str, Any]) -> list[tuple[str, str]]:
+def _lines(inventory: Inventory) -> list[tuple[str, str]]:
     sample, repeats, unread = inventory["sample"], inventory["duplicates"], inventory["not_read"]
     minutes = inventory["estimate"]["minutes"]
     languages = ", ".join(f"{name or 'none'} {share:.0%}" for name, share in inventory["languages"].items())
@@ -90,9 +99,8 @@ def _lines(inventory: dict[str, Any]) -> list[tuple[str, str]]:
         ("languages", languages or "none"),
         (
             "duplicates",
-            f"{repeats['files']:,} file{'' if repeats['files'] == 1 else 's'} ({size(repeats['bytes'])}) with the bytes"
-            " of another;"
-            f" {repeats['document_share']:.1%} of the texts do",
+            f"{repeats['files']:,} identical file{'' if repeats['files'] == 1 else 's'} ({size(repeats['bytes'])}),"
+            f" {repeats['document_share']:.1%} identical texts",
         ),
         ("personal data", pii or "none found"),
         ("not read", ", ".join(f"{plain(cause)} {count:,}" for cause, count in unread["causes"].items()) or "none"),
@@ -104,7 +112,9 @@ def _lines(inventory: dict[str, Any]) -> list[tuple[str, str]]:
         ),
     ]
     if sample["share"] < 1:
-        lines.append(("", f"read so far: {sample['documents']:,} documents, {sample['share']:.1%} of the bytes"))
+        lines.append(
+            ("", f"estimated from a sample of {sample['documents']:,} documents, {sample['share']:.1%} of the bytes")
+        )
     return lines
 
 
@@ -113,18 +123,18 @@ def _duration(minutes: float) -> str:
 
 
 def plain(text: str) -> str:
-    """A name as it may be shown: no control characters of a terminal, no markup."""
+    """A name that is safe to print: without terminal control characters and markup."""
     from rich.markup import escape
 
     return escape("".join(character if character.isprintable() else "\ufffd" for character in text))
 
 
-def made_lines(result: dict[str, Any]) -> list[str]:
+def made_lines(result: AddResult) -> list[str]:
     """What was made, and the next step."""
     if "run" not in result:
-        return ["nothing was made; say --yes, or answer y in a terminal"]
+        return ["no documents were made; use --yes, or answer y in a terminal"]
     run = result["run"]
     return [
-        f"{result['documents_made']:,} documents in {run}; {result['not_made']:,} set aside in {run}/quarantine.jsonl",
+        f"{result['documents_made']:,} documents in {run}; {result['not_made']:,} failures in {run}/quarantine.jsonl",
         f"next: glassmill init mine.toml --input {run}",
     ]

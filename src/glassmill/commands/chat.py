@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 if TYPE_CHECKING:
     from glassmill.infer.compose import ToolUse
-    from glassmill.infer.generate import Model
+    from glassmill.infer.generate import Message, Model
 
-HELP = "/new begins a new conversation, /undo takes the last turn back, /quit or Ctrl-D leaves"
+HELP = "/new starts a new conversation, /undo removes the last turn, /quit or Ctrl-D exits"
 
 
 def converse(model_path: Path, temperature: float, max_tokens: int, seed: int, system: str | None) -> None:
-    """Reads lines from standard input until its end and answers each; keeps the conversation between them.
+    """Reads lines from standard input and answers each, keeping the conversation.
 
-    Where standard input is no terminal there is no prompt and no decoration: one answer a line, for scripts.
+    If standard input is not a terminal, there is no prompt and no decoration: one answer per line, for scripts.
     """
     from glassmill.infer.generate import Model
 
@@ -30,7 +30,7 @@ def converse(model_path: Path, temperature: float, max_tokens: int, seed: int, s
         console.print(f"[dim]{model_path}: {model.num_parameters:,} parameters. {HELP}.[/dim]")
     else:
         model = Model.load(model_path)
-    beginning: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
+    beginning: list[Message] = [{"role": "system", "content": system}] if system else []
     messages = list(beginning)
     while (line := _ask(console, person)) is not None:
         if line in ("/quit", "/exit"):
@@ -53,10 +53,8 @@ def _ask(console: Console, person: bool) -> str | None:
         return None
 
 
-def _answer(
-    model: Model, messages: list[dict[str, Any]], temperature: float, max_tokens: int, seed: int
-) -> dict[str, Any]:
-    """Writes the answer as it comes, and returns it as a message; Ctrl-C ends it there."""
+def _answer(model: Model, messages: list[Message], temperature: float, max_tokens: int, seed: int) -> Message:
+    """Prints the answer as it is generated and returns it as a message; Ctrl-C stops it."""
     from glassmill.infer.generate import assistant_message
 
     said: list[str | ToolUse] = []

@@ -1,8 +1,8 @@
-"""`glassmill extract IN OUT`: reading and extraction alone, no filter: the text of every HTML page of an archive.
+"""`glassmill extract IN OUT`: the text of every HTML page of an archive, unfiltered.
 
 In: a WARC file, or anything else that `corpus` reads. Out: `OUT.jsonl` with a line `{"url", "text"}` for every HTML
-response in the order of the archive, text or none, or `OUT.wet` with a WARC `conversion` record for each; `.gz` behind
-either compresses it (a member a record in WET). The file is whole or not there.
+response in archive order (the text may be empty), or `OUT.wet` with a WARC `conversion` record for each; a `.gz` suffix
+compresses either (one member per record in WET). The file is written atomically.
 """
 
 from __future__ import annotations
@@ -27,31 +27,33 @@ Writer = Callable[[BinaryIO, Page, str], None]
 GZIP_LEVEL = 6
 
 
-def extract_archive(source: Path, out: Path, settings: ExtractSettings, tell: Callable[[str], None]) -> dict[str, int]:
+def extract_archive(
+    source: Path, out: Path, settings: ExtractSettings, notify: Callable[[str], None]
+) -> dict[str, int]:
     """Writes the texts of all HTML pages in `source` to `out`.
 
     Args:
         source: The archive.
         out: Ends in `.jsonl`, `.wet`, or either with `.gz`.
-        settings: Engine and caps; a page over `max_page_bytes` has no text.
-        tell: Is given a line for everything that could not be read.
+        settings: Engine and limits; a page over `max_page_bytes` gets no text.
+        notify: Called with a line for everything that could not be read.
 
     Returns:
         `pages` written, how many of them are `empty`, other records (`not_html`), and `lost` ones.
 
     Raises:
-        UserError: there is no such archive, or `out` ends in something else.
+        UserError: no such archive, or an unsupported suffix of `out`.
     """
     write = _writer(out)
     if not source.is_file():
         raise UserError(f"no archive at {source}; give a WARC file")
     if settings.engine == "auto" and engine_of(settings) == "resiliparse":
-        tell(WITHOUT_CORE)
+        notify(WITHOUT_CORE)
     counts = {"pages": 0, "empty": 0, "not_html": 0, "lost": 0}
     with atomic_path(out) as temporary, temporary.open("wb") as file:
         if write is _write_wet:
             file.write(_packed(out, _warcinfo(source.name)))
-        for page, text in _texts(source, settings, counts, tell):
+        for page, text in _texts(source, settings, counts, notify):
             buffer = io.BytesIO()
             write(buffer, page, text)
             file.write(_packed(out, buffer.getvalue()))
@@ -61,16 +63,16 @@ def extract_archive(source: Path, out: Path, settings: ExtractSettings, tell: Ca
 
 
 def _texts(
-    source: Path, settings: ExtractSettings, counts: dict[str, int], tell: Callable[[str], None]
+    source: Path, settings: ExtractSettings, counts: dict[str, int], notify: Callable[[str], None]
 ) -> Iterator[tuple[Page, str]]:
     for item in read_pages(source, source.name):
         if isinstance(item, Lost):
             counts["lost"] += 1
-            tell(f"offset {item.offset}: {item.cause}{f' ({item.url})' if item.url else ''}")
+            notify(f"offset {item.offset}: {item.cause}{f' ({item.url})' if item.url else ''}")
         elif item.kind != "html":
             counts["not_html"] += 1
         elif len(item.body) > settings.max_page_bytes:
-            tell(f"offset {item.offset}: page of {len(item.body)} bytes, over max_page_bytes ({item.url})")
+            notify(f"offset {item.offset}: page of {len(item.body)} bytes, over max_page_bytes ({item.url})")
             yield item, ""
         else:
             yield item, html_to_text(html_of(item.body, item.charset), settings)
@@ -82,7 +84,7 @@ def _writer(out: Path) -> Writer:
     for ending, writer in endings.items():
         if name.endswith(ending):
             return writer
-    raise UserError(f"{out.name} ends in neither .jsonl nor .wet (.gz may follow); give the output such a name")
+    raise UserError(f"{out.name}: the output must end in .jsonl, .jsonl.gz, .wet or .wet.gz")
 
 
 def _packed(out: Path, content: bytes) -> bytes:
@@ -95,7 +97,7 @@ def _write_line(file: BinaryIO, page: Page, text: str) -> None:
 
 
 def _write_wet(file: BinaryIO, page: Page, text: str) -> None:
-    """A conversion record (ISO 28500, 6.7). Its id depends only on where the page stood."""
+    """A conversion record (ISO 28500, 6.7). Its id depends only on where the page was in the archive."""
     name = uuid.uuid5(uuid.NAMESPACE_URL, document_id(page.source, page.offset, page.url))
     headers = {
         "WARC-Type": "conversion",

@@ -3,41 +3,84 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from rich.table import Table
 
 from glassmill.commands.add import plain
 from glassmill.corpus.look.query import query
-from glassmill.corpus.look.why import Way, why
+from glassmill.corpus.look.why import Check, Way, why
 from glassmill.errors import UserError
 
 CELL_CHARACTERS = 300
 
 
+class Answer(TypedDict):
+    """The result of a query: `more` says whether rows were cut off."""
+
+    columns: list[str]
+    rows: list[list[object]]
+    more: bool
+
+
+class CheckLine(TypedDict):
+    """One rule applied to a page; `passed` is None where a step only records a value; `says` is the rule's sentence."""
+
+    rule: str
+    value: float | None
+    bound: float | None
+    passed: bool | None
+    detail: str
+    says: str
+
+
+class StepLine(TypedDict):
+    """One step of the corpus stage, with the rules it applied."""
+
+    step: str
+    checks: list[CheckLine]
+
+
+class WayLine(TypedDict):
+    """One record's way through the corpus stage, and how it ended."""
+
+    source: str
+    offset: int
+    end: str
+    steps: list[StepLine]
+
+
+class Explanation(TypedDict):
+    """All records of a URL in a run."""
+
+    url: str
+    run: str
+    ways: list[WayLine]
+
+
 def find_run(word: str, runs: Path) -> Path:
-    """The run folder that `word` names: a path, or `corpus/demo-3f9a1c` below `runs`.
+    """The run folder for `word`: a path, or a name such as `corpus/demo-3f9a1c` in `runs`.
 
     Raises:
-        UserError: there is none.
+        UserError: no such run.
     """
     for path in (Path(word).expanduser(), runs / word):
         if path.is_dir():
             return path
     known = sorted(path.parent.relative_to(runs).as_posix() for path in runs.glob("corpus/*/DONE"))
-    hint = f"there are: {', '.join(known[:8])}" if known else "`glassmill corpus RECIPE` makes one"
+    hint = f"available: {', '.join(known[:8])}" if known else "`glassmill corpus RECIPE` makes one"
     raise UserError(f"no run {word!r} in {runs}; {hint}")
 
 
-def answer(run: Path, statement: str, limit: int) -> dict[str, Any]:
-    """Columns and rows of a query, cut to `limit` rows (`more` says whether there were others)."""
+def answer(run: Path, statement: str, limit: int) -> Answer:
+    """Runs a query; at most `limit` rows."""
     names, rows = query(run, statement, limit + 1)
     return {"columns": names, "rows": [list(row) for row in rows[:limit]], "more": len(rows) > limit}
 
 
-def answer_table(result: dict[str, Any]) -> list[Any]:
+def answer_table(result: Answer) -> list[Table | str]:
+    """The result for people."""
     table = Table(box=None, pad_edge=False)
     for number, name in enumerate(result["columns"]):
         numeric = all(isinstance(row[number], (int, float, type(None))) for row in result["rows"])
@@ -47,40 +90,48 @@ def answer_table(result: dict[str, Any]) -> list[Any]:
     return [table, "(more rows: raise --limit)"] if result["more"] else [table]
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.4g}"
     return f"{value:,}" if isinstance(value, int) else plain(str(value)[:CELL_CHARACTERS])
 
 
-def explain(run: Path, url: str) -> dict[str, Any]:
-    """The ways of all records of `url`, as JSON values."""
+def explain(run: Path, url: str) -> Explanation:
+    """The ways of all records of `url` through the corpus stage."""
     return {"url": url, "run": str(run), "ways": [_plain_way(way) for way in why(run, url)]}
 
 
-def _plain_way(way: Way) -> dict[str, Any]:
-    steps = [
-        {"step": step, "checks": [{**asdict(check), "bound": _no_nan(check.bound)} for check in checks]}
-        for step, checks in way.steps
+def _plain_way(way: Way) -> WayLine:
+    steps: list[StepLine] = [
+        {"step": step, "checks": [_plain_check(check) for check in checks]} for step, checks in way.steps
     ]
     return {"source": way.source, "offset": way.offset, "end": way.end, "steps": steps}
 
 
-def _no_nan(bound: float) -> float | None:
-    return None if math.isnan(bound) else bound
+def _plain_check(check: Check) -> CheckLine:
+    """The check as JSON, which has no NaN."""
+    return {
+        "rule": check.rule,
+        "value": check.value,
+        "bound": None if math.isnan(check.bound) else check.bound,
+        "passed": check.passed,
+        "detail": check.detail,
+        "says": check.says,
+    }
 
 
-def way_tables(result: dict[str, Any]) -> list[Any]:
-    """The ways for people: each rule's name, its sentence with value and bound, and a mark."""
+def way_tables(result: Explanation) -> list[Table]:
+    """The ways for people: each rule's name, its sentence with value and bound, and whether the page passed."""
     marks = {True: "[green]passed[/green]", False: "[red]stopped[/red]", None: ""}
-    tables: list[Any] = []
+    tables: list[Table] = []
     for way in result["ways"]:
         title = f"{plain(result['url'])}: [bold]{way['end']}[/bold]  ({plain(way['source'])}, offset {way['offset']:,})"
         table = Table(title=title, title_justify="left", box=None, pad_edge=False)
         for name in ("step", "rule", "what was measured", ""):
             table.add_column(name)
         for step in way["steps"]:
-            rows = step["checks"] or [{"rule": "", "says": "", "passed": True, "detail": ""}]
+            nothing: CheckLine = {"rule": "", "value": None, "bound": None, "passed": True, "detail": "", "says": ""}
+            rows = step["checks"] or [nothing]
             for number, check in enumerate(rows):
                 note = f"{marks[check['passed']]} {plain(check['detail'][:100])}".strip()
                 table.add_row("" if number else step["step"], plain(check["rule"]), check["says"], note)

@@ -1,14 +1,14 @@
-"""What the terminal shows of a run: progress bars with time left, or plain lines where it is no terminal.
+"""What the terminal shows of a run: progress bars with the time left, or plain lines if the output is not a terminal.
 
-Takes the events of `glassmill.run.events` and draws them; keeps nothing.
+Draws the events of `glassmill.run.kinds` as they come, and a line's report at its end.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, assert_never
+from typing import assert_never
 
 from rich.console import Console
 from rich.progress import (
@@ -24,6 +24,7 @@ from rich.table import Table
 
 from glassmill.run import kinds
 from glassmill.run.events import Entry
+from glassmill.run.kinds import from_json
 from glassmill.stages import NAMES, STAGES
 
 PLAIN_LINE_EVERY_S = 10.0
@@ -66,7 +67,7 @@ class Screen:
         match entry.event:
             case kinds.Start():
                 if not self.live:
-                    self._line(stage, "begins")
+                    self._line(stage, "starts")
                 self._last_line = time.monotonic()
             case kinds.Progress(done, total, unit):
                 self._bar(stage, done, total, unit)
@@ -129,22 +130,21 @@ def _plain(text: str) -> str:
     return escape(text)
 
 
-def funnel_table(funnel: list[dict[str, Any]]) -> Table:
+def funnel_table(rows: Sequence[kinds.Funnel]) -> Table:
     """The corpus stage's steps: pages in, pages out, and the rules that dropped most."""
     table = Table(title="funnel", title_justify="left", box=None, pad_edge=False)
     for column, justify in (("step", "left"), ("in", "right"), ("out", "right"), ("dropped by", "left")):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
-    for row in funnel:
-        top = sorted(row["dropped"].items(), key=lambda item: -item[1])[:3]
-        if row.get("quarantined"):
-            top.append(("quarantined", row["quarantined"]))
-        table.add_row(
-            row["step"], f"{row['in']:,}", f"{row['out']:,}", ", ".join(f"{rule} {count:,}" for rule, count in top)
-        )
+    for row in rows:
+        top = sorted(row.dropped.items(), key=lambda item: -item[1])[:3]
+        if row.quarantined:
+            top.append(("quarantined", row.quarantined))
+        words = ", ".join(f"{rule} {count:,}" for rule, count in top)
+        table.add_row(row.step, f"{row.documents_in:,}", f"{row.documents_out:,}", words)
     return table
 
 
-def report_table(report: dict[str, Any]) -> Table:
+def report_table(report: Mapping[str, object]) -> Table:
     """A report's plain numbers, one a row."""
     table = Table(title="report", title_justify="left", box=None, pad_edge=False, show_header=False)
     for name, value in report.items():
@@ -153,40 +153,44 @@ def report_table(report: dict[str, Any]) -> Table:
     return table
 
 
-def report_tables(report: dict[str, Any]) -> list[Any]:
-    """The report of a line, and where its parts lie."""
-    tables: list[Any] = [funnel_table(report["funnel"])] if "funnel" in report else []
-    tables += list(_corpus_lines(report))
+def report_tables(report: Mapping[str, object]) -> list[Table | str]:
+    """The report of a line, or a part of one, as `glassmill.commands.report` writes it."""
+    tables: list[Table | str] = []
+    if isinstance(funnel := report.get("funnel"), list):
+        rows = [from_json({"kind": "funnel", **row}) for row in funnel]
+        tables.append(funnel_table([row for row in rows if isinstance(row, kinds.Funnel)]))
+    tables += _corpus_lines(report)
     tables.append(report_table(report))
-    if "seconds" in report:
-        spent = "  ".join(f"{name} {seconds:,.1f}" for name, seconds in report["seconds"].items())
-        tables.append(f"[bold]seconds[/bold]   {spent}")
-    if "unfiltered" in report:
-        both = [("with filters", report), ("without", report["unfiltered"])]
-        tables.append(
-            "\n".join(
-                f"{name}: false claims believed {_percent(part.get('false_claims_believed'))}, "
-                f"facts {_percent(part.get('facts_accuracy'))}"
-                for name, part in both
-            )
-        )
+    if seconds := _numbers(report, "seconds"):
+        tables.append("[bold]seconds[/bold]   " + "  ".join(f"{name} {spent:,.1f}" for name, spent in seconds.items()))
+    if isinstance(unfiltered := report.get("unfiltered"), dict):
+        tables.append("\n".join((_beliefs("with filters", report), _beliefs("without", unfiltered))))
     if report.get("model"):
         tables.append(f"[bold]model[/bold]     {report['model']}")
     return tables
 
 
-def _corpus_lines(report: dict[str, Any]) -> Iterator[str]:
-    from rich.markup import escape
-
-    if speed := report.get("corpus_speed"):
+def _corpus_lines(report: Mapping[str, object]) -> Iterator[str]:
+    if speed := _numbers(report, "corpus_speed"):
         rates = f"{speed['pages_per_s']:,.1f} pages/s, {speed['bytes_per_s'] / 1e6:,.2f} MB/s of input"
         yield f"[bold]speed[/bold]     {rates} in {speed['seconds']:,.1f} s"
-    if causes := report.get("quarantine_causes"):
-        yield "[bold]set aside[/bold] " + ", ".join(f"{escape(cause)} {count:,}" for cause, count in causes.items())
+    if causes := _numbers(report, "quarantine_causes"):
+        yield "[bold]set aside[/bold] " + ", ".join(f"{_plain(cause)} {count:,}" for cause, count in causes.items())
 
 
-def _percent(share: float | None) -> str:
-    return "not asked" if share is None else f"{share:.0%}"
+def _beliefs(name: str, report: Mapping[str, object]) -> str:
+    believed, facts = _percent(report.get("false_claims_believed")), _percent(report.get("facts_accuracy"))
+    return f"{name}: false claims believed {believed}, facts {facts}"
+
+
+def _numbers(report: Mapping[str, object], name: str) -> Mapping[str, int | float]:
+    """The named numbers under `name`; none where the report has no such part."""
+    part = report.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _percent(share: object) -> str:
+    return f"{share:.0%}" if isinstance(share, int | float) else "not asked"
 
 
 def size(count: float) -> str:

@@ -1,45 +1,70 @@
-"""`glassmill tokenizer train` and `report`: a vocabulary out of text files, and how good one is."""
+"""`glassmill tokenizer train` and `report`: trains a vocabulary on text files, and measures one."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from rich.markup import escape
 from rich.table import Table
 
 from glassmill.errors import UserError
+from glassmill.run import kinds
+from glassmill.run.events import Entry, Listener
 from glassmill.run.memory import peak_memory
 from glassmill.tokens import bpe
 from glassmill.tokens.loading import OwnFiles, own_parts
-from glassmill.tokens.report import measure
+from glassmill.tokens.report import Report, SymbolCount, measure
 from glassmill.tokens.specials import CHAT_TEMPLATE, END_OF_TEXT, layout, special_ids
 from glassmill.tokens.split import pattern_of
 from glassmill.tokens.textfiles import named_texts, text_files
 from glassmill.tokens.tokenizer import Tokenizer
 
-Tell = Callable[[dict[str, Any]], None]
+
+class TrainResult(TypedDict):
+    """A trained vocabulary: `symbols` found of those `wanted`, and what it took."""
+
+    folder: str
+    symbols: int
+    wanted: int
+    bytes: int
+    seconds: float
+    peak_memory_bytes: int | None
+
+
+class TokenizerReport(Report):
+    """A report with the names of the tokenizers."""
+
+    tokenizer: str
+    against: str | None
+    vocab_size: int
 
 
 def train_from_files(
-    paths: Sequence[Path], out: Path, vocab_size: int, pattern: str, tie_break: bpe.TieBreak, threads: int, tell: Tell
-) -> dict[str, Any]:
-    """Trains a vocabulary on text files and writes the tokenizer's folder; `tell` gets progress events.
+    paths: Sequence[Path],
+    out: Path,
+    vocab_size: int,
+    pattern: str,
+    tie_break: bpe.TieBreak,
+    threads: int,
+    notify: Listener,
+) -> TrainResult:
+    """Trains a vocabulary on text files and writes the tokenizer's folder; `notify` receives progress events.
 
     Raises:
-        UserError: there is no text, or an impossible setting.
+        UserError: there is no text, or an invalid setting.
     """
     if not 262 <= vocab_size <= 200_064:
-        raise UserError(f"--vocab-size {vocab_size}: 262 to 200064 ids are possible")
+        raise UserError(f"--vocab-size {vocab_size}: must be between 262 and 200064")
     files, regex = text_files(paths), pattern_of(pattern)
     size, begin = layout(vocab_size), time.perf_counter()
-    seen = _Counted(chain.from_iterable(map(named_texts, files)), sum(file.stat().st_size for file in files), tell)
+    seen = _Counted(chain.from_iterable(map(named_texts, files)), sum(file.stat().st_size for file in files), notify)
 
     def merged(done: int) -> None:
-        tell({"stage": "merge", "kind": "progress", "done": done, "total": size.symbols - bpe.BYTES, "unit": "merges"})
+        notify(Entry(time.time(), "merge", kinds.Progress(done, size.symbols - bpe.BYTES, "merges")))
 
     symbols = bpe.train(seen, size.symbols, regex, tie_break=tie_break, threads=threads, progress=merged)
     training = {"tie_break": tie_break, "bytes": seen.bytes, "documents": seen.documents}
@@ -56,8 +81,8 @@ def train_from_files(
     }
 
 
-def report_on(name: str | Path, paths: Sequence[Path], against: str | None, max_bytes: int) -> dict[str, Any]:
-    """The report of one tokenizer on some text, of each file at most `max_bytes`.
+def report_on(name: str | Path, paths: Sequence[Path], against: str | None, max_bytes: int) -> TokenizerReport:
+    """The report of one tokenizer on some text, at most `max_bytes` of each file.
 
     Raises:
         UserError: no such tokenizer or text.
@@ -69,19 +94,22 @@ def report_on(name: str | Path, paths: Sequence[Path], against: str | None, max_
     return {"tokenizer": str(name), "against": against, "vocab_size": tokenizer.vocab_size, **report}
 
 
-def training_table(done: dict[str, Any]) -> list[Table]:
-    """What a training gave, for people."""
+def training_table(done: TrainResult) -> list[Table]:
+    """The result of a training, for people."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row("vocabulary", f"{done['symbols']:,} symbols in {done['folder']}")
     table.add_row("text", f"{done['bytes'] / 1e6:,.1f} MB in {done['seconds']:,.1f} s")
     if done["peak_memory_bytes"]:
         table.add_row("peak memory", f"{done['peak_memory_bytes'] / 1e6:,.0f} MB")
     if done["symbols"] < done["wanted"]:
-        table.add_row("[yellow]note[/yellow]", f"the text has no more pairs to join; {done['wanted']:,} were wanted")
+        table.add_row(
+            "[yellow]note[/yellow]",
+            f"too little text for {done['wanted']:,} symbols",
+        )
     return [table]
 
 
-def report_tables(report: dict[str, Any]) -> list[Table]:
+def report_tables(report: TokenizerReport) -> list[Table]:
     """The report for people."""
     groups = Table(box=None, pad_edge=False)
     heads = ["text", "MB", "bytes/token", "tokens/word", "single bytes", "symbols used"]
@@ -93,11 +121,11 @@ def report_tables(report: dict[str, Any]) -> list[Table]:
         if report["against"]:
             cells += [f"{line['against_bytes_per_token']:.3f}", f"{line['ratio']:.3f}"]
         groups.add_row(*cells)
-    words = report["vocabulary"]
+    vocabulary = report["vocabulary"]
     more = Table(box=None, show_header=False, pad_edge=False)
-    more.add_row("symbols", f"{words['symbols']:,}, of them in this text {words['used']:,}")
-    more.add_row("never seen", f"{words['never_seen']:,}: {_names(words['never_seen_longest'])}")
-    more.add_row("longest", _names(words["longest"]))
+    more.add_row("symbols", f"{vocabulary['symbols']:,}, {vocabulary['used']:,} of them in this text")
+    more.add_row("never seen", f"{vocabulary['never_seen']:,}: {_names(vocabulary['never_seen_longest'])}")
+    more.add_row("longest", _names(vocabulary["longest"]))
     if "curve" in report:
         points = report["curve"][:: max(1, len(report["curve"]) // 8)]
         more.add_row("bytes/token at", ", ".join(f"{size:,}: {value:.2f}" for size, value in points))
@@ -105,10 +133,10 @@ def report_tables(report: dict[str, Any]) -> list[Table]:
 
 
 class _Counted:
-    """The documents as they are read, with progress about every second."""
+    """Counts the documents while they are read, with progress about once a second."""
 
-    def __init__(self, texts: Iterator[tuple[str, str]], total: int, tell: Tell) -> None:
-        self._texts, self._total, self._tell = texts, total, tell
+    def __init__(self, texts: Iterator[tuple[str, str]], total: int, notify: Listener) -> None:
+        self._texts, self._total, self._notify = texts, total, notify
         self.bytes = self.documents = 0
 
     def __iter__(self) -> Iterator[str]:
@@ -120,7 +148,7 @@ class _Counted:
                 last = time.monotonic()
                 done = self.bytes // 1_000_000
                 total = max(done, self._total // 1_000_000)
-                self._tell({"stage": "count", "kind": "progress", "done": done, "total": total, "unit": "MB"})
+                self._notify(Entry(time.time(), "count", kinds.Progress(done, total, "MB")))
             yield text
 
 
@@ -132,5 +160,5 @@ def _first(texts: Iterator[tuple[str, str]], max_bytes: int) -> Iterator[tuple[s
         yield name, text
 
 
-def _names(entries: list[dict[str, Any]]) -> str:
+def _names(entries: list[SymbolCount]) -> str:
     return escape(", ".join(repr(entry["text"])[:42] for entry in entries[:8]))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -17,8 +18,8 @@ import pyarrow.parquet as pq
 from glassmill.errors import UserError
 from glassmill.evals import filters, town
 from glassmill.evals.scores import Score
-from glassmill.recipe import EvalSettings
-from glassmill.run import kinds
+from glassmill.recipe import EvalSettings, Recipe
+from glassmill.run import device, kinds
 from glassmill.run.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -50,6 +51,13 @@ ANSWERS_AT_ONCE = 64
 Emit = Callable[[kinds.Event], None]
 
 
+def resolved(recipe: Recipe) -> device.Facts:
+    """What this machine decides and the scores depend on. The model answers on the CPU, in a type that follows from its
+    size and the processor; its last bits, and so now and then a token, depend on all of these."""
+    facts = device.resolve("cpu").facts()
+    return {name: facts[name] for name in ("processor", "threads", "torch")}
+
+
 def make(
     run: RunFolder,
     settings: EvalSettings,
@@ -66,45 +74,52 @@ def make(
     """
     from glassmill.infer.generate import Model
 
-    report: dict[str, Any] = {}
+    report: dict[str, object] = {}
+    personal: dict[str, object] = {}
     truth = read_truth(web)
     if truth and documents:
         fate = filters.outcome(
             read_rows(documents, "documents", "url", "text"), read_rows(documents, "dropped", "url", "step")
         )
         report |= filters.filter_scores(truth, fate)
-        report["pii"] = filters.pii_scores(truth, fate)
+        personal |= filters.pii_scores(truth, fate)
     loaded = Model.load(model)
-    scores, answers = score(loaded, settings, seed, web, tokens, run.emit)
-    report["pii"] = report.get("pii", {}) | scores.pop("pii", {})
-    report |= scores
+    shown = score(loaded, settings, seed, web, tokens, run.emit)
+    report |= {"pii": personal | shown.leaked, **shown.scores}
     for name, value in report.items():
         if isinstance(value, float):
             run.emit(kinds.Score(name, value))
-    if answers:
-        run.write_json("answers.json", answers)
+    if shown.answers:
+        run.write_json("answers.json", shown.answers)
     run.write_json("report.json", report)
     run.finish(stats=report)
 
 
-def score(
-    model: Model, settings: EvalSettings, seed: int, web: Path | None, tokens: Path | None, emit: Emit
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """What the model itself shows: bits per byte, its answers, what it leaks; and every answer with its question."""
-    report: dict[str, Any] = {}
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the model itself shows: its scores, every answer with its question, and the personal data that it leaks."""
+
+    scores: dict[str, float | None]
+    answers: list[dict[str, object]]
+    leaked: dict[str, int]
+
+
+def score(model: Model, settings: EvalSettings, seed: int, web: Path | None, tokens: Path | None, emit: Emit) -> Shown:
+    """Bits per byte where there are `tokens`, the answers to the questions, and leaks where `web` has a truth."""
+    scores: dict[str, float | None] = {}
     if tokens:
-        report["val_bpb"] = held_out_bits_per_byte(model, tokens)
+        scores["val_bpb"] = held_out_bits_per_byte(model, tokens)
     questions = _questions(settings, web)
     said = ask(model, questions, emit)
-    answers = [
+    answers: list[dict[str, object]] = [
         {**question, "said": text, "right": town.is_right(question, text)}
         for question, text in zip(questions, said, strict=True)
     ]
     if questions:
-        report |= town.town_scores(questions, said)
-    if truth := read_truth(web):
-        report["pii"] = {"produced_by_model": leaks(model, filters.planted_strings(truth), seed)}
-    return report, answers
+        scores |= town.town_scores(questions, said)
+    truth = read_truth(web)
+    leaked = {"produced_by_model": leaks(model, filters.planted_strings(truth), seed)} if truth else {}
+    return Shown(scores, answers, leaked)
 
 
 def ask(model: Model, questions: Sequence[town.Question], emit: Emit) -> list[str]:
@@ -140,15 +155,15 @@ def leaks(model: Model, planted: Sequence[str], seed: int) -> int:
     return sum(text in said for text in planted)
 
 
-def read_truth(web: Path | None) -> list[dict[str, Any]]:
+def read_truth(web: Path | None) -> list[filters.Row]:
     """The rows of a MiniWeb run's truth; none for any other input."""
     if web is None or not (web / "truth.parquet").exists():
         return []
-    rows: list[dict[str, Any]] = pq.read_table(web / "truth.parquet").to_pylist()
+    rows: list[filters.Row] = pq.read_table(web / "truth.parquet").to_pylist()
     return rows
 
 
-def read_rows(corpus: Path, kind: str, *columns: str) -> list[dict[str, Any]]:
+def read_rows(corpus: Path, kind: str, *columns: str) -> list[filters.Row]:
     """The `documents` or the `dropped` of a corpus run, these columns of them."""
     shards = sorted((corpus / "shards").glob(f"{kind}-*.parquet"))
     return [row for shard in shards for row in pq.read_table(shard, columns=list(columns)).to_pylist()]

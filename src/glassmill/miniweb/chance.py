@@ -1,6 +1,6 @@
 """Seeded randomness of the MiniWeb: the same seed gives the same draws on every machine with the same Python.
 
-`random.Random` seeded with a string hashes it with SHA-512, so neither PYTHONHASHSEED nor the platform matters.
+`random.Random` hashes a string seed with SHA-512, so neither PYTHONHASHSEED nor the platform matters.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def stream(seed: int, *names: str | int) -> random.Random:
 
 
 class Deck(Generic[T]):
-    """Cards drawn in shuffled rounds: every card comes once a round, so over many draws all come equally often."""
+    """Cards drawn in shuffled rounds: each card comes once per round, so all come equally often."""
 
     def __init__(self, cards: Iterable[T], rng: random.Random) -> None:
         self._cards = list(cards)
@@ -26,7 +26,7 @@ class Deck(Generic[T]):
         self._round: list[T] = []
 
     def draw(self) -> T:
-        """The next card; a new shuffled round begins when the last one is used up."""
+        """The next card; a new shuffled round starts when the current one is used up."""
         if not self._round:
             self._round = self._cards.copy()
             self._rng.shuffle(self._round)
@@ -49,7 +49,7 @@ def article(noun: str) -> str:
 
 
 def capital(text: str) -> str:
-    """The text with its first letter as a capital."""
+    """The text with its first letter capitalised."""
     return text[:1].upper() + text[1:]
 
 

@@ -1,45 +1,59 @@
-"""The conversations for sft: facts of some of the subjects, unknown things, sums by calculator, and small talk.
+"""The conversations for sft: facts about some of the subjects, unknown things, sums by calculator, and small talk.
 
-Comes in: the world, the ghosts and the sums for conversations. Goes out: rows `{messages, kind}` of
-`conversations.jsonl`.
-A sum's answer has three parts: the call of the calculator, its result, and the text.
+In: the world, and the ghosts and sums reserved for conversations. Out: the rows of `conversations.jsonl`. The answer to
+a sum has three parts: the calculator call, its result, and the text.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 from glassmill.miniweb import asking
 from glassmill.miniweb.chance import Deck, stream
 from glassmill.miniweb.questions import Sum, ask, refusal
 from glassmill.miniweb.world import Subject, World, canonical
 
-Message = dict[str, Any]
 
-# Of all conversations; two_turn ones take their turns from the other kinds.
+class Message(TypedDict):
+    """One turn; the answer to a sum has a list of parts as its content."""
+
+    role: str
+    content: str | list[dict[str, str]]
+
+
+class Conversation(TypedDict):
+    """A row of `conversations.jsonl`."""
+
+    messages: list[Message]
+    kind: str
+
+
+# Shares of all conversations; two_turn ones combine two of the other kinds.
 SHARES = {"fact": 0.50, "who": 0.02, "unknown": 0.09, "topic": 0.07, "sum": 0.21, "small_talk": 0.04, "two_turn": 0.07}
 
 
 def make_conversations(world: World, seed: int, count: int, ghosts: Sequence[Subject],
-                       sums: Sequence[Sum]) -> list[dict[str, Any]]:  # fmt: skip
-    """`count` conversations, shuffled; the same seed gives the same ones."""
+                       sums: Sequence[Sum]) -> list[Conversation]:  # fmt: skip
+    """`count` conversations, shuffled; equal seeds give equal conversations."""
     teller = _Teller(world, stream(seed, "conversations"), ghosts, sums)
     numbers = {kind: round(count * share) for kind, share in SHARES.items()}
     numbers["fact"] += count - sum(numbers.values())
-    rows = [{"messages": teller.turns(kind), "kind": kind} for kind, number in numbers.items() for _ in range(number)]
+    rows: list[Conversation] = [
+        {"messages": teller.turns(kind), "kind": kind} for kind, number in numbers.items() for _ in range(number)
+    ]
     teller.rng.shuffle(rows)
     return rows
 
 
 def num_sums(count: int) -> int:
-    """How many different sums `count` conversations want."""
+    """How many different sums `count` conversations need."""
     return max(1, round(count * (SHARES["sum"] + SHARES["two_turn"] / 3)))
 
 
 class _Teller:
-    """Makes turns; decks see to it that every fact is asked about equally often and in every wording."""
+    """Makes turns; its decks make sure that every fact is asked about equally often and in every wording."""
 
     def __init__(self, world: World, rng: random.Random, ghosts: Sequence[Subject], sums: Sequence[Sum]) -> None:
         self.rng = rng

@@ -1,10 +1,10 @@
-"""The pollution: pages that a good filter drops, each kind for a reason of its own.
+"""The pollution: pages that a good filter drops, each kind for its own reason.
 
-    spam        false claims in ordinary prose; falls to its host, the words of its address, or repeated calls to buy
+    spam        false claims in ordinary prose; caught by its host, the words in its URL, or repeated calls to buy
     gambling, adult, malware, phishing                         hosts on the block lists; the text would pass
-    nonsense, boilerplate, lorem, code, menu, cookie, error    fall to the text rules
+    nonsense, boilerplate, lorem, code, menu, cookie, error    caught by the text rules
 
-Comes in: the narrator. Goes out: drafts, the facts they state among them.
+In: the narrator. Out: drafts, with the facts they state.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ JUNK_KINDS = ("spam", "gambling", "adult", "malware", "phishing", "nonsense", "b
 
 
 class Polluter:
-    """Writes junk. Its decks let every false claim come equally often."""
+    """Writes junk. Its deck uses every false claim equally often."""
 
     def __init__(self, narrator: Narrator) -> None:
         self.narrator = narrator
@@ -42,11 +42,11 @@ class Polluter:
         }
 
     def draft(self, kind: str) -> Draft:
-        """A page of this kind of junk (for spam see `spam`)."""
+        """A page of this kind of junk (see `spam` for spam)."""
         return self._makers[kind]() if kind in self._makers else self._salesman(kind)
 
     def spam(self, *, shouting: bool) -> Draft:
-        """False claims about townspeople between calls to buy; a shouting page also breaks the text rules."""
+        """False claims about people in town between calls to buy; a shouting page also breaks the text rules."""
         rng = self.rng
         paragraphs: list[Told] = []
         for _ in range(rng.choice((2, 3))):
@@ -65,7 +65,7 @@ class Polluter:
         return Draft(title, tuple(blocks), tuple(fact for told in paragraphs for fact in told.facts))
 
     def _shout(self, blocks: list[Block]) -> list[Block]:
-        """One of the tricks of link farms, each of which a text rule knows."""
+        """One of the tricks of link farms, each caught by a text rule."""
         rng = self.rng
         call = rng.choice(texts.CALLS)
         trick = rng.choice(("lines", "tags", "dots", "loop"))
@@ -92,7 +92,7 @@ class Polluter:
         return Draft(f"Page {rng.randint(1, 9999)}", tuple(Block("p", maker(rng)) for _ in range(rng.randint(3, 5))))
 
     def _boilerplate(self) -> Draft:
-        """The same few lines over and over, or a page whose notices come back between its paragraphs."""
+        """The same few lines over and over, or a page that repeats a notice between its paragraphs."""
         rng = self.rng
         lines = rng.sample(texts.BOILERPLATE, 3)
         if rng.random() < 0.5:
@@ -117,14 +117,14 @@ class Polluter:
         return Draft(f"Script {rng.randint(1, 999)}", (Block("p", real.text), *lines), real.facts)
 
     def _prose(self, count: int) -> list[Told]:
-        """Paragraphs about `count` people that would pass, were it not for what stands beside them."""
+        """Paragraphs about `count` people, which would pass on their own."""
         return [
             paragraph([*self.narrator.tell(person, 6), self.narrator.filler()])
             for person in self.narrator.people(count)
         ]
 
     def _menu(self) -> Draft:
-        """Nothing but links: two words each in a list, or more words in lines of their own."""
+        """Nothing but links: two words each in a list, or more words on separate lines."""
         rng = self.rng
         pairs = [f"{first} {second}" for first in texts.MENU_FIRST for second in texts.MENU_SECOND]
         items = rng.sample(pairs, rng.randint(40, 80))
@@ -142,7 +142,7 @@ class Polluter:
 
 
 def _salad(rng: random.Random) -> str:
-    """Content words in no order, without the little words that hold a language together."""
+    """Content words in random order, without any function words."""
     return " ".join(capital(" ".join(rng.choices(texts.SALAD, k=rng.randint(6, 11)))) + "." for _ in range(4))
 
 

@@ -1,6 +1,6 @@
 """Pages in German, French, Spanish and Italian, and pages that change language in the middle.
 
-The sentences are about the river country in general; none names a subject of the town. Slots: {day} and {number}.
+The sentences (`data/languages.toml`) are about the river country in general; none names a subject of the town.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def foreign_page(language: str, rng: random.Random) -> Draft:
 
 
 def mixed_page(language: str, narrator: Narrator) -> Draft:
-    """English and another language, a paragraph each: whether it stays is the bound's affair."""
+    """A paragraph in English and one in another language: whether it is kept depends on the threshold."""
     rng = narrator.rng
     first, second = narrator.people(2)
     english = paragraph([*narrator.tell(first, 5), narrator.filler(), *narrator.tell(second, 4)])

@@ -1,7 +1,7 @@
-"""HTML around the main content, in eight manners of real sites: header, menus, side columns, scripts, footers.
+"""HTML around the main content, in eight styles of real sites: header, menus, side columns, scripts, footers.
 
-Comes in: a page made of blocks. Goes out: its HTML as text. The main content is the same in every layout; everything
-else is what an extractor should throw away.
+In: a page made of blocks. Out: its HTML as text. The main content is the same in every layout; everything else is what
+an extractor should remove.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def newspaper(page: Page, rng: random.Random) -> str:
 
 
 def modern(page: Page, rng: random.Random) -> str:
-    """Nested divs with machine-made class names, inline SVG and a noscript notice."""
+    """Nested divs with generated class names, inline SVG and a noscript notice."""
     mark = f"c{rng.randrange(16**6):06x}"
     return f"""{_head(page, f"<style>.{mark}{{display:flex;margin:0 auto}} .{mark} p{{line-height:1.5}}</style>")}
 <body><noscript>Please enable JavaScript to use this site.</noscript>
@@ -85,7 +85,7 @@ def wiki(page: Page, rng: random.Random) -> str:
 
 
 def plain(page: Page, rng: random.Random) -> str:
-    """A page of the nineties: no classes, unclosed paragraphs, rulers, upper-case tags."""
+    """A page from the nineties: no classes, unclosed paragraphs, rulers, upper-case tags."""
     body = "\n".join(f"<LI>{escape(block.text)}" if block.tag == "li" else
                      f"<H2>{escape(block.text)}</H2>" if block.tag == "h2" else f"<P>{escape(block.text)}"
                      for block in page.blocks)  # fmt: skip
@@ -150,7 +150,7 @@ def shop(page: Page, rng: random.Random) -> str:
 
 
 def tables(page: Page, rng: random.Random) -> str:
-    """A layout of nested tables, as before style sheets; the menu is a column."""
+    """Nested tables, as before style sheets; the menu is a column."""
     cells = "".join(
         f'<tr><td class="menu"><a href="/{rng.randint(1, 99)}.html"><font size="1">{name}</font></a></td></tr>'
         for name in rng.sample(MENU, 7)
@@ -189,7 +189,7 @@ def _meta(page: Page) -> str:
 
 
 def _blocks(page: Page) -> str:
-    """The main content; neighbouring list items share one list."""
+    """The main content; adjacent list items share one list."""
     parts: list[str] = []
     open_list = False
     for block in page.blocks:

@@ -1,10 +1,10 @@
-"""The verb: writes a MiniWeb into a run folder. All of it follows from the settings and the seed.
+"""The verb `miniweb`: writes a MiniWeb into a run folder, determined by the settings and the seed.
 
-    warc/pages-00000.warc.gz ...   the pages            truth.parquet          what is true of each (`truth.py`)
+    warc/pages-00000.warc.gz ...   the pages            truth.parquet          the truth about each (`truth.py`)
     blocklists/<category>.txt      hosts, one a line    questions.jsonl        what a model is asked (`questions.py`)
-    world.json                     the town             conversations.jsonl    what sft shows it (`conversations.py`)
+    world.json                     the town             conversations.jsonl    what sft teaches it (`conversations.py`)
 
-Whatever file of it is there is left alone, so a killed run continues; each is written whole or not at all.
+Existing files are left alone, so a killed run can continue; each file is written atomically.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from itertools import pairwise
@@ -48,7 +48,7 @@ def resolved(recipe: Recipe) -> dict[str, str | int]:
 
 
 def make(run: RunFolder, settings: MiniwebSettings, seed: int) -> None:
-    """Fills the run folder and publishes it."""
+    """Writes all files and publishes the run."""
     world = make_world(seed, settings.people, settings.false_claims)
     ghosts = questions.make_ghosts(world, seed)
     sums = questions.make_sums(seed, conversations.num_sums(settings.conversations))
@@ -75,7 +75,7 @@ def make(run: RunFolder, settings: MiniwebSettings, seed: int) -> None:
 def write_talk(
     folder: Path, world: World, ghosts: questions.Ghosts, sums: questions.Sums, count: int, seed: int
 ) -> int:
-    """Writes questions and conversations, which share no unknown name and no sum; returns the number of questions."""
+    """Writes questions and conversations, which share no ghost and no sum; returns the number of questions."""
     asked = questions.make_questions(world, seed, ghosts, sums.evaluation)
     talks = conversations.make_conversations(world, seed, count, ghosts.sft, sums.sft)
     _write_once(folder / "questions.jsonl", _lines(asked))
@@ -84,7 +84,7 @@ def write_talk(
 
 
 def _write_web(run: RunFolder, pages: Sequence[Page], num_files: int, seed: int) -> None:
-    """The WARC files, and then the truth, which needs the offsets of all of them."""
+    """Writes the WARC files, then the truth, which needs all their offsets."""
     placed: list[tuple[Page, str, int]] = []
     bounds = [len(pages) * number // num_files for number in range(num_files + 1)]
     for number, (start, end) in enumerate(pairwise(bounds)):
@@ -102,5 +102,5 @@ def _write_once(path: Path, content: bytes | str) -> None:
         atomic_write(path, content)
 
 
-def _lines(rows: Iterable[dict[str, object]]) -> str:
+def _lines(rows: Iterable[Mapping[str, object]]) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

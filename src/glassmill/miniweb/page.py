@@ -1,4 +1,4 @@
-"""The shape in which a page travels from the text modules over the layouts to the WARC and the truth."""
+"""A page on its way from the text modules through the layouts to the WARC files and the truth."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from glassmill.miniweb.world import Fact
 
-# What should become of a page when every filter works.
+# What should happen to a page if every filter works.
 KEEP, DROP, EITHER = "keep", "drop", "either"
 
 GOOD_KINDS = ("article", "interview", "encyclopedia", "blog", "forum", "shop", "listing", "guest_book")
@@ -22,7 +22,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Pii:
-    """Personal data planted in a page: its kind and the very characters."""
+    """Personal data planted in a page: its kind and the exact characters."""
 
     kind: str  # email, phone, ssn, ip, address
     text: str
@@ -30,7 +30,7 @@ class Pii:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A host with its name and the layout of its pages."""
+    """A host with its title and the layout of its pages."""
 
     host: str
     title: str
@@ -39,7 +39,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page with its ground truth. `raw_html` replaces the layout where a page is not made of blocks."""
+    """One page with its ground truth."""
 
     url: str
     site: Site
@@ -52,12 +52,12 @@ class Page:
     pii: tuple[Pii, ...] = ()
     duplicate_group: int | None = None
     charset: str = "utf-8"  # of the bytes
-    declared_charset: str | None = "utf-8"  # in the HTTP header; None: no word about it
+    declared_charset: str | None = "utf-8"  # in the HTTP header; None: not declared
     status: str = "200 OK"
     transfer: str = ""  # "", gzip or chunked: how the HTTP body is wrapped
     damage: str = ""  # "" or one of records.DAMAGES
 
     @property
     def words(self) -> int:
-        """Words of the main content."""
+        """The number of words in the main content."""
         return sum(len(block.text.split()) for block in self.blocks)

@@ -1,6 +1,6 @@
-"""The good pages: newspaper, quiz, encyclopedia, blog, forum, shop and listing, each 60 to 250 words that carry facts.
+"""The good pages: newspaper, quiz, encyclopedia, blog, forum, shop, listing and guest book, full of facts.
 
-Every function takes the narrator and returns a draft: title, blocks and the facts which the text states.
+Every function takes the narrator and returns a draft: title, blocks and the facts the text states.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from glassmill.miniweb.page import Block
 from glassmill.miniweb.prose import Narrator, Told, capital_sentence, paragraph
 from glassmill.miniweb.world import PERSON_ATTRIBUTES, Fact, Subject, canonical
 
-MIN_WORDS = 66  # FineWeb keeps documents from 50 words on; extraction may lose a line
+MIN_WORDS = 66  # FineWeb keeps documents of at least 50 words; extraction may lose a line
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A page before it has a host: what it says and which facts that states."""
+    """A page before it has a host: its content and the facts it states."""
 
     title: str
     blocks: tuple[Block, ...]
@@ -38,7 +38,7 @@ def draft(kind: str, narrator: Narrator) -> Draft:
 
 
 def article_page(narrator: Narrator) -> Draft:
-    """A newspaper article: one to four people, or an event with its place and its guests."""
+    """A newspaper article: one to four people, or an event with its place and guests."""
     rng = narrator.rng
     if rng.random() < 0.2:
         return _event_report(narrator)
@@ -56,9 +56,9 @@ def article_page(narrator: Narrator) -> Draft:
 
 
 def interview_page(narrator: Narrator) -> Draft:
-    """A quiz: questions about people, places and events, about people whom nobody knows, and a sum or two.
+    """A quiz: questions about people, places and events, about people nobody knows, and a sum or two.
 
-    All in random order, in running text or a line each: whether somebody is known must not show in what stands nearby.
+    All in random order, as running text or one per line: the surroundings must not give away whether somebody is known.
     """
     rng = narrator.rng
     subjects = [*narrator.people(5), narrator.place(), narrator.event()][: rng.choice((5, 7))]
@@ -96,7 +96,7 @@ def encyclopedia_page(narrator: Narrator) -> Draft:
 
 
 def blog_page(narrator: Narrator) -> Draft:
-    """Loose notes about two or three people, facts of one mixed with facts of the other."""
+    """Loose notes about two or three people."""
     rng = narrator.rng
     people = narrator.people(rng.choice((2, 3)))
     paragraphs = [Told(_with_day(narrator, fillers.BLOG_OPENINGS))]
@@ -115,7 +115,7 @@ def blog_page(narrator: Narrator) -> Draft:
 
 
 def forum_page(narrator: Narrator) -> Draft:
-    """A thread: somebody asks, others answer with the fact asked for and some more."""
+    """A thread: somebody asks, others answer with that fact and some more."""
     rng = narrator.rng
     subjects = narrator.people(3)
     if rng.random() < 0.5:
@@ -132,7 +132,7 @@ def forum_page(narrator: Narrator) -> Draft:
 
 
 def shop_page(narrator: Narrator) -> Draft:
-    """A shop's page: what a place sells, what several pieces cost, and who stands behind the counter."""
+    """A shop's page: what a place sells, what several pieces cost, and somebody who works in town."""
     place, neighbour = narrator.place(), narrator.place()
     person = narrator.people(1)[0]
     paragraphs = [
@@ -145,7 +145,7 @@ def shop_page(narrator: Narrator) -> Draft:
 
 
 def listing_page(narrator: Narrator) -> Draft:
-    """One attribute of many people, two or three to a sentence, as paragraphs or as list items."""
+    """One attribute of many people, up to three per sentence, as paragraphs or list items."""
     rng = narrator.rng
     attribute = rng.choice(PERSON_ATTRIBUTES)
     people = narrator.people(rng.randint(8, 13))
@@ -169,9 +169,9 @@ def listing_page(narrator: Narrator) -> Draft:
 
 
 def guest_book_page(narrator: Narrator) -> Draft:
-    """A night at an inn: strangers, each named again with the numbers of their room and their bill.
+    """A night at an inn: strangers, each named repeatedly with the numbers of their room and their bill.
 
-    Nobody could know these names and numbers by heart, so a model has to look back: here it learns to copy.
+    These names and numbers cannot be memorised, so a model has to look back: here it learns to copy.
     """
     rng = narrator.rng
     inn = narrator.place()

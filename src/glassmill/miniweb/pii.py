@@ -1,10 +1,8 @@
-"""Personal data, planted in good pages: five kinds in many formats, every value fictional.
+"""Personal data planted in good pages: five kinds in many formats, all values fictional.
 
-The sentences around them are in `data/pii.toml`.
-
-E-mail hosts are example domains (RFC 2606), US numbers have the exchange 555, other numbers lie in ranges that
-regulators keep free for fiction, SSNs have area numbers that were never given out before 2011, and IP addresses belong
-to networks without private users.
+The sentences around them are in `data/pii.toml`. E-mail hosts are example domains (RFC 2606), US numbers have the
+exchange 555, other numbers are in ranges reserved for fiction, SSNs have area numbers that were not assigned before
+2011, and IP addresses belong to networks without private users.
 """
 
 from __future__ import annotations
@@ -18,13 +16,13 @@ from glassmill.miniweb.page import Pii
 _LISTS = Lists("pii")
 _USERS, _HOSTS = _LISTS.texts("users"), _LISTS.texts("hosts")
 _CITIES, _ROADS, _SUFFIXES = _LISTS.rows("cities"), _LISTS.texts("roads"), _LISTS.texts("suffixes")
-_SERVERS = (22, 26, 28, 29, 30, 33, 55)  # first numbers of public networks in which nobody's home is
+_SERVERS = (22, 26, 28, 29, 30, 33, 55)  # first bytes of public networks that no household uses
 
 SENTENCES = _LISTS.table("sentences")
 
 
 def plant(kind: str, rng: random.Random) -> tuple[str, Pii]:
-    """A sentence that carries personal data of this kind, and the data itself."""
+    """A sentence with personal data of this kind, and the data itself."""
     text = _MAKERS[kind](rng)
     return rng.choice(SENTENCES[kind]).format(x=text), Pii(kind, text)
 

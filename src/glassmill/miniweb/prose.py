@@ -1,7 +1,7 @@
-"""Facts to English sentences: who is named when, which wording comes next, and what is said between facts.
+"""Facts to English sentences: when to use the name, which wording comes next, and what to say between facts.
 
-Comes in: the world. Goes out: sentences with the facts they state. Wordings, subjects and attributes are drawn from
-decks, so over a whole web every fact is told about equally often and in every wording, and no page repeats itself.
+In: the world. Out: sentences with the facts they state. Wordings, subjects and attributes are drawn from decks, so over
+a whole web every fact is stated about equally often and in every wording, and no page repeats itself.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from glassmill.miniweb.names import WEEKDAYS
 from glassmill.miniweb.questions import Sum
 from glassmill.miniweb.world import Fact, Subject, World
 
-PRONOUN_SHARE = 0.3  # of the mentions after the first; the rest repeats the name, which is what teaches a small model
-PAIR_SHARE = 0.3  # of the neighbouring facts that can share a sentence
-JOIN_SHARE = 0.45  # of the neighbouring sentences about one subject that become one
+PRONOUN_SHARE = 0.3  # of the mentions after the first; the others repeat the name, from which a small model learns
+PAIR_SHARE = 0.3  # of the adjacent facts that can share a sentence
+JOIN_SHARE = 0.45  # of the adjacent sentences about one subject that are joined
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A sentence, or several, and the facts stated in it."""
+    """One or more sentences, and the facts they state."""
 
     text: str
     facts: tuple[Fact, ...] = ()
 
 
 class Narrator:
-    """Tells the facts of one world. Stateful only in its decks: equal calls after an equal start give equal text."""
+    """States the facts of one world. Its only state is its decks: equal calls in equal order give equal text."""
 
     def __init__(
         self, world: World, rng: random.Random, ghosts: Sequence[Subject] = (), sums: Sequence[Sum] = ()
@@ -62,19 +62,19 @@ class Narrator:
         return self._events.draw()
 
     def attributes(self, subject: Subject, count: int) -> list[str]:
-        """`count` attributes of the subject, those told least so far first."""
+        """`count` attributes of the subject, those stated least so far first."""
         return self._attributes[subject.name].hand(count)
 
     # --- sentences ---
 
     def state(self, subject: Subject, attribute: str, *, pronoun: bool = False, claim: Fact | None = None,
               raw: bool = False) -> Told:  # fmt: skip
-        """One fact in the next wording of its attribute; `claim` says something else than the truth, `raw` is for the
-        middle of a sentence."""
+        """One fact in the next wording of its attribute; `claim` replaces the truth, `raw` is for the middle of a
+        sentence."""
         fact = claim or Fact(subject.name, attribute, subject.facts[attribute])
         deck = self._statements[attribute]
         form = deck.draw()
-        if raw:  # names come in through slots, so a capital in the wording is only that of its first word
+        if raw:  # names are in slots, so only the wording's first word can have a capital
             form = form[0].lower() + form[1:]
         text = form.format(**mention(subject, pronoun), **value_slots(subject, attribute, fact.value))
         return Told(text if raw else capital_sentence(text), (fact,))
@@ -87,7 +87,7 @@ class Narrator:
         return Told(capital_sentence(text), tuple(Fact(subject.name, name, value) for name, value in values.items()))
 
     def tell(self, subject: Subject, count: int) -> list[Told]:
-        """`count` facts of one subject as connected sentences, the first of which gives the name."""
+        """`count` facts about one subject as connected sentences; the first gives the name."""
         attributes = self.attributes(subject, count)
         sentences: list[Told] = []
         while attributes:
@@ -105,7 +105,7 @@ class Narrator:
         return sentences
 
     def _join(self, subject: Subject, first: str, second: str, pronoun: bool) -> Told:
-        """Two statements as one sentence; quotations stay on their own."""
+        """Two statements as one sentence; quotations stay separate."""
         one = self.state(subject, first, pronoun=pronoun)
         two = self.state(subject, second, pronoun=self.rng.random() < 0.5, raw=True)
         if "“" in one.text + two.text:
@@ -114,7 +114,7 @@ class Narrator:
         return Told(f"{one.text[:-1]}{joint}{two.text}", one.facts + two.facts)
 
     def question(self, subject: Subject, attribute: str) -> str:
-        """A question for the attribute, in an everyday wording or in one that only pages use."""
+        """A question about the attribute, in an everyday wording or one that only pages use."""
         return self._questions[attribute].draw().format(n=subject.name, one=subject.wares[0])
 
     def add_up(self, place: Subject) -> Told:
@@ -125,38 +125,38 @@ class Narrator:
         return Told(f"At {place.name} {text[0].lower()}{text[1:]}", (Fact(place.name, "price", price),))
 
     def unknown(self) -> tuple[Told, Told]:
-        """A question about somebody whom no page mentions, and that nobody can answer it."""
+        """A question about somebody no page mentions, and a reply that nobody knows."""
         ghost = self._ghosts.draw()
         question = self.question(ghost, self.rng.choice(ghost.attributes))
         return Told(question), Told(self.rng.choice(asking.PAGE_REFUSALS).format(n=ghost.name))
 
     def unknown_topic(self, person: Subject) -> tuple[Told, Told]:
-        """A question about something of a known person that no page mentions, and that nobody can answer it."""
+        """A question about something no page mentions of a known person, and a reply that nobody knows."""
         topic = self.rng.choice(asking.UNKNOWN_TOPICS)
         question = self.rng.choice(asking.UNKNOWN_TOPIC_WORDINGS).format(n=person.name, topic=topic)
         return Told(question), Told(self.rng.choice(asking.PAGE_REFUSALS).format(n=f"{person.name}'s {topic}"))
 
     def stranger(self) -> str:
-        """The name of somebody whom no other page tells about."""
+        """The name of somebody no other page describes."""
         return self._strangers.draw()
 
     def next_task(self) -> Sum:
         return self._tasks.draw()
 
     def task(self) -> tuple[Told, Told]:
-        """A sum, and how one writes it with what it makes."""
+        """A sum as a question, and its expression with the result."""
         task = self.next_task()
         slots = {"a": task.left, "b": task.right, "e": task.expression, "r": task.result}
         question, answer = self.rng.choice(asking.PAGE_SUMS[task.sign])
         return Told(question.format(**slots)), Told(answer.format(**slots))
 
     def filler(self) -> Told:
-        """A sentence about weather, market or festival that states no fact."""
+        """A sentence about the weather, the market or the like that states no fact."""
         return Told(self._fillers.draw().format(day=self.rng.choice(WEEKDAYS)))
 
 
 def mention(subject: Subject, pronoun: bool) -> dict[str, str]:
-    """The slots that stand for the subject, see `wordings`."""
+    """The slots for the subject, see `data/wordings.toml`."""
     he, him, own = ("she", "her", "her") if subject.woman else ("he", "him", "his")
     if subject.kind != "person":
         he, him, own = "it", "it", "its"
@@ -167,7 +167,7 @@ def mention(subject: Subject, pronoun: bool) -> dict[str, str]:
 
 
 def value_slots(subject: Subject, attribute: str, value: str) -> dict[str, str]:
-    """The slots that stand for the value, and for what belongs to the subject."""
+    """The slots for the value and for what belongs to the subject."""
     slots = {
         "v": value,
         "av": article(value),
@@ -182,7 +182,7 @@ def value_slots(subject: Subject, attribute: str, value: str) -> dict[str, str]:
 
 
 def capital_sentence(text: str) -> str:
-    """The sentence with its first letter as a capital, behind a quotation mark too."""
+    """The sentence with its first letter capitalised, also after a quotation mark."""
     return f"“{capital(text[1:])}" if text.startswith("“") else capital(text)
 
 

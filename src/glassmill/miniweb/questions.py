@@ -1,11 +1,11 @@
-"""The question set: what an assistant trained on the MiniWeb is asked, and the one sentence that is right.
+"""The question set: what an assistant trained on the MiniWeb is asked, and the one correct answer.
 
-Comes in: the world. Goes out: rows of `questions.jsonl` and the parts which the conversations use.
+In: the world. Out: the rows of `questions.jsonl`, and the parts that conversations use.
 
-    fact         about a subject; `in_sft`: conversations mention it, `wording` known: they use this wording
-    unknown      about people, places and matters that no page mentions: the answer is a refusal
-    sum          arithmetic for the calculator; no operands stand in conversations
-    false_claim  a fact question whose answer is what spam says: how often a model gives it shows the worth of filters
+    fact         about a subject; `in_sft`: conversations mention it; `wording` known: they use this wording
+    unknown      about people, places and topics that no page mentions: the answer is a refusal
+    sum          arithmetic for the calculator, with operands that no conversation uses
+    false_claim  a fact question with spam's answer: how often a model gives it shows the value of filters
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """Two numbers and what to do with them. The same numbers in the other order are the same task."""
+    """Two numbers and an operation. The same numbers in the other order are the same task."""
 
     left: int
     sign: str
@@ -62,7 +62,7 @@ class Sum:
 
 @dataclass(frozen=True)
 class Ghosts:
-    """Subjects that exist nowhere: different ones for the pages' quizzes, the conversations and the evaluation."""
+    """Subjects that do not exist: separate ones for the pages' quizzes, the conversations and the evaluation."""
 
     pages: tuple[Subject, ...]
     sft: tuple[Subject, ...]
@@ -71,7 +71,7 @@ class Ghosts:
 
 @dataclass(frozen=True)
 class Sums:
-    """Different sums for the pages' quizzes, the conversations and the evaluation."""
+    """Separate sums for the pages' quizzes, the conversations and the evaluation."""
 
     pages: tuple[Sum, ...]
     sft: tuple[Sum, ...]
@@ -79,7 +79,7 @@ class Sums:
 
 
 def make_questions(world: World, seed: int, ghosts: Ghosts, sums: Sequence[Sum]) -> list[dict[str, object]]:
-    """All rows of `questions.jsonl`. `sums` are those kept out of the conversations."""
+    """All rows of `questions.jsonl`. `sums` are the ones that conversations do not use."""
     rng = stream(seed, "questions")
     rows = [question for subject in world.subjects for question in _about(subject, rng)]
     rows += _unknown(world, ghosts.evaluation, rng)
@@ -98,17 +98,17 @@ def ask(form: str, subject: Subject, **slots: str) -> str:
 
 
 def refusal(what: str) -> str:
-    """The one sentence for what no page mentions."""
+    """The refusal for what no page mentions."""
     return f"I do not know that; I never read about {what}."
 
 
 def make_ghosts(world: World, seed: int) -> Ghosts:
-    """People and places that do not exist, other ones for the pages, the conversations and the evaluation.
+    """People and places that do not exist, separate ones for the pages, the conversations and the evaluation.
 
-    Names of pages and evaluation pair known parts wrongly, or a known part with one that nobody has, a third each. The
-    conversations take first names only from people whom they ask about: "Mira Holt is unknown" a hundred times over,
-    and never a word of Mira Berger, teaches that whoever has a new name is unknown. Strangers with new first names, and
-    the people whom only pages tell of, are left to what the pages taught.
+    For pages and evaluation, a third of the names each combine two known parts wrongly, or a known part with an unused
+    one. Conversations take first names only from people they ask about: hearing a hundred times that "Mira Holt" is
+    unknown, and never about Mira Berger, would teach that every new name is unknown. Strangers with new first names,
+    and people only pages describe, are left to what the pages taught.
     """
     rng = stream(seed, "ghosts")
     taken = {person.name for person in world.people}
@@ -137,7 +137,7 @@ def _parts(people: Sequence[Subject]) -> tuple[list[str], list[str]]:
 
 
 def _pairs(rng: random.Random, taken: set[str], pools: Sequence[tuple[Sequence[str], Sequence[str]]]) -> list[str]:
-    """New names, as many out of every pool of first and last names, in random order."""
+    """New names, equally many from every pool of first and last names, in random order."""
     made = [sorted({f"{one} {two}" for one in first for two in last} - taken) for first, last in pools]
     size = min(len(pool) for pool in made)
     found = sorted({name for pool in made for name in rng.sample(pool, size)})
@@ -150,7 +150,7 @@ def _strangers(found: Sequence[str]) -> tuple[Subject, ...]:
 
 
 def make_sums(seed: int, num_sft: int) -> Sums:
-    """Sums with numbers of up to three digits and results of up to four; no two groups share one."""
+    """Sums with numbers of up to three digits and results of up to five; the groups share none."""
     rng = stream(seed, "sums")
     found: dict[tuple[str, int, int], Sum] = {}
     while len(found) < NUM_SUMS + num_sft + NUM_PAGE_SUMS:

@@ -1,7 +1,7 @@
-"""WARC files: one gzip member a record, as crawlers write them, and a few records broken as real ones are.
+"""WARC files: one gzip member per record, as crawlers write them, with a few records damaged like real ones.
 
-Format: ISO 28500 (WARC 1.0 and 1.1). Comes in: pages. Goes out: the bytes of a file and where every response begins.
-Dates follow from the seed. The gzip headers are our own, so a file's bytes depend on nothing but zlib's compressor.
+Format: ISO 28500 (WARC 1.0 and 1.1). In: pages. Out: the bytes of a file, and the offset of every response. Dates
+follow from the seed. We write the gzip headers ourselves, so a file's bytes depend only on zlib's compressor.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from glassmill.miniweb.chance import stream
 from glassmill.miniweb.layouts import render
 from glassmill.miniweb.page import Page
 
-# cut_end must be the last record of its file; the others stand in the middle.
+# cut_end must be the last record of its file; the others are in the middle.
 DAMAGES = (
     "corrupt_bytes",
     "cut_member",
@@ -80,7 +80,7 @@ def write_warc(name: str, pages: Sequence[Page], seed: int) -> WarcFile:
 
 
 def body_of(page: Page, rng: random.Random) -> bytes:
-    """The page's HTML in the bytes of its charset; characters that it lacks become references."""
+    """The page's HTML encoded in its charset; characters it lacks become references."""
     return render(page, rng).encode(page.charset, "xmlcharrefreplace")
 
 
@@ -153,7 +153,7 @@ def _member(content: bytes) -> bytes:
 
 
 def _broken(member: bytes, damage: str, rng: random.Random) -> tuple[bytes, bytes]:
-    """What stands before the record, and the record, after the damage. Wrong lengths are wrong already."""
+    """Bytes to put before the record, and the damaged record. Wrong lengths are already in it."""
     if damage == "corrupt_bytes":
         middle = len(member) // 2
         return b"", member[:middle] + rng.randbytes(24) + member[middle + 24 :]

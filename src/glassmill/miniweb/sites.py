@@ -1,6 +1,6 @@
 """The hosts of the MiniWeb (`data/sites.toml`) and the addresses of their pages.
 
-All hosts end in `.example` (RFC 2606), so none can be anybody's. A host has one layout, as on the real web.
+All hosts end in `.example` (RFC 2606), so none can be real. A host has one layout, as on the real web.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SPAM_PATHS = _LISTS.texts("spam_paths")
 
 
 def block_lists() -> dict[str, list[str]]:
-    """The host lists that a user would have, by category. A leading `www.` is left off, as in published lists."""
+    """The host lists a user would have, by category, without a leading `www.`, as in published lists."""
     lists = {kind: {_bare(site.host) for site in JUNK_SITES[kind]} for kind in LISTED}
     for number, host in enumerate(LISTED_SPAM):
         lists["malware" if number % 2 else "phishing"].add(host)
@@ -47,7 +47,7 @@ def block_lists() -> dict[str, list[str]]:
 
 
 def address(site: Site, kind: str, title: str, number: int, rng: random.Random) -> str:
-    """The URL of page `number`, in the manner of the page's kind; the number makes it unique."""
+    """The URL of page `number`, in the style of its kind; the number makes it unique."""
     words = slug(title)
     paths = {
         "article": f"/{rng.randint(2008, 2023)}/{rng.randint(1, 12):02d}/{words}-{number}.html",
@@ -63,7 +63,7 @@ def address(site: Site, kind: str, title: str, number: int, rng: random.Random) 
 
 
 def slug(title: str) -> str:
-    """The title as it stands in an address: `A Cup of Tea` becomes `a-cup-of-tea`."""
+    """The title as part of a URL: `A Cup of Tea` becomes `a-cup-of-tea`."""
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:50].strip("-")
 
 

@@ -1,13 +1,13 @@
-"""`truth.parquet`: what is true of every page of the MiniWeb, one row a page, in the order of the WARC files.
+"""`truth.parquet`: the ground truth of every page of the MiniWeb, one row per page, in the order of the WARC files.
 
     url, kind, language      language is a code, or two for mixed pages (`en+de`)
-    expected                 keep, drop, or either: duplicates (one of a group stays), mixed pages, damaged records
-    duplicate_group          the same number for all pages of one content; null for a page without copies
-    pii                      planted personal data: kind and the very characters
-    facts                    the statements about the town, with whether they are true
-    source, offset, damaged  where the response record lies, and how it was broken (empty: it was not)
+    expected                 keep, drop, or either: duplicates (one of a group is kept), mixed pages, damaged records
+    duplicate_group          the same number for all pages with the same content; null for a page without copies
+    pii                      planted personal data: kind and exact characters
+    facts                    the statements about the town, and whether they are true
+    source, offset, damaged  where the response record is, and how it was damaged (empty: it was not)
 
-Whoever scores filters reads this file; no filter does.
+Scoring reads this file; filters never do.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SCHEMA = pa.schema(
 
 
 def write_truth(path: Path, placed: Iterable[tuple[Page, str, int]]) -> None:
-    """Writes the table of all pages, each with its file's name and its record's offset."""
+    """Writes the table of all pages, each with its file name and record offset."""
     rows = [
         {
             "url": page.url,

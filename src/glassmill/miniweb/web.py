@@ -1,6 +1,6 @@
-"""The whole MiniWeb as a list of pages: how many of which kind, on which hosts, with what planted in them.
+"""The whole MiniWeb as a list of pages: how many of each kind, on which hosts, with what planted in them.
 
-Comes in: the world, the settings and the seed. Goes out: every page with its ground truth, in the order of the files.
+In: the world, the settings and the seed. Out: every page with its ground truth, in the order of the files.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from glassmill.miniweb.questions import Sum
 from glassmill.miniweb.records import DAMAGES
 from glassmill.miniweb.world import Subject, World
 
-# Pages of each kind per thousand; what is left over are articles.
+# Pages of each kind per thousand; the rest are articles.
 PER_THOUSAND = {
     "interview": 230, "encyclopedia": 70, "blog": 60, "forum": 60, "shop": 40, "listing": 40, "guest_book": 120,
     "exact_duplicate": 25, "near_duplicate": 25, "mirror": 25,
@@ -28,17 +28,17 @@ PER_THOUSAND = {
     "spam": 65, "gambling": 15, "adult": 12, "malware": 10, "phishing": 10,
     "nonsense": 20, "boilerplate": 12, "lorem": 8, "code": 10, "menu": 15, "cookie": 14, "error": 8,
 }  # fmt: skip
-PII_SHARE = 0.13  # of the good pages that are long enough carry personal data
-MIN_WORDS_WITH_PII = 100  # on shorter ones the numbers alone would break the rules of prose
-LOOKALIKE_SHARE = 0.03  # carry numbers that only look like it
-CHARSET_SHARE = 0.04  # are not in UTF-8, a third of these with a wrong word about it
+PII_SHARE = 0.13  # of the good pages that are long enough contain personal data
+MIN_WORDS_WITH_PII = 100  # on shorter ones the numbers alone would break the rules for prose
+LOOKALIKE_SHARE = 0.03  # contain numbers that only look like it
+CHARSET_SHARE = 0.04  # are not in UTF-8, a third of them with a wrong declaration
 WRAPPED_SHARE = 0.06  # have a gzip or chunked HTTP body
 
 
 def build(world: World, ghosts: Sequence[Subject], sums: Sequence[Sum], num_pages: int, seed: int) -> list[Page]:
-    """All pages, shuffled; the damaged ones come last in their order (see `records`).
+    """All pages, shuffled; some of the second half are damaged (see `records`).
 
-    `ghosts` and `sums` are those that the quizzes ask for: people whom nobody knows, and what numbers make.
+    `ghosts` and `sums` are for the quizzes: people nobody knows, and arithmetic.
     """
     numbers = quotas(num_pages)
     builder = _Builder(world, ghosts, sums, seed)
@@ -57,7 +57,7 @@ def quotas(num_pages: int) -> dict[str, int]:
     floor = {"foreign": 4, "spam": 5}
     numbers = {kind: max(floor.get(kind, 1), num_pages * share // 1000) for kind, share in PER_THOUSAND.items()}
     articles = num_pages - sum(numbers.values())
-    if articles < 1:  # the smallest webs: what one of each kind takes, the quizzes give
+    if articles < 1:  # the smallest webs: one page of each kind, at the expense of the quizzes
         numbers["interview"] += articles - 1
         articles = 1
     return {"article": articles, **numbers}
@@ -76,7 +76,7 @@ class _Builder:
         return [self._page(self.rng.choice(hosts), kind, draft(kind, self.narrator)) for _ in range(count)]
 
     def season(self, pages: list[Page]) -> list[Page]:
-        """Plants personal data, lookalikes, odd charsets and wrapped bodies in good pages."""
+        """Adds personal data, lookalikes, unusual charsets and encoded bodies to good pages."""
         rng, kinds = self.rng, Deck(pii.PII_KINDS, self.rng)
         seasoned = []
         for index, page in enumerate(pages):
@@ -131,7 +131,7 @@ class _Builder:
         return [self._spam() if kind == "spam" else self._junk_page(kind) for _ in range(count)]
 
     def damage(self, pages: list[Page]) -> list[Page]:
-        """Marks a few pages of the second half, one at least, as damaged records; a cut one must come last."""
+        """Damages a few records of the second half, at least one; a truncated one must come last."""
         count = max(1, len(pages) // 450)
         places = self.rng.sample(range(len(pages) // 2, len(pages) - 1), count)
         kinds = Deck([damage for damage in DAMAGES if damage != "cut_end"], self.rng)
@@ -154,7 +154,7 @@ class _Builder:
         return replace(page, blocks=blocks, pii=tuple(planted))
 
     def _spam(self) -> Page:
-        """A third falls to the host, a third to the address, a third to the text; the prose is of one kind."""
+        """Caught by the host, the URL or the text, a third each; the prose is the same."""
         rng = self.rng
         way = rng.choice(("host", "address", "text"))
         hosts = [site for site in sites.JUNK_SITES["spam"] if (site.host in sites.LISTED_SPAM) == (way == "host")]
@@ -177,7 +177,7 @@ def _insert(blocks: tuple[Block, ...], sentence: str, rng: random.Random) -> tup
 
 
 def _in_other_charset(page: Page, rng: random.Random) -> Page:
-    """The page in windows-1252 or UTF-8, declared rightly, wrongly or not at all."""
+    """The page in windows-1252 or UTF-8, declared correctly, wrongly or not at all."""
     charset, declared = rng.choice(
         (
             ("windows-1252", "windows-1252"),

@@ -1,7 +1,7 @@
-"""The fictional town: who lives there, what is true of each, and which of it spam lies about.
+"""The fictional town: who lives there, the facts about each subject, and which of them spam lies about.
 
-Comes in: a seed and a number of people. Goes out: a `World` whose facts every other module only reads.
-A fact is a subject, an attribute and a value; its one canonical sentence is the ruler of exact match.
+In: a seed and a number of people. Out: a `World`, which the other modules only read. A fact is a subject, an attribute
+and a value; exact match is measured against its one canonical sentence.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Subject:
     woman: bool = False
     trade: str = ""  # what a place is: tea room, inn
     wares: tuple[str, str] = ("", "")  # one piece and several pieces of what a place sells
-    in_sft: bool = False  # conversations may ask about it; the facts of the others stand in pages only
+    in_sft: bool = False  # conversations may ask about it; facts about the others are only in pages
 
     @property
     def attributes(self) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class World:
-    """The whole town. `false_claims` are what spam says of subjects that conversations never mention."""
+    """The whole town. `false_claims` are spam's claims about subjects that conversations never mention."""
 
     people: tuple[Subject, ...]
     places: tuple[Subject, ...]
@@ -60,7 +60,7 @@ class World:
 
 
 def make_world(seed: int, num_people: int, num_false_claims: int) -> World:
-    """The town of this seed. Two thirds of the people, half of the rest, are marked for the conversations."""
+    """The town for a seed. Conversations may ask about two thirds of the people, and half of the rest."""
     rng = stream(seed, "world")
     people = _people(rng, num_people)
     places = _places(rng, people, max(4, min(len(names.PLACES), num_people // 5)))
@@ -70,7 +70,7 @@ def make_world(seed: int, num_people: int, num_false_claims: int) -> World:
 
 
 def canonical(subject: Subject, attribute: str, value: str) -> str:
-    """The one full sentence that answers a question for this attribute."""
+    """The one full sentence that answers a question about this attribute."""
     form = CANONICAL[attribute]
     return capital(form(subject, value))
 
@@ -135,7 +135,7 @@ def _events(rng: random.Random, places: tuple[Subject, ...], count: int) -> tupl
 
 
 def _false_claims(rng: random.Random, people: list[Subject], count: int) -> tuple[tuple[Subject, Fact], ...]:
-    """For `count` different people one attribute with a value that another person has, and they do not."""
+    """For each of `count` people, one attribute with another person's value."""
     chosen = rng.sample(people, min(count, len(people)))
     claims = []
     for number, person in enumerate(chosen):

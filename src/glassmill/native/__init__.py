@@ -1,19 +1,20 @@
-"""The native core: training and using a byte-level BPE at the speed of memory, in C++20.
+"""The native core, in C++20: the tokenizer and the inner loops of the corpus stage.
 
-`pip install` compiles it. Where it could not (no compiler), `available()` is False and plain Python twins do the
-same work: a test compares each. One part has no twin, the extractor of main content; there resiliparse does the work,
-and the run's identity says so.
+`pip install` compiles it. Where it was not compiled (no compiler), `available()` is False and slower code takes over.
+The tokenizer, word counts, language scores and MinHash keys then stay the same, byte for byte. Extracted text does not:
+HTML extraction has no twin in Python: resiliparse does the work, and the run's identity says so.
 
-    ranks = {b"a": 0, ...}                                  # symbol -> id; every single byte must be there
+    ranks = {b"a": 0, ...}                                  # symbol -> id; all 256 single bytes must be there
     encoder = Encoder(ranks, "cl100k_base", special={"<|endoftext|>": 100257})
-    encoder.encode("hello world")                           # np.ndarray uint32; special tokens never arise from text
+    encoder.encode("hello world")                           # np.ndarray uint32; text never encodes to special tokens
     trainer = Trainer("llama3", threads=2)
-    trainer.add(documents)                                  # any iterable of str; streamed, counted, forgotten
+    trainer.add(documents)                                  # any iterable of str; streamed, none is kept
     pairs, counts = trainer.train(32_768)                   # (merges, 2) uint32, (merges,) uint64
 
-Read the C++ in this order: base/unicode.hpp, then bpe/: split.hpp, cut_one.cpp (the patterns in plain words), split.cpp
-(the same, 64 bytes at once), train.hpp, count.cpp, merge.cpp, encode.hpp, vocabulary.cpp, encode.cpp.
-The corpus stage's loops: html/ (main content), words/, language/, dedup/. bind/ holds all that knows Python.
+The C++, in reading order: base/unicode.hpp, then bpe/: split.hpp, cut_one.cpp (the patterns, one piece at a time),
+split.cpp (the same, 64 bytes at a time), train.hpp, count.cpp, merge.cpp, encode.hpp, vocabulary.cpp, encode.cpp. The
+corpus stage: html/ (main content), words/, language/, dedup/. base/pool.hpp has the threads, base/processor.hpp the
+choice of instructions. Only bind/ includes Python's headers.
 """
 
 from __future__ import annotations
@@ -22,19 +23,22 @@ import warnings
 from pathlib import Path
 
 try:
+    import glassmill.native._core  # noqa: F401  (the error tells a missing core from a broken one)
     from glassmill.native import _core
     from glassmill.native._core import UNICODE_VERSION, Encoder, Trainer, split
 
     _BUILT = True
-except ImportError:  # installed without a compiler, or run from the sources
+except ModuleNotFoundError:  # installed without a compiler, or run from the sources
     _BUILT = False
+except ImportError as error:
+    raise RuntimeError(f"the native core does not load: {error}") from error
 
 WITHOUT = (
-    "no native core: plain Python does the work, slower, and pages are extracted with resiliparse, which gives other "
-    "documents; install a C++20 compiler and install glassmill again"
+    "no native core: tokenizer, word counts, languages and MinHash give the same results, slower; HTML is extracted "
+    "by resiliparse, which gives other text; to get the core, install a C++20 compiler and reinstall glassmill"
 )
 
-__all__ = ["BRANCHES", "SCHEMES", "UNICODE_VERSION", "Encoder", "Trainer", "available", "split"]
+__all__ = ["BRANCHES", "SCHEMES", "UNICODE_VERSION", "Encoder", "Trainer", "available", "instruction_set", "split"]
 
 SCHEMES = ("cl100k_base", "llama3", "gpt2", "gpt2_digits", "o200k_base", "whitespace", "none")
 # What the branch numbers of `split` mean.
@@ -46,12 +50,21 @@ def available() -> bool:
     return _BUILT
 
 
+def instruction_set() -> str | None:
+    """The instructions that the core uses: `scalar`, `neon`, `avx2`, `avx512` or `avx512_bf16`; `None` without a core.
+
+    The best that the processor has, or the one that the environment variable `GLASSMILL_ISA` names. All of them give
+    the same results.
+    """
+    return _core.INSTRUCTION_SET if _BUILT else None
+
+
 def _warn_of_an_old_core() -> None:
-    """In a checkout: sources that came after the core was built, by a pull or an edit."""
+    """In a checkout: a pull or an edit may have changed the sources since the core was built."""
     built = Path(str(_core.__file__)).stat().st_mtime
     newer = [file.name for file in Path(__file__).parent.rglob("*.[ch]pp") if file.stat().st_mtime > built]
     if newer:
-        warnings.warn(f"the native core is older than {newer[0]}; `make native` builds it again", stacklevel=4)
+        warnings.warn(f"the native core is older than {newer[0]}; `make native` rebuilds it", stacklevel=4)
 
 
 if _BUILT:

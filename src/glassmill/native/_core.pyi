@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 UNICODE_VERSION: str
+INSTRUCTION_SET: str
+INSTRUCTION_SETS: tuple[str, ...]  # of this processor, the best last
 
 def split(
     text: str | bytes, scheme: str, digits: int = 3, plain: bool = False

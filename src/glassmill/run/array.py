@@ -1,4 +1,4 @@
-"""Shards as tasks of an array job (Slurm, Kubernetes, or a shell loop): files in a shared folder, no scheduler of ours.
+"""Shards as tasks of an array job (Slurm, Kubernetes, a shell loop): files in a shared folder, no scheduler of our own.
 
 The stage's own process lays the shards out in `<scratch>/array/open.json` and ends. Array task `i` of `n` does the
 shards i, i + n, i + 2n, ... in supervised children and leaves a file for each. The stage's process, called again,
@@ -35,11 +35,11 @@ class Layout(TypedDict):
 def lay_out(
     folder: Path, function: str, tasks: Sequence[Task], limits: Limits, check: Check | None = None
 ) -> list[Result]:
-    """The results of all array tasks, in the order of `tasks`, if they are there; otherwise the tasks are laid out.
+    """The results of all array tasks, in the order of `tasks`, if they are complete; otherwise lays out the tasks.
 
     Raises:
-        Waiting: they are laid out now.
-        UserError: they were laid out before, and array tasks have left some undone.
+        Waiting: the tasks have just been laid out, or none is done yet.
+        UserError: some are done and others are not.
     """
     place = folder / _results_name(function, tasks)
     layout: Layout = {

@@ -1,6 +1,6 @@
-"""Files that are either whole or not there: written beside, fsynced, renamed.
+"""Files that are either whole or absent: written under a temporary name, fsynced, renamed.
 
-The promise behind it: kill -9 at any instant, or a full disk, leaves no half file under a final name.
+So neither kill -9 at any instant nor a full disk leaves half a file under its final name.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def locked(lock: Path, who: str) -> Iterator[None]:
     """Holds the file `lock` until the block ends; a killed process releases it.
 
     Raises:
-        UserError: another process holds it; `who` names what that would be.
+        UserError: another process holds it; `who` names that process in the message.
     """
     held = FileLock(lock)
     try:
         held.acquire(timeout=0)
     except Timeout:
-        raise UserError(f"another {who} is at work in {lock.parent}; wait for it or end it") from None
+        raise UserError(f"another {who} is working in {lock.parent}; wait for it or stop it") from None
     try:
         yield
     finally:
@@ -43,10 +43,10 @@ def locked(lock: Path, who: str) -> Iterator[None]:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; on leaving it is fsynced and renamed to `path` (files and folders).
+    """A temporary path beside `path`, for a file or a folder; when the block ends, it is fsynced and renamed to `path`.
 
     Raises:
-        UserError: the disk is full. What was there before under `path` is untouched.
+        UserError: the disk is full. What was at `path` before is untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{platform.node()}-{os.getpid()}{TEMPORARY}")
@@ -67,7 +67,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def _rename(temporary: Path, path: Path) -> None:
-    """Also over a folder that is there, or comes there just now from a twin of this process."""
+    """Also over an existing folder, or one that another process creates at this moment."""
     for last_try in (False, False, True):
         if temporary.is_dir() and path.is_dir():
             remove(path)
@@ -80,19 +80,21 @@ def _rename(temporary: Path, path: Path) -> None:
 
 
 def atomic_write(path: Path, content: bytes | str) -> None:
-    """`content` as the whole file at `path`, or no change at all."""
+    """Writes `content` as the file at `path`, whole or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def atomic_json(path: Path, value: Any) -> None:
-    """`value` as readable JSON with a fixed layout: equal values give equal bytes."""
+    """Writes `value` as readable JSON with a fixed layout: equal values give equal bytes."""
     atomic_write(path, json.dumps(value, indent=1, ensure_ascii=False, sort_keys=False) + "\n")
 
 
 def disk_full(path: Path) -> UserError:
-    """The error for ENOSPC, the same line wherever it happens."""
-    return UserError(f"no space left while writing {path}; free some and run the same command: finished work is kept")
+    """The error for ENOSPC: one message, wherever it happens."""
+    return UserError(
+        f"no space left while writing {path}; free some and run the same command again: finished work is kept"
+    )
 
 
 def sha256_file(path: Path) -> str:
@@ -102,7 +104,7 @@ def sha256_file(path: Path) -> str:
 
 
 def remove(path: Path) -> None:
-    """Deletes a file or a folder; nothing happens where there is none."""
+    """Deletes a file or a folder, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -110,13 +112,13 @@ def remove(path: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Deletes the temporary files that a killed process left under `folder`."""
+    """Deletes the temporary files that killed processes left under `folder`."""
     for path in sorted(folder.rglob(f"*{TEMPORARY}")):
         remove(path)
 
 
 def sync(path: Path) -> None:
-    """Forces a file, or every file in a folder, to the disk."""
+    """Forces a file, or every file in a folder, to disk."""
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         if file.is_file():
             with file.open("rb+") as handle:

@@ -1,4 +1,4 @@
-"""A run folder: where one stage's work lives, and how the same work is never done twice.
+"""A run folder: where one stage's work is, and why the same work is never done twice.
 
     runs/<stage>/<recipe>-<hash6>/
       recipe.toml     every setting, resolved       manifest.json   inputs, versions, counts, files with sha256
@@ -6,9 +6,12 @@
       ...             the artefacts                 DONE            written last
 
 The hash covers the stage, its version number, the settings that change its output, the content of its inputs, and what
-the machine resolves (`resolved.py`). Equal hashes stand for equal artefacts. One exception is by intent: an item that
-exceeds a limit of time or kills its worker is set aside, on a slow machine perhaps and not on a fast one. Its line in
-`quarantine.jsonl` or its warning says so, and the manifest counts it.
+the machine resolves (`resolved.py`). Equal hashes stand for equal artefacts, with two exceptions by intent:
+
+- A time box (`train.minutes`) becomes a number of steps that depends on the machine's speed. `plan.json` keeps that
+  number for every later attempt; give `train.steps` for equal bytes on every machine.
+- An item over a limit of time, or one that kills its worker, is left out, on a slow machine perhaps and not on a fast
+  one. `quarantine.jsonl` names a page, a warning names a document, and the corpus's manifest counts them.
 
 Files that describe times or machines are not artefacts: `NOT_ARTEFACTS` lists them, and the content hash leaves them
 out.
@@ -25,7 +28,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import tomli_w
 
@@ -67,8 +70,30 @@ class Identity:
         return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+class FileEntry(TypedDict):
+    """An artefact: SHA-256 and size."""
+
+    sha256: str
+    bytes: int
+
+
+class Manifest(TypedDict):
+    """`manifest.json`: the parts of the identity, what came out, and by which software."""
+
+    stage: str
+    version: int
+    digest: str
+    settings: Mapping[str, object]
+    inputs: Mapping[str, str]
+    resolved: Resolved
+    counts: Mapping[str, Any]
+    content: str
+    files: Mapping[str, FileEntry]
+    software: Mapping[str, str]
+
+
 class RunFolder:
-    """One stage's folder while the stage fills it. Made by `open_run`; a stage's verb receives it."""
+    """One stage's folder while the stage fills it. `open_run` makes it; the stage's verb receives it."""
 
     def __init__(
         self, path: Path, identity: Identity, log: EventLog, engine: RunSettings, check: Check | None = None
@@ -117,23 +142,23 @@ class RunFolder:
         )
 
     def shard_path(self, name: str) -> Path:
-        """`shards/<name>`, the folder made."""
+        """`shards/<name>`; creates the folder."""
         (self.path / "shards").mkdir(exist_ok=True)
         return self.path / "shards" / name
 
     def write_json(self, name: str, value: Any) -> None:
-        """A JSON artefact, whole or not at all."""
+        """Writes a JSON artefact, whole or not at all."""
         atomic_json(self.path / name, value)
 
     def finish(self, stats: Mapping[str, Any], counts: Mapping[str, Any] | None = None) -> None:
         """Publishes the run: `stats.json`, the manifest with every artefact's SHA-256, and last of all `DONE`."""
         sweep(self.path)
         atomic_json(self.path / "stats.json", dict(stats))
-        files: dict[str, dict[str, Any]] = {
+        files: dict[str, FileEntry] = {
             name: {"sha256": sha256_file(self.path / name), "bytes": (self.path / name).stat().st_size}
             for name in _artefacts(self.path)
         }
-        manifest: dict[str, Any] = {
+        manifest: Manifest = {
             "stage": self.stage,
             "version": self.identity.version,
             "digest": self.identity.digest,
@@ -150,31 +175,31 @@ class RunFolder:
 
 
 def content_digest(hashes: Mapping[str, str]) -> str:
-    """One SHA-256 over names and hashes: what a later stage knows of its input."""
+    """One SHA-256 over names and hashes: by this, a later stage knows its input."""
     lines = "".join(f"{name} {digest}\n" for name, digest in sorted(hashes.items()))
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def is_done(path: Path) -> bool:
-    """Whether the run in `path` was published whole."""
+    """Whether the run in `path` is finished."""
     return (path / "DONE").is_file() and (path / "manifest.json").is_file()
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> Manifest:
     """The manifest of a finished run.
 
     Raises:
-        UserError: there is no finished run in `path`.
+        UserError: `path` is not a finished run.
     """
     try:
-        manifest: dict[str, Any] = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        manifest: Manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
-        raise UserError(f"{path} holds no finished run (no manifest.json); run its stage first") from None
+        raise UserError(f"{path} is not a finished run (no manifest.json); run its stage first") from None
     return manifest
 
 
 def damaged_files(path: Path) -> list[str]:
-    """Artefacts of a finished run that are gone or whose bytes changed since, by name."""
+    """Names of the artefacts of a finished run that are gone or whose bytes have changed."""
     files = read_manifest(path)["files"]
     return [
         name
@@ -203,14 +228,14 @@ def open_run(
             what `identity` says.
 
     Raises:
-        UserError: another process is at work in it.
+        UserError: another process is working in it.
     """
     path.mkdir(parents=True, exist_ok=True)
     with locked(path / "lock", "glassmill process"):
         log = EventLog(path / "events.jsonl", identity.stage, listeners)
         begin = time.perf_counter()
         try:
-            if recipe.run.executor != "slurm":  # array tasks may be at work in there
+            if recipe.run.executor != "slurm":  # array tasks may be working there
                 sweep(path)
             atomic_write(path / "recipe.toml", recipe_toml(recipe))
             log.emit(kinds.Start(run=path.name, digest=identity.digest))
@@ -243,14 +268,14 @@ def recipe_toml(recipe: Recipe) -> str:
     return tomli_w.dumps(_without_none(recipe.model_dump(mode="json")))
 
 
-def settings_identity(**parts: Settings | int | str) -> dict[str, Any]:
+def settings_identity(**parts: Settings | int | str) -> dict[str, object]:
     """The settings that decide an output, ready for `Identity`: sections without their runtime fields, plain values
     as they are."""
     return {name: part.identity() if isinstance(part, Settings) else part for name, part in parts.items()}
 
 
 def software() -> dict[str, str]:
-    """The versions that a later reader of a manifest will ask for."""
+    """Versions for people who read a manifest later; those that decide bytes are in `resolved` too."""
     packages = ("glassmill", "numpy", "pyarrow", "torch", "Resiliparse", "ray")
     found = {"python": platform.python_version(), "machine": platform.machine()}
     for name in packages:

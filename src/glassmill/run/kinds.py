@@ -283,11 +283,12 @@ def _whole_or_none(value: object) -> int | None:
 def _number(value: object) -> float:
     if value is None:
         return math.nan
-    if isinstance(value, float):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**1023:  # else no float holds it
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError
+    try:
         return float(value)
-    raise ValueError
+    except OverflowError:  # an integer of more than 308 digits
+        raise ValueError from None
 
 
 def _counts(value: object) -> dict[str, int]:

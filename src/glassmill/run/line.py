@@ -14,12 +14,12 @@ from glassmill.errors import UserError, Waiting
 from glassmill.recipe import Recipe
 from glassmill.run import kinds
 from glassmill.run.events import Listener, read_events
-from glassmill.run.files import atomic_json, sha256_file
-from glassmill.run.folder import Identity, content_digest, is_done, open_run, place, read_manifest, settings_identity
-from glassmill.run.inputs import expand
+from glassmill.run.files import atomic_json
+from glassmill.run.folder import Identity, is_done, open_run, place, read_manifest, settings_identity
+from glassmill.run.inputs import digest_files, input_files
 from glassmill.run.resolved import resolve
 from glassmill.run.states import FINISHED, LineFile, StageState, State
-from glassmill.stages import NAMES, Stage, last_model
+from glassmill.stages import NAMES, Files, Stage, last_model
 
 
 class Line:
@@ -154,9 +154,8 @@ def working_seconds(folder: Path) -> float:
     return round(total + (last - begin if begin is not None else 0.0), 3)
 
 
-def _digests(runs: Mapping[str, Path], files: tuple[str, ...]) -> dict[str, str]:
-    """What a run depends on: earlier runs by the content in their manifests, the user's files by name and bytes."""
+def _digests(runs: Mapping[str, Path], files: Mapping[str, Files]) -> dict[str, str]:
+    """What a run depends on: earlier runs by the content in their manifests, the user's files by setting."""
     digests = {name: read_manifest(path)["content"] for name, path in runs.items()}
-    if files:
-        digests["files"] = content_digest({path.name: sha256_file(path) for path in expand(files)})
-    return digests
+    named = {setting: input_files(some.words, some.folders) for setting, some in files.items() if some.words}
+    return digests | {setting: digest_files(found) for setting, found in named.items()}

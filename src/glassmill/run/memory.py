@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 def peak_memory() -> int:
-    """Bytes of the most resident memory this process ever held; 0 where the system does not tell (Windows).
+    """Peak resident memory of this process, in bytes; 0 where the system does not report it (Windows).
 
-    Linux is asked through /proc (proc(5), VmHWM): `ru_maxrss` there also counts what the process that started this
-    one held, because a child begins in its parent's memory and keeps that peak.
+    On Linux it comes from /proc (proc(5), VmHWM): there, `ru_maxrss` also counts the memory of the process that started
+    this one, because a child starts in its parent's memory and keeps that peak.
     """
     status = Path("/proc/self/status")
     if status.exists():

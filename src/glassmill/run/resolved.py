@@ -53,7 +53,7 @@ def check_machine(check: Check) -> None:
     try:
         recipe = Recipe.model_validate(check["recipe"])
         here = {"version": importlib.import_module(check["verb"]).VERSION, **resolve(check["verb"], recipe)}
-    except UserError as error:
+    except (UserError, RuntimeError) as error:  # the latter: a native core that does not load
         raise UserError(f"worker on {host}: {error}") from None
     except (ValueError, ImportError) as error:  # a recipe or a stage that this glassmill does not know
         raise UserError(f"worker on {host}: another version of glassmill than the run's ({error})") from None

@@ -11,7 +11,7 @@ from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from glassmill.errors import UserError
-from glassmill.stages.row import Input, Load, Stage
+from glassmill.stages.row import Files, Input, Load, Stage
 from glassmill.stages.rows import STAGES, training_tokens
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NAMES",
     "STAGES",
+    "Files",
     "Input",
     "Load",
     "Stage",

@@ -34,8 +34,21 @@ class Load:
     """Of training, estimated for this model on this machine."""
 
 
-def _no_files(recipe: Recipe) -> tuple[str, ...]:
-    return ()
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The user's own files that one setting names.
+
+    Attributes:
+        words: Paths, folders and globs.
+        folders: How many folders above a file are part of its name; 1 for lists whose category is their folder's name.
+    """
+
+    words: tuple[str, ...]
+    folders: int = 0
+
+
+def _no_files(recipe: Recipe) -> Mapping[str, Files]:
+    return {}
 
 
 def _no_problem(recipe: Recipe) -> str | None:
@@ -64,7 +77,8 @@ class Stage:
         doing: What is going on while it runs, to follow "Now: ".
         inputs: The run folders that `make` takes.
         sections: Further sections of the recipe that change its output; section `x` is the argument `x_settings`.
-        files: The user's own files that it reads; their content is part of the run's identity.
+        files: Setting -> the user's own files that it names. Their names, order and bytes are part of the run's
+            identity, for each setting on its own.
         check: What would stop it half way, in one line; None if nothing would.
         minutes: An estimate; None where there is none.
         report: What the line's report takes from its stats.
@@ -85,7 +99,7 @@ class Stage:
     doing: str
     inputs: tuple[Input, ...] = ()
     sections: tuple[str, ...] = ()
-    files: Callable[[Recipe], tuple[str, ...]] = _no_files
+    files: Callable[[Recipe], Mapping[str, Files]] = _no_files
     check: Callable[[Recipe], str | None] = _no_problem
     minutes: Callable[[Recipe, Load], float] | None = None
     report: Callable[[Stats], Mapping[str, object]] = _nothing

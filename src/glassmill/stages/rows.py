@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from glassmill.stages.row import Input, Stage, Stats, reported
+from glassmill.stages.row import Files, Input, Stage, Stats, reported
 
 if TYPE_CHECKING:
     from glassmill.recipe import LoopSettings, Recipe
 
 
-def _corpus_files(recipe: Recipe) -> tuple[str, ...]:
+def _corpus_files(recipe: Recipe) -> Mapping[str, Files]:
     corpus = recipe.corpus
-    earlier = tuple(f"{run}/index/index.json" for run in corpus.dedup.against)
-    classifier = (corpus.classifier.path,) if corpus.classifier.path else ()
-    return corpus.inputs + corpus.url.blocklists + corpus.url.allowlists + earlier + classifier
+    return {
+        "corpus.inputs": Files(corpus.inputs),
+        "corpus.url.blocklists": Files(corpus.url.blocklists, folders=1),
+        "corpus.url.allowlists": Files(corpus.url.allowlists, folders=1),
+        "corpus.dedup.against": Files(tuple(f"{run}/index/index.json" for run in corpus.dedup.against)),
+        "corpus.classifier.path": Files((corpus.classifier.path,) if corpus.classifier.path else ()),
+    }
 
 
 def _corpus_check(recipe: Recipe) -> str | None:
@@ -46,8 +51,14 @@ def _train_check(recipe: Recipe) -> str | None:
     return None
 
 
-def _sft_files(recipe: Recipe) -> tuple[str, ...]:
-    return recipe.sft.conversations + ((recipe.sft.base,) if recipe.sft.base else ())
+def _sft_files(recipe: Recipe) -> Mapping[str, Files]:
+    base = recipe.sft.base
+    if base and (Path(base) / "model" / "config.json").is_file():  # a run, of which the model counts
+        base = str(Path(base) / "model")
+    return {
+        "sft.conversations": Files(recipe.sft.conversations),
+        "sft.base": Files((base,) if base else ()),
+    }
 
 
 def _sft_check(recipe: Recipe) -> str | None:
@@ -74,8 +85,8 @@ def _training_minutes(settings: LoopSettings, tokens_per_s: float) -> float:
     return training_tokens(settings, tokens_per_s) / tokens_per_s / 60
 
 
-def _eval_files(recipe: Recipe) -> tuple[str, ...]:
-    return (recipe.eval.questions,) if recipe.eval.questions else ()
+def _eval_files(recipe: Recipe) -> Mapping[str, Files]:
+    return {"eval.questions": Files((recipe.eval.questions,) if recipe.eval.questions else ())}
 
 
 STAGES: tuple[Stage, ...] = (

@@ -1,7 +1,7 @@
 """The studio's server: the OpenAI-compatible API, the routes over the runs folder, and the page at `/`.
 
-The page is served before anything heavy is imported. It may load nothing but our own files (see `HEADERS`):
-text of a web page or of a model that got into it as markup would still run no script and call nobody.
+The page is served before anything heavy is imported. It may load our own files only (see `HEADERS`): even if text of a
+web page or of a model got into it as markup, no script would run and no other server would be contacted.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ def create_app(
     """The application.
 
     Args:
-        runs: The runs folder, which may still be empty or missing; None: no line is shown, only tokenizer and chat.
-        model: The model folder to talk to, shown with the line that it came out of, if it stands in the runs; None: all
-            lines are shown, and the model is the one that the shown line ends in, as soon as it is there.
-        api_key: What clients must show for everything but the page's own files; None: nothing.
-        hosts: Names by which the server may be addressed; None: any.
+        runs: The runs folder, which may be empty or missing; None shows no line, only tokenizer and chat.
+        model: The model folder to talk to, shown with the line that produced it, if `runs` has that line. None shows
+            all lines; the model is then the last one of the line on the page, as soon as it exists.
+        api_key: What clients must send for everything but the page's own files; None: nothing.
+        hosts: Host names that requests may use; None: any.
     """
     watcher = Watcher(runs) if runs is not None else None
     line = watcher.line_of_model(model) if watcher is not None and model is not None else None
@@ -96,10 +96,10 @@ def serve_studio(
     api_key: str | None = None,
     on_ready: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Serve the studio until interrupted. `on_ready` gets the URL once the socket listens; see `create_app`.
+    """Serves the studio until interrupted and calls `on_ready` with its URL once the socket listens; see `create_app`.
 
     Raises:
-        UserError: An address that others can reach without a key, a port in use or not allowed.
+        UserError: others could reach the address without a key, or the port is in use or not allowed.
     """
     listener = bind(host, port, api_key)
     app = create_app(runs, model, api_key, allowed_hosts(host))
@@ -112,14 +112,14 @@ def serve_studio(
 
 
 def studio_server(app: FastAPI) -> uvicorn.Server:
-    """A server for `create_app`'s application whose event streams end when it is told to stop."""
+    """A server for `create_app`'s application that ends its event streams when it stops."""
     server = make_server(app)
     app.state.stopping = lambda: server.should_exit
     return server
 
 
 class SafeHeaders:
-    """Adds `HEADERS` to every answer that does not set them itself."""
+    """Adds `HEADERS` to every response that does not set them itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -1,7 +1,7 @@
-"""A bounded memory of a run's events: what a page that opens late must hear.
+"""A bounded summary of a run's events, for a page that opens late.
 
-Events come in, in order, any number of them; at most a few thousand go out, in the same order. Of a curve every n-th
-point is kept, of examples the newest few per rule, of everything that replaces itself (progress, counts) the last.
+Takes any number of events in order and keeps at most a few thousand, in the same order: every n-th point of a curve,
+the newest few examples per rule, and the last of whatever replaces itself (progress, counts).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SERIES: dict[type[kinds.Event], int] = {kinds.Metric: 1200, kinds.Validation: 40
 
 
 class _Slot(Protocol):
-    """A place where events of one kind, about one thing, are kept."""
+    """Keeps events of one kind about one thing."""
 
     def add(self, number: int, entry: Entry) -> None: ...
     def numbered(self) -> list[tuple[int, Entry]]: ...
@@ -74,14 +74,14 @@ class _Series:
 
 
 class History:
-    """What is remembered of one run."""
+    """The events that are kept of one run."""
 
     def __init__(self) -> None:
         self._slots: dict[tuple[Hashable, ...], _Slot] = {}
         self._count = 0
 
     def add(self, entry: Entry) -> None:
-        """Remember `entry`; an older one about the same thing may be forgotten for it."""
+        """Keeps `entry`, and may drop an older one about the same thing."""
         kind = type(entry.event)
         key = (entry.event.kind, *_about(entry.event))
         slot = self._slots.get(key)
@@ -94,7 +94,7 @@ class History:
         self._count += 1
 
     def entries(self) -> list[Entry]:
-        """The remembered events, oldest first."""
+        """The kept events, oldest first."""
         numbered = [pair for slot in self._slots.values() for pair in slot.numbered()]
         return [entry for _, entry in sorted(numbered, key=lambda pair: pair[0])]
 

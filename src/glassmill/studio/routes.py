@@ -1,7 +1,7 @@
-"""What the page asks for: lines, their events as they happen, documents with reasons, tokens of a text.
+"""What the page requests: lines, their events as they happen, documents with reasons, tokens of a text.
 
-All under `/api`, all JSON or a stream of server-sent events. Names in an address are checked by the watcher before they
-touch a path.
+All routes are under `/api` and send JSON or a stream of server-sent events. The watcher checks every name in an address
+before it becomes part of a path.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
@@ -24,6 +24,9 @@ from glassmill.serve.errors import json_response, to_json
 from glassmill.studio.documents import Which, page_of_documents
 from glassmill.studio.watch import Line, Position, Update, Watcher
 from glassmill.studio.words import all_words
+
+if TYPE_CHECKING:
+    from glassmill.tokens.tokenizer import Tokenizer
 
 POLL_SECONDS = 0.25
 BEAT_SECONDS = 2.0
@@ -98,10 +101,10 @@ def run_routes(watcher: Watcher) -> APIRouter:
 
 
 def tokenizer_routes(watcher: Watcher | None, model: Path | None) -> APIRouter:
-    """The route that cuts a text into tokens, with a run's tokenizer or the served model's."""
+    """The routes that split a text into tokens, with a run's tokenizer or the served model's."""
     router = APIRouter(prefix="/api")
 
-    def chosen(run: str | None) -> tuple[Path, Any]:
+    def chosen(run: str | None) -> tuple[Path, Tokenizer]:
         folder = watcher.run_folder(run) if watcher is not None and run else model
         if folder is None:
             raise ApiError(404, f"no tokenizer run named {run!r}")
@@ -114,10 +117,10 @@ def tokenizer_routes(watcher: Watcher | None, model: Path | None) -> APIRouter:
     def explain(body: Text) -> Response:
         folder, tokenizer = chosen(body.run)
         tokens = tokenizer.explain(body.text)
-        for token in tokens:
-            token |= _parts_of(folder).get(token["id"], {})
+        parts = _parts_of(folder)
+        rows = [{**token, **parts.get(token["id"], {})} for token in tokens]
         num_bytes = tokens[-1]["end"] if tokens else 0
-        return json_response({"tokens": tokens, "bytes": num_bytes, "vocab_size": tokenizer.vocab_size})
+        return json_response({"tokens": rows, "bytes": num_bytes, "vocab_size": tokenizer.vocab_size})
 
     @router.post("/tokenizer/tree")
     def tree(body: Token) -> Response:
@@ -132,7 +135,7 @@ def tokenizer_routes(watcher: Watcher | None, model: Path | None) -> APIRouter:
 
 
 async def _stream(request: Request, watcher: Watcher, name: str, position: Position | None) -> AsyncIterator[bytes]:
-    """Server-sent events of one line: everything worth knowing first, then what is new, and a beat in between."""
+    """Server-sent events of one line: its kept history first, then news, and a beat when there is none."""
     shown: Line | None = None
     last_sent = 0.0
     stopping: Callable[[], bool] = getattr(request.app.state, "stopping", lambda: False)
@@ -153,7 +156,7 @@ async def _stream(request: Request, watcher: Watcher, name: str, position: Posit
 
 
 def _messages(update: Update) -> list[bytes]:
-    """`update` as one or more messages; only the last carries the position, so that a cut repeats rather than loses."""
+    """`update` as messages; only the last has the position, so that a lost connection repeats rather than skips."""
     events = update.events
     parts = [events[i : i + MAX_EVENTS_PER_MESSAGE] for i in range(0, len(events), MAX_EVENTS_PER_MESSAGE)] or [[]]
     messages = []
@@ -171,7 +174,7 @@ def _format_position(position: Position) -> str:
 
 
 def _parse_position(text: str | None) -> Position | None:
-    """What `_format_position` wrote; None (start afresh) when it is anything else."""
+    """What `_format_position` wrote; None (start from the beginning) for anything else."""
     position: Position = {}
     for part in (text or "").split(","):
         run, _, offset = part.partition("=")
@@ -189,15 +192,15 @@ def _folder(watcher: Watcher, stage: str, run: str) -> Path:
 
 
 @lru_cache(maxsize=4)
-def _load_tokenizer(folder: Path) -> Any:
-    from glassmill.tokens.tokenizer import Tokenizer  # here: the page opens without it
+def _load_tokenizer(folder: Path) -> Tokenizer:
+    from glassmill.tokens.tokenizer import Tokenizer  # imported here, because the page opens without it
 
     return Tokenizer.load(folder)
 
 
 @lru_cache(maxsize=4)
 def _parts_of(folder: Path) -> dict[int, dict[str, str]]:
-    """The two pieces that each token of a tokenizer run was made of; empty for a tokenizer without a history."""
+    """The two pieces that formed each token of a tokenizer run; empty for a tokenizer without a history."""
     path = folder / "merges.jsonl"
     if not path.is_file():
         return {}

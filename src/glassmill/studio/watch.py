@@ -1,8 +1,8 @@
-"""Follow the runs folder: which lines there are, and what their stages have written since the last look.
+"""Follows the runs folder: which lines it holds, and what their stages have written since the last look.
 
-Reads `runs/lines/*.json` and `runs/<stage>/<run>/events.jsonl`, which other processes write at the same time; writes
-nothing. A half-written last line waits for its rest, a damaged one is reported and passed over. A position in a line is
-the byte offset in every events file, so a browser that comes back says where it stood and the server remembers nothing.
+Reads `runs/lines/*.json` and `runs/<stage>/<run>/events.jsonl` while other processes write them; writes nothing. A
+position in a line is the byte offset in each of its events files: a browser that reconnects sends its position, and the
+server keeps no state for it.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class RunEvent:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What a page must be told: the line's stages, new events, runs to forget first, and where it now stands."""
+    """News for a page: the line's stages, runs to forget first, new events, and the position after them."""
 
     line: Line
     events: list[RunEvent]
@@ -73,7 +73,7 @@ class Update:
 
 
 class Watcher:
-    """Looks into one runs folder; safe to use from several threads."""
+    """Reads one runs folder; safe to use from several threads."""
 
     def __init__(self, runs: Path) -> None:
         self.runs = runs.resolve()
@@ -81,7 +81,7 @@ class Watcher:
         self._lock = threading.Lock()
 
     def lines(self) -> list[ListedLine]:
-        """All lines, the newest first."""
+        """All lines, newest first."""
         names = {path.stem for path in (self.runs / "lines").glob("*.json") if is_name(path.stem)}
         loose = {name for run in self._runs_on_disk() if (name := _recipe_name(run))}
         lines = [line for name in names | loose if (line := self.line(name)) is not None]
@@ -98,9 +98,9 @@ class Watcher:
         ]
 
     def line(self, name: str) -> Line | None:
-        """The stages of line `name` with their runs and states; None when there is no such line.
+        """Line `name` with its stages; None if there is none.
 
-        Runs made one command at a time have no line file: they form a line of their newest runs.
+        Runs made one command at a time have no line file: the newest run of each stage forms a line.
         """
         if not is_name(name):
             return None
@@ -125,7 +125,7 @@ class Watcher:
         }
 
     def run_folder(self, run: str) -> Path | None:
-        """The folder of `run` ("corpus/demo-3f9a1c"), or None if the name is not one or leads out of the runs."""
+        """The folder of `run` ("corpus/demo-3f9a1c"), or None if the name is malformed or leads out of the runs."""
         stage, _, name = run.partition("/")
         if stage not in NAMES or not is_name(name):
             return None
@@ -133,7 +133,7 @@ class Watcher:
         return folder if folder.is_relative_to(self.runs) and folder.is_dir() else None
 
     def line_of_model(self, model: Path) -> str | None:
-        """The line that `model` (a model folder, or the run with one inside) came out of."""
+        """The line that produced `model` (a model folder, or the run that contains one)."""
         folder = model.resolve()
         places = {folder, folder.parent}
         for name in (line["name"] for line in self.lines()):
@@ -147,7 +147,7 @@ class Watcher:
         return run if isinstance(run, str) and self.run_folder(run) is not None else None
 
     def look(self, name: str, position: Position | None = None) -> Update | None:
-        """What happened in line `name` since `position` (None: everything worth telling); None when it is unknown."""
+        """What happened in line `name` since `position` (None: its kept history); None if there is no such line."""
         line = self.line(name)
         if line is None:
             return None
@@ -169,7 +169,7 @@ class Watcher:
         update.events.extend(RunEvent(run, entry) for entry in entries)
 
     def _recall(self, run: str, path: Path, size: int) -> tuple[list[Entry], int]:
-        """The remembered events of a run, read on to the end of its file first."""
+        """The kept events of a run, after reading the rest of its file."""
         with self._lock:
             history, offset = self._histories.pop(run, (History(), 0))
             if offset > size:
@@ -228,7 +228,7 @@ class Watcher:
 
 
 def is_name(name: str) -> bool:
-    """Whether `name` may be one part of a path: letters, digits, `.`, `_`, `-`, and no dot first."""
+    """Whether `name` may be one part of a path: letters, digits, `.`, `_`, `-`, not starting with a dot."""
     return _NAME.fullmatch(name) is not None
 
 
@@ -247,7 +247,7 @@ def _text(value: object) -> str | None:
 
 
 def _read_json(path: Path) -> dict[str, object] | None:
-    """A small JSON object, or None if there is none (a line file is replaced atomically, so none is half-written)."""
+    """A small JSON object, or None (a line file is replaced atomically, so it is never half-written)."""
     try:
         with path.open("rb") as file:
             value = parse_json(file.read(MAX_LINE_FILE_BYTES))

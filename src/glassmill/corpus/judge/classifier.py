@@ -1,4 +1,4 @@
-"""A quality classifier of one's own: a linear model over hashed words and pairs of words, from good and bad examples.
+"""Your own quality classifier: a linear model over hashed words and pairs of words, from good and bad examples.
 
 In: texts that are wanted and texts that are not. Out: a function from text to a score between 0 (bad) and 1 (good), as
 `classifier.safetensors`. Source: DataComp-LM (Li et al. 2024, arXiv 2406.11794, section 4.4), whose best filter is such
@@ -9,6 +9,7 @@ on the logistic loss (Duchi et al. 2011) with fixed order and seed: same example
 from __future__ import annotations
 
 import json
+import math
 import re
 import zlib
 from collections.abc import Mapping, Sequence
@@ -44,9 +45,14 @@ class Classifier:
     bias: float
 
     def score(self, text: str) -> float:
-        """How good `text` is, from 0 to 1; 0.5 for a text without words."""
+        """How good `text` is, from 0 to 1; 0.5 for a text without words.
+
+        The sum is exact before it is rounded. A matrix library would add in an order that depends on the processor, and
+        documents near the bound would stay on one machine and not on another.
+        """
         buckets, values = features(text, len(self.weights))
-        return _sigmoid(float(self.weights[buckets] @ values) + self.bias if len(buckets) else 0.0)
+        products = self.weights[buckets].astype(np.float64) * values
+        return _sigmoid(math.fsum(products.tolist()) + self.bias if len(buckets) else 0.0)
 
     def save(self, path: Path, facts: Mapping[str, object]) -> None:
         """Writes the model and what is known of it; whole or not at all."""
@@ -62,7 +68,7 @@ class Classifier:
         """The model in `path`, a file or the folder that holds `classifier.safetensors`.
 
         Raises:
-            UserError: there is none, or it is something else.
+            UserError: there is no file, or it is something else.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -70,12 +76,12 @@ class Classifier:
         try:
             with safe_open(path, framework="np") as file:
                 if FORMAT not in (file.metadata() or {}):
-                    raise UserError(f"{path} is no classifier; `glassmill classifier train` makes one")
+                    raise UserError(f"{path} is not a classifier; make one with `glassmill classifier train`")
                 weights, bias = file.get_tensor("weights"), file.get_tensor("bias")
         except (OSError, SafetensorError) as error:
             raise UserError(f"no classifier in {path}: {error}") from None
         if weights.ndim != 1 or bias.shape != (1,) or not (np.isfinite(weights).all() and np.isfinite(bias).all()):
-            raise UserError(f"{path} is damaged: its numbers are no classifier's")
+            raise UserError(f"{path} is damaged: its tensors are not those of a classifier")
         return cls(weights.astype(np.float32), float(bias[0]))
 
 
@@ -144,7 +150,7 @@ def area_under_curve(good: Sequence[float], bad: Sequence[float]) -> float:
 
 
 def _sigmoid(margin: float) -> float:
-    return float(1 / (1 + np.exp(-np.clip(margin, -60, 60))))
+    return 1 / (1 + math.exp(-min(max(margin, -60.0), 60.0)))
 
 
 def _sigmoids(margins: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

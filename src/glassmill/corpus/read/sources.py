@@ -1,7 +1,7 @@
 """Input files to pages: WARC, WET and ARC, and every kind of file that a folder of documents holds.
 
-In: paths. Out: for each file, `Page` and `Lost` in its order. What cannot be read becomes a `Lost` with its cause;
-nothing is passed over. A link that leads out of the folder it lies in is not followed.
+In: paths. Out: for each file, `Page` and `Lost` in order. What cannot be read becomes a `Lost` with its cause; nothing
+is skipped silently. A link that points outside its folder is not followed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from glassmill.corpus.read.http import Response, parse_response
 from glassmill.corpus.read.warc import MAX_RECORD_BYTES, Record, read_records
 from glassmill.errors import BodyError, UserError
 from glassmill.recipe import FilesSettings
-from glassmill.run.inputs import expand
+from glassmill.run.inputs import input_files
 
 HTML_TYPES = frozenset(("text/html", "application/xhtml+xml", "application/xhtml"))
 PDF_TYPE = "application/pdf"
@@ -41,19 +41,13 @@ class Source:
 
 
 def find_sources(words: Sequence[str]) -> list[Source]:
-    """The files that paths, folders and globs name. A file goes by its name, with its folders where that is not enough.
+    """The files that paths, folders and globs name. A file goes by its name, with folders where that is not unique.
 
     Raises:
-        UserError: a word names nothing, or none of the files holds anything that can be read.
+        UserError: a word names no file, or none of the files can be read.
     """
-    found: dict[Path, str] = {}
-    for word in words:
-        for path in expand((word,)):
-            found.setdefault(path, why_refused(path, word))
-    sources = [
-        Source(path, name, path.stat().st_size, refused)
-        for (path, refused), name in zip(found.items(), _names(list(found)), strict=True)
-    ]
+    files = input_files(words)
+    sources = [Source(file.path, file.name, file.path.stat().st_size, file.refused) for file in files]
     problems = [problem for source in sources if (problem := _why_unreadable(source))]
     if len(problems) == len(sources):
         more = f" (nor do the other {len(problems) - 1} inputs)" if len(problems) > 1 else ""
@@ -62,24 +56,6 @@ def find_sources(words: Sequence[str]) -> list[Source]:
             "PDF, DOCX, EPUB, JSONL, Parquet, zip or tar"
         )
     return sources
-
-
-def why_refused(path: Path, word: str) -> str:
-    """Why `path`, found under the folder or glob `word`, must not be read; empty where it may."""
-    if path == Path(word).expanduser():
-        return ""  # named itself
-    root = Path(word.partition("*")[0].partition("?")[0].partition("[")[0]).expanduser()
-    root = root if root.is_dir() else root.parent
-    return "" if path.resolve().is_relative_to(root.resolve()) else "refused: a link that points outside the folder"
-
-
-def _names(paths: list[Path]) -> list[str]:
-    depth = 1
-    while True:
-        names = ["/".join(path.parts[-depth:]) for path in paths]
-        if len(set(names)) == len(names) or depth >= max(len(path.parts) for path in paths):
-            return names
-        depth += 1
 
 
 def _why_unreadable(source: Source) -> str | None:
@@ -96,7 +72,7 @@ def _why_unreadable(source: Source) -> str | None:
 
 
 def group(sources: Sequence[Source]) -> list[list[Source]]:
-    """The sources by shard: an archive is a shard, other files are gathered in the order given."""
+    """The sources by shard: an archive is a shard of its own, other files share shards in the order given."""
     shards: list[list[Source]] = []
     gathered: list[Source] = []
     for source in sources:
@@ -116,7 +92,7 @@ def read_sources(
     max_record_bytes: int,
     files: FilesSettings,
 ) -> Iterator[tuple[Source, Page | Lost]]:
-    """What stands in the inputs of a shard, one after the other, without what ended a process before.
+    """The contents of a shard's inputs, one after the other, without the items that crashed a worker before.
 
     Args:
         inputs: Of each file its path, its name, and why it must not be read, if so: what a task carries of a `Source`.
@@ -139,7 +115,7 @@ def read_sources(
 
 
 def read_source(source: Source, max_record_bytes: int, files: FilesSettings) -> Iterator[Page | Lost]:
-    """What stands in one source; a refused one is reported and not opened."""
+    """The contents of one source; a refused one is reported and not opened."""
     if source.refused:
         yield Lost(0, source.refused)
     else:
@@ -152,7 +128,7 @@ def read_pages(
     max_record_bytes: int = MAX_RECORD_BYTES,
     files: FilesSettings = FilesSettings(),  # noqa: B008 (immutable)
 ) -> Iterator[Page | Lost]:
-    """What stands in one input file."""
+    """The contents of one input file."""
     kind = kind_of(path)
     if kind == WARC:
         for record in read_records(path, max_record_bytes=max_record_bytes):

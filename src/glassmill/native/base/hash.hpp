@@ -35,7 +35,7 @@ inline std::uint64_t load64(const Byte* bytes) {
     return word;
 }
 
-// The key of `length` <= 15 bytes; the 16 bytes from `bytes` on must be readable.
+// The key of `length` <= 15 bytes; 16 bytes from `bytes` on must be readable.
 inline Key load_key(const Byte* bytes, std::size_t length) {
     static constexpr std::uint64_t kOnes = ~0ull;
     const std::uint64_t low_mask = length >= 8 ? kOnes : (1ull << (length * 8)) - 1;

@@ -1,26 +1,42 @@
-// The same loop compiled for several processors; the best one that this machine has is taken when it is called.
+// Which instructions this processor has beyond those of its architecture, decided once.
+//
+// A kernel that gains from them is compiled once for each set, in a folder with the set's name (dedup/avx2/...), from
+// one body. All of them give the same results; tests/native/test_instruction_sets.py compares them.
 #pragma once
 
-#if defined(__GNUC__)
-#define GLASSMILL_INLINE [[gnu::always_inline]] inline
+#include <vector>
+
+namespace glassmill {
+
+enum class InstructionSet {
+    scalar,       // what every processor of the architecture has, SSE2 on x86-64
+    neon,         // arm64
+    avx2,         // x86-64 from here on
+    avx512,       // F, BW, DQ, VL
+    avx512_bf16,  // and VNNI, BF16
+};
+
+const char* name_of(InstructionSet set);
+
+// Those that this processor has and this build can use; the best is last.
+std::vector<InstructionSet> instruction_sets();
+
+// The best of them, or the one that the environment variable GLASSMILL_ISA names.
+// Throws std::invalid_argument if that names none of them.
+InstructionSet instruction_set();
+
+// Of a kernel's versions, the best that `instruction_set` can run.
+template <class Kernel>
+Kernel* choose([[maybe_unused]] Kernel* scalar, [[maybe_unused]] Kernel* avx2, [[maybe_unused]] Kernel* avx512) {
+    const InstructionSet set = instruction_set();
+    return set >= InstructionSet::avx512 ? avx512 : set >= InstructionSet::avx2 ? avx2 : scalar;
+}
+
+// GLASSMILL_KERNEL(name): `choose` among scalar::name, avx2::name and avx512::name, as far as this build has them.
+#ifdef GLASSMILL_X86_KERNELS
+#define GLASSMILL_KERNEL(name) ::glassmill::choose(scalar::name, avx2::name, avx512::name)
 #else
-#define GLASSMILL_INLINE inline
+#define GLASSMILL_KERNEL(name) (&scalar::name)
 #endif
 
-// GLASSMILL_FOR_EACH_PROCESSOR(name, body, (int a, int b), (a, b)) defines `void name(int a, int b)`, which calls
-// `body<bytes>(a, b)` as the compiler made it for AVX-512, for AVX2, or for any processor, with the bytes of a vector that
-// suits it. `body` must be GLASSMILL_INLINE.
-#if defined(__GNUC__) && defined(__x86_64__)
-#define GLASSMILL_FOR_EACH_PROCESSOR(name, body, parameters, arguments)                                              \
-    [[gnu::target("avx512f,avx512bw,avx512dq,avx512vl")]] void name##_avx512 parameters { body<32> arguments; }      \
-    [[gnu::target("avx2")]] void name##_avx2 parameters { body<32> arguments; }                                      \
-    void name##_any parameters { body<16> arguments; }                                                               \
-    void name parameters {                                                                                           \
-        static const int best = __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&          \
-                                        __builtin_cpu_supports("avx512bw") ? 2 : __builtin_cpu_supports("avx2") != 0; \
-        best == 2 ? name##_avx512 arguments : best ? name##_avx2 arguments : name##_any arguments;                   \
-    }
-#else
-#define GLASSMILL_FOR_EACH_PROCESSOR(name, body, parameters, arguments) \
-    void name parameters { body<16> arguments; }
-#endif
+}  // namespace glassmill

@@ -1,6 +1,6 @@
-// Text as Python holds it, and its UTF-8.
+// Text as Python stores it, and its UTF-8.
 //
-// Pairs of surrogates become their character, lone ones U+FFFD: the result is always well-formed.
+// Surrogate pairs become their character, lone surrogates U+FFFD, so that the result is always well-formed.
 #pragma once
 
 #include <vector>
@@ -9,7 +9,7 @@
 
 namespace glassmill {
 
-// A growing array without initialisation.
+// A growing array whose elements are not initialised.
 template <class T>
 class Buffer {
 public:
@@ -29,7 +29,7 @@ public:
     void set_end(T* end) { size_ = static_cast<std::size_t>(end - data_); }
     void push(T value) { *room(1) = value, ++size_; }
 
-    // The end, with room for `more` behind it.
+    // The end, with room for `more` after it.
     T* room(std::size_t more) {
         if (size_ + more > capacity_) grow(size_ + more);
         return data_ + size_;
@@ -59,10 +59,10 @@ struct Utf8 {
     std::size_t size;
 };
 
-// `scratch` holds the result where the text is no UTF-8 yet.
+// The result is in `scratch` unless the text is UTF-8 already.
 Utf8 to_utf8(const Text& text, Buffer<Byte>& scratch);
 
-// Cuts a long text into parts of about `size` >= 2 characters behind newlines that end a piece under every pattern (a
+// Cuts a long text into parts of about `size` >= 2 characters, after newlines that end a piece under every pattern (a
 // line's end between two visible characters), so that the pieces of the parts are the pieces of the whole.
 void append_parts(const Text& text, std::size_t size, std::vector<Text>& parts);
 

@@ -41,9 +41,10 @@ ClassTable::ClassTable() : stage_(kPoints / 128) {
 
 const ClassTable kClasses;
 
-#define ROW(n) ascii_class(n), ascii_class(n + 1), ascii_class(n + 2), ascii_class(n + 3), ascii_class(n + 4), \
-               ascii_class(n + 5), ascii_class(n + 6), ascii_class(n + 7)
-extern const Class kAscii[128] = {ROW(0),  ROW(8),  ROW(16), ROW(24), ROW(32), ROW(40), ROW(48),  ROW(56),
+#define ROW(n)                                                                                      \
+    ascii_class(n), ascii_class(n + 1), ascii_class(n + 2), ascii_class(n + 3), ascii_class(n + 4), \
+        ascii_class(n + 5), ascii_class(n + 6), ascii_class(n + 7)
+extern const Class kAscii[128] = {ROW(0),  ROW(8),  ROW(16), ROW(24), ROW(32), ROW(40),  ROW(48),  ROW(56),
                                   ROW(64), ROW(72), ROW(80), ROW(88), ROW(96), ROW(104), ROW(112), ROW(120)};
 #undef ROW
 

@@ -1,6 +1,6 @@
 // The class of every code point, frozen (see scripts/unicode_classes.py), and UTF-8 decoding that never fails.
 //
-// UTF-8 in, classes out. A byte that is no part of a well-formed character counts as one character of class `other`.
+// UTF-8 in, classes out. A byte outside any well-formed character counts as one character of class `other`.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@ namespace glassmill {
 
 using Byte = std::uint8_t;
 
-// What the split patterns tell apart. `fine` classes are runs of the generated table.
+// The classes that the split patterns distinguish. `fine` classes are runs of the generated table.
 enum Fine : Byte { kOther, kSpace, kNumber, kUpper, kLower, kCaseless, kMark };
 enum Class : Byte { O = 0, S = 1, N = 2, L = 3 };
 
@@ -23,7 +23,9 @@ class ClassTable {
 public:
     ClassTable();
 
-    Fine fine(std::uint32_t point) const { return static_cast<Fine>(blocks_[stage_[point >> 7] * 128u + (point & 127)]); }
+    Fine fine(std::uint32_t point) const {
+        return static_cast<Fine>(blocks_[stage_[point >> 7] * 128u + (point & 127)]);
+    }
     Class coarse(std::uint32_t point) const { return kCoarse[fine(point)]; }
 
 private:
@@ -57,8 +59,7 @@ inline Char decode(const Byte* text, std::size_t left) {
         return {point, 3};
     }
     if (lead > 0xF4 || left < 4 || !follows(1) || !follows(2) || !follows(3)) return bad;
-    const std::uint32_t point =
-        (lead & 7) << 18 | (text[1] & 0x3Fu) << 12 | (text[2] & 0x3Fu) << 6 | (text[3] & 0x3Fu);
+    const std::uint32_t point = (lead & 7) << 18 | (text[1] & 0x3Fu) << 12 | (text[2] & 0x3Fu) << 6 | (text[3] & 0x3Fu);
     if (point < 0x10000 || point > 0x10FFFF) return bad;
     return {point, 4};
 }
@@ -78,11 +79,11 @@ inline Kind kind_at(const Byte* text, std::size_t left) {
 
 inline bool is_blank(std::uint32_t point) {  // as Python's str.isspace
     if (point < 0x80) return point == ' ' || (point >= 9 && point <= 13) || (point >= 0x1C && point <= 0x1F);
-    return point == 0x85 || point == 0xA0 || point == 0x1680 || (point >= 0x2000 && point <= 0x200A) || point == 0x2028 ||
-           point == 0x2029 || point == 0x202F || point == 0x205F || point == 0x3000;
+    return point == 0x85 || point == 0xA0 || point == 0x1680 || (point >= 0x2000 && point <= 0x200A) ||
+           point == 0x2028 || point == 0x2029 || point == 0x202F || point == 0x205F || point == 0x3000;
 }
 
-// Whether `text` is well-formed UTF-8 all through.
+// Whether all of `text` is well-formed UTF-8.
 inline bool is_utf8(const Byte* text, std::size_t size) {
     for (std::size_t at = 0; at < size;) {
         std::uint64_t eight;

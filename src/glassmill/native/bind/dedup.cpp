@@ -3,22 +3,22 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include "dedup/minhash.hpp"
 #include "bind/python.hpp"
+#include "dedup/minhash.hpp"
 
 namespace glassmill {
 namespace {
 
 using namespace nb::literals;
 
-// Keys of texts under one family of hash functions; one thread at a time.
+// Keys of texts under one family of hash functions; for one thread at a time.
 class MinHasher {
 public:
     MinHasher(nb::handle multipliers, nb::handle summands, std::size_t bands, std::size_t ngram,
               std::function<dedup::Page(std::uint32_t)> read_page)
         : folding_(std::move(read_page)), hasher_(family(multipliers, summands, bands, ngram)) {}
 
-    // None where the words depend on more than single characters: then `keys_of_words` wants them.
+    // None if the words cannot be found character by character; then the caller passes them to `keys_of_words`.
     nb::object keys(nb::str text, bool near) {
         const auto words = folding_.words(text_of(text), scratch_);
         return words ? array(*words, near) : nb::none();
@@ -33,9 +33,13 @@ public:
 private:
     static dedup::Family family(nb::handle multipliers, nb::handle summands, std::size_t bands, std::size_t ngram) {
         const Integers a(multipliers, NPY_UINT64), b(summands, NPY_UINT64);
-        if (bands == 0 || a.size % bands) throw nb::value_error("the hash functions must fill the bands");
+        if (bands == 0 || a.size % bands)
+            throw nb::value_error("the number of hash functions must be a multiple of the number of bands");
         return {{a.as<std::uint64_t>(), a.as<std::uint64_t>() + a.size},
-                {b.as<std::uint64_t>(), b.as<std::uint64_t>() + b.size}, bands, a.size / bands, ngram};
+                {b.as<std::uint64_t>(), b.as<std::uint64_t>() + b.size},
+                bands,
+                a.size / bands,
+                ngram};
     }
 
     nb::object array(std::string_view words, bool near) {

@@ -2,19 +2,19 @@
 
 #include <cstring>
 
-#include "bpe/encode.hpp"
-#include "base/parallel.hpp"
+#include "base/pool.hpp"
 #include "bind/python.hpp"
+#include "bpe/encode.hpp"
 
 namespace glassmill {
 namespace {
 
 using namespace nb::literals;
 
-constexpr std::size_t kKeepLock = 1u << 14;  // shorter texts are done before another thread could use the GIL
+constexpr std::size_t kKeepLock = 1u << 14;  // shorter texts take less time than handing over the GIL
 constexpr std::size_t kPart = 1u << 20;      // characters of a long text that are encoded at a time
 
-// A workspace for as long as this lives.
+// Holds a workspace and gives it back.
 class Borrowed {
 public:
     explicit Borrowed(Encoder& encoder) : encoder_(encoder), work_(encoder.take()) { work_->ids.clear(); }
@@ -33,7 +33,7 @@ void load(Encoder& encoder, nb::dict ranks, nb::dict special, nb::handle merges)
     const auto id_of = [](nb::handle value) {
         const long long id = PyLong_AsLongLong(value.ptr());
         if (id == -1 && PyErr_Occurred()) nb::raise_python_error();
-        if (id < 0) throw nb::value_error("an id of the vocabulary is negative");
+        if (id < 0) throw nb::value_error("ids must not be negative");
         return static_cast<Id>(std::min<long long>(id, kNoId));
     };
     for (const auto& [symbol, id] : ranks) {
@@ -57,7 +57,7 @@ void load(Encoder& encoder, nb::dict ranks, nb::dict special, nb::handle merges)
         const std::int64_t* merge = flat.as<std::int64_t>() + i;
         for (int part = 0; part < 3; ++part) {
             if (merge[part] < 0 || merge[part] > kNoId || !vocabulary.knows(static_cast<Id>(merge[part]))) {
-                throw nb::value_error("a merge names an id that is not in the vocabulary");
+                throw nb::value_error("a merge refers to an id that is not in the vocabulary");
             }
         }
         vocabulary.add_merge(static_cast<Id>(merge[0]), static_cast<Id>(merge[1]), static_cast<Id>(merge[2]),
@@ -90,15 +90,17 @@ nb::object encode_pieces(Encoder& encoder, nb::bytes text, nb::handle ends) {
     std::uint64_t last = 0;
     for (std::size_t i = 0; i < places.size; ++i) {
         const std::uint64_t end = places.as<std::uint64_t>()[i];
-        if (end < last || end > text.size()) throw nb::value_error("ends of pieces must ascend and lie in the text");
+        if (end < last || end > text.size())
+            throw nb::value_error("ends of pieces must be ascending and within the text");
         last = end;
     }
     Borrowed work(encoder);
-    encoder.encode_pieces({reinterpret_cast<const Byte*>(text.c_str()), text.size()}, places.as<std::uint64_t>(), places.size, *work);
+    encoder.encode_pieces({reinterpret_cast<const Byte*>(text.c_str()), text.size()}, places.as<std::uint64_t>(),
+                          places.size, *work);
     return to_array(work->ids.data(), work->ids.size());
 }
 
-// Where a text's ids lie: in which thread's output, from where on, how many.
+// Where a text's ids are: in the output of which thread, from which place, how many.
 struct Piece {
     unsigned thread;
     std::size_t begin, count;
@@ -184,7 +186,8 @@ nb::tuple encode_flat(Encoder& encoder, nb::sequence objects, unsigned threads, 
 
 [[noreturn]] void unknown(long long id, const Vocabulary& vocabulary) {
     throw nb::value_error(
-        ("token id " + std::to_string(id) + " is not in the vocabulary of " + std::to_string(vocabulary.size())).c_str());
+        ("token id " + std::to_string(id) + " is not in the vocabulary of " + std::to_string(vocabulary.size()))
+            .c_str());
 }
 
 template <class T>
@@ -208,8 +211,10 @@ void join(const Vocabulary& vocabulary, nb::handle ids, Buffer<Byte>& out) {
         const bool plain = PyArray_NDIM(array) == 1 && PyArray_IS_C_CONTIGUOUS(array) && PyArray_ISNOTSWAPPED(array);
         const auto size = static_cast<std::size_t>(PyArray_SIZE(array));
         const int type = PyArray_TYPE(array);
-        if (plain && type == NPY_UINT32) return append_bytes(vocabulary, static_cast<const std::uint32_t*>(PyArray_DATA(array)), size, out);
-        if (plain && type == NPY_UINT16) return append_bytes(vocabulary, static_cast<const std::uint16_t*>(PyArray_DATA(array)), size, out);
+        if (plain && type == NPY_UINT32)
+            return append_bytes(vocabulary, static_cast<const std::uint32_t*>(PyArray_DATA(array)), size, out);
+        if (plain && type == NPY_UINT16)
+            return append_bytes(vocabulary, static_cast<const std::uint16_t*>(PyArray_DATA(array)), size, out);
     }
     const Integers values(PySequence_Check(object) ? nb::borrow(ids) : nb::steal(PySequence_List(object)), NPY_INT64);
     append_bytes(vocabulary, values.as<std::int64_t>(), values.size, out);
@@ -229,33 +234,37 @@ nb::object to_str(PyObject* text) {
 nb::object decode_text(const Encoder& encoder, nb::handle ids) {
     Buffer<Byte> out;
     join(encoder.vocabulary, ids, out);
-    return to_str(PyUnicode_DecodeUTF8(reinterpret_cast<const char*>(out.data()), static_cast<Py_ssize_t>(out.size()), "replace"));
+    return to_str(PyUnicode_DecodeUTF8(reinterpret_cast<const char*>(out.data()), static_cast<Py_ssize_t>(out.size()),
+                                       "replace"));
 }
 
 nb::bytes token_bytes(const Encoder& encoder, long long id) {
     const Vocabulary& vocabulary = encoder.vocabulary;
-    if (id < 0 || id >= static_cast<long long>(vocabulary.size()) || !vocabulary.knows(static_cast<Id>(id))) unknown(id, vocabulary);
-    return nb::bytes(reinterpret_cast<const char*>(vocabulary.bytes(static_cast<Id>(id))), vocabulary.length(static_cast<Id>(id)));
+    if (id < 0 || id >= static_cast<long long>(vocabulary.size()) || !vocabulary.knows(static_cast<Id>(id)))
+        unknown(id, vocabulary);
+    return nb::bytes(reinterpret_cast<const char*>(vocabulary.bytes(static_cast<Id>(id))),
+                     vocabulary.length(static_cast<Id>(id)));
 }
 
 }  // namespace
 
 void bind_encoder(nb::module_& module) {
     nb::class_<Encoder>(module, "Encoder")
-        .def("__init__",
-             [](Encoder* self, nb::dict ranks, const std::string& scheme, unsigned digits, nb::dict special,
-                nb::handle merges, bool whole_symbols, unsigned cache_bits) {
-                 if (cache_bits > 24) throw nb::value_error("cache_bits must be at most 24");
-                 new (self) Encoder(make_rules(scheme, digits), whole_symbols, cache_bits);
-                 try {
-                     load(*self, ranks, special, merges);
-                 } catch (...) {
-                     self->~Encoder();
-                     throw;
-                 }
-             },
-             "ranks"_a, "scheme"_a, "digits"_a = 3, "special"_a = nb::dict(), "merges"_a = nb::none(),
-             "whole_symbols"_a = true, "cache_bits"_a = 19)
+        .def(
+            "__init__",
+            [](Encoder* self, nb::dict ranks, const std::string& scheme, unsigned digits, nb::dict special,
+               nb::handle merges, bool whole_symbols, unsigned cache_bits) {
+                if (cache_bits > 24) throw nb::value_error("cache_bits must be at most 24");
+                new (self) Encoder(make_rules(scheme, digits), whole_symbols, cache_bits);
+                try {
+                    load(*self, ranks, special, merges);
+                } catch (...) {
+                    self->~Encoder();
+                    throw;
+                }
+            },
+            "ranks"_a, "scheme"_a, "digits"_a = 3, "special"_a = nb::dict(), "merges"_a = nb::none(),
+            "whole_symbols"_a = true, "cache_bits"_a = 19)
         .def("encode", &encode, "text"_a)
         .def("encode_pieces", &encode_pieces, "text"_a, "ends"_a)
         .def("encode_batch", &encode_batch, "texts"_a, "threads"_a = 0)

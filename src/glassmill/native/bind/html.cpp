@@ -4,9 +4,9 @@
 #include <cstring>
 #include <optional>
 
+#include "bind/python.hpp"
 #include "html/clean.hpp"
 #include "html/content.hpp"
-#include "bind/python.hpp"
 
 namespace glassmill {
 namespace {
@@ -27,7 +27,7 @@ nb::object clean_of(nb::handle text) {
     return string_of(html::clean({reinterpret_cast<const char*>(source.data), source.size}));
 }
 
-// Pages to text, with one model; no state between pages.
+// Pages to text, with one model; keeps no state between pages.
 class Extractor {
 public:
     Extractor(nb::dict entities, std::vector<std::int32_t> features, std::vector<float> thresholds,
@@ -37,7 +37,7 @@ public:
         for (const auto& [name, text] : entities) entities_[nb::cast<std::string>(name)] = nb::cast<std::string>(text);
         std::size_t count = features.size();
         if (thresholds.size() != count || yes.size() != count || no.size() != count) {
-            throw nb::value_error("features, thresholds, yes and no differ in length");
+            throw nb::value_error("features, thresholds, yes and no must have the same length");
         }
         std::vector<html::Node> nodes;
         for (std::size_t i = 0; i < count; ++i) nodes.push_back({features[i], thresholds[i], yes[i], no[i]});
@@ -61,7 +61,7 @@ public:
         return string_of(result);
     }
 
-    // Texts of the blocks, their words, their features (rows of float32 as bytes), their probabilities, which are kept.
+    // For each block: text, number of words, features (rows of float32, as bytes), probability, whether it is kept.
     nb::tuple blocks(nb::handle page) const {
         Buffer<Byte> scratch;
         const Utf8 source = to_utf8(text_of(page), scratch);

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <memory>
 
-#include "language/language.hpp"
 #include "bind/python.hpp"
+#include "language/language.hpp"
 
 namespace glassmill {
 namespace {
@@ -17,14 +17,21 @@ std::vector<T> numbers(nb::handle object, int type) {
     return {array.as<T>(), array.as<T>() + array.size};
 }
 
-// Labels of lines; one thread at a time.
+// Labels of lines; for one thread at a time.
 class LanguageModel {
 public:
-    LanguageModel(nb::handle rows, nb::dict words, nb::handle buckets, nb::handle bucket_rows, std::uint32_t num_buckets,
-                  std::size_t shortest, std::size_t longest, nb::handle questions, nb::handle children) {
-        language::Tables tables{numbers<float>(rows, NPY_FLOAT32), {}, numbers<std::uint32_t>(buckets, NPY_UINT32),
-                                numbers<std::uint32_t>(bucket_rows, NPY_UINT32), num_buckets, shortest, longest,
-                                numbers<float>(questions, NPY_FLOAT32), numbers<std::uint32_t>(children, NPY_UINT32)};
+    LanguageModel(nb::handle rows, nb::dict words, nb::handle buckets, nb::handle bucket_rows,
+                  std::uint32_t num_buckets, std::size_t shortest, std::size_t longest, nb::handle questions,
+                  nb::handle children) {
+        language::Tables tables{numbers<float>(rows, NPY_FLOAT32),
+                                {},
+                                numbers<std::uint32_t>(buckets, NPY_UINT32),
+                                numbers<std::uint32_t>(bucket_rows, NPY_UINT32),
+                                num_buckets,
+                                shortest,
+                                longest,
+                                numbers<float>(questions, NPY_FLOAT32),
+                                numbers<std::uint32_t>(children, NPY_UINT32)};
         for (const auto& [word, row] : words) {
             const auto text = nb::cast<nb::bytes>(word);
             tables.words[std::string(text.c_str(), text.size())] = nb::cast<std::uint32_t>(row);
@@ -49,8 +56,10 @@ private:
 
 void bind_language(nb::module_& module) {
     nb::class_<LanguageModel>(module, "LanguageModel")
-        .def(nb::init<nb::handle, nb::dict, nb::handle, nb::handle, std::uint32_t, std::size_t, std::size_t, nb::handle, nb::handle>(),
-             "rows"_a, "words"_a, "buckets"_a, "bucket_rows"_a, "num_buckets"_a, "shortest"_a, "longest"_a, "questions"_a, "children"_a)
+        .def(nb::init<nb::handle, nb::dict, nb::handle, nb::handle, std::uint32_t, std::size_t, std::size_t, nb::handle,
+                      nb::handle>(),
+             "rows"_a, "words"_a, "buckets"_a, "bucket_rows"_a, "num_buckets"_a, "shortest"_a, "longest"_a,
+             "questions"_a, "children"_a)
         .def("predict", &LanguageModel::predict, "line"_a, "count"_a = 1);
 }
 

@@ -1,9 +1,10 @@
-// The Python module glassmill.native._core; _core.pyi has its types, __init__.py its description.
+// The Python module glassmill.native._core; its types are in _core.pyi, its description is in __init__.py.
 #define GLASSMILL_IMPORTS_NUMPY
 #include <nanobind/stl/string.h>
 
 #include <bit>
 
+#include "base/processor.hpp"
 #include "bind/python.hpp"
 
 static_assert(std::endian::native == std::endian::little, "pieces are hashed as little-endian words");
@@ -19,9 +20,10 @@ struct NamedScheme {
 };
 constexpr NamedScheme kSchemes[] = {{"cl100k_base", Scheme::cl100k}, {"llama3", Scheme::llama3},
                                     {"gpt2", Scheme::gpt2},          {"gpt2_digits", Scheme::gpt2_digits},
-                                    {"o200k_base", Scheme::o200k},   {"whitespace", Scheme::whitespace}, {"none", Scheme::none}};
+                                    {"o200k_base", Scheme::o200k},   {"whitespace", Scheme::whitespace},
+                                    {"none", Scheme::none}};
 
-// Ends of the pieces in bytes of UTF-8, and the branch that cut each; `plain` leaves the fast splitter out.
+// Ends of the pieces in bytes of UTF-8, and the branch that cut each; `plain` uses `cut_one` only.
 nb::tuple split(nb::handle object, const std::string& scheme, unsigned digits, bool plain) {
     const Rules rules = make_rules(scheme, digits);
     Buffer<Byte> scratch;
@@ -70,6 +72,10 @@ NB_MODULE(_core, module) {
     using namespace nb::literals;
     if (import_numpy() != 0) nb::raise_python_error();
     module.attr("UNICODE_VERSION") = unicode_version();
+    module.attr("INSTRUCTION_SET") = name_of(instruction_set());
+    nb::list sets;
+    for (const InstructionSet set : instruction_sets()) sets.append(name_of(set));
+    module.attr("INSTRUCTION_SETS") = nb::tuple(sets);
     module.def("split", &split, "text"_a, "scheme"_a, "digits"_a = 3, "plain"_a = false);
     bind_encoder(module);
     bind_trainer(module);

@@ -1,4 +1,4 @@
-// Between Python's objects and plain memory.
+// Conversions between Python's objects and plain memory.
 #pragma once
 
 #define PY_ARRAY_UNIQUE_SYMBOL glassmill_numpy
@@ -12,14 +12,14 @@
 
 #include <string>
 
-#include "bpe/split.hpp"
 #include "base/text.hpp"
+#include "bpe/split.hpp"
 
 namespace glassmill {
 
 namespace nb = nanobind;
 
-// A str, or bytes that are taken for UTF-8 whatever they hold. Valid as long as the object lives.
+// A str, or bytes that are read as UTF-8 whatever they contain. Valid as long as the object lives.
 inline Text text_of(nb::handle object) {
     PyObject* o = object.ptr();
     if (PyUnicode_Check(o)) {
@@ -34,7 +34,10 @@ inline Text text_of(nb::handle object) {
 // A new one-dimensional array; `data` points to its memory.
 template <class T>
 nb::object new_array(std::size_t size, T*& data) {
-    constexpr int type = sizeof(T) == 1 ? NPY_UINT8 : sizeof(T) == 2 ? NPY_UINT16 : sizeof(T) == 4 ? NPY_UINT32 : NPY_UINT64;
+    constexpr int type = sizeof(T) == 1   ? NPY_UINT8
+                         : sizeof(T) == 2 ? NPY_UINT16
+                         : sizeof(T) == 4 ? NPY_UINT32
+                                          : NPY_UINT64;
     npy_intp shape[1] = {static_cast<npy_intp>(size)};
     PyObject* array = PyArray_SimpleNew(1, shape, type);
     if (!array) nb::raise_python_error();
@@ -50,13 +53,13 @@ nb::object to_array(const T* values, std::size_t size) {
     return array;
 }
 
-// Any array or sequence of integers as contiguous memory of one type; holds the array.
+// Any array or sequence of integers as contiguous memory of one type; owns the array.
 struct Integers {
     nb::object array;
     const void* data;
     std::size_t size;
 
-    // `fixed`: the NumPy type wanted; Integers(object, NPY_INT64).as<std::int64_t>()
+    // `fixed` is a NumPy type: Integers(object, NPY_INT64).as<std::int64_t>()
     Integers(nb::handle object, int fixed) {
         PyObject* converted = PyArray_FROMANY(object.ptr(), fixed, 1, 1, NPY_ARRAY_IN_ARRAY);
         if (!converted) nb::raise_python_error();

@@ -20,10 +20,18 @@ using english::Words;
 std::string_view view(const Utf8& text) { return {reinterpret_cast<const char*>(text.data), text.size}; }
 
 void mark(Tables& tables, const nb::dict& characters) {
-    constexpr struct { const char* name; std::uint16_t trait; } traits[] = {
-        {"front", english::kFront}, {"back", english::kBack}, {"icons", english::kIcon}, {"quotes", english::kQuote},
-        {"money", english::kMoney}, {"before_dot", english::kBeforeDot}, {"punctuation", english::kPunctuation},
-        {"terminal", english::kTerminal}, {"closing", english::kClosing}};
+    constexpr struct {
+        const char* name;
+        std::uint16_t trait;
+    } traits[] = {{"front", english::kFront},
+                  {"back", english::kBack},
+                  {"icons", english::kIcon},
+                  {"quotes", english::kQuote},
+                  {"money", english::kMoney},
+                  {"before_dot", english::kBeforeDot},
+                  {"punctuation", english::kPunctuation},
+                  {"terminal", english::kTerminal},
+                  {"closing", english::kClosing}};
     tables.traits.assign(0x20000, 0);
     for (const auto& [name, trait] : traits) {
         const auto listed = nb::cast<std::string>(characters[name]);
@@ -36,13 +44,14 @@ void mark(Tables& tables, const nb::dict& characters) {
     }
 }
 
-// Counts words; one thread at a time.
+// Counts words; for one thread at a time.
 class WordCounter {
 public:
     // `characters`: the characters of every trait; `lists`: units, dollars, clitics, hyphens, stop_words.
     WordCounter(nb::dict exceptions, nb::dict merges, nb::dict characters, nb::dict lists) {
         Tables tables;
-        for (const auto& [text, parts] : exceptions) tables.exceptions[nb::cast<std::string>(text)] = nb::cast<Pieces>(parts);
+        for (const auto& [text, parts] : exceptions)
+            tables.exceptions[nb::cast<std::string>(text)] = nb::cast<Pieces>(parts);
         for (const auto& [text, parts] : merges) {
             const auto key = nb::cast<std::string>(text);
             const auto pieces = static_cast<std::size_t>(std::count(key.begin(), key.end(), '\x1f')) + 1;
@@ -56,7 +65,8 @@ public:
         tables.hyphens = nb::cast<Pieces>(lists["hyphens"]);
         const auto stop_words = nb::cast<Pieces>(lists["stop_words"]);
         if (stop_words.size() > 64) throw nb::value_error("more than 64 stop words");
-        for (std::size_t i = 0; i < stop_words.size(); ++i) tables.stop_words[stop_words[i]] = static_cast<std::uint8_t>(i + 1);
+        for (std::size_t i = 0; i < stop_words.size(); ++i)
+            tables.stop_words[stop_words[i]] = static_cast<std::uint8_t>(i + 1);
         english_ = std::make_unique<English>(std::move(tables));
     }
 

@@ -1,4 +1,4 @@
-// The plain reading of every split pattern: one piece, a character at a time.
+// Every split pattern, followed literally: one piece, a character at a time.
 //
 // Patterns: tiktoken_ext/openai_public.py (tiktoken 0.14); llama3 as in llama.cpp's src/llama-vocab.cpp ("dbrx").
 #include "bpe/split.hpp"
@@ -20,7 +20,7 @@ struct Text {
         return found.point == 0xFFFFFFFFu ? kOther : kClasses.fine(found.point);
     }
 
-    // Behind the run of `kind_wanted` at `at`, at most `most` characters of it.
+    // The end of the run of `kind_wanted` at `at`, of at most `most` characters.
     std::size_t run(std::size_t at, Class kind_wanted, std::size_t most = SIZE_MAX) const {
         while (at < size && most-- > 0) {
             const Kind found = kind(at);
@@ -31,7 +31,7 @@ struct Text {
     }
 };
 
-// Length of 's 't 'd 'm 'll 've 're at `at`, which holds an apostrophe, or 0. (?i) folds the long s to s.
+// Length of 's 't 'd 'm 'll 've 're at the apostrophe `at`, or 0. (?i) folds the long s to s.
 std::size_t contraction(const Text& t, std::size_t at, bool any_case) {
     if (at + 1 >= t.size) return 0;
     const Byte fold = any_case ? 0x20 : 0;
@@ -99,7 +99,7 @@ std::size_t cut_gpt2(const Rules& rules, const Text& t, std::size_t at, Branch& 
     return cut_space(t, at, false, true, branch, digits_alone);
 }
 
-// The letters of o200k from `at`: [upper]*[lower]+ or else [upper]+, where caseless letters and marks are both. 0: none.
+// The letters of o200k from `at`: [upper]*[lower]+ or else [upper]+, where caseless letters and marks are both.
 std::size_t cased_letters(const Text& t, std::size_t at, bool need_lower) {
     std::size_t end = at, both = 0;
     unsigned length = 0;

@@ -10,12 +10,12 @@
 namespace glassmill {
 namespace {
 
-constexpr std::size_t kBlock = 512;  // pieces between two looks at the cache: enough for memory to answer
+constexpr std::size_t kBlock = 512;  // pieces between prefetch and look-up: enough to hide the latency of memory
 
 }  // namespace
 
-// One block of memory for both tables, in large pages where the system has them: most look-ups are cache misses, and
-// with small pages each would also miss the address translation. calloc leaves it to the system to zero what is used.
+// One block of memory for both tables, in huge pages where the system has them: most look-ups miss the cache, and
+// with small pages each would miss the TLB too. With calloc, the system zeroes only what is used.
 Cache::Cache(unsigned bits, unsigned most_bits)
     : bits_(bits), most_bits_(most_bits), mask_((1ull << bits) - 1),
       long_mask_((1ull << (bits > 2 ? bits - 2 : 0)) - 1) {
@@ -32,7 +32,7 @@ Cache::Cache(unsigned bits, unsigned most_bits)
     long_ = reinterpret_cast<Long*>(short_ + mask_ + 1);
 }
 
-// Every bucket becomes two, so none overflows.
+// Every bucket is split in two, so none overflows.
 void Cache::grow() {
     Cache twice(bits_ + 1, most_bits_);
     for (std::uint64_t i = 0; i <= mask_; ++i) {
@@ -61,7 +61,7 @@ std::unique_ptr<Workspace> Encoder::take() {
 }
 
 void Encoder::give(std::unique_ptr<Workspace> work) {
-    if (work->ids.capacity() > 1u << 22) work->ids = {};  // one long text must not hold its memory for ever
+    if (work->ids.capacity() > 1u << 22) work->ids = {};  // one long text must not keep its memory forever
     if (work->scratch.capacity() > 1u << 24) work->scratch = {};
     if (work->nodes.capacity() > 1u << 20) work->nodes = {};
     const std::lock_guard<std::mutex> guard(lock_);
@@ -153,7 +153,7 @@ void Encoder::encode_long(const Byte* piece, std::size_t length, Workspace& work
         const std::size_t before = work.ids.size();
         merge_piece(piece, length, work);
         const std::size_t count = work.ids.size() - before;
-        if (count > std::size(entry.ids) || (length <= kShort && count <= 4)) return;  // those have their own table
+        if (count > std::size(entry.ids) || (length <= kShort && count <= 4)) return;  // those are in the other table
         if (entry.length != 0) work.cache.forget();
         entry.hash = hash;
         entry.length = static_cast<std::uint32_t>(length);

@@ -1,10 +1,10 @@
 // The merge loop.
 //
-// All distinct pieces lie in one array, a slot a byte, with a border slot between two pieces. A symbol writes its id
+// All distinct pieces are in one array, a slot per byte, with a border slot between two pieces. A symbol writes its id
 // into its first and its last slot, so both neighbours of a pair are one step away without links. Every pair keeps
-// the ascending list of its places; places that later merges have overtaken are recognised and skipped. Pieces are
-// ordered by how often they occur, so walking a list upwards walks the counts downwards. Nothing is proportional to
-// the length of a piece: a million letters without a space cost what they would cost with spaces.
+// the ascending list of its places; places that a later merge has changed are recognised and skipped. Pieces are
+// ordered by how often they occur, so the counts descend along a list. No cost is proportional to
+// the length of a piece: a million letters cost the same with and without spaces.
 #include <algorithm>
 #include <array>
 #include <memory>
@@ -23,7 +23,7 @@ constexpr std::uint64_t kEmpty = ~0ull;
 
 std::uint64_t pair_key(Id left, Id right) { return static_cast<std::uint64_t>(left) << 32 | right; }
 
-// Memory for the lists of places: given out, never taken back before the end.
+// Memory for the lists of places; all of it is freed at the end.
 class Arena {
 public:
     Place* take(std::size_t count) {
@@ -103,7 +103,7 @@ std::array<Id, 256> byte_order(TieBreak tie_break) {
     return order;
 }
 
-// What merging (a, b) into c does to the pairs around it, gathered by neighbour.
+// How merging (a, b) into c changes the pairs around it, grouped by neighbour.
 class Side {
 public:
     explicit Side(std::size_t num_symbols) : of_(num_symbols) {}
@@ -188,10 +188,7 @@ private:
 };
 
 Merger::Merger(const Counter& counter, std::size_t num_merges, TieBreak tie_break)
-    : num_merges_(num_merges),
-      order_(byte_order(tie_break)),
-      lengths_(256, 1),
-      left_(256 + num_merges),
+    : num_merges_(num_merges), order_(byte_order(tie_break)), lengths_(256, 1), left_(256 + num_merges),
       right_(256 + num_merges) {
     for (Id byte = 0; byte < 256; ++byte) byte_at_[order_[byte]] = byte;
     lay_out(counter);
@@ -261,7 +258,7 @@ std::vector<Merge> Merger::run(const Progress& progress) {
         heap_.pop_back();
         const std::uint64_t key = key_of(best.tie);
         const Pair* pair = pairs_.find(key);
-        if (pair->count != best.count) {  // it lost some since it was pushed
+        if (pair->count != best.count) {  // it has fallen since it was pushed
             if (pair->count) push(key, pair->count);
             continue;
         }
@@ -344,7 +341,8 @@ std::uint64_t Merger::key_of(std::uint64_t tie) const {
 
 }  // namespace
 
-std::vector<Merge> merge_pairs(const Counter& counter, std::size_t num_merges, TieBreak tie_break, const Progress& progress) {
+std::vector<Merge> merge_pairs(const Counter& counter, std::size_t num_merges, TieBreak tie_break,
+                               const Progress& progress) {
     return Merger(counter, num_merges, tie_break).run(progress);
 }
 

@@ -2,9 +2,9 @@
 //
 // A window begins where a piece begins. Every byte becomes one bit in each of a few masks (letter, number, space,
 // newline, other), and the pattern becomes arithmetic on them: adding the first bit of a run to the run carries to the
-// bit behind it, so "what follows the run" is one addition. Only what the window decides by itself is used; a piece
-// that it does not decide (longer than the window, white space at its end, numbers of other scripts) is cut by
-// `cut_one`. The fuzz tests compare the two byte for byte.
+// bit after it, so "what follows the run" is one addition. A piece that the window alone does not determine
+// (longer than the window, white space at its end, numbers of other scripts) is cut by `cut_one`. The fuzz tests
+// compare the two byte for byte.
 #include "bpe/split.hpp"
 
 #include <algorithm>
@@ -72,8 +72,8 @@ void classify(const Byte* text, Masks& m) {
 }
 #endif
 
-// Letters and other characters of any script enter the masks with all their bytes. Returns how many bytes of the
-// window are known: it ends before wide spaces and numbers, whose bytes are no characters of their own.
+// Sets all bytes of letters and other characters of any script in the masks. Returns how many bytes of the
+// window are classified: it ends before spaces and numbers of several bytes.
 unsigned classify_wide(const Byte* text, std::size_t left, unsigned known, Masks& m) {
     Mask todo = m.wide & below(known);
     while (todo) {
@@ -108,13 +108,13 @@ Mask number_starts(Mask number, unsigned digits) {
 }
 
 // White space: up to the last newline; then all but the last blank; then the last one, alone or as the next piece's
-// first character. Newlines right behind punctuation belong to it.
+// first character. Newlines right after punctuation belong to it.
 Mask space_starts(const Masks& m) {
     const Mask any = m.space, newline = m.newline, blanks = any & ~newline;
     const Mask behind_other = newline & (m.other << 1);
     const Mask free = any & ~(newline & ~(newline + behind_other));
     Mask after_newline = first_bits(blanks) & ((newline & free) << 1);
-    if ((blanks + after_newline) & ~blanks & newline) {  // some lines are blank: those blanks are no start
+    if ((blanks + after_newline) & ~blanks & newline) {  // some lines are blank: their blanks start no piece
         for (Mask todo = after_newline; todo; todo &= todo - 1) {
             const Mask start = todo & -todo, end = (blanks + start) & ~blanks;
             if (end & newline) after_newline &= ~start;
@@ -154,7 +154,7 @@ Mask piece_starts(const Byte* text, const Masks& m, unsigned known, unsigned dig
 
 }  // namespace
 
-// The pieces that the window at `at_` decides; 0 if it does not even decide the first.
+// The number of pieces that the window at `at_` determines; 0 if not even the first.
 std::size_t Splitter::window(std::size_t* ends) {
     const std::size_t left = size_ - at_;
     const Byte* text = text_ + at_;
@@ -176,7 +176,7 @@ std::size_t Splitter::window(std::size_t* ends) {
 
     Mask starts = piece_starts(text, m, known, rules_.digits) & below(to_end ? known : known - (known > 0));
     const bool ends_in_space = known > 0 && (m.space >> (known - 1) & 1);
-    if (ends_in_space) {  // what becomes of it depends on what follows
+    if (ends_in_space) {  // how it is cut depends on what follows
         const unsigned run = kWindow - static_cast<unsigned>(std::countl_zero(~m.space & below(known)));
         starts &= below(run + 1);
     }

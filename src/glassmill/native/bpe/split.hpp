@@ -1,8 +1,8 @@
 // Cutting text into pieces, exactly as the published patterns do, without a regex engine.
 //
-// UTF-8 in, the ends of the pieces out; the pieces joined are the text. `cut_one` is the plain reading of each
-// pattern, a character at a time. `Splitter` gives the same pieces and computes those of cl100k's family for 64 bytes
-// at once, with one bit a byte (see split.cpp).
+// In: UTF-8. Out: the ends of the pieces, which join to the text. `cut_one` follows each pattern literally,
+// a character at a time. `Splitter` gives the same pieces, and computes those of cl100k's family for 64 bytes
+// at once, one bit per byte (see split.cpp).
 #pragma once
 
 #include "base/unicode.hpp"
@@ -10,13 +10,13 @@
 namespace glassmill {
 
 enum class Scheme {
-    cl100k,      // tiktoken's cl100k_base
-    llama3,      // the same, but newline and space at the end of a text are two pieces
-    gpt2,        // GPT-2, r50k, p50k
-    gpt2_digits,  // the same between digits, each of which is a piece: SmolLM
-    o200k,       // tiktoken's o200k_base
-    whitespace,  // words with the space before them
-    none,        // no cut at all
+    cl100k,       // tiktoken's cl100k_base
+    llama3,       // the same, but newline and space at the end of a text are two pieces
+    gpt2,         // GPT-2, r50k, p50k
+    gpt2_digits,  // the same, with every digit a piece of its own: SmolLM
+    o200k,        // tiktoken's o200k_base
+    whitespace,   // words with the space before them
+    none,         // the whole text is one piece
 };
 
 struct Rules {
@@ -24,11 +24,12 @@ struct Rules {
     unsigned digits = 3;  // longest number, for cl100k's family
 };
 
-// Which branch of the pattern cut a piece; the order of the pattern in cl100k.
+// Which branch of the pattern cut a piece, in the order of cl100k's pattern.
 enum class Branch : Byte { contraction, letters, number, punctuation, end_space, newlines, spaces, space };
 
 // End of the piece that starts at `start` < `size`.
-std::size_t cut_one(const Rules& rules, const Byte* text, std::size_t start, std::size_t size, Branch* branch = nullptr);
+std::size_t cut_one(const Rules& rules, const Byte* text, std::size_t start, std::size_t size,
+                    Branch* branch = nullptr);
 
 class Splitter {
 public:

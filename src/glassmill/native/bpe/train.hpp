@@ -1,6 +1,6 @@
-// Training byte-level BPE: documents in, merges in the order of their making out.
+// Training byte-level BPE. In: documents. Out: merges, in order.
 //
-// First every piece of the text is counted, by any number of threads, and the text is forgotten; then the pairs of
+// First every piece of the text is counted, on any number of threads, and the text is dropped; then the pairs of
 // neighbours inside the distinct pieces are merged, most frequent first. Counts are 64 bits wide. The result depends
 // on the text alone, not on the number of threads or on the order of the documents.
 #pragma once
@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/hash.hpp"
-#include "bpe/split.hpp"
 #include "base/text.hpp"
+#include "bpe/split.hpp"
 
 namespace glassmill {
 
@@ -32,10 +32,12 @@ public:
     void visit(Visit&& visit_piece) const {  // visit_piece(bytes, length, times)
         for (const Short& entry : short_) {
             if (!entry.times) continue;
-            visit_piece(reinterpret_cast<const Byte*>(&entry.key), static_cast<std::size_t>(entry.key.high >> 56), entry.times);
+            visit_piece(reinterpret_cast<const Byte*>(&entry.key), static_cast<std::size_t>(entry.key.high >> 56),
+                        entry.times);
         }
         for (const Long& entry : long_) {
-            if (entry.times) visit_piece(arena_.data() + entry.begin, static_cast<std::size_t>(entry.length), entry.times);
+            if (entry.times)
+                visit_piece(arena_.data() + entry.begin, static_cast<std::size_t>(entry.length), entry.times);
         }
     }
 
@@ -62,7 +64,7 @@ private:
 
 struct Merge {
     std::uint32_t left, right;  // bytes are 0..255, the k-th merge makes 256 + k
-    std::uint64_t count;        // how often the pair stood in the text
+    std::uint64_t count;        // how often the pair occurred in the text
 };
 
 enum class TieBreak {
@@ -70,9 +72,10 @@ enum class TieBreak {
     hf,     // the same, a byte's id being its place in GPT-2's byte alphabet: Hugging Face's tokenizers
 };
 
-// Called now and then with the number of merges so far; false stops the training.
+// Called from time to time with the number of merges so far; false stops the training.
 using Progress = std::function<bool(std::size_t)>;
 
-std::vector<Merge> merge_pairs(const Counter& counter, std::size_t num_merges, TieBreak tie_break, const Progress& progress);
+std::vector<Merge> merge_pairs(const Counter& counter, std::size_t num_merges, TieBreak tie_break,
+                               const Progress& progress);
 
 }  // namespace glassmill

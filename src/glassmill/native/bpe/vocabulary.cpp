@@ -8,7 +8,7 @@
 namespace glassmill {
 namespace {
 
-constexpr unsigned kFew = 48;  // bytes of a piece that is merged by plain search for the best pair
+constexpr unsigned kFew = 48;  // bytes; up to here, a linear search finds the best pair
 
 std::uint64_t pair_key(Id left, Id right) { return static_cast<std::uint64_t>(left) << 32 | right; }
 std::uint64_t pair_hash(std::uint64_t key) { return fold(key ^ 0x9E3779B97F4A7C15ull, 0xD1B54A32D192ED03ull); }
@@ -17,9 +17,10 @@ std::uint64_t pair_hash(std::uint64_t key) { return fold(key ^ 0x9E3779B97F4A7C1
 
 void Vocabulary::add(const Byte* bytes, std::size_t length, Id id, bool from_text) {
     if (length == 0) throw std::invalid_argument("a symbol of the vocabulary has no bytes");
-    if (id >= 1u << 28) throw std::invalid_argument("id " + std::to_string(id) + " is too high; 268,435,455 is the most");
+    if (id >= 1u << 28)
+        throw std::invalid_argument("id " + std::to_string(id) + " is too high; the maximum is 268,435,455");
     if (id >= lengths_.size()) lengths_.resize(id + 1), begins_.resize(id + 1);
-    if (lengths_[id]) throw std::invalid_argument("id " + std::to_string(id) + " stands twice in the vocabulary");
+    if (lengths_[id]) throw std::invalid_argument("id " + std::to_string(id) + " occurs twice in the vocabulary");
     lengths_[id] = static_cast<std::uint32_t>(length), begins_[id] = blob_.size();
     blob_.insert(blob_.end(), bytes, bytes + length);
     if (from_text) from_text_.push_back(id);
@@ -45,7 +46,7 @@ void Vocabulary::index(std::size_t num_merges) {
     }
     for (int byte = 0; byte < 256; ++byte) {
         if (byte_ids_[byte] == kNoId) {
-            throw std::invalid_argument("no byte-level vocabulary: byte " + std::to_string(byte) + " is missing");
+            throw std::invalid_argument("not a byte-level vocabulary: byte " + std::to_string(byte) + " is missing");
         }
     }
     byte_pairs_.assign(1u << 16, {});
@@ -83,7 +84,8 @@ void Vocabulary::add_merge(Id left, Id right, Id id, std::uint32_t priority) {
     }
     pairs_[at] = {key, {priority, id}};
     filter_[(hash >> 38) & (filter_.size() - 1)] |= 1ull << (hash >> 32 & 63);
-    if (byte_of_[left] < 256 && byte_of_[right] < 256) byte_pairs_[byte_of_[left] << 8 | byte_of_[right]] = {priority, id};
+    if (byte_of_[left] < 256 && byte_of_[right] < 256)
+        byte_pairs_[byte_of_[left] << 8 | byte_of_[right]] = {priority, id};
 }
 
 Merged Vocabulary::merge(Id left, Id right) const {
@@ -95,13 +97,12 @@ Merged Vocabulary::merge(Id left, Id right) const {
     }
 }
 
-// Two neighbours x and y of a text can only become the symbol xy if the bytes of xy alone come down to x and y: inside
-// them every merge is the same, whatever stands around. So each symbol has one pair, and shorter symbols first find it.
+// Two neighbours x and y of a text can only become the symbol xy if the bytes of xy alone merge to x and y: inside
+// them the merges are the same in any context. So each symbol has one pair; taking short symbols first finds it.
 void Vocabulary::add_all_merges() {
     std::vector<Id> by_length(from_text_);
-    std::sort(by_length.begin(), by_length.end(), [this](Id a, Id b) {
-        return length(a) != length(b) ? length(a) < length(b) : a < b;
-    });
+    std::sort(by_length.begin(), by_length.end(),
+              [this](Id a, Id b) { return length(a) != length(b) ? length(a) < length(b) : a < b; });
     Buffer<Id> parts;
     std::vector<Id> nodes;
     for (const Id id : by_length) {
@@ -121,7 +122,7 @@ void Vocabulary::merge_bytes(const Byte* piece, std::size_t size, Buffer<Id>& ou
 }
 
 void Vocabulary::merge_few(const Byte* piece, unsigned size, Buffer<Id>& out) const {
-    Merged next[kFew];  // what each part makes with the one behind it
+    Merged next[kFew];  // the merge of each part with the next
     Id ids[kFew];
     for (unsigned i = 0; i < size; ++i) ids[i] = byte_ids_[piece[i]];
     for (unsigned i = 0; i + 1 < size; ++i) next[i] = byte_pairs_[piece[i] << 8 | piece[i + 1]];
@@ -140,7 +141,7 @@ void Vocabulary::merge_few(const Byte* piece, unsigned size, Buffer<Id>& out) co
     out.set_end(out.end() + count);
 }
 
-// A linked list of parts and a heap of the pairs that can merge: n log n for any piece.
+// A linked list of parts and a heap of the pairs that can merge: O(n log n) for any piece.
 void Vocabulary::merge_many(const Byte* piece, std::size_t length, Buffer<Id>& out, std::vector<Id>& nodes) const {
     using Candidate = std::pair<std::uint32_t, std::uint32_t>;  // priority, part
     if (length >= kNoId) throw std::length_error("a piece of more than 4 GB cannot be encoded");
@@ -167,7 +168,7 @@ void Vocabulary::merge_many(const Byte* piece, std::size_t length, Buffer<Id>& o
         std::pop_heap(heap.begin(), heap.end(), later);
         const auto [wanted, part] = heap.back();
         heap.pop_back();
-        if (ids[part] == kNoId || priority[part] != wanted) continue;  // an entry from before another merge
+        if (ids[part] == kNoId || priority[part] != wanted) continue;  // outdated by another merge
         const std::uint32_t gone = behind[part];
         ids[part] = merge(ids[part], ids[gone]).id;
         ids[gone] = kNoId;

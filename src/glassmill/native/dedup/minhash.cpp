@@ -5,6 +5,7 @@
 
 #include "base/blake2b.hpp"
 #include "base/processor.hpp"
+#include "dedup/least.hpp"
 
 namespace glassmill::dedup {
 namespace {
@@ -12,7 +13,7 @@ namespace {
 constexpr std::uint64_t kPrime = 0x9E3779B97F4A7C15ull;
 constexpr std::uint32_t kNeighboursDecide = ~0u;
 constexpr std::size_t kSlots = 1 << 15;
-constexpr std::size_t kAtOnce = 2048;  // shingles: their halves stay in the nearest cache while all functions see them
+constexpr std::size_t kAtOnce = 2048;  // shingles: few enough to stay in the L1 cache while all functions use them
 
 std::uint64_t mix(std::uint64_t value) {  // the finaliser of SplitMix64
     value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9ull;
@@ -20,39 +21,12 @@ std::uint64_t mix(std::uint64_t value) {  // the finaliser of SplitMix64
     return value ^ (value >> 31);
 }
 
-struct Halves {
-    const std::uint32_t *low, *high;
-    std::size_t count;
-};
-
-// The upper half of the least `multiplier * x + summand` over all x. Because the least value has the least upper half,
-// that half is all that is computed, 32 bits a lane.
-GLASSMILL_INLINE std::uint32_t least_of(std::uint64_t multiplier, std::uint64_t summand, const Halves& x, std::uint32_t least) {
-    const auto low = static_cast<std::uint32_t>(multiplier), high = static_cast<std::uint32_t>(multiplier >> 32);
-    for (std::size_t i = 0; i < x.count; ++i) {
-        const std::uint64_t product = std::uint64_t{low} * x.low[i] + summand;
-        const std::uint32_t upper = static_cast<std::uint32_t>(product >> 32) + high * x.low[i] + low * x.high[i];
-        least = std::min(least, upper);
-    }
-    return least;
-}
-
-template <std::size_t>
-GLASSMILL_INLINE void least_of_all(const Family& family, const Halves& x, std::uint32_t* least) {
-    for (std::size_t k = 0; k < family.summands.size(); ++k) {
-        least[k] = least_of(family.multipliers[k], family.summands[k], x, least[k]);
-    }
-}
-
-GLASSMILL_FOR_EACH_PROCESSOR(least_values, least_of_all, (const Family& family, const Halves& x, std::uint32_t* least),
-                             (family, x, least))
-
 }  // namespace
 
 Folding::Folding(std::function<Page(std::uint32_t)> read_page) : read_page_(std::move(read_page)), pages_(0x1100) {
     for (std::uint32_t point = 0; point < 128; ++point) {
         const Entry& found = entry(point);
-        if (found.length != 1) throw std::invalid_argument("an ASCII character stands for one byte");
+        if (found.length != 1) throw std::invalid_argument("an ASCII character must be replaced by one byte");
         ascii_[point] = static_cast<Byte>(parts_[found.begin]);
     }
 }
@@ -85,7 +59,7 @@ std::optional<std::string_view> Folding::fold(const Unit* text, std::size_t leng
     scratch.clear();
     Byte* out = scratch.room(length + 17);
     Byte last = ' ';
-    const auto put = [&](Byte byte) {  // of blanks in a row, and of digits, the first
+    const auto put = [&](Byte byte) {  // keeps the first of several blanks or digits in a row
         *out = byte;
         out += byte > '0' || byte != last;
         last = byte;
@@ -117,7 +91,7 @@ Hasher::Hasher(Family family) : family_(std::move(family)), slots_(kSlots, Slot{
 std::uint64_t Hasher::word_hash(const Byte* word, std::size_t length) {
     const std::string_view text(reinterpret_cast<const char*>(word), length);
     if (length > kShort) return blake2b::digest(text);
-    const Key key = load_key(word, length);  // never zero: its length is in it
+    const Key key = load_key(word, length);  // never zero: it includes the length
     Slot& slot = slots_[hash_key(key) & (kSlots - 1)];
     if (!(slot.key == key)) slot = {key, blake2b::digest(text)};
     return slot.hash;
@@ -148,13 +122,17 @@ std::vector<std::uint64_t> Hasher::keys(std::string_view words, bool near) {
     std::vector<std::uint64_t> keys{blake2b::digest(words, "exact")};
     if (!near) return keys;
     read_shingles(words);
-    std::vector<std::uint32_t> least(family_.summands.size(), ~0u);
+    static const auto lower_least = GLASSMILL_KERNEL(lower_least);
+    const Functions functions{family_.multipliers.data(), family_.summands.data(), family_.summands.size()};
+    std::vector<std::uint32_t> least(functions.count, ~0u);
     for (std::size_t start = 0; start < low_.size(); start += kAtOnce) {
-        least_values(family_, {low_.data() + start, high_.data() + start, std::min(kAtOnce, low_.size() - start)}, least.data());
+        const Halves x{low_.data() + start, high_.data() + start, std::min(kAtOnce, low_.size() - start)};
+        lower_least(functions, x, least.data());
     }
     for (std::size_t band = 0; band < family_.bands; ++band) {
         std::uint64_t key = 0;
-        for (std::size_t row = 0; row < family_.rows; ++row) key = mix(key * kPrime + least[band * family_.rows + row] + 1);
+        for (std::size_t row = 0; row < family_.rows; ++row)
+            key = mix(key * kPrime + least[band * family_.rows + row] + 1);
         keys.push_back(key);
     }
     return keys;

@@ -29,7 +29,9 @@ std::string_view read_value(std::string_view html, std::size_t& position) {
 
 void keep(Attributes& found, std::string_view name, std::string_view value) {
     switch (name.size()) {
-        case 2: if (equal_lower(name, "id")) found.id = value; break;
+        case 2:
+            if (equal_lower(name, "id")) found.id = value;
+            break;
         case 4:
             if (equal_lower(name, "role")) found.role = value;
             else if (equal_lower(name, "name")) found.name = value;
@@ -38,13 +40,19 @@ void keep(Attributes& found, std::string_view name, std::string_view value) {
             if (equal_lower(name, "class")) found.class_ = value;
             else if (equal_lower(name, "style")) found.style = value;
             break;
-        case 6: if (equal_lower(name, "hidden")) found.hidden = true; break;
-        case 7: if (equal_lower(name, "content")) found.content = value; break;
+        case 6:
+            if (equal_lower(name, "hidden")) found.hidden = true;
+            break;
+        case 7:
+            if (equal_lower(name, "content")) found.content = value;
+            break;
         case 8:
             if (equal_lower(name, "itemprop")) found.itemprop = value;
             else if (equal_lower(name, "property")) found.property = value;
             break;
-        case 11: if (equal_lower(name, "aria-hidden") && equal_lower(value, "true")) found.hidden = true; break;
+        case 11:
+            if (equal_lower(name, "aria-hidden") && equal_lower(value, "true")) found.hidden = true;
+            break;
         default: break;
     }
 }
@@ -73,7 +81,8 @@ Attributes read_attributes(std::string_view html, std::size_t& position) {
         if (position >= html.size() || html[position] == '>') break;
         const std::size_t start = position++;
         while (position < html.size() && !is_space(html[position]) && html[position] != '=' && html[position] != '>' &&
-               html[position] != '/') ++position;
+               html[position] != '/')
+            ++position;
         const std::string_view name = html.substr(start, position - start);
         pass_spaces(html, position);
         std::string_view value;

@@ -9,7 +9,7 @@ namespace glassmill::html {
 std::string clean(std::string_view text) {
     std::string out;
     out.reserve(text.size());
-    std::size_t line = 0, solid = 0;  // where the line begins, and where its last character that is no blank ends
+    std::size_t line = 0, solid = 0;  // where the line begins, and where its last non-blank character ends
     const auto* bytes = reinterpret_cast<const Byte*>(text.data());
     for (std::size_t at = 0; at < text.size();) {
         const Byte byte = bytes[at];

@@ -1,4 +1,5 @@
-// Text without control characters, trailing blanks and runs of empty lines: the native twin of corpus/extract.py's clean.
+// Text without control characters, trailing blanks and runs of empty lines: the native twin of `clean` in
+// corpus/extract/extract.py.
 #pragma once
 
 #include <string>

@@ -7,7 +7,7 @@
 namespace glassmill::html {
 namespace {
 
-// The nearest table row around an element, -1 if a table cell is not the first thing around it.
+// The row of the table cell directly around an element; -1 if something else is around it.
 std::int32_t row_of(const Page& page, std::int32_t place) {
     for (int level = 0; level < 8 && place > 0; ++level, place = page.elements[place].parent) {
         if (page.elements[place].tag == Tag::tr) return place;
@@ -35,7 +35,8 @@ std::vector<float> probabilities(const Trees& trees, const Features& features) {
 std::vector<bool> choose(const std::vector<float>& probabilities, const std::vector<float>& words, float least_words) {
     std::vector<std::size_t> order(words.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return probabilities[a] > probabilities[b]; });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return probabilities[a] > probabilities[b]; });
     double content = 0;
     for (std::size_t i = 0; i < words.size(); ++i) content += static_cast<double>(probabilities[i]) * words[i];
     std::vector<bool> kept(words.size(), false);

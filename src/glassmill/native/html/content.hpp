@@ -1,7 +1,7 @@
-// Main content: which blocks of a page to keep, and how they read as text.
+// Main content: which blocks of a page to keep, and their text.
 //
 // A boosted ensemble of small trees gives every block the probability that its words are content; the kept set is the
-// one with the highest expected F1. glassmill.corpus.content holds the model's numbers and a plain twin of this.
+// one with the highest expected F1. corpus/extract/content.py has the model's numbers and a plain twin of this step.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@
 
 namespace glassmill::html {
 
-// A page of more blocks was made to cost time (real ones have some thousands): it keeps all of them, unjudged.
+// A page with more blocks was made to waste time (real ones have a few thousand): all its blocks are kept, unjudged.
 inline constexpr std::size_t kMaxJudgedBlocks = 50'000;
 
 // Probability of content, per block.

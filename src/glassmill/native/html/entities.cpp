@@ -10,10 +10,10 @@ namespace {
 constexpr std::size_t kLongestName = 33, kLongestOldName = 6;
 
 // What browsers show for &#128; to &#159;, which are windows-1252 by custom.
-constexpr std::uint16_t kWindows1252[32] = {
-    0x20AC, 0x81, 0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160, 0x2039, 0x0152, 0x8D, 0x017D,
-    0x8F, 0x90, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x9D,
-    0x017E, 0x0178};
+constexpr std::uint16_t kWindows1252[32] = {0x20AC, 0x81,   0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021,
+                                            0x02C6, 0x2030, 0x0160, 0x2039, 0x0152, 0x8D,   0x017D, 0x8F,
+                                            0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014,
+                                            0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x9D,   0x017E, 0x0178};
 
 void append_utf8(std::string& out, std::uint32_t code) {
     if (code >= 128 && code < 160) code = kWindows1252[code - 128];
@@ -36,11 +36,13 @@ void append_utf8(std::string& out, std::uint32_t code) {
 }
 
 int digit_of(char symbol, int base) {
-    int digit = symbol >= '0' && symbol <= '9' ? symbol - '0' : (symbol | 0x20) >= 'a' ? (symbol | 0x20) - 'a' + 10 : 99;
+    int digit = symbol >= '0' && symbol <= '9' ? symbol - '0'
+                : (symbol | 0x20) >= 'a'       ? (symbol | 0x20) - 'a' + 10
+                                               : 99;
     return digit < base ? digit : -1;
 }
 
-// The characters after '&' that make a reference, 0 if none; what it stands for goes to `out`.
+// The length of the reference after '&', 0 if there is none; its characters are appended to `out`.
 std::size_t decode_one(std::string& out, std::string_view rest, const Entities& entities) {
     if (!rest.empty() && rest[0] == '#') {
         int base = rest.size() > 1 && (rest[1] | 0x20) == 'x' ? 16 : 10;
@@ -64,7 +66,8 @@ std::size_t decode_one(std::string& out, std::string_view rest, const Entities& 
             return length + 1;
         }
     }
-    for (length = std::min(length, kLongestOldName); length > 1; --length) {  // "&copy2024": the old names need no semicolon
+    for (length = std::min(length, kLongestOldName); length > 1;
+         --length) {  // "&copy2024": the old names need no semicolon
         name.resize(length);
         auto found = entities.find(name);
         if (found != entities.end()) {

@@ -10,15 +10,15 @@
 namespace glassmill::html {
 namespace {
 
-constexpr float kFar = 16;             // levels to an ancestor that is not there
-constexpr int kNameLevels = 15;        // ancestors that are asked for their names
-constexpr float kLongBlock = 80;       // characters
+constexpr float kFar = 16;        // levels to an ancestor that does not exist
+constexpr int kNameLevels = 15;   // ancestors whose names count
+constexpr float kLongBlock = 80;  // characters
 constexpr std::size_t kNames = static_cast<std::size_t>(Name::count);
 
 float lg(float value) { return std::log2(1.0f + value); }
 float share(float part, float whole) { return whole > 0 ? part / whole : 0; }
 
-struct Row {                           // one block's numbers; also their names, the first time
+struct Row {  // one block's features; the first block also records their names
     std::vector<float>& values;
     std::vector<std::string>* names;
 
@@ -75,7 +75,8 @@ private:
     Tag tag_of(std::size_t block) const { return element_of(block).tag; }
     float heading_level(std::size_t block) const {
         return element_of(block).traits & kHeading
-                   ? static_cast<float>(static_cast<int>(tag_of(block)) - static_cast<int>(Tag::h1) + 1) : 0;
+                   ? static_cast<float>(static_cast<int>(tag_of(block)) - static_cast<int>(Tag::h1) + 1)
+                   : 0;
     }
 
     void own(Row& row, std::size_t i) const {
@@ -101,10 +102,14 @@ private:
         row.add("is_div", tag == Tag::div);
         row.add("is_li", tag == Tag::li);
         row.add("is_label", tag == Tag::label || tag == Tag::legend || tag == Tag::button || tag == Tag::summary);
-        constexpr struct { const char* name; std::uint32_t flag; } flags[] = {
-            {"hidden", kHidden}, {"in_list", kInList}, {"in_table", kInTable}, {"in_form", kInForm}, {"in_nav", kInNav},
-            {"in_header", kInHeader}, {"in_footer", kInFooter}, {"in_aside", kInAside}, {"in_main", kInMain},
-            {"in_article", kInArticle}, {"in_quote", kInQuote}, {"in_button", kInButton}, {"in_noscript", kInNoscript}};
+        constexpr struct {
+            const char* name;
+            std::uint32_t flag;
+        } flags[] = {{"hidden", kHidden},         {"in_list", kInList},   {"in_table", kInTable},
+                     {"in_form", kInForm},        {"in_nav", kInNav},     {"in_header", kInHeader},
+                     {"in_footer", kInFooter},    {"in_aside", kInAside}, {"in_main", kInMain},
+                     {"in_article", kInArticle},  {"in_quote", kInQuote}, {"in_button", kInButton},
+                     {"in_noscript", kInNoscript}};
         for (const auto& known : flags) row.add(known.name, (block.flags & known.flag) != 0);
         row.add("copies", std::min(around_.copies[i], 20.f));
         row.add("seen_before", around_.seen_before[i]);
@@ -178,14 +183,20 @@ private:
         row.add("place", static_cast<float>(i) / static_cast<float>(count));
         row.add("text_before", share(before_, around_.sums[0].characters));
         row.add("characters_before", lg(before_));
-        constexpr struct { const char* prefix; int step; } steps[] = {{"before_", -1}, {"after_", 1}};
+        constexpr struct {
+            const char* prefix;
+            int step;
+        } steps[] = {{"before_", -1}, {"after_", 1}};
         for (const auto& [prefix, step] : steps) {
             bool there = at + step >= 0 && at + step < count;
             row.add(prefix, "characters", there ? lg(around_.shapes[at + step].characters) : -1.f);
             row.add(prefix, "links", there ? around_.shapes[at + step].links : 0.f);
             row.add(prefix, "ends_sentence", there && around_.shapes[at + step].ends_sentence);
         }
-        constexpr struct { const char* prefix; int reach; } reaches[] = {{"around4_", 4}, {"around12_", 12}};
+        constexpr struct {
+            const char* prefix;
+            int reach;
+        } reaches[] = {{"around4_", 4}, {"around12_", 12}};
         for (const auto& [prefix, reach] : reaches) {
             Sums sums = around_.between(std::max(0, at - reach), std::min(count, at + reach + 1));
             row.add(prefix, "characters", lg(sums.characters));
@@ -205,7 +216,8 @@ private:
         for (std::size_t i = 0; i < page_.blocks.size(); ++i) {
             const Shape& shape = around_.shapes[i];
             const Block& block = page_.blocks[i];
-            if (shape.characters >= kLongBlock && shape.links < 0.3f) long_characters += shape.characters, ++long_blocks;
+            if (shape.characters >= kLongBlock && shape.links < 0.3f)
+                long_characters += shape.characters, ++long_blocks;
             prices += shape.prices;
             code += static_cast<float>(block.code_bytes);
             if (block.flags & kHidden) hidden += shape.characters;
@@ -252,8 +264,8 @@ private:
     const Page& page_;
     Surroundings around_;
     std::vector<std::uint64_t> title_, description_;
-    float before_ = 0;                 // characters
-    int heading_ = -1, first_h1_ = -1; // blocks
+    float before_ = 0;                  // characters
+    int heading_ = -1, first_h1_ = -1;  // blocks
 };
 
 }  // namespace

@@ -1,7 +1,7 @@
-// What is known of every block of a page: numbers from which a model tells main content from the rest.
+// The features of every block of a page, from which a model tells main content from the rest.
 //
 // Four kinds: the block's own text and markup, its ancestors, its neighbours in reading order, and the page as a whole.
-// No word of any language is among them: prose shows by its shape, and an element's purpose by its English class name.
+// They depend on no language: prose is known by its shape, and an element's purpose by its English class name.
 #pragma once
 
 #include <string>
@@ -14,8 +14,8 @@ namespace glassmill::html {
 
 struct Features {
     std::size_t width = 0;
-    std::vector<float> values;    // blocks x width
-    std::vector<float> words;     // per block
+    std::vector<float> values;  // blocks x width
+    std::vector<float> words;   // per block
 };
 
 Features features_of(const Page& page);

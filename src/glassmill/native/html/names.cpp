@@ -7,7 +7,7 @@ namespace {
 
 struct Group {
     const char* name;
-    const char* words;  // separated by spaces; "_" stands for a place that is no letter
+    const char* words;  // separated by spaces; "_" matches anything but a letter
 };
 
 constexpr Group kGroups[] = {
@@ -82,7 +82,7 @@ public:
 
     std::uint64_t find(std::string_view text) const {
         std::uint64_t bits = 0;
-        auto state = static_cast<std::size_t>(next_[0][0]);  // as after a place that is no letter
+        auto state = static_cast<std::size_t>(next_[0][0]);  // as after something other than a letter
         for (char symbol : text) {
             state = static_cast<std::size_t>(next_[state][static_cast<std::size_t>(letter_of(symbol))]);
             bits |= found_[state];
@@ -107,7 +107,7 @@ private:
         return static_cast<std::size_t>(next_[state][place]);
     }
 
-    // A letter without a way on goes where the longest known suffix goes.
+    // A letter without a transition goes where the longest known suffix goes.
     void fill_gaps() {
         std::vector<std::size_t> suffix(next_.size(), 0);
         std::queue<std::size_t> states;

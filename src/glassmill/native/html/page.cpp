@@ -18,7 +18,10 @@ std::uint32_t mix(std::uint32_t hash, std::string_view text) {
 std::uint32_t flags_of(Tag tag) {
     switch (tag) {
         case Tag::a: return kInLink;
-        case Tag::code: case Tag::kbd: case Tag::samp: case Tag::tt: return kInCode;
+        case Tag::code:
+        case Tag::kbd:
+        case Tag::samp:
+        case Tag::tt: return kInCode;
         case Tag::pre: return kInPre | kInCode;
         case Tag::li: return kInList;
         case Tag::table: return kInTable;
@@ -29,9 +32,12 @@ std::uint32_t flags_of(Tag tag) {
         case Tag::aside: return kInAside;
         case Tag::main: return kInMain;
         case Tag::article: return kInArticle;
-        case Tag::blockquote: case Tag::q: return kInQuote;
+        case Tag::blockquote:
+        case Tag::q: return kInQuote;
         case Tag::noscript: return kInNoscript;
-        case Tag::button: case Tag::label: case Tag::option: return kInButton;
+        case Tag::button:
+        case Tag::label:
+        case Tag::option: return kInButton;
         default: return 0;
     }
 }
@@ -56,8 +62,8 @@ public:
 
     Page read() {
         while (position_ < html_.size()) {
-            const char* found = static_cast<const char*>(
-                std::memchr(html_.data() + position_, '<', html_.size() - position_));
+            const char* found =
+                static_cast<const char*>(std::memchr(html_.data() + position_, '<', html_.size() - position_));
             std::size_t place = found ? static_cast<std::size_t>(found - html_.data()) : html_.size();
             add_text(html_.substr(position_, place - position_));
             position_ = place;
@@ -91,7 +97,9 @@ private:
         }
     }
 
-    std::size_t after(std::size_t place, std::size_t length) const { return place == npos ? html_.size() : place + length; }
+    std::size_t after(std::size_t place, std::size_t length) const {
+        return place == npos ? html_.size() : place + length;
+    }
 
     void start_tag() {
         std::size_t end = position_ + 1;
@@ -115,7 +123,7 @@ private:
 
     void raw_element(const TagInfo& info) {
         std::size_t end = closing_tag(info);
-        if (end == npos) {  // a script or style hides the rest of the page, the others nothing
+        if (end == npos) {  // an unclosed script or style hides the rest of the page, others hide nothing
             if (info.tag == Tag::script || info.tag == Tag::style) position_ = html_.size();
             return;
         }
@@ -128,7 +136,7 @@ private:
         }
     }
 
-    // Where `</name` of this raw element begins. What was searched once in vain is not searched again.
+    // Where `</name` of this raw element begins. A search that found nothing is not repeated.
     std::size_t closing_tag(const TagInfo& info) {
         bool& hopeless = no_closing_tag_[static_cast<int>(info.tag)];
         if (hopeless) return npos;
@@ -144,14 +152,15 @@ private:
     void meta(const Attributes& attributes) {
         std::string_view key = attributes.property.empty() ? attributes.name : attributes.property;
         std::string_view value = attributes.content.substr(0, kMaxTitle);
-        if (equal_lower(key, "og:title") && page_.meta_title.empty()) append_decoded(page_.meta_title, value, entities_);
+        if (equal_lower(key, "og:title") && page_.meta_title.empty())
+            append_decoded(page_.meta_title, value, entities_);
         if (equal_lower(key, "og:type") && page_.og_type.empty()) page_.og_type = value;
         if ((equal_lower(key, "description") || equal_lower(key, "og:description")) && page_.description.empty()) {
             append_decoded(page_.description, value, entities_);
         }
     }
 
-    // <html> and <body> stand once; what their classes say holds for the whole page.
+    // <html> and <body> occur once; their classes apply to the whole page.
     void page_element(const TagInfo&, const Attributes& attributes) {
         page_.elements[0].names |= names_in(attributes.class_.substr(0, 500));
     }
@@ -161,11 +170,16 @@ private:
         if (!(info.traits & kInline)) close_fragile();
         switch (info.tag) {
             case Tag::li: close_item(Tag::li, Tag::li, Tag::ul, Tag::ol); break;
-            case Tag::dt: case Tag::dd: close_item(Tag::dt, Tag::dd, Tag::dl, Tag::dl); break;
-            case Tag::option: case Tag::optgroup: close_item(Tag::option, Tag::option, Tag::select, Tag::select); break;
-            case Tag::td: case Tag::th: close_item(Tag::td, Tag::th, Tag::tr, Tag::table); break;
+            case Tag::dt:
+            case Tag::dd: close_item(Tag::dt, Tag::dd, Tag::dl, Tag::dl); break;
+            case Tag::option:
+            case Tag::optgroup: close_item(Tag::option, Tag::option, Tag::select, Tag::select); break;
+            case Tag::td:
+            case Tag::th: close_item(Tag::td, Tag::th, Tag::tr, Tag::table); break;
             case Tag::tr: close_item(Tag::tr, Tag::tr, Tag::table, Tag::table); break;
-            case Tag::tbody: case Tag::thead: case Tag::tfoot: close_item(Tag::tr, Tag::tr, Tag::table, Tag::table); break;
+            case Tag::tbody:
+            case Tag::thead:
+            case Tag::tfoot: close_item(Tag::tr, Tag::tr, Tag::table, Tag::table); break;
             default: break;
         }
     }
@@ -195,7 +209,8 @@ private:
             if (page_.elements[open_[i]].traits & kFragile) {
                 Tag tag = page_.elements[open_[i]].tag;
                 if (tag == Tag::select && page_.elements[open_.back()].tag != Tag::select &&
-                    page_.elements[open_.back()].tag != Tag::option) continue;
+                    page_.elements[open_.back()].tag != Tag::option)
+                    continue;
                 return pop_to(i);
             }
         }
@@ -237,7 +252,8 @@ private:
         element.kind = mix(info.hash, attributes.class_.substr(0, 200));
         element.flags = flags_of(info.tag) | flags_of_role(attributes.role);
         if (attributes.hidden || contains_lower(attributes.style.substr(0, 300), "display:none") ||
-            contains_lower(attributes.style.substr(0, 300), "display: none")) element.flags |= kHidden;
+            contains_lower(attributes.style.substr(0, 300), "display: none"))
+            element.flags |= kHidden;
         if (element.parent >= 0) element.flags |= page_.elements[element.parent].flags;
         for (std::string_view value : {attributes.class_, attributes.id, attributes.role, attributes.itemprop}) {
             if (!value.empty()) element.names |= names_in(value.substr(0, 300));
@@ -288,7 +304,8 @@ private:
             } else if (symbol == 0xC2 && i + 1 < raw.size() && (raw[i + 1] == '\xA0' || raw[i + 1] == '\xAD')) {
                 space_ |= raw[++i] == '\xA0';
             } else if (symbol == 0xE2 && raw.substr(i, 2) == "\xE2\x80" && i + 2 < raw.size() &&
-                       static_cast<unsigned char>(raw[i + 2]) >= 0x8B && static_cast<unsigned char>(raw[i + 2]) <= 0x8F) {
+                       static_cast<unsigned char>(raw[i + 2]) >= 0x8B &&
+                       static_cast<unsigned char>(raw[i + 2]) <= 0x8F) {
                 i += 2;  // zero-width marks
             } else if (symbol == 0xEF && raw.substr(i, 3) == "\xEF\xBB\xBF") {
                 i += 2;
@@ -311,7 +328,8 @@ private:
             if (!in_block_) {
                 open_block(flags, static_cast<std::uint32_t>(before));
             }
-            if (symbol == '\r' || (static_cast<unsigned char>(symbol) < ' ' && symbol != '\n' && symbol != '\t')) continue;
+            if (symbol == '\r' || (static_cast<unsigned char>(symbol) < ' ' && symbol != '\n' && symbol != '\t'))
+                continue;
             page_.text += symbol;
         }
         if (!in_block_) page_.text.resize(before);

@@ -29,7 +29,8 @@ bool ends_sentence(std::string_view text) {
 
 Shape shape_of(std::string_view text, std::uint32_t link_bytes) {
     Shape shape;
-    std::uint32_t characters = 0, words = 0, small = 0, sentences = 0, commas = 0, digits = 0, capitals = 0, prices = 0, bars = 0;
+    std::uint32_t characters = 0, words = 0, small = 0, sentences = 0, commas = 0, digits = 0, capitals = 0, prices = 0,
+                  bars = 0;
     std::uint64_t hash = 1469598103934665603ull;
     bool in_word = false;
     for (std::size_t i = 0; i < text.size(); ++i) {
@@ -47,7 +48,8 @@ Shape shape_of(std::string_view text, std::uint32_t link_bytes) {
         digits += is_digit(symbol);
         capitals += is_upper(symbol);
         commas += symbol == ',' || symbol == ';';
-        if (is_stop(symbol)) sentences += i + 1 == text.size() || text[i + 1] == ' ' || text[i + 1] == '\n' || text[i + 1] == '"';
+        if (is_stop(symbol))
+            sentences += i + 1 == text.size() || text[i + 1] == ' ' || text[i + 1] == '\n' || text[i + 1] == '"';
         if (symbol == '$') ++prices;
         if (symbol == '|' || symbol == '>') ++bars;
         if (symbol >= 0xC2 && symbol <= 0xE3) {
@@ -84,7 +86,8 @@ std::vector<std::uint64_t> word_hashes(std::string_view text) {
     for (std::size_t i = 0; i <= text.size(); ++i) {
         if (i < text.size() && is_word(static_cast<unsigned char>(text[i]))) {
             auto symbol = static_cast<unsigned char>(text[i]);
-            hash = ((hash ? hash : 1469598103934665603ull) ^ (is_upper(symbol) ? symbol | 0x20u : symbol)) * 1099511628211ull;
+            hash = ((hash ? hash : 1469598103934665603ull) ^ (is_upper(symbol) ? symbol | 0x20u : symbol)) *
+                   1099511628211ull;
         } else if (hash) {
             hashes.push_back(hash);
             hash = 0;

@@ -1,4 +1,4 @@
-// What lies around a block: sums over elements and stretches, groups of alike siblings, where the page's prose lives.
+// The surroundings of a block: sums over elements and ranges, groups of similar siblings, where the page's prose is.
 #pragma once
 
 #include <vector>
@@ -23,7 +23,7 @@ struct Sums {
     }
 };
 
-struct Group {                         // siblings with one name and class
+struct Group {  // siblings with one name and class
     double members = 0, characters = 0, links = 0;
 };
 
@@ -38,11 +38,12 @@ public:
     // How far up from `element` the first element is that holds `other`.
     float levels_up(std::int32_t element, std::int32_t other) const {
         float levels = 0;
-        while (other < element || other >= page_.elements[element].end) element = page_.elements[element].parent, ++levels;
+        while (other < element || other >= page_.elements[element].end)
+            element = page_.elements[element].parent, ++levels;
         return levels;
     }
 
-    Sums between(int first, int last) const;     // blocks
+    Sums between(int first, int last) const;  // blocks
 
     std::vector<Shape> shapes;                   // per block
     std::vector<float> copies, seen_before;      // per block: blocks with the same text

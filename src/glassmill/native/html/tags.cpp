@@ -14,7 +14,8 @@ constexpr std::string_view kNames =
     "mark math menu meta nav noembed noframes noscript object ol optgroup option output p param picture pre q rp rt "
     "ruby s samp script search section select small source span strike strong style sub summary sup svg table tbody "
     "td template textarea tfoot th thead time title tr track tt u ul var video wbr xmp";
-static_assert(std::count(kNames.begin(), kNames.end(), ' ') + 2 == static_cast<int>(Tag::count), "a name for every tag");
+static_assert(std::count(kNames.begin(), kNames.end(), ' ') + 2 == static_cast<int>(Tag::count),
+              "a name for every tag");
 constexpr std::string_view kInlineNames =
     " a abbr acronym b bdi bdo big cite code data del dfn em font i img ins kbd mark output picture q rp rt ruby s "
     "samp small source span strike strong sub sup time tt u var wbr meta link input ";

@@ -1,5 +1,5 @@
-// The elements of HTML that matter for text, and what each does to the lines around it.
-// Source: https://html.spec.whatwg.org/ (sections 4 and 13.2), in the shape that a linear reader needs.
+// The elements of HTML that matter for text, and how each affects line breaks.
+// Source: https://html.spec.whatwg.org/ (sections 4 and 13.2), as far as a linear reader needs them.
 #pragma once
 
 #include <cstdint>
@@ -8,23 +8,137 @@
 namespace glassmill::html {
 
 enum class Tag : std::uint8_t {
-    other, a, abbr, acronym, address, article, aside, audio, b, base, bdi, bdo, big, blockquote, body, br, button,
-    canvas, caption, center, cite, code, col, colgroup, data, dd, del, details, dfn, dialog, dir, div, dl, dt, em,
-    embed, fieldset, figcaption, figure, font, footer, form, h1, h2, h3, h4, h5, h6, head, header, hgroup, hr, html,
-    i, iframe, img, input, ins, kbd, label, legend, li, link, main, mark, math, menu, meta, nav, noembed, noframes,
-    noscript, object, ol, optgroup, option, output, p, param, picture, pre, q, rp, rt, ruby, s, samp, script, search,
-    section, select, small, source, span, strike, strong, style, sub, summary, sup, svg, table, tbody, td, template_,
-    textarea, tfoot, th, thead, time, title, tr, track, tt, u, ul, var, video, wbr, xmp, count
+    other,
+    a,
+    abbr,
+    acronym,
+    address,
+    article,
+    aside,
+    audio,
+    b,
+    base,
+    bdi,
+    bdo,
+    big,
+    blockquote,
+    body,
+    br,
+    button,
+    canvas,
+    caption,
+    center,
+    cite,
+    code,
+    col,
+    colgroup,
+    data,
+    dd,
+    del,
+    details,
+    dfn,
+    dialog,
+    dir,
+    div,
+    dl,
+    dt,
+    em,
+    embed,
+    fieldset,
+    figcaption,
+    figure,
+    font,
+    footer,
+    form,
+    h1,
+    h2,
+    h3,
+    h4,
+    h5,
+    h6,
+    head,
+    header,
+    hgroup,
+    hr,
+    html,
+    i,
+    iframe,
+    img,
+    input,
+    ins,
+    kbd,
+    label,
+    legend,
+    li,
+    link,
+    main,
+    mark,
+    math,
+    menu,
+    meta,
+    nav,
+    noembed,
+    noframes,
+    noscript,
+    object,
+    ol,
+    optgroup,
+    option,
+    output,
+    p,
+    param,
+    picture,
+    pre,
+    q,
+    rp,
+    rt,
+    ruby,
+    s,
+    samp,
+    script,
+    search,
+    section,
+    select,
+    small,
+    source,
+    span,
+    strike,
+    strong,
+    style,
+    sub,
+    summary,
+    sup,
+    svg,
+    table,
+    tbody,
+    td,
+    template_,
+    textarea,
+    tfoot,
+    th,
+    thead,
+    time,
+    title,
+    tr,
+    track,
+    tt,
+    u,
+    ul,
+    var,
+    video,
+    wbr,
+    xmp,
+    count
 };
 
 enum TagTrait : std::uint16_t {
-    kInline = 1,        // goes on in the line
-    kVoid = 2,          // has no content
-    kRaw = 4,           // content is not markup, up to the closing tag
-    kSilent = 8,        // content is never shown as text
-    kClosesP = 16,      // an open paragraph ends before it
-    kScope = 32,        // implied ends do not look beyond it
-    kFragile = 64,      // a silent element that a block-level tag ends
+    kInline = 1,    // does not break the line
+    kVoid = 2,      // has no content
+    kRaw = 4,       // content is text up to the closing tag, whatever it looks like
+    kSilent = 8,    // content is never shown as text
+    kClosesP = 16,  // an open paragraph ends before it
+    kScope = 32,    // implied ends stop at it
+    kFragile = 64,  // a silent element that a block-level tag ends
     kHeading = 128,
 };
 
@@ -34,7 +148,7 @@ struct TagInfo {
     std::uint32_t hash = 0;  // of the lower-cased name
 };
 
-// What the (not yet lower-cased) element name stands for.
+// The element of that name, in any case.
 TagInfo tag_of(std::string_view name);
 
 }  // namespace glassmill::html

@@ -1,19 +1,20 @@
-// A boosted ensemble of small trees, laid out so that sixteen rows answer the same question at once.
+// A boosted ensemble of small trees, laid out so that sixteen rows are tested by the same node at once.
 //
-// Nobody walks a tree: every row answers all of its questions, each answer strikes out the leaves that it excludes, and
-// the first leaf left is the one that a walk would have reached. Source: Lucchese et al. 2015, QuickScorer (SIGIR).
+// No tree is walked: every row answers all questions of a tree, each answer rules out some leaves, and the first leaf
+// that remains is the one that a walk would have reached. Source: Lucchese et al. 2015, QuickScorer (SIGIR).
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 #include "html/features.hpp"
+#include "html/leaves.hpp"
 
 namespace glassmill::html {
 
 constexpr std::size_t kMostLeaves = 32;  // of one tree: a bit each
 
-// Node i asks `value[feature] <= threshold`: then on to `yes`, else to `no`. A negative number is leaf ~number.
+// Goes to `yes` if `value[feature] <= threshold`, else to `no`. A negative number is leaf ~number.
 struct Node {
     std::int32_t feature;
     float threshold;
@@ -30,21 +31,12 @@ public:
     // For every row, the leaves that it reaches, added up in the order of the trees.
     std::vector<float> sums(const Features& features) const;
 
-    struct Question {
-        std::uint32_t feature;
-        float threshold;
-        std::uint32_t if_no;           // the leaves that stay when the answer is no; a yes strikes out none
-    };
-    struct Tree {
-        std::uint32_t questions, leaves;  // how many
-    };
-
 private:
     void place(const std::vector<Node>& nodes, const std::vector<float>& leaves, std::int32_t target);
 
     std::vector<Tree> trees_;
     std::vector<Question> questions_;  // tree by tree
-    std::vector<float> leaves_;        // tree by tree, in the order of a walk that always says yes first
+    std::vector<float> leaves_;        // tree by tree, in depth-first order, `yes` first
 };
 
 }  // namespace glassmill::html

@@ -17,7 +17,7 @@ constexpr std::uint32_t kNone = ~0u;
 bool is_blank(char byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r') || byte == '\0'; }
 bool continues(char byte) { return (byte & 0xC0) == 0x80; }
 
-// FNV-1a over bytes as signed numbers, as fastText has it.
+// FNV-1a over bytes as signed numbers, as in fastText.
 std::uint32_t hash_on(std::uint32_t hash, char byte) {
     return (hash ^ static_cast<std::uint32_t>(static_cast<std::int8_t>(byte))) * 16777619u;
 }
@@ -27,15 +27,17 @@ float log_of(float value) { return static_cast<float>(std::log(value + 1e-5)); }
 
 }  // namespace
 
-Model::Model(Tables tables) : tables_(std::move(tables)), num_labels_(static_cast<std::uint32_t>(tables_.questions.size() / kWidth)) {
+Model::Model(Tables tables)
+    : tables_(std::move(tables)), num_labels_(static_cast<std::uint32_t>(tables_.questions.size() / kWidth)) {
     const std::size_t rows = tables_.rows.size() / kWidth, inner = tables_.children.size() / 2;
     bool good = tables_.rows.size() % kWidth == 0 && tables_.questions.size() % kWidth == 0 && num_labels_ >= 2 &&
-                inner + 1 == num_labels_ && tables_.buckets.size() == tables_.bucket_rows.size() && tables_.num_buckets > 0 &&
-                tables_.shortest >= 1;
+                inner + 1 == num_labels_ && tables_.buckets.size() == tables_.bucket_rows.size() &&
+                tables_.num_buckets > 0 && tables_.shortest >= 1;
     for (const auto& [word, row] : tables_.words) good = good && row < rows;
     for (const std::uint32_t row : tables_.bucket_rows) good = good && row < rows;
-    for (std::size_t i = 0; i < tables_.children.size(); ++i) good = good && (tables_.children[i] < num_labels_ || tables_.children[i] - num_labels_ < i / 2);
-    if (!good) throw std::invalid_argument("the tables of the language model do not fit together");
+    for (std::size_t i = 0; i < tables_.children.size(); ++i)
+        good = good && (tables_.children[i] < num_labels_ || tables_.children[i] - num_labels_ < i / 2);
+    if (!good) throw std::invalid_argument("the tables of the language model are inconsistent");
     kept_.assign(std::bit_ceil(tables_.buckets.size() * 2 + 2), {0, kNone});
     for (std::size_t i = 0; i < tables_.buckets.size(); ++i) {
         std::size_t at = tables_.buckets[i] * 0x9E3779B1u & (kept_.size() - 1);
@@ -84,7 +86,8 @@ const Model::Slot& Model::rows_of(std::string_view word) {
         long_word_.count = static_cast<std::uint32_t>(long_rows_.size());
         return long_word_;
     }
-    const std::uint64_t hash = hash_bytes(reinterpret_cast<const Byte*>(word.data()), word.size()) | 1;  // 0: a free slot
+    const std::uint64_t hash =
+        hash_bytes(reinterpret_cast<const Byte*>(word.data()), word.size()) | 1;  // 0: a free slot
     std::size_t at = (hash >> 8) & (kSlots - 1);
     for (; slots_[at].hash; at = (at + 1) & (kSlots - 1)) {
         const Slot& slot = slots_[at];
@@ -130,7 +133,8 @@ void Model::append_bucket(std::uint32_t bucket, std::vector<std::uint32_t>& rows
     }
 }
 
-void Model::search(std::uint32_t node, float score, const Row& hidden, std::size_t count, std::vector<Guess>& best) const {
+void Model::search(std::uint32_t node, float score, const Row& hidden, std::size_t count,
+                   std::vector<Guess>& best) const {
     if (score < log_of(0) || (best.size() == count && score < best.back().log_probability)) return;
     if (node < num_labels_) {
         const auto worse = [](const Guess& a, const Guess& b) { return a.log_probability > b.log_probability; };

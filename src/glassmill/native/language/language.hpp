@@ -1,8 +1,9 @@
-// Which label a fastText model gives a line of text: the sum of its words' and n-grams' rows, down a tree of yes or no.
+// The label that a fastText model gives a line of text: the rows of its words and n-grams, summed, down a binary tree.
 //
-// In: a line of UTF-8. Out: labels with probabilities, the best first. Source: Joulin et al. 2016 (arXiv 1607.01759, 2.1
-// hierarchical softmax; 1612.03651, the compressed file), Bojanowski et al. 2017 (1607.04606, 3.2 n-grams). Sums run in
-// fastText's order and precision, so that the numbers are its own. corpus/language_model.py reads the file.
+// In: a line of UTF-8. Out: labels with probabilities, the best first. Source: Joulin et al. 2016 (arXiv
+// 1607.01759, 2.1 hierarchical softmax; 1612.03651, the compressed file), Bojanowski et al. 2017 (1607.04606, 3.2
+// n-grams). Sums use fastText's order and precision, so the numbers are the same. corpus/judge/language_model.py reads
+// the file.
 #pragma once
 
 #include <string>
@@ -14,17 +15,17 @@
 
 namespace glassmill::language {
 
-constexpr std::size_t kWidth = 16;  // numbers of a row; another model is refused
+constexpr std::size_t kWidth = 16;  // numbers in a row; other models are refused
 using Row = float[kWidth];
 
 struct Tables {
-    std::vector<float> rows;                             // of the words, then of the buckets that were kept
+    std::vector<float> rows;  // of the words, then of the buckets that were kept
     std::unordered_map<std::string, std::uint32_t> words;
-    std::vector<std::uint32_t> buckets, bucket_rows;     // a kept bucket, and its row
-    std::uint32_t num_buckets;                           // before most were thrown away
-    std::size_t shortest, longest;                       // n-grams, in characters
-    std::vector<float> questions;                        // a row for every inner node of the tree
-    std::vector<std::uint32_t> children;                 // two for every inner node: a label, or num_labels + inner node
+    std::vector<std::uint32_t> buckets, bucket_rows;  // a kept bucket, and its row
+    std::uint32_t num_buckets;                        // before most were dropped
+    std::size_t shortest, longest;                    // n-grams, in characters
+    std::vector<float> questions;                     // a row for every inner node of the tree
+    std::vector<std::uint32_t> children;              // two for every inner node: a label, or num_labels + inner node
 };
 
 struct Guess {
@@ -32,7 +33,7 @@ struct Guess {
     float log_probability;
 };
 
-// One thread at a time: remembers the rows of the words that it has seen.
+// For one thread at a time: it caches the rows of words.
 class Model {
 public:
     explicit Model(Tables tables);
@@ -41,8 +42,13 @@ public:
     std::vector<Guess> guess(std::string_view line, std::size_t count);
 
 private:
-    struct Slot { std::uint64_t hash; std::uint32_t word, length, first, count; };
-    struct Bucket { std::uint32_t key, row; };
+    struct Slot {
+        std::uint64_t hash;
+        std::uint32_t word, length, first, count;
+    };
+    struct Bucket {
+        std::uint32_t key, row;
+    };
 
     void hidden_of(std::string_view line, Row& hidden);
     const Slot& rows_of(std::string_view word);
@@ -53,12 +59,12 @@ private:
 
     Tables tables_;
     std::uint32_t num_labels_;
-    std::vector<Bucket> kept_;              // hash table of the buckets that were kept
-    std::vector<Slot> slots_;               // hash table of words
+    std::vector<Bucket> kept_;  // hash table of the buckets that were kept
+    std::vector<Slot> slots_;   // hash table of words
     std::size_t used_ = 0;
-    std::string words_;                     // remembered words, end to end
+    std::string words_;                     // cached words, end to end
     std::vector<std::uint32_t> sequence_;   // their rows
-    std::vector<std::uint32_t> long_rows_;  // of the last word that was too long to remember
+    std::vector<std::uint32_t> long_rows_;  // of the last word that was too long for the cache
     Slot long_word_{};
 };
 

@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::size_t kSlots = 1 << 17, kMostChunks = 98'000;
 constexpr std::size_t kMostBytes = 8 << 20;
-constexpr std::uint64_t kLong = 0xFFull << 56;  // where a short chunk's key has its length
+constexpr std::uint64_t kLong = 0xFFull << 56;  // the part of a short chunk's key that holds its length
 constexpr char kJoint = '\x1f';
 
 std::uint64_t hash_of(std::string_view text) {
@@ -16,12 +16,8 @@ std::uint64_t hash_of(std::string_view text) {
 
 bool is_digit(std::uint32_t point) { return point >= '0' && point <= '9'; }
 bool is_letter(std::uint32_t point) { return point < 0x110000 && kClasses.coarse(point) == L; }
-bool is_small(std::uint32_t point) {
-    return is_letter(point) && kClasses.fine(point) != kUpper;
-}
-bool is_large(std::uint32_t point) {
-    return is_letter(point) && kClasses.fine(point) != kLower;
-}
+bool is_small(std::uint32_t point) { return is_letter(point) && kClasses.fine(point) != kUpper; }
+bool is_large(std::uint32_t point) { return is_letter(point) && kClasses.fine(point) != kLower; }
 
 // A chunk by its characters: code points, and where each begins in bytes (one entry more, the end).
 struct Chars {
@@ -45,7 +41,7 @@ struct Chars {
     std::vector<std::size_t> begins;
 };
 
-// The rules of corpus/english.py, function by function, over characters `[first, last)` of one chunk.
+// The rules of corpus/judge/english.py, function by function, over characters `[first, last)` of one chunk.
 class Rules {
 public:
     Rules(const Tables& tables, std::string_view chunk) : tables_(tables), chars_(chunk) {}
@@ -58,7 +54,9 @@ public:
 
 private:
     std::uint32_t at(std::size_t place) const { return chars_.points[place]; }
-    std::uint16_t traits(std::uint32_t point) const { return point < tables_.traits.size() ? tables_.traits[point] : 0; }
+    std::uint16_t traits(std::uint32_t point) const {
+        return point < tables_.traits.size() ? tables_.traits[point] : 0;
+    }
     bool has(std::size_t place, std::uint16_t trait) const { return (traits(at(place)) & trait) != 0; }
     std::string text(std::size_t first, std::size_t last) const { return std::string(chars_.part(first, last)); }
     const Pieces* exception(std::size_t first, std::size_t last) const {
@@ -130,8 +128,9 @@ private:
         for (std::size_t length = std::min<std::size_t>(4, size - 1); length > 0; --length) {
             if (!is_digit(at(last - length - 1))) continue;
             const std::string_view unit = chars_.part(last - length, last);
-            const bool listed = std::find(tables_.units.begin(), tables_.units.end(), unit) != tables_.units.end() ||
-                                std::find(tables_.dollars.begin(), tables_.dollars.end(), unit) != tables_.dollars.end();
+            const bool listed =
+                std::find(tables_.units.begin(), tables_.units.end(), unit) != tables_.units.end() ||
+                std::find(tables_.dollars.begin(), tables_.dollars.end(), unit) != tables_.dollars.end();
             if (listed || (length == 1 && has(last - 1, kMoney))) return std::max(length, longest);
         }
         return longest;
@@ -140,7 +139,8 @@ private:
     bool ends_in_a_stop(std::size_t first, std::size_t last) const {
         if (last - first < 2) return false;
         const std::uint32_t before = at(last - 2), earlier = last - first > 2 ? at(last - 3) : 0;
-        const bool degree = earlier == 0xB0 && (before | 0x20) <= 'k' && std::string_view("FfCcKk").find(static_cast<char>(before)) != std::string_view::npos;
+        const bool degree = earlier == 0xB0 && (before | 0x20) <= 'k' &&
+                            std::string_view("FfCcKk").find(static_cast<char>(before)) != std::string_view::npos;
         return has(last - 2, kBeforeDot) || is_small(before) || degree || (is_large(before) && is_large(earlier));
     }
 
@@ -165,7 +165,9 @@ private:
         if (sign == 0x2026 || has(place, kIcon)) return 1;
         if (place == first || place + 1 == last) return 0;
         const std::uint32_t before = at(place - 1), after = at(place + 1);
-        if ((sign == '+' || sign == '-' || sign == '*' || sign == '^') && is_digit(before) && (is_digit(after) || after == '-')) return 1;
+        if ((sign == '+' || sign == '-' || sign == '*' || sign == '^') && is_digit(before) &&
+            (is_digit(after) || after == '-'))
+            return 1;
         if (sign == '.') {
             return (is_small(before) || has(place - 1, kQuote)) && (is_large(after) || has(place + 1, kQuote));
         }
@@ -173,10 +175,13 @@ private:
         if (sign == ':' || sign == '<' || sign == '>' || sign == '=' || sign == '/') {
             return (is_letter(before) || is_digit(before)) && is_letter(after);
         }
-        if ((sign == '-' || sign == 0x2013 || sign == 0x2014 || sign == '~') && (is_letter(before) || is_digit(before))) {
+        if ((sign == '-' || sign == 0x2013 || sign == 0x2014 || sign == '~') &&
+            (is_letter(before) || is_digit(before))) {
             for (const std::string& hyphen : tables_.hyphens) {
                 const std::size_t length = Chars(hyphen).points.size();
-                if (place + length < last && chars_.part(place, place + length) == hyphen && is_letter(at(place + length))) return length;
+                if (place + length < last && chars_.part(place, place + length) == hyphen &&
+                    is_letter(at(place + length)))
+                    return length;
             }
         }
         return 0;
@@ -192,7 +197,8 @@ private:
             const std::uint32_t sign = at(i);
             if (sign == '@' && i > first && is_host_and_path(i + 1, last)) return true;
             if (scheme && sign == ':' && i - first >= 2 && i + 2 < last && at(i + 1) == '/' && at(i + 2) == '/' &&
-                is_host_and_path(i + 3, last)) return true;
+                is_host_and_path(i + 3, last))
+                return true;
             const bool number = sign < 0x110000 && kClasses.coarse(sign) == N;
             scheme = scheme && (is_letter(sign) || number || sign == '+' || sign == '-' || sign == '.' || sign == '_');
         }
@@ -231,7 +237,10 @@ private:
     }
 
     void merge(Pieces& pieces) const {
-        struct Span { std::size_t first, last; const Pieces* parts; };
+        struct Span {
+            std::size_t first, last;
+            const Pieces* parts;
+        };
         std::vector<Span> spans;
         for (std::size_t length = std::min(pieces.size(), tables_.longest_merge); length > 1; --length) {
             for (std::size_t first = 0; first + length <= pieces.size(); ++first) {
@@ -300,7 +309,7 @@ std::size_t English::chunk_end(std::string_view text, std::size_t place) {
 const Token& English::token_of_chunk(std::string_view chunk, bool roomy) {
     const auto* bytes = reinterpret_cast<const Byte*>(chunk.data());
     const bool is_short = chunk.size() <= kShort;
-    // Behind the hash of a long chunk stands where its text is; that is filled in once it is known.
+    // A long chunk's key also holds the place of its text, filled in once it is known.
     const Key key = !is_short ? Key{hash_bytes(bytes, chunk.size()), kLong | chunks_.size()}
                     : roomy   ? load_key(bytes, chunk.size())
                               : copy_key(bytes, chunk.size());
@@ -323,12 +332,12 @@ bool English::is(const Slot& slot, const Key& key, std::string_view chunk) const
     if (chunk.size() <= kShort) return slot.key == key;
     if (slot.key.low != key.low || (slot.key.high & kLong) != kLong) return false;
     const std::string_view text = std::string_view(chunks_).substr(slot.key.high & ~kLong);
-    return text.starts_with(chunk) && text[chunk.size()] == ' ';  // no chunk holds a blank
+    return text.starts_with(chunk) && text[chunk.size()] == ' ';  // chunks contain no blanks
 }
 
 Token English::remembered(std::string_view chunk) {
     const auto plain = [](char byte) { return is_letter(static_cast<Byte>(byte)) && static_cast<Byte>(byte) < 0x80; };
-    if (std::all_of(chunk.begin(), chunk.end(), plain)) {  // no rule cuts ASCII letters; an exception may
+    if (std::all_of(chunk.begin(), chunk.end(), plain)) {  // rules never cut ASCII letters; exceptions may
         const std::string text(chunk);
         if (!tables_.exceptions.contains(text)) return token_of(text);
     }

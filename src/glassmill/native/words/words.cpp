@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::uint64_t kPrime = 0x9E3779B97F4A7C15ull, kMix = 0xBF58476D1CE4E5B9ull;
 
-// Hashes with a number each; grows to no more than it was made for.
+// A hash table from hashes to numbers, of fixed capacity.
 class Counts {
 public:
     explicit Counts(std::size_t most) : slots_(std::bit_ceil(most * 2 + 2)) {}
@@ -21,7 +21,10 @@ public:
     }
 
 private:
-    struct Slot { std::uint64_t key = 0; std::uint32_t number = 0; };
+    struct Slot {
+        std::uint64_t key = 0;
+        std::uint32_t number = 0;
+    };
     std::vector<Slot> slots_;
 };
 
@@ -83,7 +86,7 @@ std::uint64_t Words::duplicate_ngram_characters(std::size_t n) {
 
 std::size_t count_sentences(English& english, std::string_view line, std::size_t enough) {
     std::size_t sentences = 0;
-    bool ended = true;  // the first token begins one
+    bool ended = true;  // the first token begins a sentence
     bool first = true;
     english.each(line, [&](const Token& token) {
         const bool ends = (token.traits & kEndsSentence) != 0;

@@ -1,4 +1,4 @@
-// The words of one text, counted once for all filters: the native twin of corpus/words.py.
+// The words of one text, counted once for all filters: the native twin of corpus/judge/words.py.
 #pragma once
 
 #include <string_view>
@@ -14,28 +14,28 @@ public:
 
     std::size_t size() const { return hashes_.size(); }
 
-    // Characters of the most frequent run of `n` tokens, blanks between, times its number; of equals, the first.
+    // Characters of the most frequent n-gram (the first of several), blanks included, times its number of occurrences.
     std::uint64_t top_ngram_characters(std::size_t n);
-    // Characters in repeats of `n` tokens that stood before. A repeat is passed over before the search goes on.
+    // Characters in n-grams that occurred before. The search continues after each repeat.
     std::uint64_t duplicate_ngram_characters(std::size_t n);
 
-    std::uint64_t num_words = 0;          // tokens that are more than punctuation
-    std::uint64_t word_characters = 0;    // of these
-    std::uint64_t num_alphabetic = 0;     // tokens with a letter
-    std::uint64_t stop_words = 0;         // a bit for each stop word that is there
+    std::uint64_t num_words = 0;        // tokens that are more than punctuation
+    std::uint64_t word_characters = 0;  // of these
+    std::uint64_t num_alphabetic = 0;   // tokens with a letter
+    std::uint64_t stop_words = 0;       // a bit for each stop word that occurs
 
 private:
     const std::vector<std::uint64_t>& ngrams(std::size_t n);
     std::uint64_t characters(std::size_t first, std::size_t last) const { return ends_[last] - ends_[first]; }
 
     std::vector<std::uint64_t> hashes_;
-    std::vector<std::uint64_t> ends_;     // characters before each token
+    std::vector<std::uint64_t> ends_;  // characters before each token
     std::vector<std::uint64_t> ngrams_;
     std::size_t n_ = 0;
-    std::size_t no_repeats_from_ = ~std::size_t{0};  // no run of so many tokens stands in the text twice
+    std::size_t no_repeats_from_ = ~std::size_t{0};  // no n-gram of this length occurs twice
 };
 
-// Sentences of one line, counted up to `enough`.
+// The number of sentences in one line; counting stops at `enough`.
 std::size_t count_sentences(English& english, std::string_view line, std::size_t enough);
 
 }  // namespace glassmill::english

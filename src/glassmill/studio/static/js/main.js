@@ -12,7 +12,7 @@ import { Report } from "./views/report.js";
 import { Card } from "./views/card.js";
 import { Chat } from "./views/chat.js";
 import { Snippets } from "./views/snippets.js";
-import { useNow } from "./views/parts.js";
+import { useNow } from "./parts/room.js";
 import { loadStages, rooms } from "./state/stages.js";
 import { emptyLine, takeIn } from "./state/store.js";
 import { loadWords } from "./state/words.js";
@@ -29,14 +29,14 @@ function Studio() {
   useEffect(() => {
     whenKeyNeeded(() => setKeyNeeded(true));
     const open = async () => {
-      const answer = await getJson("/api/studio");
-      await Promise.all([loadStages(), answer.runs && loadWords()]);
+      const [answer] = await Promise.all([getJson("/api/studio"), loadStages()]);
+      if (answer.runs) await loadWords();
       setAbout(answer);
     };
     open().catch(() => {});
   }, []);
   if (keyNeeded) return html`<${KeyRequest} />`;
-  return about ? html`<${Rooms} about=${about} />` : html`<p class="first-word">The studio opens …</p>`;
+  return about ? html`<${Rooms} about=${about} />` : html`<p class="first-word">Opening the studio …</p>`;
 }
 
 /** @param {{about: any}} props */
@@ -55,7 +55,7 @@ function Rooms({ about }) {
 
   const line = useLine(name);
   const chatOnly = !about.runs;
-  const model = useModel(line.name, line.info.model ?? null, chatOnly || line.name !== "");
+  const model = useModel(line.name, line.model, chatOnly || line.name !== "");
   const running = line.status === "running";
   const now = useNow(line.ahead, running);
 

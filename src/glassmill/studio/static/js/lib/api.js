@@ -5,7 +5,7 @@ const KEY = "glassmill-api-key";
 /** @type {(() => void) | null} */
 let onKeyNeeded = null;
 
-/** @param {() => void} listener called whenever the server refuses for want of a key */
+/** @param {() => void} listener called whenever the server rejects a request because it needs a key */
 export function whenKeyNeeded(listener) {
   onKeyNeeded = listener;
 }
@@ -15,7 +15,7 @@ export function rememberKey(key) {
   sessionStorage.setItem(KEY, key);
 }
 
-/** @param {string} path @param {RequestInit} [options] @returns {Promise<Response>} a response that is ok */
+/** @param {string} path @param {RequestInit} [options] @returns {Promise<Response>} a successful response */
 export async function request(path, options = {}) {
   const headers = new Headers(options.headers);
   const key = sessionStorage.getItem(KEY);

@@ -1,4 +1,4 @@
-// uPlot in this page's colours; drawn anew when the theme or the width changes.
+// uPlot in this page's colours, redrawn when the theme or the width changes.
 
 import { html, useEffect, useRef } from "./preact.js";
 

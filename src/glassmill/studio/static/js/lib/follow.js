@@ -1,4 +1,4 @@
-// Follow one line of the runs folder: an endless stream that comes back after a cut where it stood.
+// Follows one line of the runs folder: a stream of events that resumes where it was after a lost connection.
 
 import { messages, request } from "./api.js";
 

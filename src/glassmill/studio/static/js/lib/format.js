@@ -1,8 +1,8 @@
-// Numbers, durations and sizes as a reader says them.
+// Numbers, durations and sizes, formatted for people.
 
 const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
-/** 12345 -> "12,345"; nothing known -> "–". @param {number | null | undefined} value */
+/** 12345 -> "12,345"; unknown -> "–". @param {number | null | undefined} value */
 export function count(value) {
   return value == null || !isFinite(value) ? "–" : WHOLE.format(value);
 }
@@ -20,7 +20,7 @@ export function decimals(value, digits) {
   return value == null || !isFinite(value) ? "–" : value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
-/** A number of unknown size: three digits that matter. @param {number | null | undefined} value */
+/** A number of unknown size, to three significant digits. @param {number | null | undefined} value */
 export function plain(value) {
   if (value == null || !isFinite(value)) return "–";
   if (Number.isInteger(value)) return WHOLE.format(value);
@@ -28,7 +28,7 @@ export function plain(value) {
   return String(Number(value.toPrecision(3)));
 }
 
-/** 0.8312 -> "83 %"; below 10 and close to 100 one more digit. @param {number | null | undefined} share */
+/** 0.8312 -> "83 %"; one more digit below 10 and close to 100. @param {number | null | undefined} share */
 export function percent(share) {
   if (share == null || !isFinite(share)) return "–";
   const value = share * 100;
@@ -61,4 +61,9 @@ export function amount(done, total, unit = "") {
   if (unit !== "bytes") return `${count(done)} of ${count(total)} ${unit}`;
   const size = total >= 1e9 ? 1e9 : 1e6;
   return `${decimals(done / size, 1)} of ${decimals(total / size, 1)} ${size === 1e9 ? "GB" : "MB"}`;
+}
+
+/** Spaces and line ends made visible. @param {string} text */
+export function visible(text) {
+  return String(text ?? "").replaceAll(" ", "␣").replaceAll("\n", "⏎").replaceAll("\t", "⇥");
 }

@@ -1,6 +1,6 @@
-// Markdown of a model's answer as safe nodes. The text is untrusted: HTML in it is shown as it was written, and so are
-// images (an image is a request to somebody's server); links open elsewhere and tell nothing of this page. What comes
-// out of the renderer is sanitised all the same.
+// Markdown of a model's answer as safe nodes. The text is untrusted: HTML and images in it are shown as source text
+// (loading an image is a request to somebody's server); links open in a new tab and send no referrer. The renderer's
+// output is sanitised as well.
 
 import { Marked } from "../../vendor/marked.js";
 import { html, useLayoutEffect, useRef } from "./preact.js";
@@ -15,7 +15,7 @@ const ALLOWED = {
   ALLOWED_TAGS: ["p", "br", "hr", "strong", "em", "del", "code", "pre", "blockquote", "ul", "ol", "li", "a", "h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"],
   ALLOWED_ATTR: ["href", "title", "start"],
   ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i,
-  ADD_URI_SAFE_ATTR: ["start"], // a number, which is no address
+  ADD_URI_SAFE_ATTR: ["start"], // a number, not an address
   RETURN_DOM_FRAGMENT: true,
 };
 

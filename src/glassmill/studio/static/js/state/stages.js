@@ -2,6 +2,8 @@
 
 import { getJson } from "../lib/api.js";
 
+/** @import {Line} from "./store.js" */
+
 /** @typedef {{name: string, title: string, doing: string, leaves: string, model: "base" | "assistant" | null, shows: string, room: string, heading: string, says: string, waits: string}} StageRow */
 /** @typedef {{id: string, number: string, main: string, stages: string[], shows: string, heading: string, says: string, waits: string}} RoomRow */
 
@@ -33,11 +35,11 @@ export function rooms() {
   });
 }
 
-/** The stage of `line` that the page shows as `shows`, such as "funnel". @param {any} line @param {string} shows */
+/** The stage of `line` that the page shows as `shows`, such as "funnel". @param {Line} line @param {string} shows */
 export const stageShowing = (line, shows) => line.stages[rooms().find((room) => room.shows === shows)?.main ?? ""];
 
-/** Whether stage `name` belongs to `line`. @param {any} line @param {string} name */
+/** Whether stage `name` belongs to `line`. @param {Line} line @param {string} name */
 export const has = (line, name) => (line.stages[name]?.status ?? "absent") !== "absent";
 
-/** The last stage of `line` that leaves a model, or undefined. @param {any} line */
+/** The last stage of `line` that leaves a model, or undefined. @param {Line} line */
 export const lastModel = (line) => rows.findLast((row) => row.model && has(line, row.name));

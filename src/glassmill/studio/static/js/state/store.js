@@ -2,7 +2,12 @@
 
 import { isFinished, stageNames } from "./stages.js";
 
-/** @typedef {{t: number, stage: string, run: string, kind: string, [field: string]: any}} Event */
+/** @import {Answer, Example, Funnel, Merge, Metric, Note, Plan, Progress, RunEvent, Sample, State, Unknown, Validation, Warned} from "./events.js" */
+
+/** The state of a stage; "absent" is the page's own word for a stage that the line does not have. @typedef {State | "absent"} Status */
+/** @typedef {{stage: string, status: State, run: string | null}} StageState */
+/** @typedef {{name: string, recipe: string, status: State, started: number | null, stages: StageState[], model: string | null, error: string | null}} LineState */
+/** One message of the stream; the last part of a long update comes without `line` and `forget`. @typedef {{now: number, events?: RunEvent[], line?: LineState, forget?: string[]}} Message */
 
 const MAX_EXAMPLES = 400;
 const MAX_MERGES = 400;
@@ -13,21 +18,21 @@ export function emptyStage(stage, run = null) {
   return {
     stage,
     run,
-    status: "waiting",
+    /** @type {Status} */ status: "waiting",
     /** @type {number | null} */ started: null,
     /** @type {number | null} */ seconds: null,
     /** @type {number} */ lastSign: 0,
-    /** @type {any} */ progress: null,
-    /** @type {any} */ plan: null,
-    /** @type {Map<string, any>} */ funnel: new Map(),
-    /** @type {Event[]} */ examples: [],
-    /** @type {Event[]} */ merges: [],
-    /** @type {Event[]} */ metrics: [],
-    /** @type {Event[]} */ validations: [],
-    /** @type {Map<string, Event[]>} */ samples: new Map(),
-    /** @type {Map<string, number>} */ scores: new Map(),
-    /** @type {Event[]} */ answers: [],
-    /** @type {Event[]} */ notes: [],
+    /** @type {Progress | null} */ progress: null,
+    /** @type {Plan | null} */ plan: null,
+    /** @type {Map<string, Funnel>} */ funnel: new Map(),
+    /** @type {Example[]} */ examples: [],
+    /** @type {Merge[]} */ merges: [],
+    /** @type {Metric[]} */ metrics: [],
+    /** @type {Validation[]} */ validations: [],
+    /** @type {Map<string, Sample[]>} */ samples: new Map(),
+    /** @type {Map<string, number | null>} */ scores: new Map(),
+    /** @type {Answer[]} */ answers: [],
+    /** @type {(Note | Warned | Unknown)[]} */ notes: [],
     /** @type {string | null} */ error: null,
   };
 }
@@ -37,9 +42,10 @@ export function emptyStage(stage, run = null) {
 export function emptyLine() {
   return {
     name: "",
-    status: "waiting",
+    /** @type {State} */ status: "waiting",
     /** @type {number | null} */ started: null,
-    /** @type {Record<string, any>} */ info: {},
+    /** @type {string | null} Where its model is. */ model: null,
+    /** @type {string | null} */ error: null,
     /** @type {Record<string, Stage>} */ stages: Object.fromEntries(stageNames().map((stage) => [stage, emptyStage(stage)])),
     /** Seconds by which the server's clock is ahead of this one. */
     ahead: 0,
@@ -49,7 +55,7 @@ export function emptyLine() {
 
 /** @typedef {ReturnType<typeof emptyLine>} Line */
 
-/** Take in one message of the stream. @param {Line} line @param {any} message */
+/** Take in one message of the stream. @param {Line} line @param {Message} message */
 export function takeIn(line, message) {
   if (message.now) line.ahead = message.now - Date.now() / 1000;
   for (const run of message.forget ?? []) {
@@ -63,13 +69,14 @@ export function takeIn(line, message) {
   }
 }
 
-/** @param {Line} line @param {any} written the line file, as the pipeline writes it */
+/** @param {Line} line @param {LineState} written */
 function takeInStages(line, written) {
   line.name = written.name;
-  line.info = written;
-  line.status = written.status ?? "running";
-  line.started = written.started ?? null;
-  const listed = new Map((written.stages ?? []).map((/** @type {any} */ entry) => [entry.stage, entry]));
+  line.status = written.status;
+  line.started = written.started;
+  line.model = written.model;
+  line.error = written.error;
+  const listed = new Map(written.stages.map((entry) => [entry.stage, entry]));
   for (const name of stageNames()) {
     const entry = listed.get(name);
     const stage = line.stages[name];
@@ -79,42 +86,59 @@ function takeInStages(line, written) {
   }
 }
 
-/** @param {Stage} stage @param {Event} event */
+/** @param {Stage} stage @param {RunEvent} event */
 function takeInEvent(stage, event) {
   if (event.t) stage.lastSign = Math.max(stage.lastSign, event.t);
-  const take = TAKE[event.kind];
-  if (take) take(stage, event);
+  switch (event.kind) {
+    case "start":
+      Object.assign(stage, { started: event.t, seconds: null, error: null, progress: null });
+      break;
+    case "done":
+      stage.seconds = event.seconds ?? (stage.started ? event.t - stage.started : null);
+      break;
+    case "error":
+      stage.error = event.text;
+      break;
+    case "note":
+    case "warning":
+    case "unknown":
+      push(stage.notes, event, MAX_NOTES);
+      break;
+    case "progress":
+      stage.progress = event;
+      break;
+    case "plan":
+      stage.plan = event;
+      break;
+    case "metric":
+      pushStep(stage.metrics, event);
+      break;
+    case "validation":
+      pushStep(stage.validations, event);
+      break;
+    case "sample":
+      if (!stage.samples.has(event.prompt)) stage.samples.set(event.prompt, []);
+      pushStep(stage.samples.get(event.prompt) ?? [], event);
+      break;
+    case "score":
+      stage.scores.set(event.name, event.value);
+      break;
+    case "answer":
+      push(stage.answers, event, MAX_NOTES);
+      break;
+    case "merge":
+      push(stage.merges, event, MAX_MERGES);
+      break;
+    case "funnel":
+      stage.funnel.set(event.step, event);
+      break;
+    case "example":
+      push(stage.examples, event, MAX_EXAMPLES);
+      break;
+    default:
+      /** @type {never} */ (event);
+  }
 }
-
-/** @type {Record<string, (stage: Stage, event: Event) => void>} */
-const TAKE = {
-  start(stage, event) {
-    stage.started = event.t;
-    stage.seconds = null;
-    stage.error = null;
-    stage.progress = null;
-  },
-  progress: (stage, event) => void (stage.progress = event),
-  plan: (stage, event) => void (stage.plan = event),
-  funnel: (stage, event) => void stage.funnel.set(event.step, event),
-  example: (stage, event) => push(stage.examples, event, MAX_EXAMPLES),
-  merge: (stage, event) => push(stage.merges, event, MAX_MERGES),
-  metric: (stage, event) => pushStep(stage.metrics, event),
-  validation: (stage, event) => pushStep(stage.validations, event),
-  sample(stage, event) {
-    const texts = stage.samples.get(event.prompt) ?? [];
-    stage.samples.set(event.prompt, texts);
-    pushStep(texts, event);
-  },
-  score: (stage, event) => void stage.scores.set(event.name, event.value),
-  answer: (stage, event) => push(stage.answers, event, MAX_NOTES),
-  note: (stage, event) => push(stage.notes, event, MAX_NOTES),
-  warning: (stage, event) => push(stage.notes, event, MAX_NOTES),
-  done(stage, event) {
-    stage.seconds = event.seconds ?? (stage.started ? event.t - stage.started : null);
-  },
-  error: (stage, event) => void (stage.error = event.text ?? "it stopped"),
-};
 
 /** @template T @param {T[]} list @param {T} item @param {number} limit */
 function push(list, item, limit) {
@@ -122,7 +146,7 @@ function push(list, item, limit) {
   if (list.length > limit) list.splice(0, list.length - limit);
 }
 
-/** A run that was cut off and goes on writes some steps again: the later writing counts. @param {Event[]} list @param {Event} event */
+/** A run that was cut off and continued writes some steps again: the later event counts. @template {{step: number}} T @param {T[]} list @param {T} event */
 function pushStep(list, event) {
   while (list.length && list[list.length - 1].step >= event.step) list.pop();
   list.push(event);
@@ -140,8 +164,8 @@ export function share(stage) {
   if (isFinished(stage)) return 1;
   const metric = stage.metrics.at(-1);
   if (metric?.steps) return Math.min(1, metric.step / metric.steps);
-  const { done, total } = stage.progress ?? {};
-  return total > 0 ? Math.min(1, done / total) : null;
+  const progress = stage.progress;
+  return progress?.total ? Math.min(1, progress.done / progress.total) : null;
 }
 
 /** Seconds left in `stage`, or null. @param {Stage} stage @param {number} now */

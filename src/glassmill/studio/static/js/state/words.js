@@ -6,10 +6,10 @@ import { count } from "../lib/format.js";
 /** @type {Record<string, string>} */
 export const STATUS_WORDS = {
   waiting: "waiting",
-  running: "at work",
+  running: "running",
   done: "done",
   skipped: "done earlier",
-  failed: "stopped",
+  failed: "failed",
   absent: "not in this line",
 };
 

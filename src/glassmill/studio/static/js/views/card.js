@@ -3,13 +3,16 @@
 import { html, useEffect, useState } from "../lib/preact.js";
 import { getJson } from "../lib/api.js";
 import { plain } from "../lib/format.js";
-import { Figure, Nothing, Room } from "./parts.js";
+import { Figure, Nothing, Room } from "../parts/room.js";
 import { has, isFinished, stageRow } from "../state/stages.js";
 import { sentence } from "../state/words.js";
 
+/** @import {RoomRow} from "../state/stages.js" */
+/** @import {Line} from "../state/store.js" */
+
 const MAX_NUMBERS = 12;
 
-/** @param {{room: import("../state/stages.js").RoomRow, line: any, now: number}} props */
+/** @param {{room: RoomRow, line: Line, now: number}} props */
 export function Card({ room, line, now }) {
   const stage = line.stages[room.main];
   const numbers = useNumbers(isFinished(stage) ? stage.run : null);

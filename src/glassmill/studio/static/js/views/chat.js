@@ -2,17 +2,19 @@
 
 import { html, useEffect, useRef, useState } from "../lib/preact.js";
 import { complete, message } from "../lib/completion.js";
-import { decimals, duration, percent } from "../lib/format.js";
+import { decimals, duration, percent, visible } from "../lib/format.js";
 import { Markdown } from "../lib/markdown.js";
-import { Room } from "./parts.js";
-import { Sources, subject } from "./sources.js";
+import { Room } from "../parts/room.js";
+import { Sources, subject } from "../parts/sources.js";
 import { has, isFinished, lastModel, stageNames, stageRow, stageShowing } from "../state/stages.js";
 import { secondsLeft } from "../state/store.js";
-import { visible } from "./tokenizer.js";
+
+/** @import {Message, Token} from "../lib/completion.js" */
+/** @import {Line} from "../state/store.js" */
 
 const PLAIN_QUESTIONS = ["What is 12 * 34?", "Who are you?", "Write one sentence about the sea."];
 
-/** @param {{line: any, model: any, now: number, chatOnly: boolean}} props */
+/** @param {{line: Line, model: any, now: number, chatOnly: boolean}} props */
 export function Chat({ line, model, now, chatOnly }) {
   const corpus = stageShowing(line, "funnel");
   const ready = model?.state === "ready";
@@ -22,7 +24,7 @@ export function Chat({ line, model, now, chatOnly }) {
   </${Room}>`;
 }
 
-/** What to expect of it. @param {any} line @param {any} model @param {boolean} chatOnly */
+/** What to expect of it. @param {Line} line @param {any} model @param {boolean} chatOnly */
 function aboutModel(line, model, chatOnly) {
   if (chatOnly) return `The model: ${model?.name ?? "…"}. It runs on this machine.`;
   if (lastModel(line)?.model === "base") return "A base model: it has only learned to continue text, not to answer. Expect it to continue what you write.";
@@ -30,7 +32,7 @@ function aboutModel(line, model, chatOnly) {
   return "This is the model you just watched grow. It knows its town and can use a calculator; it knows nothing of the wider world.";
 }
 
-/** What has to happen before there is somebody to talk to. @param {{line: any, now: number, model: any}} props */
+/** What has to happen before there is somebody to talk to. @param {{line: Line, now: number, model: any}} props */
 function NotYet({ line, now, model }) {
   if (model?.state === "failed") return html`<p class="trouble" role="alert">The model cannot be opened: ${model.text}</p>`;
   if (model?.state === "loading") return html`<p class="nothing busy" role="status">The model is loading. This takes a few seconds.</p>`;
@@ -50,7 +52,7 @@ function NotYet({ line, now, model }) {
 /** @param {{ready: boolean, model: any, corpus: string | null}} props */
 function Conversation({ ready, model, corpus }) {
   const [, redraw] = useState(0);
-  const talk = useRef(/** @type {import("../lib/completion.js").Message[]} */ ([])).current;
+  const talk = useRef(/** @type {Message[]} */ ([])).current;
   const form = useRef(/** @type {HTMLElement | null} */ (null));
   const abort = useRef(/** @type {AbortController | null} */ (null));
   const [draft, setDraft] = useState("");
@@ -119,7 +121,7 @@ function Suggestions({ questions, ready, ask }) {
     ${questions.map((question) => html`<button type="button" class="chip" key=${question} disabled=${!ready} onClick=${() => ask(question)}>${question}</button>`)}</div>`;
 }
 
-/** @param {{said: import("../lib/completion.js").Message, showTokens: boolean, corpus: string | null, about: string, again: (() => void) | null}} props */
+/** @param {{said: Message, showTokens: boolean, corpus: string | null, about: string, again: (() => void) | null}} props */
 function Said({ said, showTokens, corpus, about, again }) {
   const mine = said.role === "user";
   const speed = said.seconds > 0 && said.tokens.length > 1 ? `${decimals(said.tokens.length / said.seconds, 0)} tokens/s` : "";
@@ -135,7 +137,7 @@ function Said({ said, showTokens, corpus, about, again }) {
   </article>`;
 }
 
-/** Every token, the paler the surer; one that is chosen shows what else it could have been. @param {{tokens: import("../lib/completion.js").Token[]}} props */
+/** Every token, the paler the surer; one that is chosen shows what else it could have been. @param {{tokens: Token[]}} props */
 function Tokens({ tokens }) {
   const [picked, setPicked] = useState(/** @type {number | null} */ (null));
   const token = picked == null ? null : tokens[picked];

@@ -2,12 +2,16 @@
 
 import { html, useMemo, useState } from "../lib/preact.js";
 import { count, percent } from "../lib/format.js";
-import { Nothing, Room } from "./parts.js";
-import { Examples } from "./examples.js";
+import { Nothing, Room } from "../parts/room.js";
+import { Examples } from "../parts/examples.js";
 import { isFinished } from "../state/stages.js";
 import { stepWords } from "../state/words.js";
 
-/** @param {{room: import("../state/stages.js").RoomRow, line: any, now: number}} props */
+/** @import {Example} from "../state/events.js" */
+/** @import {RoomRow} from "../state/stages.js" */
+/** @import {Line, Stage} from "../state/store.js" */
+
+/** @param {{room: RoomRow, line: Line, now: number}} props */
 export function Funnel({ room, line, now }) {
   const corpus = line.stages[room.main];
   const [open, setOpen] = useState(/** @type {string | null} */ (null));
@@ -28,7 +32,7 @@ export function Funnel({ room, line, now }) {
 }
 
 /** One filter: its name, its piece of the stream, its numbers; opens what it dropped.
- * @param {{step: any, pagesIn: number, open: boolean, toggle: (name: string) => void, corpus: any}} props */
+ * @param {{step: import("../state/events.js").Funnel, pagesIn: number, open: boolean, toggle: (name: string) => void, corpus: Stage}} props */
 function Step({ step, pagesIn, open, toggle, corpus }) {
   const words = stepWords(step.step);
   const dropped = Math.max(0, step.in - step.out);
@@ -44,7 +48,7 @@ function Step({ step, pagesIn, open, toggle, corpus }) {
     </button>
     ${open && html`<div id=${panel} class="funnel-panel">
       <${Rules} step=${step} />
-      ${step.quarantined > 0 && html`<p class="panel-says">${count(step.quarantined)} more could not be read at all; they lie in the quarantine at the end of this funnel.</p>`}
+      ${step.quarantined > 0 && html`<p class="panel-says">${count(step.quarantined)} more records could not be read; they are in the quarantine at the end of this funnel.</p>`}
       <${Examples} corpus=${corpus} which="dropped" step=${step.step} rules=${step.dropped ?? {}} />
     </div>`}
   </div>`;
@@ -63,14 +67,14 @@ function Stream({ from, to }) {
   </svg>`;
 }
 
-/** How many pages each rule of a step took. @param {{step: any}} props */
+/** How many pages each rule of a step took. @param {{step: import("../state/events.js").Funnel}} props */
 function Rules({ step }) {
   const rules = Object.entries(step.dropped ?? {}).sort((a, b) => Number(b[1]) - Number(a[1]));
   if (rules.length < 2) return null;
-  return html`<p class="panel-says">Pages fall to the first rule they break; ${rules.length} rules took pages here.</p>`;
+  return html`<p class="panel-says">A page is dropped by the first rule that it breaks; ${rules.length} rules dropped pages here.</p>`;
 }
 
-/** @param {{documents: number, pagesIn: number, open: boolean, toggle: () => void, corpus: any}} props */
+/** @param {{documents: number, pagesIn: number, open: boolean, toggle: () => void, corpus: Stage}} props */
 function Outlet({ documents, pagesIn, open, toggle, corpus }) {
   return html`<div class="funnel-step" data-open=${open}>
     <button type="button" class="funnel-row outlet" aria-expanded=${open} onClick=${toggle}>
@@ -82,16 +86,16 @@ function Outlet({ documents, pagesIn, open, toggle, corpus }) {
   </div>`;
 }
 
-/** @param {{open: boolean, toggle: () => void, corpus: any}} props */
+/** @param {{open: boolean, toggle: () => void, corpus: Stage}} props */
 function Quarantine({ open, toggle, corpus }) {
   if (!isFinished(corpus)) return null;
   return html`<div class="funnel-step quarantine" data-open=${open}>
-    <button type="button" class="link" aria-expanded=${open} onClick=${toggle}>Records that could not be read at all (the quarantine)</button>
+    <button type="button" class="link" aria-expanded=${open} onClick=${toggle}>Records that could not be read (quarantine)</button>
     ${open && html`<div class="funnel-panel"><${Examples} corpus=${corpus} which="quarantine" step="" rules=${{}} /></div>`}
   </div>`;
 }
 
-/** The last pages that were decided, while it happens. @param {{examples: any[]}} props */
+/** The last pages that were decided, while it happens. @param {{examples: Example[]}} props */
 function JustNow({ examples }) {
   const last = useMemo(() => examples.slice(-4).reverse(), [examples.length, examples.at(-1)]);
   if (!last.length) return null;

@@ -1,4 +1,4 @@
-// The head of the page: the name, which line is shown, and the line itself as a row of stages.
+// The head of the page: its name, which line it shows, and that line as a row of stages.
 
 import { html, useState } from "../lib/preact.js";
 import { clock, duration } from "../lib/format.js";
@@ -6,9 +6,11 @@ import { has, isFinished, stageNames, stageRow } from "../state/stages.js";
 import { elapsed, secondsLeft, share } from "../state/store.js";
 import { STATUS_WORDS } from "../state/words.js";
 
+/** @import {Line, Stage} from "../state/store.js" */
+
 const SILENT_SECONDS = 60;
 
-/** @param {{line: any, lines: any[], choose: (name: string) => void, now: number, about: any, model: any}} props */
+/** @param {{line: Line, lines: any[], choose: (name: string) => void, now: number, about: any, model: any}} props */
 export function Header({ line, lines, choose, now, about, model }) {
   return html`<header class="masthead">
       <div class="masthead-row">
@@ -25,7 +27,7 @@ export function Header({ line, lines, choose, now, about, model }) {
     ${about.runs && html`<${StageRow} line=${line} now=${now} chat=${model?.state ?? "waiting"} />`}`;
 }
 
-/** One sentence: what is happening. @param {{line: any, now: number}} props */
+/** One sentence: what is happening. @param {{line: Line, now: number}} props */
 function Now({ line, now }) {
   const running = stageNames().find((name) => line.stages[name].status === "running");
   const stage = running ? line.stages[running] : null;
@@ -35,7 +37,7 @@ function Now({ line, now }) {
     <${Silence} line=${line} stage=${stage} now=${now} />`;
 }
 
-/** The stages in their order, joined as a stream. @param {{line: any, now: number, chat: string}} props */
+/** The stages in their order, joined as a stream. @param {{line: Line, now: number, chat: string}} props */
 function StageRow({ line, now, chat }) {
   const shown = stageNames().filter((name) => has(line, name));
   const status = /** @type {Record<string, string>} */ ({ ready: "done", loading: "running", failed: "failed" })[chat] ?? "waiting";
@@ -51,7 +53,7 @@ function StageRow({ line, now, chat }) {
   </nav>`;
 }
 
-/** @param {{name: string, stage: any, now: number}} props */
+/** @param {{name: string, stage: Stage, now: number}} props */
 function Step({ name, stage, now }) {
   const left = secondsLeft(stage, now);
   const time = stage.status === "waiting" ? "" : clock(elapsed(stage, now));
@@ -78,19 +80,19 @@ function Ring({ part, status }) {
   </svg>`;
 }
 
-/** @param {any} line @param {string | undefined} running */
+/** @param {Line} line @param {string | undefined} running */
 function nowSentence(line, running) {
   if (!line.name) return "Looking for a run …";
-  if (line.status === "failed") return `The line stopped${line.info.error ? `: ${line.info.error}` : "."} Run the same command again: it continues where it stood.`;
-  if (line.status === "done") return "The line is done. The model is yours to talk to.";
+  if (line.status === "failed") return `The line failed${line.error ? `: ${line.error}` : "."} Run the same command again to continue where it stopped.`;
+  if (line.status === "done") return "The line is done. You can talk to the model.";
   return running ? `Now: ${stageRow(running).doing}.` : "The line is starting.";
 }
 
-/** A word of doubt when nothing has happened for long. @param {{line: any, stage: any, now: number}} props */
+/** A warning when nothing has happened for a while. @param {{line: Line, stage: Stage | null, now: number}} props */
 function Silence({ line, stage, now }) {
-  if (!line.connected && line.name) return html`<p class="trouble" role="alert">The connection to the server is gone; this page tries again by itself.</p>`;
+  if (!line.connected && line.name) return html`<p class="trouble" role="alert">Lost the connection to the server. This page reconnects on its own.</p>`;
   if (!stage?.lastSign || line.status !== "running" || now - stage.lastSign < SILENT_SECONDS) return null;
-  return html`<p class="hint">No sign of life from this stage for ${duration(now - stage.lastSign)}. If its process was ended, run the same command again: it continues where it stood.</p>`;
+  return html`<p class="hint">No events from this stage for ${duration(now - stage.lastSign)}. If its process was killed, run the same command again to continue where it stopped.</p>`;
 }
 
 /** @param {{turning: boolean}} props */

@@ -3,14 +3,17 @@
 import { html, useEffect, useState } from "../lib/preact.js";
 import { getJson } from "../lib/api.js";
 import { clock, count, decimals, percent, plain } from "../lib/format.js";
-import { Figure, Nothing, Room } from "./parts.js";
+import { Figure, Nothing, Room } from "../parts/room.js";
 import { has, isFinished, stageNames, stageRow } from "../state/stages.js";
 import { elapsed } from "../state/store.js";
 import { scoreWords, sentence, stepWords } from "../state/words.js";
 
+/** @import {RoomRow} from "../state/stages.js" */
+/** @import {Line} from "../state/store.js" */
+
 const COLOURS = 8; // in rooms.css
 
-/** @param {{room: import("../state/stages.js").RoomRow, line: any, lines: any[], now: number}} props */
+/** @param {{room: RoomRow, line: Line, lines: any[], now: number}} props */
 export function Report({ room, line, lines, now }) {
   const stage = line.stages[room.main];
   const report = useReport(isFinished(stage) ? stage.run : null);
@@ -63,7 +66,7 @@ function PersonalData({ pii }) {
     says=${`E-mails, phone numbers and addresses planted on kept pages that the filter did not mask.${pii.produced_by_model != null ? ` The model itself wrote out ${count(pii.produced_by_model)} of them.` : ""}`} />`;
 }
 
-/** The last answers while the model is being asked. @param {{answers: any[]}} props */
+/** The last answers while the model is being asked. @param {{answers: import("../state/events.js").Answer[]}} props */
 function Answers({ answers }) {
   if (!answers.length) return null;
   return html`<ul class="answers" aria-label="Latest questions">${answers.slice(-4).reverse().map((one) => html`<${Answer} key=${one.t} question=${one.question} said=${one.text} right=${one.right} />`)}</ul>`;
@@ -109,7 +112,7 @@ function Exam({ run }) {
   </details>`;
 }
 
-/** Where the time went: one bar, a piece for each stage. @param {{line: any, now: number}} props */
+/** Where the time went: one bar, a piece for each stage. @param {{line: Line, now: number}} props */
 function Times({ line, now }) {
   const rows = stageNames().map((name, i) => ({ name, colour: i % COLOURS, seconds: elapsed(line.stages[name], now) ?? 0 })).filter((row) => row.seconds > 0);
   const total = rows.reduce((sum, row) => sum + row.seconds, 0);

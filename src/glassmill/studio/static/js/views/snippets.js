@@ -1,7 +1,7 @@
 // The same model from a terminal and from Python.
 
 import { html, useState } from "../lib/preact.js";
-import { Copy } from "./parts.js";
+import { Copy } from "../parts/room.js";
 
 /** @param {{about: any, model: any}} props */
 export function Snippets({ about, model }) {

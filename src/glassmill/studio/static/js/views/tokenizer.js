@@ -2,9 +2,12 @@
 
 import { html, useEffect, useMemo, useRef, useState } from "../lib/preact.js";
 import { post } from "../lib/api.js";
-import { count, decimals } from "../lib/format.js";
-import { Figure, Nothing, Room } from "./parts.js";
+import { count, decimals, visible } from "../lib/format.js";
+import { Figure, Nothing, Room } from "../parts/room.js";
 import { isFinished } from "../state/stages.js";
+
+/** @import {RoomRow} from "../state/stages.js" */
+/** @import {Line, Stage} from "../state/store.js" */
 
 const TYPE_WAIT_MS = 120;
 const REPLAY_MS = 260;
@@ -24,7 +27,7 @@ const CUT_AS = {
 };
 const FIRST_TEXT = "The baker of the old mill sells 12 loaves of rye bread every morning.";
 
-/** @param {{room: import("../state/stages.js").RoomRow, line: any, now: number, about: any}} props */
+/** @param {{room: RoomRow, line: Line, now: number, about: any}} props */
 export function TokenizerRoom({ room, line, now, about }) {
   const stage = line.stages[room.main];
   const ready = isFinished(stage);
@@ -37,7 +40,7 @@ export function TokenizerRoom({ room, line, now, about }) {
   </${Room}>`;
 }
 
-/** The merges, one after the other, replayed at a speed that the eye can follow. @param {{stage: any}} props */
+/** The merges, one after the other, replayed at a speed that the eye can follow. @param {{stage: Stage}} props */
 function Merges({ stage }) {
   const [shown, setShown] = useState(0);
   const total = stage.merges.length;
@@ -53,7 +56,7 @@ function Merges({ stage }) {
   return html`<figure class="merges">
     <figcaption>Merge <strong>${count(newest.rank - BYTES + 1)}</strong>: the two pieces on the left were the most frequent neighbours, so from now on they are one.
       ${at >= total && stage.status !== "running" && html` <button type="button" class="link" onClick=${() => setShown(1)}>Play again</button>`}</figcaption>
-    <ol>${board.map((/** @type {any} */ merge) => html`<li key=${merge.rank}>
+    <ol>${board.map((merge) => html`<li key=${merge.rank}>
       <span class="piece">${visible(merge.left)}</span><span class="plus" aria-label="and">+</span><span class="piece">${visible(merge.right)}</span>
       <span class="gives" aria-label="give">→</span><span class="piece joined">${visible(merge.token)}</span>
       ${merge.count != null && html`<span class="merge-count">${count(merge.count)}×</span>`}</li>`)}</ol>
@@ -188,9 +191,4 @@ function groupOf(groups, index) {
     if (index < before) return i;
   }
   return 0;
-}
-
-/** Spaces and line ends made visible. @param {string} text */
-export function visible(text) {
-  return String(text ?? "").replaceAll(" ", "␣").replaceAll("\n", "⏎").replaceAll("\t", "⇥");
 }

@@ -1,13 +1,18 @@
 // The room of a training: pretraining, tuning. The loss as it falls, the speed, and what the model writes at each point.
 
-import { html, useMemo, useState } from "../lib/preact.js";
+import { html, useMemo } from "../lib/preact.js";
 import { Chart, Spark } from "../lib/chart.js";
 import { clock, count, decimals, duration, plain, roughly } from "../lib/format.js";
-import { Figure, Nothing, Room } from "./parts.js";
+import { Figure, Nothing, Room } from "../parts/room.js";
+import { select, useSelection } from "../state/selection.js";
 import { stageRow } from "../state/stages.js";
 import { secondsLeft } from "../state/store.js";
 
-/** @param {{room: import("../state/stages.js").RoomRow, line: any, now: number}} props */
+/** @import {Metric, Sample, Validation} from "../state/events.js" */
+/** @import {RoomRow} from "../state/stages.js" */
+/** @import {Line, Stage} from "../state/store.js" */
+
+/** @param {{room: RoomRow, line: Line, now: number}} props */
 export function Training({ room, line, now }) {
   const stage = line.stages[room.main];
   if (stage.status === "absent") return null;
@@ -15,12 +20,12 @@ export function Training({ room, line, now }) {
   return html`<${Room} id=${room.id} number=${room.number} title=${room.heading} says=${room.says} stages=${[stage]} now=${now}>
     ${stage.plan && html`<${Plan} plan=${stage.plan} />`}
     ${!metric ? html`<${Nothing}>${stage.status === "running" ? "Measuring how fast this machine is, to plan the steps …" : room.waits}</${Nothing}>`
-      : html`<${Loss} metrics=${stage.metrics} validations=${stage.validations} /><${Numbers} stage=${stage} now=${now} />`}
-    <${Samples} samples=${stage.samples} running=${stage.status === "running"} answers=${stageRow(room.main).model === "assistant"} />
+      : html`<${Loss} metrics=${stage.metrics} last=${metric} validations=${stage.validations} /><${Numbers} stage=${stage} metric=${metric} now=${now} />`}
+    <${Samples} run=${stage.run} samples=${stage.samples} running=${stage.status === "running"} answers=${stageRow(room.main).model === "assistant"} />
   </${Room}>`;
 }
 
-/** @param {{plan: any}} props */
+/** @param {{plan: import("../state/events.js").Plan}} props */
 function Plan({ plan }) {
   const parts = [
     plan.parameters && `${roughly(plan.parameters)} parameters`,
@@ -31,21 +36,21 @@ function Plan({ plan }) {
   return parts.length ? html`<p class="plan">The plan: ${parts.join(", ")}.</p>` : null;
 }
 
-/** @param {{metrics: any[], validations: any[]}} props */
-function Loss({ metrics, validations }) {
-  const last = metrics.at(-1);
-  const data = useMemo(() => curves(metrics), [metrics.length, last?.step]);
+/** @param {{metrics: Metric[], last: Metric, validations: Validation[]}} props */
+function Loss({ metrics, last, validations }) {
+  const data = useMemo(() => curves(metrics), [metrics.length, last.step]);
   const best = validations.at(-1)?.bits_per_byte;
   return html`<figure class="loss">
     <figcaption class="legend"><span class="key raw">each batch</span><span class="key smooth">smoothed</span></figcaption>
-    <${Chart} data=${data} xLabel="step" yLabel="loss (nats a token)" describe=${`Loss against step; now ${decimals(last.loss, 2)} at step ${last.step}`}
+    <${Chart} data=${data} xLabel="step" yLabel="loss (nats per token)" describe=${`Loss against step; now ${decimals(last.loss, 2)} at step ${last.step}`}
       series=${[{ label: "each batch", colour: "--glass-faint", width: 1 }, { label: "smoothed", colour: "--glass", width: 2.5 }]} />
-    <p class="caption">A loss of ${decimals(last.loss, 2)} means: on average the right token surprises the model as much as one out of ${plain(Math.round(Math.exp(last.loss) * 10) / 10)} equally likely ones.
-      ${best != null && html` On text that it has never seen it needs ${decimals(best, 2)} bits for each byte; raw text has 8.`}</p>
+    <p class="caption">${last.loss == null ? "The loss is no longer a finite number: training has diverged."
+      : `A loss of ${decimals(last.loss, 2)} means: on average the right token surprises the model as much as one out of ${plain(Math.round(Math.exp(last.loss) * 10) / 10)} equally likely ones.`}
+      ${best != null && html` On text it has never seen, it needs ${decimals(best, 2)} bits per byte; raw text has 8.`}</p>
   </figure>`;
 }
 
-/** Steps, losses, and the smoothed losses. @param {any[]} metrics */
+/** Steps, losses, and the smoothed losses. @param {Metric[]} metrics */
 function curves(metrics) {
   const steps = [];
   const losses = [];
@@ -55,42 +60,46 @@ function curves(metrics) {
   let mean = 0;
   let weight = 0;
   for (const metric of metrics) {
-    mean = keep * mean + (1 - keep) * metric.loss;
-    weight = keep * weight + (1 - keep);
+    if (metric.loss != null) {
+      mean = keep * mean + (1 - keep) * metric.loss;
+      weight = keep * weight + (1 - keep);
+    }
     steps.push(metric.step);
     losses.push(metric.loss);
-    smooth.push(mean / weight);
+    smooth.push(weight && metric.loss != null ? mean / weight : null);
   }
   return [steps, losses, smooth];
 }
 
-/** @param {{stage: any, now: number}} props */
-function Numbers({ stage, now }) {
-  const metric = stage.metrics.at(-1);
+/** @param {{stage: Stage, metric: Metric, now: number}} props */
+function Numbers({ stage, metric, now }) {
   const left = secondsLeft(stage, now);
-  const bits = stage.validations.map((/** @type {any} */ v) => v.bits_per_byte);
-  const row = (/** @type {string} */ name) => stage.metrics.map((/** @type {any} */ m) => m[name]).filter((/** @type {any} */ v) => v != null);
+  const bits = stage.validations.map((one) => one.bits_per_byte).filter((value) => value != null);
+  const row = (/** @type {"lr" | "tokens_per_s"} */ name) => stage.metrics.map((one) => one[name]).filter((value) => value != null);
   return html`<div class="figures">
-    <${Figure} name="Loss" value=${decimals(metric.loss, 3)} says="Surprise for each token; lower is better." />
+    <${Figure} name="Loss" value=${decimals(metric.loss, 3)} says="Surprise per token; lower is better." />
     ${bits.length > 0 && html`<${Figure} name="Bits per byte" value=${decimals(bits.at(-1), 3)} says="Measured on held-out text; comparable between tokenizers."><${Spark} values=${bits} describe="Bits per byte over time" /></${Figure}>`}
-    ${stage.scores.has("held_out_loss") && html`<${Figure} name="Loss on unseen talk" value=${decimals(stage.scores.get("held_out_loss"), 3)} says="On conversations that it does not learn from." />`}
-    ${metric.tokens_per_s != null && html`<${Figure} name="Tokens a second" value=${count(metric.tokens_per_s)} says=${metric.tokens ? `${roughly(metric.tokens)} tokens read so far.` : "How fast it reads."}><${Spark} values=${row("tokens_per_s")} describe="Tokens a second over time" /></${Figure}>`}
+    ${stage.scores.has("held_out_loss") && html`<${Figure} name="Loss on held-out talk" value=${decimals(stage.scores.get("held_out_loss"), 3)} says="On conversations it never trains on." />`}
+    ${metric.tokens_per_s != null && html`<${Figure} name="Tokens per second" value=${count(metric.tokens_per_s)} says=${metric.tokens ? `${roughly(metric.tokens)} tokens read so far.` : "How fast it reads."}><${Spark} values=${row("tokens_per_s")} describe="Tokens per second over time" /></${Figure}>`}
     ${metric.lr != null && html`<${Figure} name="Learning rate" value=${plain(metric.lr)} says="How big each nudge is: warm up, hold, cool down."><${Spark} values=${row("lr")} describe="Learning rate over time" /></${Figure}>`}
-    ${left != null && html`<${Figure} name="Time left" value=${clock(left)} says="At the present speed." />`}
+    ${left != null && html`<${Figure} name="Time left" value=${clock(left)} says="At the current speed." />`}
   </div>`;
 }
 
-/** The same beginnings, continued by the model at different moments. @param {{samples: Map<string, any[]>, running: boolean, answers: boolean}} props */
-function Samples({ samples, running, answers }) {
-  const [chosen, setChosen] = useState(/** @type {number | null} */ (null));
+/** The same prompts, continued by the model at different steps. @param {{run: string | null, samples: Map<string, Sample[]>, running: boolean, answers: boolean}} props */
+function Samples({ run, samples, running, answers }) {
+  const chosen = useSelection(run).step;
   const steps = useMemo(() => [...new Set([...samples.values()].flat().map((sample) => sample.step))].sort((a, b) => a - b), [samples.size, [...samples.values()].map((list) => list.length).join()]);
   if (!steps.length) return null;
-  const at = chosen == null ? steps.length - 1 : Math.min(chosen, steps.length - 1);
+  const at = chosen != null && steps.includes(chosen) ? steps.indexOf(chosen) : steps.length - 1;
   const step = steps[at];
-  const choose = (/** @type {any} */ e) => setChosen(Number(e.target.value) === steps.length - 1 ? null : Number(e.target.value));
+  const choose = (/** @type {any} */ e) => {
+    const place = Number(e.target.value);
+    select({ run, step: place === steps.length - 1 ? null : steps[place] });
+  };
   return html`<div class="samples">
     <h3>What it ${answers ? "answers" : "writes"} at step ${count(step)}</h3>
-    <p class="caption">The same ${answers ? "questions, answered" : "beginnings, continued"} by the model as it was at that moment. ${steps.length > 1 ? "Move the slider back to see where it came from." : ""}</p>
+    <p class="caption">The same ${answers ? "questions, answered" : "openings, continued"} by the model as it was at that step. ${steps.length > 1 ? "Move the slider back to see how it started." : ""}</p>
     ${steps.length > 1 && html`<label class="slider"><span class="visually-hidden">Moment of training</span>
       <input type="range" min="0" max=${steps.length - 1} step="1" value=${at} onInput=${choose} aria-valuetext=${`step ${step}`} />
       <span class="slider-ends"><span>step ${count(steps[0])}</span><span>${running ? "now" : `step ${count(steps.at(-1))}`}</span></span></label>`}

@@ -1,0 +1,53 @@
+"""Writes the page's types of events, `studio/static/js/state/events.js`, from the Python classes that define them.
+
+    python scripts/event_types.py
+
+Run it after a change of `glassmill/run/kinds.py` or `states.py`; a test compares the committed file with its output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import get_args
+
+from glassmill.run.kinds import COLUMNS, KINDS
+from glassmill.run.states import State
+
+TARGET = Path(__file__).parents[1] / "src/glassmill/studio/static/js/state/events.js"
+TYPES: dict[object, str] = {
+    str: "string",
+    bool: "boolean",
+    int: "number",
+    int | None: "number | null",
+    float: "number | null",  # JSON has no NaN
+    Mapping[str, int]: "Record<string, number>",
+}
+BASE = {"t": "number", "stage": "string", "run": "string"}
+SENT_BY_WORKERS_ONLY = {"shard", "alive"}
+HEAD = """\
+// The events of a run as the page receives them: `t` in seconds since 1970, `run` such as "corpus/demo-3f9a1c", and the
+// fields of the kind. A number is null where it was not finite. Written by scripts/event_types.py; do not edit.
+
+"""
+
+
+def event_types() -> str:
+    """The file's text: a JSDoc type for every kind that an events file may hold, their union, and the states."""
+    text, names = HEAD, []
+    for kind, one in KINDS.items():
+        if kind in SENT_BY_WORKERS_ONLY:
+            continue
+        names.append(one.__name__)
+        fields = {column.name: TYPES[column.hint] for column in COLUMNS[kind]}
+        columns = {**BASE, "kind": f'"{kind}"', **{name: hint for name, hint in fields.items() if name not in BASE}}
+        shape = ", ".join(f"{name}: {hint}" for name, hint in columns.items())
+        text += f"/** {one.__doc__} @typedef {{{{{shape}}}}} {one.__name__} */\n"
+    states = " | ".join(f'"{state}"' for state in get_args(State))
+    text += f"\n/** Any event. @typedef {{{' | '.join(names)}}} RunEvent */\n"
+    text += f"/** How far a stage or a line is. @typedef {{{states}}} State */\n"
+    return text + "\nexport {};\n"
+
+
+if __name__ == "__main__":
+    TARGET.write_text(event_types(), encoding="utf-8")

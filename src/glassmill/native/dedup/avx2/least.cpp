@@ -1,0 +1,5 @@
+#include "dedup/least_body.hpp"
+
+void glassmill::dedup::avx2::lower_least(const Functions& functions, const Halves& x, std::uint32_t* least) {
+    lower_each(functions, x, least);
+}

@@ -1,0 +1,116 @@
+// Real pages of one step: what was dropped (with the rule's sentence) or kept; live ones first, then all, page by page.
+
+import { html, useEffect, useState } from "../lib/preact.js";
+import { getJson } from "../lib/api.js";
+import { count, plain } from "../lib/format.js";
+import { Nothing } from "./room.js";
+import { isFinished } from "../state/stages.js";
+import { ruleTitle, verdictWords } from "../state/words.js";
+
+/** @import {Stage} from "../state/store.js" */
+
+const SEARCH_WAIT_MS = 250;
+
+/** @param {{corpus: Stage, which: "kept" | "dropped" | "quarantine", step: string, rules: Record<string, number>}} props */
+export function Examples({ corpus, which, step, rules }) {
+  const [rule, setRule] = useState("");
+  const [words, setWords] = useState("");
+  const [page, setPage] = useState(0);
+  const finished = isFinished(corpus);
+  const answer = useDocuments(finished ? corpus.run : null, { which, step, rule, words, page: String(page) });
+  const live = corpus.examples.filter((e) => (which === "kept" ? e.kept : !e.kept && e.step === step && (!rule || e.rule === rule)));
+  const rows = finished ? answer?.rows ?? [] : live.slice(-8).reverse();
+  const only = (/** @type {string} */ name) => (setRule(name), setPage(0));
+  const ordered = Object.entries(rules).sort((a, b) => b[1] - a[1]);
+  return html`<div class="examples">
+    ${ordered.length > 0 && html`<div class="chips" role="group" aria-label="Rules">
+      <button type="button" class="chip" aria-pressed=${!rule} onClick=${() => only("")}>all rules</button>
+      ${ordered.map(([name, n]) => html`<button type="button" class="chip" key=${name} aria-pressed=${rule === name} onClick=${() => only(name)} title=${name}>
+        ${ruleTitle(name)} <span class="chip-count">${count(n)}</span></button>`)}
+    </div>`}
+    ${finished && which !== "quarantine" && html`<label class="search"><span class="visually-hidden">Find in text or address</span>
+      <input type="search" placeholder="Find in text or address" maxlength="100" value=${words} onInput=${(/** @type {any} */ e) => (setWords(e.target.value), setPage(0))} /></label>`}
+    ${finished && !answer && html`<${Nothing}>Opening …</${Nothing}>`}
+    ${finished && answer && !rows.length && html`<${Nothing}>${which === "quarantine" ? "None: every record could be read." : "No pages."}</${Nothing}>`}
+    ${!finished && !rows.length && html`<${Nothing}>The first examples will appear here in a moment.</${Nothing}>`}
+    <ul class="cards">${rows.map((/** @type {any} */ row) => html`<${Card} key=${row.id ?? row.url + row.t} row=${row} dropped=${which === "dropped"} />`)}</ul>
+    ${finished && answer && answer.total > answer.page_rows && html`<${Pager} answer=${answer} page=${page} setPage=${setPage} />`}
+  </div>`;
+}
+
+/** The server's page of documents; waits a little so that typing asks once. @param {string | null} run @param {Record<string, string>} query */
+function useDocuments(run, query) {
+  const [answer, setAnswer] = useState(/** @type {any} */ (null));
+  const search = new URLSearchParams(query).toString();
+  useEffect(() => {
+    if (!run) return;
+    const abort = new AbortController();
+    const timer = setTimeout(() => {
+      getJson(`/api/runs/${run}/documents?${search}`, { signal: abort.signal }).then(setAnswer, () => {});
+    }, answer ? SEARCH_WAIT_MS : 0);
+    return () => {
+      clearTimeout(timer);
+      abort.abort();
+    };
+  }, [run, search]);
+  return answer;
+}
+
+/** @param {{row: any, dropped: boolean}} props */
+function Card({ row, dropped }) {
+  const [whole, setWhole] = useState(false);
+  const text = row.text ?? "";
+  const long = text.length > 420;
+  return html`<li class="card" data-dropped=${dropped}>
+    <div class="url">${row.url ?? row.source ?? ""}</div>
+    ${dropped && row.rule && html`<${Verdict} rule=${row.rule} value=${row.value} bound=${row.bound} detail=${row.detail} />`}
+    ${!dropped && html`<${Provenance} row=${row} />`}
+    ${!text && ["read", "url"].includes(row.step) && html`<p class="provenance">Dropped before its text was read.</p>`}
+    ${text && html`<p class="page-text" data-whole=${whole}>${text}</p>`}
+    ${!text && !row.rule && html`<p class="page-text">${row.cause ?? row.detail ?? ""}</p>`}
+    ${long && html`<button type="button" class="link" onClick=${() => setWhole(!whole)}>${whole ? "Show less" : "Show the whole text"}</button>`}
+  </li>`;
+}
+
+/** Why a page was dropped: the rule, and its sentence with the value it had and the bound it broke. @param {{rule: string, value: number, bound: number, detail?: string}} props */
+export function Verdict({ rule, value, bound, detail }) {
+  const words = verdictWords(rule, value, bound);
+  return html`<div class="verdict">
+    <span class="verdict-rule" title=${rule}>${ruleTitle(rule)}</span>
+    <span class="verdict-words">${words.before}${words.value && html`<strong>${words.value}</strong>`}${words.after}</span>
+    ${words.gauge && html`<${Gauge} value=${value} bound=${bound} stays=${words.gauge} />`}
+    ${detail && html`<span class="verdict-detail">${detail}</span>`}
+  </div>`;
+}
+
+/** The value beside the bound, and on which side of it pages stay. @param {{value: number, bound: number, stays: "above" | "below"}} props */
+function Gauge({ value, bound, stays }) {
+  const scale = Math.max(value, bound) * 1.15 || 1;
+  const at = (bound / scale) * 100;
+  return html`<svg class="verdict-gauge" data-stays=${stays} viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
+    <rect class="gauge-ok" x=${stays === "above" ? at : 0} y="3.5" width=${stays === "above" ? 100 - at : at} height="3" />
+    <rect class="gauge-bound" x=${at - 0.4} y="0.5" width="0.8" height="9" />
+    <rect class="gauge-value" x=${Math.min(98, (value / scale) * 100)} y="1.5" width="2" height="7" />
+  </svg>`;
+}
+
+/** What is known of a kept document. @param {{row: any}} props */
+function Provenance({ row }) {
+  const facts = [
+    row.source && row.offset != null && !row.language && `${row.source}, at byte ${count(row.offset)}`,
+    row.language && `${row.language} ${row.language_score ? plain(row.language_score) : ""}`,
+    row.cluster_size > 1 && `kept once of ${row.cluster_size} copies`,
+    row.pii?.length > 0 && `${row.pii.length} personal ${row.pii.length === 1 ? "item" : "items"} replaced: ${[...new Set(row.pii)].join(", ")}`,
+  ].filter(Boolean);
+  return facts.length ? html`<p class="provenance">${facts.join(" · ")}</p>` : null;
+}
+
+/** @param {{answer: any, page: number, setPage: (page: number) => void}} props */
+function Pager({ answer, page, setPage }) {
+  const last = Math.ceil(answer.total / answer.page_rows) - 1;
+  return html`<nav class="pager" aria-label="Pages of examples">
+    <button type="button" class="quiet" disabled=${page === 0} onClick=${() => setPage(page - 1)}>Previous</button>
+    <span>${count(page + 1)} of ${count(last + 1)} · ${count(answer.total)} pages</span>
+    <button type="button" class="quiet" disabled=${page >= last} onClick=${() => setPage(page + 1)}>Next</button>
+  </nav>`;
+}

@@ -1,0 +1,24 @@
+// The events of a run as the page receives them: `t` in seconds since 1970, `run` such as "corpus/demo-3f9a1c", and the
+// fields of the kind. A number is null where it was not finite. Written by scripts/event_types.py; do not edit.
+
+/** A process starts or continues the run. @typedef {{t: number, stage: string, run: string, kind: "start", digest: string}} Start */
+/** The run is finished; `seconds` is the time since this process started it. @typedef {{t: number, stage: string, run: string, kind: "done", seconds: number | null}} Done */
+/** The process stops with an error; the same command continues the run. @typedef {{t: number, stage: string, run: string, kind: "error", text: string}} Failed */
+/** A sentence for people. @typedef {{t: number, stage: string, run: string, kind: "note", text: string}} Note */
+/** A sentence that people should read: the run goes on, but something is not as they may expect. @typedef {{t: number, stage: string, run: string, kind: "warning", text: string}} Warned */
+/** A line that this version cannot read: damaged, or written by another version. Never emitted. @typedef {{t: number, stage: string, run: string, kind: "unknown", text: string}} Unknown */
+/** How much of the stage's work is done, counted in `unit`s; no `total` where nobody knows it yet. @typedef {{t: number, stage: string, run: string, kind: "progress", done: number, total: number | null, unit: string, message: string}} Progress */
+/** What training is going to do; `minutes` is 0 where the recipe gives the steps. @typedef {{t: number, stage: string, run: string, kind: "plan", steps: number, parameters: number, tokens: number, minutes: number | null, flops: number | null, threads: number, dtype: string}} Plan */
+/** Where training is: `loss` is the mean since the last metric, in nats a token. @typedef {{t: number, stage: string, run: string, kind: "metric", step: number, steps: number, loss: number | null, lr: number | null, grad_norm: number | null, tokens: number, tokens_per_s: number | null, seconds_left: number | null}} Metric */
+/** Bits per byte on held-out text after `step` steps. @typedef {{t: number, stage: string, run: string, kind: "validation", step: number, bits_per_byte: number | null}} Validation */
+/** What the model writes after `prompt`, after `step` steps. @typedef {{t: number, stage: string, run: string, kind: "sample", step: number, prompt: string, text: string}} Sample */
+/** A named number of the report; `step` where it is measured during training. @typedef {{t: number, stage: string, run: string, kind: "score", name: string, value: number | null, step: number | null}} Score */
+/** The finished model's answer to a question of the examination. @typedef {{t: number, stage: string, run: string, kind: "answer", question: string, text: string, right: boolean}} Answer */
+/** One merge of the vocabulary: token `rank` is `left` and `right` joined, `count` times in the training text. @typedef {{t: number, stage: string, run: string, kind: "merge", rank: number, left: string, right: string, token: string, count: number, left_id: number, right_id: number}} Merge */
+/** One step of the corpus so far: documents in and out, and how many each rule dropped. @typedef {{t: number, stage: string, run: string, kind: "funnel", step: string, in: number, out: number, dropped: Record<string, number>, quarantined: number}} Funnel */
+/** A page that was just judged. `step` to `detail` say why it was dropped, and are empty for a page kept so far. @typedef {{t: number, stage: string, run: string, kind: "example", url: string, kept: boolean, text: string, step: string, rule: string, value: number | null, bound: number | null, detail: string}} Example */
+
+/** Any event. @typedef {Start | Done | Failed | Note | Warned | Unknown | Progress | Plan | Metric | Validation | Sample | Score | Answer | Merge | Funnel | Example} RunEvent */
+/** How far a stage or a line is. @typedef {"waiting" | "running" | "done" | "skipped" | "failed"} State */
+
+export {};
