@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -44,8 +44,7 @@ class DecoderInfo:
     token_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):  # not a dataclass: one is made for every new token
     """The next tokens of one row.
 
     Attributes:
@@ -62,8 +61,7 @@ class Piece:
     greedy: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class Answer(NamedTuple):
     """What a piece got: one entry for each of its `want` positions, about the token after that position.
 
     Attributes:
@@ -71,7 +69,7 @@ class Answer:
         ids: The likeliest ids (the lowest of equal ones); empty unless the piece is greedy.
     """
 
-    logits_WV: Floats = field(default_factory=lambda: NO_LOGITS)
+    logits_WV: Floats = NO_LOGITS
     ids: tuple[int, ...] = ()
 
 
@@ -177,12 +175,11 @@ def check_pieces(pieces: Sequence[Piece], lengths: Mapping[int, int], info: Deco
     """
     if len({piece.row for piece in pieces}) != len(pieces):
         raise ValueError("a row may have only one piece in a call")
-    for piece in pieces:
-        if piece.row not in lengths:
-            raise ValueError(f"row {piece.row} is not open")
-        if not 0 <= piece.want <= len(piece.ids) or not len(piece.ids):
-            raise ValueError(f"want = {piece.want} of a piece of {len(piece.ids)} tokens")
-        if lengths[piece.row] + len(piece.ids) > info.context_length:
-            raise ContextOverflow(
-                f"{lengths[piece.row]} + {len(piece.ids)} tokens exceed the context of {info.context_length}"
-            )
+    for row, ids, want, _ in pieces:
+        length, num_new = lengths.get(row), len(ids)
+        if length is None:
+            raise ValueError(f"row {row} is not open")
+        if not num_new or not 0 <= want <= num_new:
+            raise ValueError(f"want = {want} of a piece of {num_new} tokens")
+        if length + num_new > info.context_length:
+            raise ContextOverflow(f"{length} + {num_new} tokens exceed the context of {info.context_length}")

@@ -113,8 +113,10 @@ class TorchDecoder(Decoder):
         answers: dict[int, Answer] = {}
         before = dict(self._lengths)
         try:
-            for group in ([p for p in pieces if len(p.ids) == 1], [p for p in pieces if len(p.ids) > 1]):
-                if group:  # apart, so that no row of one token is padded to the length of a prompt
+            single = [piece for piece in pieces if len(piece.ids) == 1]
+            longer = [piece for piece in pieces if len(piece.ids) > 1] if len(single) < len(pieces) else []
+            for group in (single, longer):  # apart, so that no single token is padded to the length of a prompt
+                if group:
                     answers |= self._read(group)
         except BaseException:
             self._lengths = before
@@ -126,9 +128,7 @@ class TorchDecoder(Decoder):
         longest = max(len(piece.ids) for piece in pieces)
         start = self._bring_together([piece.row for piece in pieces], longest)
         pieces = sorted(pieces, key=lambda piece: self._slots[piece.row])
-        ids_BT = np.zeros((len(pieces), longest), dtype=np.int64)
-        for ids_T, piece in zip(ids_BT, pieces, strict=True):
-            ids_T[: len(piece.ids)] = piece.ids
+        ids_BT = _padded([piece.ids for piece in pieces], longest)
         cache = self._cache.rows(start, start + len(pieces))
         cache.set_lengths([self._lengths[piece.row] for piece in pieces])
         hidden_BTD = self.model.hidden(torch.from_numpy(ids_BT).to(self.device), cache)
@@ -137,12 +137,13 @@ class TorchDecoder(Decoder):
         return self._answers(pieces, hidden_BTD)
 
     def _answers(self, pieces: list[Piece], hidden_BTD: Tensor) -> dict[int, Answer]:
-        rows_N = [row for row, piece in enumerate(pieces) for _ in range(piece.want)]
-        if not rows_N:
+        num_wanted = sum(piece.want for piece in pieces)
+        if not num_wanted:
             return {piece.row: Answer() for piece in pieces}
-        if hidden_BTD.shape[1] == 1 and len(rows_N) == len(pieces):
+        if hidden_BTD.shape[1] == 1 and num_wanted == len(pieces):
             hidden_ND = hidden_BTD[:, 0]
         else:
+            rows_N = [row for row, piece in enumerate(pieces) for _ in range(piece.want)]
             places_N = [t for piece in pieces for t in range(len(piece.ids) - piece.want, len(piece.ids))]
             hidden_ND = hidden_BTD[rows_N, places_N]
         logits_NV = self.model.logits(hidden_ND)
@@ -218,6 +219,16 @@ class TorchDecoder(Decoder):
         self._cache = self._new_cache(batch, length)
         self._cache.keys_LBSKH[:, : old.batch, : old.max_length] = old.keys_LBSKH
         self._cache.values_LBSKH[:, : old.batch, : old.max_length] = old.values_LBSKH
+
+
+def _padded(rows: list[Sequence[int]], longest: int) -> Ids:
+    """`(B, T)`: the ids of every row and zeros up to the longest."""
+    if longest == 1:
+        return np.array(rows, dtype=np.int64)
+    ids_BT = np.zeros((len(rows), longest), dtype=np.int64)
+    for ids_T, ids in zip(ids_BT, rows, strict=True):
+        ids_T[: len(ids)] = ids
+    return ids_BT
 
 
 def load_torch_decoder(
