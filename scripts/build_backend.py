@@ -26,7 +26,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "src" / "glassmill" / "native"
-WITHOUT = "glassmill: installing without the native core (%s): slower, and HTML extraction gives other text"
+WITHOUT = "glassmill: no native core here (%s): slower, and HTML extraction gives other text"
 
 Settings = dict[str, Any] | None
 

@@ -268,7 +268,7 @@ def test_a_second_corpus_is_held_against_the_first(finished: Path, tmp_path: Pat
 
 def test_a_corpus_that_cannot_be_held_against_another_says_why(finished: Path, tmp_path: Path) -> None:
     path = write_warc(tmp_path / "x.warc.gz", [record("http://good.example/1", article(1))])
-    with pytest.raises(UserError, match="holds no index; name a finished corpus run"):
+    with pytest.raises(UserError, match="has no index; name a finished corpus run"):
         build(tmp_path / "run", [path], f"corpus.dedup.against={tmp_path}")
     with pytest.raises(UserError, match="has keys with num_bands=14, this corpus has 9"):
         build(tmp_path / "run", [path], f"corpus.dedup.against={finished}", "corpus.dedup.num_bands=9")

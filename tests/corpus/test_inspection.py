@@ -107,7 +107,7 @@ def test_measured_values_are_those_that_the_filters_give_when_they_drop() -> Non
 
 
 def test_an_address_that_is_not_there_names_near_ones(run: Path) -> None:
-    with pytest.raises(UserError, match=r"no record of .*near it: http://good.example/stub"):
+    with pytest.raises(UserError, match=r"no record of .*similar: http://good.example/stub"):
         why(run, "https://good.example/stub")
 
 

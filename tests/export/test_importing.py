@@ -68,7 +68,7 @@ def test_the_same_import_twice_is_work_done_once(foreign: Path, tmp_path: Path):
     told: list[str] = []
     folder = import_weights(foreign, tmp_path / "out")
     before = (folder / "model.safetensors").stat().st_mtime_ns
-    import_weights(foreign, tmp_path / "out", tell=told.append)
+    import_weights(foreign, tmp_path / "out", notify=told.append)
     assert told == [f"{tmp_path / 'out'} exists already"]
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
     import_weights(foreign, tmp_path / "out", "float32")

@@ -97,7 +97,7 @@ def test_a_model_is_found_by_folder_by_run_and_by_name(folder: Path, monkeypatch
     try:
         names = (run, run / "model", "sft/demo-123456", "sft/demo-123456/model", "demo-123456")
         assert {find_model(name).resolve() for name in names} == {run / "model"}
-        with pytest.raises(UserError, match="model nowhere: no such folder, and no run of this name"):
+        with pytest.raises(UserError, match="model nowhere: no such folder, and no run of that name"):
             find_model("nowhere")
     finally:
         Path("runs").rename(runs)

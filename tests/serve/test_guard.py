@@ -176,10 +176,10 @@ def test_metrics_count_what_the_engine_did(plain: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("host", "port", "message"),
     [
-        ("0.0.0.0", 0, "--host 0.0.0.0 lets other machines in; give --api-key"),
-        ("::", 0, "--host :: lets other machines in"),
-        ("example.com", 0, "lets other machines in"),
-        ("127.0.0.1", 70000, "--port 70000: ports go from 0 to 65535"),
+        ("0.0.0.0", 0, "--host 0.0.0.0 lets other machines connect; give --api-key"),
+        ("::", 0, "--host :: lets other machines connect"),
+        ("example.com", 0, "lets other machines connect"),
+        ("127.0.0.1", 70000, "--port 70000: must be from 0 to 65535"),
     ],
 )
 def test_an_open_address_needs_a_key(host: str, port: int, message: str) -> None:

@@ -9,7 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from glassmill.cli import app
+from glassmill.commands.tokenizer import train_from_files
 from glassmill.errors import UserError
+from glassmill.run import kinds
+from glassmill.run.events import Entry
 from glassmill.tokens import bpe
 from glassmill.tokens.report import measure
 from glassmill.tokens.split import PATTERNS
@@ -106,6 +109,15 @@ def test_a_vocabulary_is_trained_on_files_and_reported_on_by_command(texts: Path
     assert "never seen" in run("tokenizer", "report", out, str(texts))
     meta = json.loads((tmp_path / "vocabulary" / "meta.json").read_text(encoding="utf-8"))
     assert meta["unicode"] == "16.0" and meta["training"]["bytes"] == len("\n".join(PROSE).encode())
+
+
+def test_training_reports_its_merges_as_typed_progress(tmp_path: Path):
+    (tmp_path / "words.txt").write_text(" ".join(f"w{number * 7919:x}" for number in range(5000)))
+    seen: list[Entry] = []
+    done = train_from_files([tmp_path / "words.txt"], tmp_path / "out", 1280, "llama3", "bytes", 1, seen.append)
+    progress = [entry.event for entry in seen if entry.stage == "merge"]
+    assert done["symbols"] == 1272
+    assert progress == [kinds.Progress(512, 1016, "merges"), *progress[1:]]
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def extract(
     if engine not in ("auto", "glassmill", "resiliparse"):
         raise UserError(f"unknown engine {engine!r}; give auto, glassmill or resiliparse")
     settings = ExtractSettings.model_validate({"engine": engine})
-    counts = extract_archive(archive, out, settings, tell=lambda line: print(line, file=sys.stderr))
+    counts = extract_archive(archive, out, settings, notify=lambda line: print(line, file=sys.stderr))
     summary = f"{out}: {counts['pages']} pages ({counts['empty']} without text), {counts['lost']} lost"
     print(json.dumps(counts) if as_json else summary)
 

@@ -61,7 +61,7 @@ def import_model(
     """
     from glassmill.export.importing import import_weights
 
-    path = import_weights(source, out, tell=lambda text: print(text, file=sys.stderr))
+    path = import_weights(source, out, notify=lambda text: print(text, file=sys.stderr))
     print(f"{path}\nchat with it: glassmill chat {path}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 import typer.core
@@ -57,8 +57,9 @@ def train_vocabulary(
 
     if tie_break not in ("bytes", "hf"):
         raise UserError(f"--tie-break {tie_break}: give bytes or hf")
+    ties: Literal["bytes", "hf"] = "hf" if tie_break == "hf" else "bytes"
     with Screen() as screen:
-        done = train_from_files(texts, out, vocab_size, pattern, tie_break, threads, screen)  # type: ignore[arg-type]
+        done = train_from_files(texts, out, vocab_size, pattern, ties, threads, screen)
     show_result(done, as_json, training_table)
 
 

@@ -88,10 +88,10 @@ def train_classifier(
     return {**report, "path": str(out)}
 
 
-def score_texts(path: Path, words: Sequence[str], settings: CorpusSettings) -> Iterator[tuple[str, float]]:
+def score_texts(path: Path, paths: Sequence[str], settings: CorpusSettings) -> Iterator[tuple[str, float]]:
     """URL and score of every document in the files, by the classifier in `path`."""
     classifier = Classifier.load(path)
-    for url, text in _texts(words, settings):
+    for url, text in _texts(paths, settings):
         yield url, classifier.score(text)
 
 
@@ -101,24 +101,24 @@ def _threshold(share: float, good: np.ndarray, bad: np.ndarray) -> Threshold:
     return {"good_kept": share, "min_score": score, "bad_kept": round(float((bad >= score).mean()), 4)}
 
 
-def _passages(words: Sequence[str], settings: CorpusSettings, side: str) -> list[str]:
+def _passages(paths: Sequence[str], settings: CorpusSettings, side: str) -> list[str]:
     found: dict[str, None] = {}
-    for _, text in _texts(words, settings):
+    for _, text in _texts(paths, settings):
         for passage in cut(text):
             found[passage] = None
         if len(found) >= MAX_PASSAGES:
             break
     if len(found) < MIN_PASSAGES:
         raise UserError(
-            f"{side} {' '.join(words)} has {len(found)} passages of text; at least {MIN_PASSAGES} are needed"
+            f"{side} {' '.join(paths)} has {len(found)} passages of text; at least {MIN_PASSAGES} are needed"
         )
     return list(found)[:MAX_PASSAGES]
 
 
-def _texts(words: Sequence[str], settings: CorpusSettings) -> Iterator[tuple[str, str]]:
+def _texts(paths: Sequence[str], settings: CorpusSettings) -> Iterator[tuple[str, str]]:
     settings = unfiltered(settings)
     chain = Chain(settings)
-    for source in find_sources(tuple(words)):
+    for source in find_sources(tuple(paths)):
         for item in read_source(source, settings.max_record_bytes, settings.files):
             if isinstance(item, Page):
                 try:

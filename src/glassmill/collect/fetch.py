@@ -25,7 +25,7 @@ MAX_LISTING_BYTES = 256 << 20
 _CRAWL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}")
 _FILE = re.compile(r"(?:[A-Za-z0-9_=.+-]+/)*([A-Za-z0-9_=+-][A-Za-z0-9_=.+-]*\.(?:gz|zst))")
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 class FetchedFile(TypedDict):
@@ -51,7 +51,7 @@ def fetch(
     crawl: str,
     settings: FetchSettings,
     out: Path,
-    tell: Tell = lambda text: None,
+    notify: Notify = lambda text: None,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> FetchResult:
     """Downloads the files; a second call resumes, or finds all of them complete.
@@ -67,14 +67,14 @@ def fetch(
     folder = out / crawl
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / ".lock", "glassmill fetch"):
-        return _fetch(crawl, settings, folder, tell, on_progress or (lambda name, have, total: None))
+        return _fetch(crawl, settings, folder, notify, on_progress or (lambda name, have, total: None))
 
 
 def _fetch(
-    crawl: str, settings: FetchSettings, folder: Path, tell: Tell, on_progress: Callable[[str, int, int], None]
+    crawl: str, settings: FetchSettings, folder: Path, notify: Notify, on_progress: Callable[[str, int, int], None]
 ) -> FetchResult:
     base = settings.base_url.rstrip("/")
-    listed = _listing(f"{base}/crawl-data/{crawl}/{settings.kind}.paths.gz", folder, settings, tell)
+    listed = _listing(f"{base}/crawl-data/{crawl}/{settings.kind}.paths.gz", folder, settings, notify)
     wanted = listed[settings.first : settings.first + settings.files]
     if not wanted:
         raise UserError(f"fetch.first={settings.first}: {crawl} has only {len(listed):,} files of kind {settings.kind}")
@@ -91,14 +91,14 @@ def _fetch(
                     settings,
                     left,
                     lambda have, total, name=path.name: on_progress(name, have, total),  # type: ignore[misc]
-                    lambda cause, pause, name=path.name: tell(f"{name}: {cause}; retrying in {pause:.0f} s"),  # type: ignore[misc]
+                    lambda cause, pause, name=path.name: notify(f"{name}: {cause}; retrying in {pause:.0f} s"),  # type: ignore[misc]
                 )
             except TooLargeError as error:
                 if not number:
                     raise UserError(
                         f"fetch.max_bytes={settings.max_bytes}: the first file alone has {error.size:,} bytes"
                     ) from None
-                tell(f"stopped before {path.name}: it would exceed fetch.max_bytes={settings.max_bytes:,}")
+                notify(f"stopped before {path.name}: it would exceed fetch.max_bytes={settings.max_bytes:,}")
                 break
             entry = {"url": fetched.url, "bytes": fetched.size, "sha256": fetched.sha256, "etag": fetched.etag}
             record[path.name] = entry
@@ -123,10 +123,10 @@ def read_record(folder: Path) -> dict[str, FetchedFile]:
     return record
 
 
-def _listing(url: str, folder: Path, settings: FetchSettings, tell: Tell) -> list[str]:
+def _listing(url: str, folder: Path, settings: FetchSettings, notify: Notify) -> list[str]:
     path = folder / f".{settings.kind}.paths.gz"
     if not path.exists():
-        download(url, path, settings, MAX_LISTING_BYTES, None, lambda cause, pause: tell(f"{path.name}: {cause}"))
+        download(url, path, settings, MAX_LISTING_BYTES, None, lambda cause, pause: notify(f"{path.name}: {cause}"))
     try:
         with gzip.open(path) as file:
             lines = file.read(MAX_LISTING_BYTES * 4).decode("ascii").split()

@@ -39,7 +39,7 @@ name the source and keep the licence. Sources:
 {sources}"""
 _CATEGORY = re.compile(r"[a-z][a-z0-9_-]{0,40}")
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 Lists = dict[str, dict[str, int]]
 """Category -> number of `hosts` and `URLs`."""
 
@@ -61,7 +61,7 @@ class Installed(TypedDict):
     files: dict[str, str]
 
 
-def install_lists(settings: ListsSettings, out: Path, tell: Tell = lambda text: None) -> ListsResult:
+def install_lists(settings: ListsSettings, out: Path, notify: Notify = lambda text: None) -> ListsResult:
     """Installs or updates the categories from the upstream archive.
 
     Raises:
@@ -75,12 +75,12 @@ def install_lists(settings: ListsSettings, out: Path, tell: Tell = lambda text: 
         for category in settings.categories:
             url = f"{settings.base_url.rstrip('/')}/{category}.tar.gz"
             with tempfile.TemporaryDirectory(prefix="glassmill-") as folder:
-                archive = _downloaded(url, Path(folder) / "list.tar.gz", settings, tell)
-                lists[category] = _install(archive, out, category, url, tell)
+                archive = _downloaded(url, Path(folder) / "list.tar.gz", settings, notify)
+                lists[category] = _install(archive, out, category, url, notify)
     return {"folder": str(out), "lists": lists, "author": AUTHOR, "licence": LICENCE}
 
 
-def install_from_wheel(out: Path, tell: Tell = lambda text: None, wheel: Path | None = None) -> ListsResult:
+def install_from_wheel(out: Path, notify: Notify = lambda text: None, wheel: Path | None = None) -> ListsResult:
     """Installs the lists in the datatrove wheel as one category, `fineweb`. See `install_lists`.
 
     Args:
@@ -91,14 +91,14 @@ def install_from_wheel(out: Path, tell: Tell = lambda text: None, wheel: Path | 
         source = f"{WHEEL}, a Python package"
         installed = _installed(out, WHEEL_CATEGORY)
         if wheel is None and installed and installed["source"] == source:
-            tell(f"{WHEEL_CATEGORY}: unchanged")
+            notify(f"{WHEEL_CATEGORY}: unchanged")
             lists = {WHEEL_CATEGORY: count_lines(out / WHEEL_CATEGORY)}
         else:
             if wheel is None:
-                tell(f"downloading {WHEEL} with pip (17 MB)")
+                notify(f"downloading {WHEEL} with pip (17 MB)")
             archive = Path(folder) / "lists.tar.gz"
             archive.write_bytes(_lists_of(wheel or download_wheel(WHEEL, Path(folder))))
-            lists = {WHEEL_CATEGORY: _install(archive, out, WHEEL_CATEGORY, source, tell)}
+            lists = {WHEEL_CATEGORY: _install(archive, out, WHEEL_CATEGORY, source, notify)}
     return {"folder": str(out), "lists": lists, "author": AUTHOR, "licence": LICENCE}
 
 
@@ -107,9 +107,9 @@ def _locked(out: Path) -> AbstractContextManager[None]:
     return locked(out / ".lock", "glassmill lists")
 
 
-def _downloaded(url: str, path: Path, settings: ListsSettings, tell: Tell) -> Path:
+def _downloaded(url: str, path: Path, settings: ListsSettings, notify: Notify) -> Path:
     def on_retry(cause: str, pause: float) -> None:
-        tell(f"{url}: {cause}; retrying in {pause:.0f} s")
+        notify(f"{url}: {cause}; retrying in {pause:.0f} s")
 
     try:
         return download(url, path, settings, settings.max_bytes, on_retry=on_retry).path
@@ -131,12 +131,12 @@ def _lists_of(wheel: Path) -> bytes:
         raise UserError(f"{wheel.name} is damaged: {error}; nothing was changed") from None
 
 
-def _install(archive: Path, out: Path, category: str, source: str, tell: Tell) -> dict[str, int]:
+def _install(archive: Path, out: Path, category: str, source: str, notify: Notify) -> dict[str, int]:
     """Unpacks a new archive, records what was installed and from where; returns the numbers of hosts and URLs."""
     digest = sha256_file(archive)
     installed = _installed(out, category)
     if installed and installed["archive"] == digest:
-        tell(f"{category}: unchanged")
+        notify(f"{category}: unchanged")
     else:
         _unpack(archive, out / category, source)
         record = _record(out)

@@ -33,7 +33,7 @@ def add_files(
     paths: Sequence[str],
     name: str | None,
     runs: Path,
-    words: Sequence[str],
+    overrides: Sequence[str],
     yes: bool,
     show: Callable[[Inventory], None],
     listeners: tuple[Listener, ...] = (),
@@ -47,7 +47,7 @@ def add_files(
     Raises:
         UserError: a path matches no file, or none of the files can be read.
     """
-    settings = make_recipe({}, words).corpus
+    settings = make_recipe({}, overrides).corpus
     sources = find_sources(tuple(paths))
     inventory = survey(sources, settings)
     show(inventory)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LINES = 5.0
 
 
-def fetch_files(crawl: str, words: Sequence[str], out: Path) -> FetchResult:
+def fetch_files(crawl: str, overrides: Sequence[str], out: Path) -> FetchResult:
     """Downloads, with progress on standard error. See `glassmill.collect.fetch`."""
     last = time.monotonic()
 
@@ -30,9 +30,9 @@ def fetch_files(crawl: str, words: Sequence[str], out: Path) -> FetchResult:
         nonlocal last
         if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            _tell(f"{name}: {size(have)} of {size(total) if total else 'unknown'}")
+            _notify(f"{name}: {size(have)} of {size(total) if total else 'unknown'}")
 
-    return fetch(crawl, make_recipe({}, words).fetch, out, _tell, on_progress)
+    return fetch(crawl, make_recipe({}, overrides).fetch, out, _notify, on_progress)
 
 
 def fetched_lines(result: FetchResult) -> list[str]:
@@ -45,12 +45,12 @@ def fetched_lines(result: FetchResult) -> list[str]:
     ]
 
 
-def crawl_site(url: str, words: Sequence[str], out: Path, allow_private: bool, again: bool) -> CrawlResult:
+def crawl_site(url: str, overrides: Sequence[str], out: Path, allow_private: bool, again: bool) -> CrawlResult:
     """Crawls, with progress on standard error. See `glassmill.collect.crawl`."""
     from glassmill.collect.addresses import EVERYWHERE
     from glassmill.collect.crawl import crawl
 
-    settings = make_recipe({}, words).crawl
+    settings = make_recipe({}, overrides).crawl
     if allow_private:
         settings = settings.model_copy(update={"private_networks": EVERYWHERE})
     last = time.monotonic()
@@ -59,7 +59,7 @@ def crawl_site(url: str, words: Sequence[str], out: Path, allow_private: bool, a
         nonlocal last
         if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            _tell(f"{pages:,} pages, {size(count)}; now {page}")
+            _notify(f"{pages:,} pages, {size(count)}; now {page}")
 
     return crawl(url, settings, out, again, on_page)
 
@@ -76,20 +76,20 @@ def crawled_lines(result: CrawlResult) -> list[str]:
     ]
 
 
-def installed_lists(source: str, categories: Sequence[str], words: Sequence[str], out: Path) -> ListsResult:
+def installed_lists(source: str, categories: Sequence[str], overrides: Sequence[str], out: Path) -> ListsResult:
     """Installs UT1's lists. See `glassmill.collect.lists`.
 
     Raises:
         UserError: `source` is neither upstream nor datatrove.
     """
     if source == "datatrove":
-        if categories or words:
+        if categories or overrides:
             raise UserError("--from datatrove has a single list; leave out categories and settings")
-        return install_from_wheel(out, _tell)
+        return install_from_wheel(out, _notify)
     if source != "upstream":
         raise UserError(f"--from {source}: use upstream or datatrove")
     chosen = [f"lists.categories={','.join(categories)}"] if categories else []
-    return install_lists(make_recipe({}, [*words, *chosen]).lists, out, _tell)
+    return install_lists(make_recipe({}, [*overrides, *chosen]).lists, out, _notify)
 
 
 def installed_lines(result: ListsResult) -> list[str]:
@@ -103,11 +103,11 @@ def installed_lines(result: ListsResult) -> list[str]:
     return [*lines, f"made by the {source}", f"use them with: corpus.url.blocklists={folder}"]
 
 
-def trained(good: str, bad: str, out: Path, words: Sequence[str], seed: int) -> ClassifierReport:
+def trained(good: str, bad: str, out: Path, overrides: Sequence[str], seed: int) -> ClassifierReport:
     """Trains a classifier. See `glassmill.collect.examples`."""
     from glassmill.collect.examples import train_classifier
 
-    return train_classifier([good], [bad], out, make_recipe({}, words).corpus, seed)
+    return train_classifier([good], [bad], out, make_recipe({}, overrides).corpus, seed)
 
 
 def trained_lines(result: ClassifierReport) -> list[str]:
@@ -124,5 +124,5 @@ def trained_lines(result: ClassifierReport) -> list[str]:
     return [*lines, f"use it with: corpus.classifier.path={path} corpus.classifier.min_score=..."]
 
 
-def _tell(text: str) -> None:
+def _notify(text: str) -> None:
     sys.stderr.write(f"{text}\n")

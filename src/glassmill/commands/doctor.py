@@ -7,6 +7,7 @@ import platform
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict
 
@@ -35,9 +36,10 @@ class Machine(TypedDict):
 
 
 class Training(TypedDict):
-    """Where training runs, and the measured speed of a matrix product in GFLOP/s."""
+    """Where training runs: device, instruction set or name of the GPU, and measured GFLOP/s of a matrix product."""
 
     device: str
+    processor: str
     precision: str
     gflops: float
 
@@ -88,7 +90,8 @@ def health_table(health: Health) -> list[Table]:
     table.add_row("cores", str(machine["cores"]))
     table.add_row("memory", f"{memory / 2**30:.1f} GiB" if memory else "unknown")
     table.add_row("disk free", f"{machine['disk_free_bytes'] / 2**30:.1f} GiB")
-    table.add_row("trains on", f"{training['device']} in {training['precision']}, {training['gflops']:,.0f} GFLOP/s")
+    device = f"{training['device']} ({training['processor']})"
+    table.add_row("trains on", f"{device} in {training['precision']}, {training['gflops']:,.0f} GFLOP/s")
     instructions = f", with {core['instruction_set']}" if core["instruction_set"] else ""
     table.add_row(
         "core", f"compiled{instructions}" if core["compiled"] else "not compiled: plain Python and resiliparse"
@@ -117,12 +120,12 @@ def _training() -> Training:
         rounds += 1
     product.sum().item()  # waits until the accelerator has finished
     gflops = rounds * 2 * MATRIX**3 / (time.perf_counter() - begin) / 1e9
-    return {"device": device.kind, "precision": device.dtype, "gflops": round(gflops, 1)}
+    return {"device": device.kind, "processor": device.processor, "precision": device.dtype, "gflops": round(gflops, 1)}
 
 
 def _core() -> Core:
-    chosen: object = getattr(native, "instruction_set", "") if native.available() else ""
-    return {"compiled": native.available(), "instruction_set": str(chosen() if callable(chosen) else chosen)}
+    chosen: Callable[[], str | None] = getattr(native, "instruction_set", lambda: None)
+    return {"compiled": native.available(), "instruction_set": (native.available() and chosen()) or ""}
 
 
 def _problems(machine: Machine, folder: Path) -> list[str]:

@@ -27,14 +27,16 @@ Writer = Callable[[BinaryIO, Page, str], None]
 GZIP_LEVEL = 6
 
 
-def extract_archive(source: Path, out: Path, settings: ExtractSettings, tell: Callable[[str], None]) -> dict[str, int]:
+def extract_archive(
+    source: Path, out: Path, settings: ExtractSettings, notify: Callable[[str], None]
+) -> dict[str, int]:
     """Writes the texts of all HTML pages in `source` to `out`.
 
     Args:
         source: The archive.
         out: Ends in `.jsonl`, `.wet`, or either with `.gz`.
         settings: Engine and limits; a page over `max_page_bytes` gets no text.
-        tell: Called with a line for everything that could not be read.
+        notify: Called with a line for everything that could not be read.
 
     Returns:
         `pages` written, how many of them are `empty`, other records (`not_html`), and `lost` ones.
@@ -46,12 +48,12 @@ def extract_archive(source: Path, out: Path, settings: ExtractSettings, tell: Ca
     if not source.is_file():
         raise UserError(f"no archive at {source}; give a WARC file")
     if settings.engine == "auto" and engine_of(settings) == "resiliparse":
-        tell(WITHOUT_CORE)
+        notify(WITHOUT_CORE)
     counts = {"pages": 0, "empty": 0, "not_html": 0, "lost": 0}
     with atomic_path(out) as temporary, temporary.open("wb") as file:
         if write is _write_wet:
             file.write(_packed(out, _warcinfo(source.name)))
-        for page, text in _texts(source, settings, counts, tell):
+        for page, text in _texts(source, settings, counts, notify):
             buffer = io.BytesIO()
             write(buffer, page, text)
             file.write(_packed(out, buffer.getvalue()))
@@ -61,16 +63,16 @@ def extract_archive(source: Path, out: Path, settings: ExtractSettings, tell: Ca
 
 
 def _texts(
-    source: Path, settings: ExtractSettings, counts: dict[str, int], tell: Callable[[str], None]
+    source: Path, settings: ExtractSettings, counts: dict[str, int], notify: Callable[[str], None]
 ) -> Iterator[tuple[Page, str]]:
     for item in read_pages(source, source.name):
         if isinstance(item, Lost):
             counts["lost"] += 1
-            tell(f"offset {item.offset}: {item.cause}{f' ({item.url})' if item.url else ''}")
+            notify(f"offset {item.offset}: {item.cause}{f' ({item.url})' if item.url else ''}")
         elif item.kind != "html":
             counts["not_html"] += 1
         elif len(item.body) > settings.max_page_bytes:
-            tell(f"offset {item.offset}: page of {len(item.body)} bytes, over max_page_bytes ({item.url})")
+            notify(f"offset {item.offset}: page of {len(item.body)} bytes, over max_page_bytes ({item.url})")
             yield item, ""
         else:
             yield item, html_to_text(html_of(item.body, item.charset), settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TypedDict
@@ -12,6 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from glassmill.errors import UserError
+from glassmill.run import kinds
+from glassmill.run.events import Entry, Listener
 from glassmill.run.memory import peak_memory
 from glassmill.tokens import bpe
 from glassmill.tokens.loading import OwnFiles, own_parts
@@ -20,8 +22,6 @@ from glassmill.tokens.specials import CHAT_TEMPLATE, END_OF_TEXT, layout, specia
 from glassmill.tokens.split import pattern_of
 from glassmill.tokens.textfiles import named_texts, text_files
 from glassmill.tokens.tokenizer import Tokenizer
-
-Tell = Callable[[Mapping[str, object]], None]
 
 
 class TrainResult(TypedDict):
@@ -44,9 +44,15 @@ class TokenizerReport(Report):
 
 
 def train_from_files(
-    paths: Sequence[Path], out: Path, vocab_size: int, pattern: str, tie_break: bpe.TieBreak, threads: int, tell: Tell
+    paths: Sequence[Path],
+    out: Path,
+    vocab_size: int,
+    pattern: str,
+    tie_break: bpe.TieBreak,
+    threads: int,
+    notify: Listener,
 ) -> TrainResult:
-    """Trains a vocabulary on text files and writes the tokenizer's folder; `tell` receives progress events.
+    """Trains a vocabulary on text files and writes the tokenizer's folder; `notify` receives progress events.
 
     Raises:
         UserError: there is no text, or an invalid setting.
@@ -55,10 +61,10 @@ def train_from_files(
         raise UserError(f"--vocab-size {vocab_size}: must be between 262 and 200064")
     files, regex = text_files(paths), pattern_of(pattern)
     size, begin = layout(vocab_size), time.perf_counter()
-    seen = _Counted(chain.from_iterable(map(named_texts, files)), sum(file.stat().st_size for file in files), tell)
+    seen = _Counted(chain.from_iterable(map(named_texts, files)), sum(file.stat().st_size for file in files), notify)
 
     def merged(done: int) -> None:
-        tell({"stage": "merge", "kind": "progress", "done": done, "total": size.symbols - bpe.BYTES, "unit": "merges"})
+        notify(Entry(time.time(), "merge", kinds.Progress(done, size.symbols - bpe.BYTES, "merges")))
 
     symbols = bpe.train(seen, size.symbols, regex, tie_break=tie_break, threads=threads, progress=merged)
     training = {"tie_break": tie_break, "bytes": seen.bytes, "documents": seen.documents}
@@ -115,11 +121,11 @@ def report_tables(report: TokenizerReport) -> list[Table]:
         if report["against"]:
             cells += [f"{line['against_bytes_per_token']:.3f}", f"{line['ratio']:.3f}"]
         groups.add_row(*cells)
-    words = report["vocabulary"]
+    vocabulary = report["vocabulary"]
     more = Table(box=None, show_header=False, pad_edge=False)
-    more.add_row("symbols", f"{words['symbols']:,}, {words['used']:,} of them in this text")
-    more.add_row("never seen", f"{words['never_seen']:,}: {_names(words['never_seen_longest'])}")
-    more.add_row("longest", _names(words["longest"]))
+    more.add_row("symbols", f"{vocabulary['symbols']:,}, {vocabulary['used']:,} of them in this text")
+    more.add_row("never seen", f"{vocabulary['never_seen']:,}: {_names(vocabulary['never_seen_longest'])}")
+    more.add_row("longest", _names(vocabulary["longest"]))
     if "curve" in report:
         points = report["curve"][:: max(1, len(report["curve"]) // 8)]
         more.add_row("bytes/token at", ", ".join(f"{size:,}: {value:.2f}" for size, value in points))
@@ -129,8 +135,8 @@ def report_tables(report: TokenizerReport) -> list[Table]:
 class _Counted:
     """Counts the documents while they are read, with progress about once a second."""
 
-    def __init__(self, texts: Iterator[tuple[str, str]], total: int, tell: Tell) -> None:
-        self._texts, self._total, self._tell = texts, total, tell
+    def __init__(self, texts: Iterator[tuple[str, str]], total: int, notify: Listener) -> None:
+        self._texts, self._total, self._notify = texts, total, notify
         self.bytes = self.documents = 0
 
     def __iter__(self) -> Iterator[str]:
@@ -142,7 +148,7 @@ class _Counted:
                 last = time.monotonic()
                 done = self.bytes // 1_000_000
                 total = max(done, self._total // 1_000_000)
-                self._tell({"stage": "count", "kind": "progress", "done": done, "total": total, "unit": "MB"})
+                self._notify(Entry(time.time(), "count", kinds.Progress(done, total, "MB")))
             yield text
 
 

@@ -1,6 +1,6 @@
 """One page through the filters, in FineWeb's order, up to the first that drops it.
 
-In: a page. Out: a `Document`; if `rule` is set, the step that dropped it and the number that decided. Pure but for
+In: a page. Out: a `Document`; if a step dropped it, with that step, the rule and its numbers. Reads nothing but
 the block lists and the models, which are loaded once. The words are counted once, for all filters.
 """
 
@@ -92,7 +92,7 @@ class Chain:
         self._urls = UrlFilter(settings.url, lists, allowed)
 
     def judge(self, page: Page) -> Document:
-        """The page as a document, kept so far or dropped for exactly one reason."""
+        """The page as a document: kept so far, or dropped for exactly one reason."""
         document = Document(
             document_id(page.source, page.offset, page.url), page.url, "", page.source, page.offset, page.date
         )

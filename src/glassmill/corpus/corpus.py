@@ -1,12 +1,12 @@
 """The corpus stage: web pages become clean documents, and every dropped page records why.
 
 In: WARC and WET files, folders of HTML, Markdown and text. Out, in the run folder: `shards/documents-*.parquet`,
-`shards/dropped-*.parquet`, `quarantine.jsonl`, and the funnel in `stats.json`. Every record read is in exactly one of
+`shards/dropped-*.parquet`, `quarantine.jsonl`, and the funnel in `stats.json`. Every record is in exactly one of
 the three.
 
 The order is FineWeb's: URL filter, encoding, extraction, language, Gopher repetition, Gopher quality, C4, FineWeb's
-rules, then (over all shards) MinHash deduplication, then personal data. Work is cut in shards that depend on nothing
-but their task, so the result is the same for any number of workers, and after a kill at any instant.
+rules, then (over all shards) MinHash deduplication, then personal data. The work is divided into shards that depend
+only on their task, so the result is the same for any number of workers, and after a kill at any moment.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
     """Fills `run` with the documents of the inputs.
 
     Args:
-        run: The open run folder. Pieces that an earlier attempt finished are used again.
+        run: The open run folder. Parts that an earlier attempt finished are reused.
         settings: Inputs, thresholds, switches.
         seed: Chooses the MinHash family.
         web: A MiniWeb run: its WARC files are the inputs where the settings name none, and its block lists count.
@@ -151,7 +151,7 @@ def _hash_lists(run: RunFolder, settings: CorpusSettings, web: Path | None) -> d
 
 
 def _earlier(settings: CorpusSettings, seed: int) -> list[Rows]:
-    """The keys of the corpora that this one is held against."""
+    """The keys of the corpora that this one is deduplicated against."""
     rows: list[Rows] = []
     for word in settings.dedup.against if settings.dedup.enabled else ():
         try:
@@ -172,7 +172,7 @@ def _cluster(
         return firsts[:-1].tolist(), None
 
     def run_tasks(function: str, tasks: Sequence[Mapping[str, object]]) -> None:
-        if firsts[-1] <= DOCUMENTS_IN_PROCESS:  # starting a child takes longer than the work
+        if firsts[-1] <= DOCUMENTS_IN_PROCESS:  # starting a worker takes longer than the work
             for task in tasks:
                 load_function(function)(dict(task), Link())
         else:
@@ -193,7 +193,7 @@ def _cluster(
 
 
 class _View:
-    """Adds up what the workers report, and passes it on at a pace that people can follow."""
+    """Adds up what the workers report, and passes it on once a second."""
 
     def __init__(self, run: RunFolder, shards: list[list[Source]]) -> None:
         self.run = run
@@ -237,7 +237,7 @@ def _say(run: RunFolder, funnel: list[kinds.Funnel], stats: Stats, judged: list[
         masked = ", ".join(f"{number:,} {kind}" for kind, number in stats["pii"].items())
         run.emit(kinds.Note(f"personal data masked: {masked}"))
     if not stats["kept"]:
-        run.emit(kinds.Warned("no document is left; look at stats.json for the rules that dropped them"))
+        run.emit(kinds.Warned("no document is left; stats.json lists the rules that dropped them"))
 
 
 def _megabytes(sources: list[Source]) -> str:

@@ -1,7 +1,7 @@
 """What travels through the corpus stage: a page from a source, and the two tables that remain.
 
-A source yields `Page` or `Lost`; every page ends as one row of `documents-*.parquet`, one row of `dropped-*.parquet`,
-or one line of `quarantine.jsonl`. Nothing else may happen to it, so the three add up to what was read.
+A source yields `Page` or `Lost`; every page becomes one row of `documents-*.parquet`, one row of `dropped-*.parquet`,
+or one line of `quarantine.jsonl`, so the three add up to what was read.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from glassmill.corpus.judge.rule import Verdict
 
 @dataclass(slots=True)
 class Page:
-    """One page as its source had it.
+    """One page as its source delivered it.
 
-    `kind` is `html`, `text` or `other`; `charset` is what HTTP said, `status` the HTTP status (0 where there was none).
+    `kind` is `html`, `text`, `pdf`, `docx` or `other`; `charset` and `status` are HTTP's (status 0: no HTTP).
     """
 
     url: str
@@ -38,7 +38,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A record that could not be read, or cannot be trusted: where it began, and why."""
+    """A record that cannot be read or trusted: where it starts, and why."""
 
     offset: int
     cause: str
@@ -55,7 +55,7 @@ class Quarantined(TypedDict):
 
 
 def kind_of_cause(cause: str) -> str:
-    """What causes of one kind have in common, for counting: without the particulars behind `:` or in brackets.
+    """The cause without its particulars (after `:` or in brackets), so that causes of one kind are counted together.
 
     Example:
         >>> kind_of_cause("no text in body (fields: nope)"), kind_of_cause("refused: unpacks to more than 9 bytes")
@@ -66,7 +66,7 @@ def kind_of_cause(cause: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Personal data found in a document: its kind, and its place in the text before masking (characters)."""
+    """Personal data found in a document: its kind, and its position (characters) in the text before masking."""
 
     kind: str
     start: int
@@ -75,7 +75,7 @@ class Span:
 
 @dataclass(slots=True)
 class Document:
-    """A page of which the text is known; after the last step, a row of the corpus."""
+    """A page and its text; after the last step, a row of the corpus."""
 
     id: str
     url: str
@@ -141,7 +141,7 @@ DROPPED_SCHEMA = pa.schema([
 
 
 def document_id(source: str, offset: int, url: str) -> str:
-    """16 hex digits that depend only on where the page stood."""
+    """16 hex digits that depend only on where the page was found."""
     return hashlib.blake2b(f"{source}\0{offset}\0{url}".encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
@@ -164,7 +164,7 @@ def write_table(table: pa.Table, path: Path) -> None:
 
 
 def documents(run: str | Path, dropped: bool = False) -> Iterator[Document]:
-    """The documents of a corpus run, in its order; with `dropped`, those that a rule or a duplicate took out.
+    """The documents of a corpus run, in order; with `dropped`, those that were dropped by a rule or as duplicates.
 
     Example:
         >>> for document in documents("runs/corpus/demo-3f9a1c"):   # doctest: +SKIP
@@ -182,7 +182,7 @@ def documents(run: str | Path, dropped: bool = False) -> Iterator[Document]:
 
 
 def read_documents(path: Path) -> Iterator[Document]:
-    """The rows of one Parquet file of ours, a row group at a time."""
+    """The rows of one of our Parquet files, a few hundred at a time."""
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=512):
             for row in batch.to_pylist():

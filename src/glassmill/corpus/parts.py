@@ -1,7 +1,7 @@
 """A few hundred judged pages on disk: the unit in which a shard is resumed.
 
-A part is a folder that is whole or absent: candidates and dropped pages as Parquet, the candidates' ids and MinHash
-keys as an array, and `part.json` with the counts, the quarantined records and the place where the next part begins.
+A part is a folder, whole or absent: candidates and dropped pages as Parquet, the candidates' ids and MinHash keys as an
+array, and `part.json` with the counts, the quarantined records and the position where the next part starts.
 """
 
 from __future__ import annotations
@@ -73,13 +73,13 @@ class FinishedPart:
         self.quarantined: list[Quarantined] = state["quarantined"]
 
     def keys(self) -> np.ndarray:
-        """Document ids in column 0, band keys in the others; mapped, so that one column can be read alone."""
+        """Document ids in column 0, keys in the others; memory-mapped, so that one column can be read alone."""
         keys: np.ndarray = np.load(self.folder / "keys.npy", mmap_mode="r", allow_pickle=False)
         return keys
 
 
 def finished_parts(folder: Path) -> Iterator[FinishedPart]:
-    """The parts of a shard, from the first to the last one without a gap."""
+    """The finished parts of a shard, in order, up to the first gap."""
     number = 0
     while (folder / f"part-{number:04d}" / "part.json").exists():
         yield FinishedPart(folder / f"part-{number:04d}")

@@ -45,7 +45,7 @@ from glassmill.run.worker import Link
 
 PAGES_PER_PART = 500
 CHARACTERS_PER_PART = 8 << 20
-"""A worker holds a part several times: as pages, as columns, as compressed rows."""
+"""A worker holds a part in several forms at once: as pages, as columns, as compressed rows."""
 SECONDS_BETWEEN_EXAMPLES = 0.3
 SECONDS_BETWEEN_COUNTS = 1.0
 EXAMPLE_CHARACTERS = 600
@@ -79,7 +79,7 @@ class Judged(TypedDict):
 
 
 class FinishTask(Task):
-    """`out`: the folder of the Parquet files. `clusters`: the table of `find_duplicates`, if anybody looked for them.
+    """`out`: the folder of the Parquet files. `clusters`: the table of `find_duplicates`, None without deduplication.
 
     `first` is the table's row of the shard's first candidate; `skip` counts candidates.
     """
@@ -136,7 +136,7 @@ class _Judge:
     def _judge_from(self, begin: int, number: int) -> None:
         self.part = Part()
         position = 0
-        self.link.mark(0)  # from here on, item 0 is to blame: for its reading too
+        self.link.mark(0)  # from here on a crash is attributed to item 0, while it is read too
         for source, item in self.items:
             if position >= begin:
                 self._take(source.name, item)
@@ -178,7 +178,7 @@ class _Judge:
         return number + 1
 
     def _tell_counts(self, offset: int | None = None) -> None:
-        """How far this shard is, for the progress bar and the funnel that people watch."""
+        """How far this shard is, for the progress bar and the funnel."""
         self.link.tell(kinds.ShardProgress(self.shard, offset, dict(self.total + self.part.counts)))
 
     def _show(self, document: Document) -> None:
@@ -275,7 +275,7 @@ class _Finish:
         return kept, duplicates
 
     def _cluster(self, document: Document) -> tuple[int, int, int]:
-        """The survivor's id, the size of the cluster, and flags; a document is alone where nobody looked."""
+        """The survivor's id, the size of the cluster, and flags; without deduplication every document is alone."""
         if self.clusters is None:
             return int(document.id, 16), 1, 0
         survivor, size, flags = self.clusters[self.first + self.number].tolist()

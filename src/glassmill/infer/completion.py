@@ -1,6 +1,6 @@
-"""One request to the engine, as its caller holds it: deltas as they come, the whole at the end, and a way to stop.
+"""One request to the engine, as its caller sees it: deltas as they come, the whole reply at the end, a way to stop.
 
-The engine's thread calls `publish`; any other thread iterates, asks for `reply()`, or cancels.
+The engine's thread calls `publish`; any other thread iterates, waits for `reply()`, or cancels.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ class Reply:
     """A finished completion.
 
     Attributes:
-        text: The visible text; uses of the calculator stand in `parts`.
+        text: The visible text; uses of the calculator are in `parts`.
         parts: Text and tool uses in their order.
-        tokens: Every token, the end token and those of tool uses included; not those of a stop string.
-        prompt_logprobs: One entry a prompt token if the request asked for them; the first is `None`.
+        tokens: Every token, including the end token and those of tool uses, but not those of a stop string.
+        prompt_logprobs: One entry per prompt token if the request asked for them; the first is `None`.
     """
 
     text: str
@@ -40,12 +40,12 @@ class Reply:
 
 
 class Completion:
-    """A request on its way through the engine.
+    """A request in the engine.
 
     Args:
         prompt: Token ids.
-        params: How to draw.
-        on_delta: Called in the engine's thread with every delta, the last one included; must return at once.
+        params: How to sample.
+        on_delta: Called in the engine's thread with every delta, including the last; must return immediately.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Completion:
         self._cancelled = threading.Event()
 
     def cancel(self) -> None:
-        """Stop after the step in progress; without effect on a finished completion."""
+        """Stop after the current step; no effect on a finished completion."""
         self._cancelled.set()
 
     @property
@@ -85,11 +85,11 @@ class Completion:
         if self._on_delta is not None:
             try:
                 self._on_delta(delta)
-            except Exception:  # the caller is gone (its event loop is closed): nobody reads on, the others go on
+            except Exception:  # the caller is gone (its event loop is closed); other requests must not suffer
                 self.cancel()
 
     def __iter__(self) -> Iterator[Delta]:
-        """Every delta as it comes. Leaving the loop early cancels.
+        """Every delta as it comes. Leaving the loop early cancels the completion.
 
         Raises:
             EngineClosed, RuntimeError: The engine could not finish.
@@ -106,7 +106,7 @@ class Completion:
             self.cancel()
 
     def reply(self) -> Reply:
-        """Wait for the end and return the whole."""
+        """Wait for the end and return the whole reply."""
         self._done.wait()
         last = self._deltas[-1].finish_reason
         assert last is not None

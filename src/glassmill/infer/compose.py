@@ -1,11 +1,11 @@
-"""From token ids to what a reader sees: text in whole characters, cut at stop strings, with tool uses set apart.
+"""From token ids to what a reader sees: text in whole characters, cut at stop strings, tool uses kept apart.
 
-One token in, one `Delta` out (or `None` while text is held back). The sum of the deltas is the same however often they
-are asked for, so streamed text equals text read at the end:
+One token in, one `Delta` out (or `None` while text is held back). The deltas always add up to the same text, so
+streamed text equals text read at the end:
 
-- bytes of a character that is not complete yet are held back;
-- text that may be the beginning of a stop string is held back until it is decided;
-- between `<|tool_call|>` and `<|tool_result|>` the model writes a sum; the result and `<|tool_end|>` are put into
+- the bytes of an incomplete character are held back;
+- text that may turn out to be the start of a stop string is held back until that is decided;
+- between `<|tool_call|>` and `<|tool_result|>` the model writes an expression; its result and `<|tool_end|>` go into
   `forced`, and the engine feeds them instead of drawing. The reader sees one `ToolUse`, not these tokens.
 """
 
@@ -27,7 +27,7 @@ FAILED_CALL = "error"
 
 
 class Vocabulary(Protocol):
-    """What is needed of a tokenizer here."""
+    """The part of a tokenizer that is needed here."""
 
     @property
     def special(self) -> Mapping[str, int]: ...
@@ -56,7 +56,7 @@ class TokenRecord:
 
 @dataclass(frozen=True, slots=True)
 class ToolUse:
-    """One use of the calculator: what the model asked, and what it was told."""
+    """One use of the calculator: the expression the model wrote and the result it got."""
 
     expression: str
     result: str
@@ -64,7 +64,7 @@ class ToolUse:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What became known since the last one. Only the last has a `finish_reason`."""
+    """What is new since the previous delta. Only the last one has a `finish_reason`."""
 
     text: str = ""
     tokens: tuple[TokenRecord, ...] = ()
@@ -73,13 +73,13 @@ class Delta:
 
 
 def end_token_ids(tokenizer: Vocabulary) -> frozenset[int]:
-    """Ids that end a completion: the tokenizer's own, and the begin of a message, behind which no answer goes on."""
+    """Ids that end a completion: the tokenizer's own, and those that start another message."""
     begins = (tokenizer.special[name] for name in (USER, "<|im_start|>") if name in tokenizer.special)
     return frozenset({*tokenizer.stop_ids, *begins})
 
 
 def piece_of(tokenizer: Vocabulary, token: int) -> bytes:
-    """The bytes of a token, the name of a special one; nothing for an id that only pads the model's vocabulary."""
+    """The bytes of a token, or the name of a special one; empty for an id that only pads the vocabulary."""
     try:
         return tokenizer.token_bytes(token)
     except ValueError:
@@ -87,7 +87,7 @@ def piece_of(tokenizer: Vocabulary, token: int) -> bytes:
 
 
 class HeldText:
-    """Bytes in, text out that is complete and cannot become part of a stop string any more."""
+    """Bytes in; out comes text that is complete and can no longer become part of a stop string."""
 
     def __init__(self, stops: Collection[str]) -> None:
         self.stops = tuple(stops)
@@ -98,14 +98,14 @@ class HeldText:
         self.stopped = False
 
     def push(self, record: TokenRecord) -> tuple[str, tuple[TokenRecord, ...]]:
-        """The text and the tokens that `record` makes certain."""
+        """The text and the tokens that are final once `record` is in."""
         start = self.released + len(self.held)
         self.held += self.decoder.decode(record.piece)
         self.records.append((start, self.released + len(self.held), record))
         return self._release(final=False)
 
     def flush(self) -> tuple[str, tuple[TokenRecord, ...]]:
-        """What was held back, now that nothing follows; a character cut in half becomes U+FFFD."""
+        """The rest, now that nothing follows; a truncated character becomes U+FFFD."""
         if self.stopped:
             return "", ()
         self.held += self.decoder.decode(b"", final=True)
@@ -124,7 +124,7 @@ class HeldText:
         return text, self._tokens(final)
 
     def _undecided(self) -> int:
-        """Length of the longest end of the held text that begins a stop string."""
+        """Length of the longest suffix of the held text that is a prefix of a stop string."""
         longest = 0
         for stop in self.stops:
             for length in range(min(len(stop) - 1, len(self.held)), longest, -1):
@@ -138,7 +138,7 @@ class HeldText:
         while self.records:
             start, end, record = self.records[0]
             if self.stopped and start >= self.released:
-                self.records.clear()  # behind the stop string
+                self.records.clear()  # after the stop string
                 break
             if end > self.released and not (self.stopped or final):
                 break
@@ -151,7 +151,7 @@ class Composer:
     """One completion's text as it grows.
 
     Attributes:
-        forced: Ids that must come next instead of a draw.
+        forced: Ids that must come next, instead of drawn ones.
         finish_reason: Set once the completion is over.
         num_tokens: Tokens taken so far, the end token and the tool's included.
     """
@@ -209,7 +209,7 @@ class Composer:
         expression = b"".join(pieces).decode("utf-8", errors="replace").strip()
         self.expression = None
         if token != self.result:
-            return  # a call without end: forget it and read on
+            return  # a call that never ended: drop it and go on
         self.tool = ToolUse(expression, _calculated(expression))
         self.forced.extend(int(part) for part in self.tokenizer.encode(self.tool.result))
         self.forced.append(self.end)

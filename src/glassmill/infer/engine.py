@@ -1,8 +1,8 @@
-"""The engine: one thread that computes every request to a model, many at a time.
+"""The engine: one thread that computes all requests to a model, many at a time.
 
-Requests wait in a bounded queue and join the batch at the next step. A step reads a piece of the prompts that are new,
-then gives every running request its next token. So a long prompt never stops the others for longer than one piece, and
-a cancelled request is gone after the step in progress.
+Requests wait in a bounded queue and join the batch at the next step. A step reads one piece of the new prompts, then
+gives every running request its next token. So a long prompt delays the others by one piece at most, and a cancelled
+request is gone after the current step.
 
 The engine knows the model only as a `Decoder`, and its thread is the only one that calls it.
 """
@@ -27,11 +27,11 @@ from glassmill.infer.decoder import Decoder
 from glassmill.infer.sampling import SamplingParams
 
 PREFILL_TOKENS = 1024
-"""Prompt tokens of one step when nobody else waits for a token, padding included."""
+"""Prompt tokens per step, including padding, while no other request is being answered."""
 PREFILL_TOKENS_SHARED = 256
-"""The same while other requests are being answered."""
+"""The same while others are."""
 COMPANY_STEPS = 4
-"""Steps that a free row waits for others, at most; only while more requests wait than rows are free."""
+"""How many steps a free row may wait for others, if more requests are waiting than rows are free."""
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Engine:
     Args:
         decoder: Computes, and bounds how many requests run at once and how long they are. It belongs to the engine now.
         tokenizer: Its tokenizer.
-        max_waiting: Requests that may wait; one more raises `QueueFull`.
+        max_waiting: Requests that may wait; one more gets `QueueFull`.
     """
 
     def __init__(self, decoder: Decoder, tokenizer: Vocabulary, max_waiting: int = 128) -> None:
@@ -93,15 +93,15 @@ class Engine:
         """Queue several completions, all or none.
 
         Args:
-            prompts: Token ids, each prompt at least one.
+            prompts: Token ids, at least one per prompt.
             params: One for each prompt.
             on_delta: Called in the engine's thread, one for each prompt.
-            may_exceed_queue: For callers in this process that bring a finite list of work.
+            may_exceed_queue: For callers in this process with a finite list of work.
 
         Raises:
             ContextOverflow: A prompt leaves no room for an answer.
             ValueError: An empty prompt, or an id that the model does not have.
-            QueueFull: Too many requests wait.
+            QueueFull: Too many requests are waiting.
             EngineClosed: The engine was closed.
         """
         callbacks: Sequence[Callable[[Delta], None] | None] = on_delta or [None] * len(prompts)
@@ -169,7 +169,7 @@ class Engine:
         )
 
     def close(self) -> None:
-        """End the thread; what is still running or waiting ends with `EngineClosed`."""
+        """Stop the thread; running and waiting requests end with `EngineClosed`."""
         with self._wake:
             self._closed = True
             self._wake.notify()
@@ -216,14 +216,14 @@ class Engine:
         batch.decode()
 
     def _waits_for_company(self) -> bool:
-        """Whether the free rows of a nearly full batch wait some steps for more, so that prompts are read together."""
+        """Whether the free rows of a nearly full batch should wait a few steps, so that prompts are read together."""
         free = self._batch.max_rows - len(self._batch.rows)
         crowded = 0 < free < self._batch.max_rows // 4 and len(self._waiting) > free
         self._steps_waited = self._steps_waited + 1 if crowded and self._steps_waited < COMPANY_STEPS else 0
         return self._steps_waited > 0
 
     def _joining(self, max_tokens: int) -> list[Completion]:
-        """Waiting requests that join now: several whose padded prompts make one piece, or a long one alone."""
+        """Waiting requests that join now: as many as fit into one piece with padding, or a single long one."""
         joining: list[Completion] = []
         padded = 0
         with self._wake:

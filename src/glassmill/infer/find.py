@@ -14,7 +14,7 @@ def find_model(path: str | Path, runs: Path = Path("runs")) -> Path:
     """The model folder at a path, inside a run, or inside the run of that name under `runs`.
 
     Raises:
-        UserError: There is none, or the name fits several runs.
+        UserError: There is none, or the name matches several runs.
     """
     path = Path(path)
     if path.exists():
@@ -24,9 +24,9 @@ def find_model(path: str | Path, runs: Path = Path("runs")) -> Path:
     named = [runs / path, *(stage / path for stage in sorted(runs.glob("*")) if len(path.parts) == 1)]
     found = [run for run in named if (run / "model" / "config.json").is_file()]
     if len(found) > 1:
-        raise UserError(f"model {path}: several runs have this name: {', '.join(map(str, found))}; give the path")
+        raise UserError(f"model {path} matches several runs: {', '.join(map(str, found))}; give the path")
     if not found:
-        raise UserError(f"model {path}: no such folder, and no run of this name under {runs}/ has a model")
+        raise UserError(f"model {path}: no such folder, and no run of that name under {runs}/ has a model")
     return find_model_folder(found[0])
 
 
@@ -35,9 +35,7 @@ def find_model_folder(path: str | Path) -> Path:
     for folder in (Path(path), Path(path) / "model"):
         if (folder / "config.json").is_file():
             return folder
-    raise UserError(
-        f"{path} is no model folder: it has no config.json; give the folder of a model or of a train or sft run"
-    )
+    raise UserError(f"{path} is not a model folder (no config.json); give a model folder, or a train or sft run")
 
 
 def read_config(folder: Path) -> ModelConfig:

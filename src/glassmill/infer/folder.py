@@ -3,8 +3,8 @@
     config.json  model.safetensors  generation_config.json  glassmill.json (provenance)
     tokenizer.json  tokenizer_config.json  and whatever else the tokenizer saves
 
-transformers, vLLM, SGLang and ctranslate2 open what is written here, and folders from the hub in the two known shapes
-are read. Safetensors and JSON only.
+transformers, vLLM, SGLang and ctranslate2 open what is written here; folders from the hub in the two supported shapes
+can be read. Safetensors and JSON only.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class LoadedModel:
 
 
 def load_folder(path: str | Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> LoadedModel:
-    """Read a model folder, or a run folder that has one inside.
+    """Read a model folder, or a run folder that contains one.
 
     Args:
         path: The folder.
@@ -49,7 +49,7 @@ def load_folder(path: str | Path, device: torch.device | str = "cpu", dtype: tor
             elsewhere.
 
     Raises:
-        UserError: No such folder, a file is missing or damaged, or the model's shape is not one of ours.
+        UserError: No such folder, a missing or damaged file, or an unsupported model.
     """
     folder = find_model_folder(path)
     config = read_config(folder)
@@ -60,7 +60,7 @@ def load_folder(path: str | Path, device: torch.device | str = "cpu", dtype: tor
 
 
 def save_folder(path: str | Path, model: Transformer, tokenizer: Tokenizer, provenance: Mapping[str, object]) -> None:
-    """Write a model folder so that it is there whole or not at all; an older one at `path` is replaced.
+    """Write a model folder atomically; an older one at `path` is replaced.
 
     The bytes depend on the arguments alone: no times, no paths.
     """
@@ -87,7 +87,7 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
     weights: dict[str, Tensor] = {}
     for name in names:
         if not (folder / name).is_file():
-            raise UserError(f"{folder} has a config.json but no {name}: safetensors are the only weights that are read")
+            raise UserError(f"{folder} has a config.json but no {name}; only safetensors weights are supported")
         try:
             weights |= load_file(folder / name)
         except Exception as error:  # safetensors raises its own class for every kind of damage

@@ -1,4 +1,4 @@
-"""A model as a Python object: load it, give it a prompt or a conversation, read text, logits or answers.
+"""A model as a Python object: load it, give it a prompt or a conversation, get text, logits or answers.
 
 >>> model = Model.load("runs/sft/demo-77ab01")                               # doctest: +SKIP
 >>> model.chat("What is 12 times 7?")                                        # doctest: +SKIP
@@ -59,7 +59,7 @@ class Sampling(TypedDict, total=False):
 
 
 class Model:
-    """A model that is ready to write.
+    """A loaded model.
 
     Args:
         decoder: What computes. It belongs to the model's engine now: other threads reach it through `engine.call`.
@@ -83,7 +83,7 @@ class Model:
 
     @property
     def num_parameters(self) -> int:
-        """Trained numbers."""
+        """Number of trained parameters."""
         return num_parameters(self.config)
 
     @classmethod
@@ -117,11 +117,11 @@ class Model:
     # --- text ---------------------------------------------------------------------------------------------------------
 
     def generate(self, prompt: str, max_tokens: int | None = 128, **sampling: Unpack[Sampling]) -> str:
-        """What follows `prompt`, as the model has it.
+        """The model's continuation of `prompt`.
 
         Args:
             prompt: Plain text; nothing in it becomes a control token.
-            max_tokens: New tokens at most; `None`: as many as the context holds.
+            max_tokens: Maximum number of new tokens; `None`: as many as the context holds.
             **sampling: `temperature` (default 1), `top_k`, `top_p`, `min_p`, `seed`, `stop`, ... of `SamplingParams`.
 
         Raises:
@@ -131,7 +131,7 @@ class Model:
         return self.complete(self.prompt_ids(prompt), max_tokens=max_tokens, **sampling).text
 
     def stream(self, prompt: str, max_tokens: int | None = 128, **sampling: Unpack[Sampling]) -> Iterator[str]:
-        """`generate` in pieces as they come; leaving the loop stops the engine."""
+        """`generate` in pieces as they come; leaving the loop cancels the rest."""
         params = sampling_params(max_tokens, sampling)
         for delta in self.engine.submit(self.prompt_ids(prompt), params):
             if delta.text:
@@ -140,19 +140,19 @@ class Model:
     def chat(
         self, messages: str | Sequence[Message], max_tokens: int | None = None, **sampling: Unpack[Sampling]
     ) -> str:
-        """The assistant's next message. The likeliest one, unless a `temperature` is given."""
+        """The assistant's next message: greedy, unless a `temperature` is given."""
         return self.reply(messages, max_tokens=max_tokens, **sampling).text
 
     def reply(
         self, messages: str | Sequence[Message], max_tokens: int | None = None, **sampling: Unpack[Sampling]
     ) -> Reply:
-        """Like `chat`, with the uses of the calculator, the tokens, and why it ended."""
+        """Like `chat`, with the uses of the calculator, the tokens and the finish reason."""
         return self.engine.submit(self.chat_ids(messages), answer_params(max_tokens, sampling)).reply()
 
     def stream_parts(
         self, messages: str | Sequence[Message], max_tokens: int | None = None, **sampling: Unpack[Sampling]
     ) -> Iterator[str | ToolUse]:
-        """`chat` in pieces as they come: text, and uses of the calculator where they stand."""
+        """`chat` in pieces as they come: text, and uses of the calculator where they occur."""
         for delta in self.engine.submit(self.chat_ids(messages), answer_params(max_tokens, sampling)):
             if delta.tool is not None:
                 yield delta.tool
@@ -162,7 +162,7 @@ class Model:
     def stream_chat(
         self, messages: str | Sequence[Message], max_tokens: int | None = None, **sampling: Unpack[Sampling]
     ) -> Iterator[str]:
-        """`stream_parts` as text alone, a use of the calculator shown as `[calculator: 12*7 = 84] `."""
+        """`stream_parts` as text only; a use of the calculator reads `[calculator: 12*7 = 84] `."""
         for part in self.stream_parts(messages, max_tokens, **sampling):
             yield part if isinstance(part, str) else f"[calculator: {part.expression} = {part.result}] "
 
@@ -173,7 +173,7 @@ class Model:
         return self.engine.submit([int(token) for token in prompt], sampling_params(max_tokens, sampling)).reply()
 
     def answer_all(self, conversations: Iterable[Sequence[Message]], max_tokens: int = 64) -> list[str]:
-        """The likeliest answer to each conversation, computed together; in the order of the conversations."""
+        """The greedy answer to each conversation, in order; computed as a batch."""
         prompts = [self.chat_ids(messages) for messages in conversations]
         params = SamplingParams(max_tokens=max_tokens, temperature=0.0, tools=True)
         completions = self.engine.submit_all(prompts, [params] * len(prompts), may_exceed_queue=True)
@@ -182,11 +182,11 @@ class Model:
     # --- ids and numbers ----------------------------------------------------------------------------------------------
 
     def prompt_ids(self, prompt: str) -> list[int]:
-        """Ids of plain text; an empty prompt is the beginning of a document."""
+        """Ids of plain text; an empty prompt is the start of a document."""
         return [int(token) for token in self.tokenizer.encode(prompt)] or [self.tokenizer.eos_id]
 
     def chat_ids(self, messages: str | Sequence[Message]) -> list[int]:
-        """Ids of a conversation up to where the assistant begins to speak."""
+        """Ids of a conversation up to where the assistant's turn starts."""
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
         return [int(token) for token in render(self.tokenizer, [dict(message) for message in messages])]
@@ -202,7 +202,7 @@ class Model:
 
 
 def assistant_message(parts: Iterable[str | ToolUse]) -> dict[str, object]:
-    """What the assistant said, as a message to go on from: with its uses of the calculator, as the model wrote them."""
+    """What the assistant said as a message, with its uses of the calculator, to continue the conversation."""
     content: list[dict[str, str]] = []
     for part in parts:
         if isinstance(part, ToolUse):
@@ -214,18 +214,18 @@ def assistant_message(parts: Iterable[str | ToolUse]) -> dict[str, object]:
 
 
 def sampling_params(max_tokens: int | None, sampling: Sampling) -> SamplingParams:
-    """`SamplingParams` from keywords; one stop string may stand without a tuple."""
+    """`SamplingParams` from keywords; `stop` may be a single string."""
     stop = sampling.get("stop") or ()
     stops = (stop,) if isinstance(stop, str) else tuple(stop)
     return SamplingParams(**{**sampling, "stop": stops, "max_tokens": max_tokens})  # type: ignore[arg-type]
 
 
 def answer_params(max_tokens: int | None, sampling: Sampling) -> SamplingParams:
-    """The same for an assistant's answer: the likeliest one by default, and with the calculator."""
+    """The same for an assistant's answer: greedy by default, with the calculator."""
     return sampling_params(max_tokens, {"temperature": 0.0, "tools": True, **sampling})
 
 
 def model_name(folder: Path) -> str:
-    """A short name: that of the folder, or of the run it lies in."""
+    """A short name: the folder's, or that of the run it is in."""
     folder = folder.resolve()
     return folder.parent.name if folder.name == "model" else folder.name

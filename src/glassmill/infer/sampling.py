@@ -1,7 +1,7 @@
 """From logits to one token: penalties, temperature, cuts, and a draw from the request's own random generator.
 
-One row of logits in, one token id out, in plain numpy. A row knows nothing of the rows beside it in the batch, so a
-seed gives the same draws whoever else is being served.
+One row of logits in, one token id out, in plain numpy. A row does not depend on the rest of its batch, so a seed gives
+the same draws whatever else is being served.
 
 Order, as in transformers: logit bias and penalties, temperature, `top_k`, `top_p`, `min_p`, draw.
 Sources: top-p (Holtzman et al. 2020, arXiv 1904.09751), min-p (arXiv 2407.01082), repetition penalty (CTRL, arXiv
@@ -26,24 +26,24 @@ Ids = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """How one completion is drawn, and when it ends.
+    """How a completion is sampled, and when it ends.
 
     Attributes:
-        max_tokens: At most so many new tokens; `None`: as many as the context holds.
-        temperature: 0 takes the likeliest token.
+        max_tokens: Maximum number of new tokens; `None`: as many as the context holds.
+        temperature: 0 always takes the likeliest token.
         top_k: Keep the k likeliest tokens; 0 keeps all.
-        top_p: Keep the likeliest tokens that together hold this share.
-        min_p: Drop tokens below this share of the likeliest one's probability.
-        seed: Same seed, same completion; `None` draws one.
+        top_p: Keep the likeliest tokens that together have this probability.
+        min_p: Drop tokens below this fraction of the highest probability.
+        seed: Same seed, same completion; `None`: random.
         stop: The text ends before the first of these strings.
-        stop_token_ids: Token ids that end the text, beside the model's own.
-        ignore_eos: Go on after the model's own end tokens.
-        logprobs: How many likeliest tokens to report beside each token; `None`: no log-probabilities at all.
-        echo_logprobs: Report the prompt's tokens too.
-        tools: Compute what the model asks the calculator and force the result.
+        stop_token_ids: More token ids that end the text, besides the model's own.
+        ignore_eos: Continue past the model's own end tokens.
+        logprobs: How many top tokens to report with each token; `None`: no log-probabilities.
+        echo_logprobs: Report those of the prompt's tokens too.
+        tools: Run the model's calculator calls and insert their results.
 
     Raises:
-        ValueError: A value out of its bounds; the message names the field.
+        ValueError: A value is out of bounds; the message names the field.
     """
 
     max_tokens: int | None = None
@@ -79,7 +79,7 @@ class SamplingParams:
 
     @property
     def is_plain_greedy(self) -> bool:
-        """Whether the token is simply the argmax of the logits, with nothing to report: the whole batch in one call."""
+        """Whether the next token is simply the argmax of the logits, with nothing to report."""
         return self.temperature == 0.0 and self.logprobs is None and not self.changes_logits
 
     @property
@@ -95,7 +95,7 @@ def _check(name: str, holds: bool, value: object, bounds: str) -> None:
 
 
 def make_generator(seed: int | None) -> np.random.Generator:
-    """The generator of one request; without a seed, from the operating system's randomness."""
+    """The generator of one request; without a seed, seeded by the operating system."""
     return np.random.Generator(np.random.PCG64(None if seed is None else seed % 2**64))
 
 
@@ -153,9 +153,9 @@ def draw(logits_V: Floats, temperature: float, top_k: int, top_p: float, min_p: 
 def kept_tokens(
     logits_V: Floats, temperature: float, top_k: int, top_p: float, min_p: float
 ) -> tuple[Ids, npt.NDArray[np.float64]]:
-    """Ids of the tokens that survive the cuts and their probabilities (float64, summing to 1).
+    """Ids of the tokens that survive the cuts, and their probabilities (float64, summing to 1).
 
-    Likeliest first, equal ones by id, unless nothing is cut: then in the order of their ids.
+    Likeliest first, ties by id; if nothing is cut, in the order of their ids.
     """
     scaled_V = logits_V.astype(np.float64) / temperature
     if 0 < top_k < len(scaled_V):
@@ -176,7 +176,7 @@ def kept_tokens(
 
 
 def _likeliest(values_V: npt.NDArray[np.floating[Any]], k: int) -> Ids:
-    """The k largest, descending, equal ones by id, without sorting the rest."""
+    """The k largest, descending, ties by id, without sorting the rest."""
     bound = np.partition(values_V, -k)[-k]
     ids = np.flatnonzero(values_V >= bound)
     return ids[np.argsort(-values_V[ids], kind="stable")][:k]
@@ -195,10 +195,10 @@ def _by_weight(weights_V: npt.NDArray[np.float64], needed: float) -> tuple[Ids, 
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprobs:
-    """Log-probabilities (nats, of the untouched distribution at temperature 1) at one position.
+    """Log-probabilities (nats, of the unmodified distribution at temperature 1) at one position.
 
     Attributes:
-        logprob: Of the token that stands there.
+        logprob: Of the actual token.
         top: The likeliest tokens and theirs, likeliest first.
     """
 

@@ -1,8 +1,8 @@
 """The calculator: the one tool a glassmill model may call.
 
-Comes in: the text a model wrote between `<|tool_call|>` and `<|tool_result|>`. Goes out: the result as text, which the
-engine forces into the answer. A parser of its own over exact fractions: no `eval`, no names, and bounds on length,
-nesting and size, because the expression comes from a model and, through it, from whoever talks to the model.
+In: the text a model wrote between `<|tool_call|>` and `<|tool_result|>`. Out: the result as text, which the engine
+inserts into the answer. A small parser over exact fractions: no `eval`, no names, and bounds on length, nesting and
+size, because the expression comes from a model and, through it, from whoever talks to the model.
 
     sum     = term { ("+" | "-") term }
     term    = factor { ("*" | "/" | "//" | "%") factor }

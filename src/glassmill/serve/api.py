@@ -3,8 +3,8 @@
     POST /v1/chat/completions   POST /v1/completions   GET /v1/models   GET /v1/models/{id}
     POST /tokenize   POST /detokenize   POST /apply-template   GET /health   GET /metrics
 
-The model comes from a `provider` that is asked at every request and may have none yet: then the answer is 503 in
-OpenAI's form. Nothing here imports torch; the provider does, when there is something to load.
+The model comes from a `provider`, which is called on every request. While it has none, the response is 503 in OpenAI's
+form. Nothing here imports torch; the provider does, once there is something to load.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from glassmill.infer.generate import Model
 
 Provider = Callable[[], "Model | None"]
-"""Gives the model to serve, or `None` as long as there is none. Called in a worker thread, at every request."""
+"""Returns the model to serve, or `None` while there is none. Called in a worker thread on every request."""
 
 
 def create_api(
@@ -48,14 +48,14 @@ def create_api(
     public_paths: frozenset[str] = frozenset({"/health"}),
     limits: Limits | None = None,
 ) -> FastAPI:
-    """The application. More routes may be added to it; the guard covers them too.
+    """The application. Routes may be added to it; the guard covers them too.
 
     Args:
         provider: See `Provider`.
-        api_key: What clients must show; `None`: nothing.
-        allowed_hosts: Names by which the server may be addressed; `None`: any.
-        public_paths: Paths that need no key; one that ends in "/" stands for all below it.
-        limits: Bounds on bodies.
+        api_key: What clients must send; `None`: no key.
+        allowed_hosts: Host names that requests may use; `None`: any.
+        public_paths: Paths that need no key; one that ends in "/" covers everything below it.
+        limits: Limits on request bodies.
     """
     app = FastAPI(title="glassmill", docs_url=None, redoc_url=None)
     app.add_middleware(Guard, api_key=api_key, allowed_hosts=allowed_hosts, public_paths=public_paths, limits=limits)
@@ -67,7 +67,7 @@ def create_api(
 
 
 async def current_model(provider: Provider, name: str | None = None) -> Model:
-    """The model, if it is there and `name` is its name or left out.
+    """The model, if there is one and `name` is its name or omitted.
 
     Raises:
         ApiError: 503 without a model, 404 for another name.
@@ -238,7 +238,7 @@ def _add_tokens(app: FastAPI, provider: Provider) -> None:
         model = await current_model(provider)
         text = body.prompt if body.prompt is not None else body.content
         if (text is None) == (body.messages is None):
-            raise ApiError(400, "give one of prompt, content and messages", param="prompt")
+            raise ApiError(400, "give exactly one of prompt, content and messages", param="prompt")
         if body.messages is not None:
             ids = await run_in_threadpool(_chat_ids, model, body.messages)
         else:

@@ -1,4 +1,4 @@
-"""Errors in OpenAI's form, so that its clients raise the class that fits.
+"""Errors in OpenAI's form, so that its clients raise the right exception class.
 
 {"error": {"message": ..., "type": ..., "param": ..., "code": ...}}
 """
@@ -23,12 +23,12 @@ def error_response(error: ApiError) -> Response:
 
 
 def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """An answer of JSON, whatever half surrogates a client's strings brought into it."""
+    """A JSON response, even if a client's strings contained lone surrogates."""
     return Response(to_json(value), status, headers, media_type="application/json")
 
 
 def to_json(value: object) -> bytes:
-    """Compact UTF-8 JSON in one line, also for clients that take U+2028 or U+0085 for the end of a line."""
+    """Compact UTF-8 JSON on one line, even for clients that treat U+2028 or U+0085 as a line break."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         for mark in "\u0085\u2028\u2029":
@@ -39,7 +39,7 @@ def to_json(value: object) -> bytes:
 
 
 def from_engine(error: BaseException, prompt_field: str | None = None) -> ApiError:
-    """What the engine raised, as an answer; `prompt_field` is where the request's prompt stood."""
+    """What the engine raised, as a response; `prompt_field` is the request's field with the prompt."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, ContextOverflow):
@@ -50,11 +50,11 @@ def from_engine(error: BaseException, prompt_field: str | None = None) -> ApiErr
         return ApiError(503, str(error), code="closed")
     if isinstance(error, ValueError):
         return ApiError(400, str(error), param=str(error).split(" ", 1)[0] if " = " in str(error) else None)
-    return ApiError(500, "the model failed on this request; the server's log says why", code="internal_error")
+    return ApiError(500, "the model failed on this request; see the server's log", code="internal_error")
 
 
 def add_error_handlers(app: FastAPI, known_fields: Collection[str]) -> None:
-    """Make every error of `app` leave in this form; a misspelt field gets the nearest of `known_fields` as a hint."""
+    """Make every error of `app` take this form; for a misspelt field, suggest the nearest of `known_fields`."""
 
     @app.exception_handler(ApiError)
     async def api_error(request: Request, error: ApiError) -> Response:
@@ -68,7 +68,7 @@ def add_error_handlers(app: FastAPI, known_fields: Collection[str]) -> None:
     async def http_error(request: Request, error: HTTPException) -> Response:
         message = str(error.detail)
         if error.status_code == 404 and message == "Not Found":
-            message = f"there is nothing at {request.url.path}"
+            message = f"not found: {request.url.path}"
         return error_response(ApiError(error.status_code, message, headers=error.headers))
 
     @app.exception_handler(Exception)
@@ -77,7 +77,7 @@ def add_error_handlers(app: FastAPI, known_fields: Collection[str]) -> None:
 
 
 def _from_validation(error: RequestValidationError, known_fields: Collection[str]) -> ApiError:
-    """The first thing that is wrong with a request, with the name of the field."""
+    """The first validation error of a request, with the name of the field."""
     first = error.errors()[0]
     where = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
     param = ".".join(where) or None

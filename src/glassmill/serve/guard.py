@@ -1,10 +1,10 @@
-"""What stands between the network and the routes: who may ask, from where, and how much.
+"""Access control in front of all routes: allowed hosts and origins, the API key, limits on bodies.
 
-One ASGI layer, outermost, so that it covers every route that is added later:
+The outermost ASGI layer, so it covers every route that is added later:
 
-- `Host` must be a known name (against DNS rebinding), and `Origin`, if there is one, too (against other web pages);
-- with an API key, every path that is not declared public needs `Authorization: Bearer KEY`;
-- a request's body is read here, up to a size and within a time.
+- `Host` must be a known name (against DNS rebinding), and so must `Origin`, if present (against other web pages);
+- with an API key, every path that is not public needs `Authorization: Bearer KEY`;
+- the request body is read here, with a limit on its size and a timeout.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on what one request may bring."""
+    """Limits on one request's body."""
 
     body_bytes: int = 2_000_000
     body_seconds: float = 30.0
 
 
 class Guard:
-    """The layer.
+    """The ASGI layer.
 
     Args:
-        app: What it guards.
-        api_key: Needed for every path that is not public; `None`: no key.
-        allowed_hosts: Names in `Host` and `Origin`; `None`: any `Host`, and an `Origin` equal to it.
-        public_paths: Paths that need no key; one that ends in "/" stands for all below it, "/" for itself alone.
-        limits: Size and time of bodies.
+        app: The application it protects.
+        api_key: Required for every path that is not public; `None`: no key.
+        allowed_hosts: Names allowed in `Host` and `Origin`; `None`: any `Host`, and an `Origin` equal to it.
+        public_paths: Paths that need no key; one that ends in "/" covers everything below it, "/" only itself.
+        limits: Size and timeout of bodies.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Guard:
             return
         try:
             if scope["type"] != "http":
-                raise ApiError(400, "only HTTP is spoken here")
+                raise ApiError(400, "only HTTP is supported")
             headers = Headers(scope=scope)
             self.check_origin(headers)
             self.check_key(scope["path"], headers)
@@ -72,23 +72,23 @@ class Guard:
         await self.app(scope, _replay(body, receive), send)
 
     def check_origin(self, headers: Headers) -> None:
-        """Refuse a host name that is not ours, and pages from elsewhere."""
+        """Reject unknown host names and cross-origin requests."""
         host, origin = headers.get("host", ""), headers.get("origin")
         if self.allowed_hosts is not None and _hostname(f"//{host}") not in self.allowed_hosts:
-            raise ApiError(403, f"host {host!r} is not served here; use 127.0.0.1 or localhost", code="unknown_host")
+            raise ApiError(403, f"unknown host {host!r}; use 127.0.0.1 or localhost", code="unknown_host")
         if origin is None:
             return
         known = {_hostname(f"//{host}")} if self.allowed_hosts is None else self.allowed_hosts
         if _hostname(origin) not in known:
-            raise ApiError(403, f"pages from {origin!r} may not ask here", code="unknown_origin")
+            raise ApiError(403, f"cross-origin requests from {origin!r} are not allowed", code="unknown_origin")
 
     def check_key(self, path: str, headers: Headers) -> None:
-        """Refuse a request without the key."""
+        """Reject a request without the key."""
         if self.api_key is None or self._is_public(path):
             return
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self.api_key.encode()):
-            told = "wrong API key" if given else "an API key is needed: Authorization: Bearer KEY"
+            told = "wrong API key" if given else "an API key is required: Authorization: Bearer KEY"
             raise ApiError(401, told, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
 
     def _is_public(self, path: str) -> bool:
@@ -101,7 +101,7 @@ class Guard:
         """The whole body.
 
         Raises:
-            ApiError: It is too large or comes too slowly.
+            ApiError: It is too large or too slow.
         """
         limit = self.limits.body_bytes
         length = headers.get("content-length", "0")
@@ -126,7 +126,7 @@ def _too_large(limit: int) -> ApiError:
 
 
 def _hostname(address: str) -> str | None:
-    """The name in `//host:port` or an origin, in lower case; `None` if there is none."""
+    """The host name in `//host:port` or an origin, in lower case; `None` if there is none."""
     try:
         return urlsplit(address).hostname
     except ValueError:
@@ -134,7 +134,7 @@ def _hostname(address: str) -> str | None:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives the body once and then whatever follows (a disconnect)."""
+    """A `receive` that returns the body once, then whatever follows (a disconnect)."""
     given = False
 
     async def replayed() -> Message:

@@ -1,12 +1,12 @@
-"""Conversations as OpenAI's clients send them, to the messages that `glassmill.tokens.chat` renders.
+"""From messages as OpenAI's clients send them to those that `glassmill.tokens.chat` renders.
 
-A uses-the-calculator answer goes out as plain `content` with the uses beside it:
+An answer that used the calculator has plain `content`, and the uses in a field of their own:
 
     {"role": "assistant", "content": "That is 84.",
      "tool_uses": [{"name": "calculator", "arguments": "12*7", "result": "84", "at": 0}]}
 
-`at` is the number of characters of `content` that stand before the use. Sent back as it came, such a message becomes
-exactly the tokens that the model wrote. (`tool_calls` would ask the client to compute; here the engine has done it.)
+`at` is the number of characters of `content` before the use. Sent back unchanged, such a message becomes exactly the
+tokens that the model wrote. (`tool_calls` would ask the client to compute; here the engine already has.)
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class InternalMessage(TypedDict):
 
 
 def to_internal(messages: Sequence[Mapping[str, object]]) -> list[InternalMessage]:
-    """The messages in our form.
+    """The messages in glassmill's form.
 
     Raises:
         ApiError: An unknown role or key, or content that is not text.
@@ -69,7 +69,7 @@ def tool_use(use: ToolUse, at: int) -> ToolUseShape:
 def _message(message: Mapping[str, object], where: str) -> InternalMessage:
     role = message.get("role")
     if not isinstance(role, str) or role not in ROLES:
-        raise ApiError(400, f"{where}.role = {role!r}: known are {', '.join(ROLES)}", param=f"{where}.role")
+        raise ApiError(400, f"{where}.role = {role!r}: must be one of {', '.join(ROLES)}", param=f"{where}.role")
     for name, value in message.items():
         if name in ("role", "content", "tool_uses"):
             continue
@@ -89,33 +89,33 @@ def _content(content: object, where: str) -> str | list[dict[str, str]]:
 
 
 def _text_parts(content: object, where: str) -> list[dict[str, str]]:
-    """Content as text parts; pictures and sound are refused."""
+    """Content as text parts; images and audio are rejected."""
     if content is None:
         return []
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
     if not isinstance(content, list):
-        raise ApiError(400, f"{where}: must be a text or a list of parts", param=where)
+        raise ApiError(400, f"{where}: must be a string or a list of parts", param=where)
     parts: list[dict[str, str]] = []
     for number, part in enumerate(content):
         if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
-            raise ApiError(400, f"{where}.{number}: only parts of type text are understood", param=f"{where}.{number}")
+            raise ApiError(400, f"{where}.{number}: only parts of type text are supported", param=f"{where}.{number}")
         parts.append({"type": "text", "text": part["text"]})
     return parts
 
 
 def _with_uses(text: str, uses: object, where: str) -> list[dict[str, str]]:
-    """Text with the uses of the calculator put back where they stood."""
+    """Text with the uses of the calculator back in their places."""
     if not isinstance(uses, list) or len(uses) > MAX_TOOL_USES:
-        raise ApiError(400, f"{where}: must be a list of at most {MAX_TOOL_USES}", param=where)
+        raise ApiError(400, f"{where}: must be a list of at most {MAX_TOOL_USES} uses", param=where)
     parts: list[dict[str, str]] = []
     done = 0
     for use in uses:
         if not isinstance(use, dict) or not all(isinstance(use.get(key), str) for key in ("arguments", "result")):
-            raise ApiError(400, f"{where}: a use needs the texts arguments and result", param=where)
+            raise ApiError(400, f"{where}: a use needs the strings arguments and result", param=where)
         at = use.get("at", done)
         if not isinstance(at, int) or not done <= at <= len(text):
-            raise ApiError(400, f"{where}: at = {at!r} is no place in the content, or out of order", param=where)
+            raise ApiError(400, f"{where}: at = {at!r} is outside the content or out of order", param=where)
         if at > done:
             parts.append({"type": "text", "text": text[done:at]})
         parts.append({"type": "tool_call", "expression": use["arguments"]})

@@ -1,4 +1,4 @@
-"""Replies in the shapes that OpenAI's clients read: whole ones and the chunks of a stream."""
+"""Replies in the form that OpenAI's clients read, whole or as the chunks of a stream. Their fields: `shapes.py`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from glassmill.serve.shapes import (
 
 
 class Envelope:
-    """What all chunks of one answer share.
+    """What all chunks of one response share.
 
     Args:
         kind: `"chat.completion"` or `"text_completion"`.
@@ -40,7 +40,7 @@ class Envelope:
         self.created = int(time.time())
 
     def whole(self, choices: list[ChatChoice] | list[TextChoice], usage: Usage) -> Whole:
-        """An answer that is not streamed."""
+        """A response that is not streamed."""
         return {
             "id": self.id,
             "object": self.kind,
@@ -51,7 +51,7 @@ class Envelope:
         }
 
     def chunk(self, choices: list[ChatDelta] | list[TextChoice], usage: Usage | None, with_usage: bool) -> Chunk:
-        """A piece of a stream; the one without choices is the last and holds the usage."""
+        """A chunk of a stream; the last one has no choices, only the usage."""
         chunk: Chunk = {
             "id": self.id,
             "object": "chat.completion.chunk" if self.kind == "chat.completion" else self.kind,
@@ -65,7 +65,7 @@ class Envelope:
 
 
 def usage_of(num_prompt_tokens: int, num_completion_tokens: int) -> Usage:
-    """Numbers of tokens; a prompt counts once, however many completions it gets."""
+    """Token counts; a prompt counts once, however many completions it gets."""
     return {
         "prompt_tokens": num_prompt_tokens,
         "completion_tokens": num_completion_tokens,
@@ -81,7 +81,7 @@ class ChatShape:
 
     Args:
         tokenizer: The model's.
-        with_logprobs, with_ids: What else was asked for.
+        with_logprobs, with_ids: What else the request asked for.
     """
 
     def __init__(self, tokenizer: Vocabulary, with_logprobs: bool, with_ids: bool) -> None:
@@ -104,7 +104,7 @@ class ChatShape:
         return choice
 
     def opening(self, index: int) -> ChatDelta:
-        """The first chunk of a choice: who speaks."""
+        """The first chunk of a choice, with the role."""
         change: ChatChange = {"role": "assistant", "content": ""}
         return {"index": index, "delta": change, "finish_reason": None, "logprobs": None}
 
@@ -144,13 +144,13 @@ def _chat_token(piece: bytes, logprob: float) -> ChatToken:
 
 
 class CompletionShape:
-    """Choices of plain completions: text, and for the tokens four lists of equal length.
+    """Choices of plain completions: text, and four lists of equal length about its tokens.
 
     Args:
         tokenizer: The model's.
         prompt: Ids, for `echo`.
         echo: Whether the prompt is part of the text.
-        with_logprobs, with_ids: What else was asked for.
+        with_logprobs, with_ids: What else the request asked for.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ class CompletionShape:
         return self._choice(index, delta.text, pairs, delta.tokens, delta.finish_reason)
 
     def echoed(self, index: int, scores: Sequence[TokenLogprobs | None]) -> TextChoice:
-        """The chunk that brings the prompt."""
+        """The chunk with the prompt."""
         pairs = list(zip(self.prompt, scores or [None] * len(self.prompt), strict=True))
         return self._choice(index, self.prompt_text, pairs, (), None)
 
@@ -210,7 +210,7 @@ class CompletionShape:
         return out
 
     def _top(self, token: int, scores: TokenLogprobs) -> dict[str, float]:
-        """The likeliest tokens, and the one that stands there even if it is not among them."""
+        """The likeliest tokens, and the actual one even if it is not among them."""
         top = {token_key(piece_of(self.tokenizer, other)): finite(value) for other, value in scores.top}
         top.setdefault(token_key(piece_of(self.tokenizer, token)), finite(scores.logprob))
         return top
@@ -220,7 +220,7 @@ class CompletionShape:
 
 
 def token_key(piece: bytes) -> str:
-    """A token as a string that no other token shares: parts of characters in OpenAI's form `bytes:\\xe2\\x82`."""
+    """A token as a unique string: incomplete characters in OpenAI's form `bytes:\\xe2\\x82`."""
     try:
         return piece.decode()
     except UnicodeDecodeError:
@@ -228,7 +228,7 @@ def token_key(piece: bytes) -> str:
 
 
 def finite(logprob: float) -> float:
-    """JSON knows no infinity; OpenAI writes -9999."""
+    """JSON has no infinity; OpenAI writes -9999."""
     return max(logprob, -9999.0)
 
 

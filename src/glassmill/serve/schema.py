@@ -1,7 +1,7 @@
 """What clients may send, with the bounds of every field.
 
-Fields of OpenAI's API that change nothing here are accepted and left alone. Fields that would change the answer, and
-that this server cannot honour, are refused by name: a client that asked would get something else in silence.
+Fields of OpenAI's API that make no difference here are accepted and ignored. Fields that would change the answer in a
+way this server does not support are rejected by name, so that nobody silently gets something else.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class GenerationRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    model: str | None = Field(None, description="the served model's name; may be left out")
+    model: str | None = Field(None, description="the served model's name; optional")
     temperature: float | None = Field(None, ge=0, le=100)
     top_p: float | None = Field(None, ge=0, le=1)
     n: int | None = Field(None, ge=1, le=MAX_CHOICES)
@@ -63,23 +63,23 @@ class GenerationRequest(BaseModel):
 
     @property
     def include_usage(self) -> bool:
-        """Whether a stream ends with the numbers of tokens."""
+        """Whether a stream ends with the token counts."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
     def params(self, **more: Any) -> SamplingParams:
         """The engine's parameters, with OpenAI's defaults.
 
         Raises:
-            ApiError: A value that the schema cannot bound is out of its bounds.
+            ApiError: A value is out of bounds that the schema cannot express.
         """
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
         if len(stop) > MAX_STOPS:
-            raise ApiError(400, f"stop: {len(stop)} strings; at most {MAX_STOPS}", param="stop")
+            raise ApiError(400, f"stop: {len(stop)} strings, but at most {MAX_STOPS} are allowed", param="stop")
         chosen = {
             "max_tokens": self.max_tokens,
             "temperature": self.temperature,
             "top_k": None if self.top_k is None else max(self.top_k, 0),
-            "top_p": self.top_p or None,  # 0 keeps the likeliest token, as 1e-9 does
+            "top_p": self.top_p or None,  # 0 keeps only the likeliest token, as 1e-9 does
             "min_p": self.min_p,
             "seed": self.seed,
             "stop": tuple(stop),
@@ -124,7 +124,7 @@ class ChatRequest(GenerationRequest):
     safety_identifier: Any = None
 
     def sampling(self) -> SamplingParams:
-        """The engine's parameters; the calculator is on."""
+        """The engine's parameters, with the calculator on."""
         self._refuse_unsupported()
         if self.top_logprobs is not None and not self.logprobs:
             raise ApiError(400, "top_logprobs needs logprobs = true", param="top_logprobs")
@@ -143,7 +143,7 @@ class ChatRequest(GenerationRequest):
 
 
 class CompletionRequest(GenerationRequest):
-    """`POST /v1/completions`: continue text or token ids as they are."""
+    """`POST /v1/completions`: continue text or token ids as given."""
 
     prompt: str | list[str] | list[TokenId] | list[list[TokenId]] | None = None
     echo: bool | None = None
@@ -152,21 +152,21 @@ class CompletionRequest(GenerationRequest):
     suffix: str | None = None
 
     def sampling(self) -> SamplingParams:
-        """The engine's parameters. OpenAI's default of 16 tokens holds."""
+        """The engine's parameters, with OpenAI's default of 16 tokens."""
         if self.suffix:
-            raise ApiError(400, "suffix is not supported: the model writes forwards only", param="suffix")
+            raise ApiError(400, "suffix is not supported: the model only continues text", param="suffix")
         if self.best_of not in (None, 1, self.n):
-            raise ApiError(400, "best_of is not supported: ask for n completions and choose", param="best_of")
+            raise ApiError(400, "best_of is not supported: request n completions and choose one", param="best_of")
         scores_prompt = bool(self.echo and self.logprobs is not None)
         max_tokens = 16 if self.max_tokens is None else self.max_tokens
         return self.params(logprobs=self.logprobs, echo_logprobs=scores_prompt, max_tokens=max_tokens)
 
     def prompts(self) -> list[str | list[TokenId]]:
-        """The prompts, one each."""
+        """The prompts as a list."""
         if self.prompt is None or isinstance(self.prompt, str):
             return [self.prompt or ""]
         if not self.prompt:
-            raise ApiError(400, "prompt: an empty list", param="prompt")
+            raise ApiError(400, "prompt: the list is empty", param="prompt")
         if isinstance(self.prompt[0], int):
             return [self.prompt]
         if len(self.prompt) * (self.n or 1) > MAX_PROMPTS:
@@ -214,18 +214,18 @@ def _empty(value: Any) -> bool:
     return not value
 
 
-_CALCULATOR = "the model's own calculator is always there, others are not"
+_CALCULATOR = "only the built-in calculator is available, and it is always on"
 UNSUPPORTED_IN_CHAT: dict[str, tuple[Callable[[Any], bool], str]] = {
     "tools": (_empty, _CALCULATOR),
     "functions": (_empty, _CALCULATOR),
     "tool_choice": (lambda value: value in ("auto", "none"), _CALCULATOR),
     "function_call": (lambda value: value in ("auto", "none"), _CALCULATOR),
-    "response_format": (lambda value: value == {"type": "text"}, "the model writes plain text"),
-    "modalities": (lambda value: value == ["text"], "the model writes plain text"),
-    "audio": (_empty, "the model writes plain text"),
-    "prediction": (_empty, "there is no speculative decoding"),
-    "web_search_options": (_empty, "the server makes no connections"),
+    "response_format": (lambda value: value == {"type": "text"}, "the model only writes plain text"),
+    "modalities": (lambda value: value == ["text"], "the model only writes plain text"),
+    "audio": (_empty, "the model only writes plain text"),
+    "prediction": (_empty, "predicted outputs are not implemented"),
+    "web_search_options": (_empty, "the server makes no outgoing connections"),
 }
-"""Field -> which values mean nothing here, and what to say about the others."""
+"""Field -> which values are harmless, and why the others are rejected."""
 
 KNOWN_FIELDS = frozenset({*ChatRequest.model_fields, *CompletionRequest.model_fields})

@@ -1,6 +1,6 @@
 """Listen on an address and run an application there.
 
-Only the own machine may connect, unless the user gives another address together with a key.
+Only this machine may connect, unless the user gives both another address and an API key.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ def is_loopback(host: str) -> bool:
 
 
 def allowed_hosts(host: str) -> frozenset[str] | None:
-    """Names to accept in requests to a server on `host`; `None` (any) on an open address, where the key protects."""
+    """Host names to accept on a server at `host`; `None` (any) on an open address, which the key protects."""
     return LOOPBACK | {host.lower()} if is_loopback(host) else None
 
 
 def bind(host: str, port: int, api_key: str | None = None) -> socket.socket:
-    """A socket that listens on `host:port`; port 0 takes a free one.
+    """A socket listening on `host:port`; port 0 picks a free one.
 
     Raises:
-        UserError: An address that others can reach without a key, a port in use or not allowed, an unknown address.
+        UserError: An open address without a key, a port that is in use or not allowed, or an unknown address.
     """
     if not is_loopback(host) and not api_key:
         raise UserError(
-            f"--host {host} lets other machines in; give --api-key KEY too (for example {secrets.token_urlsafe(16)}), "
-            "or stay on 127.0.0.1"
+            f"--host {host} lets other machines connect; give --api-key KEY too, for example "
+            f"{secrets.token_urlsafe(16)}, or stay on 127.0.0.1"
         )
     if not 0 <= port <= 65535:
-        raise UserError(f"--port {port}: ports go from 0 to 65535")
+        raise UserError(f"--port {port}: must be from 0 to 65535")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -66,7 +66,7 @@ def _why_not(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"port {port} is in use on {host}; choose another with --port, or --port 0 for any free one"
     if error.errno == errno.EACCES:
-        return f"port {port} needs more rights; choose one above 1023 with --port"
+        return f"port {port} needs more privileges; choose one above 1023 with --port"
     return f"cannot listen on {host}:{port}: {error.strerror or error}"
 
 
@@ -77,7 +77,7 @@ def address_of(listener: socket.socket) -> str:
 
 
 def make_server(app: ASGIApp) -> uvicorn.Server:
-    """A server for one application; `server.run(sockets=[listener])` runs it, `server.should_exit = True` ends it."""
+    """A server for one application: `server.run(sockets=[listener])` starts, `server.should_exit = True` stops it."""
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -98,7 +98,7 @@ def serve(
     api_key: str | None = None,
     on_ready: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Serve the API for `model` alone, until interrupted. `on_ready` gets the URL once the socket listens.
+    """Serve the API for `model` until interrupted. `on_ready` gets the URL once the socket is listening.
 
     Raises:
         UserError: See `bind`.

@@ -1,7 +1,7 @@
 """From a request to running completions and back to the event loop: submit, follow, cancel.
 
-The engine's thread hands deltas over with `call_soon_threadsafe`. Whoever asked is watched: a client that hangs up,
-streaming or not, stops its completions after the step in progress.
+The engine's thread passes deltas on with `call_soon_threadsafe`. The connection is watched: when a client disconnects,
+streaming or not, its completions stop after the current step.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Work:
     """The completions of one request.
 
     Attributes:
-        completions: Prompt by prompt, the n choices of a prompt side by side.
+        completions: Prompt by prompt, the n choices of a prompt in a row.
     """
 
     def __init__(self, completions: list[Completion], queue: asyncio.Queue[tuple[int, Delta]]) -> None:
@@ -42,7 +42,7 @@ class Work:
         """Queue `n` completions of every prompt.
 
         Raises:
-            ApiError: What the engine refuses.
+            ApiError: The engine rejects the request.
         """
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[tuple[int, Delta]] = asyncio.Queue()
@@ -63,7 +63,7 @@ class Work:
         return cls(completions, queue)
 
     async def deltas(self) -> AsyncIterator[tuple[int, Delta]]:
-        """Number of the completion and what became known of it, until all have ended.
+        """Index of a completion and its next delta, until all have finished.
 
         Raises:
             ApiError: A completion failed.
@@ -78,7 +78,7 @@ class Work:
 
     @contextlib.asynccontextmanager
     async def watched(self, request: Request) -> AsyncIterator[None]:
-        """Cancels everything when the client hangs up, or when the block is left for any reason."""
+        """Cancel everything when the client disconnects or the block is left for any reason."""
         watcher = asyncio.create_task(self._cancel_on_disconnect(request))
         try:
             yield
@@ -92,13 +92,13 @@ class Work:
         self.cancel()
 
     def cancel(self) -> None:
-        """Stop what still runs."""
+        """Stop whatever is still running."""
         for completion in self.completions:
             completion.cancel()
 
 
 def choice_params(params: SamplingParams, choice: int) -> SamplingParams:
-    """The parameters of one of n choices: under a seed, choice 0 is what n = 1 gives, the others count on from it."""
+    """The parameters of one of n choices: with a seed, choice 0 is what n = 1 gives, the others count up from it."""
     if params.seed is None or choice == 0:
         return params
     return dataclasses.replace(params, seed=(params.seed + choice) % 2**63)

@@ -44,7 +44,7 @@ def page_of_documents(
 
     Args:
         folder: The run's folder.
-        which: Kept or dropped documents, or records that could not be read at all.
+        which: Kept or dropped documents, or quarantined records.
         page: From 0.
         step: Only what this step dropped; empty for all.
         rule: Only what this rule dropped; empty for all.

@@ -144,7 +144,7 @@ def encode_shard(task: ShardTask, link: Link) -> Part:
         writers = {split: _Writer(stack, out, f"shards/{split}-{name}", task, tokenizer.eos_id) for split in SPLITS}
         for row, split, text in _assigned(task):
             if row in skip:
-                link.tell(kinds.Warned(f"{Path(task['shard']).name}, row {row}: left out, encoding it {skip[row]}"))
+                link.tell(kinds.Warned(f"{Path(task['shard']).name}, row {row}: skipped: {skip[row]}"))
                 continue
             link.mark(row)
             writers[split].add(row, text, tokenizer.encode(text))

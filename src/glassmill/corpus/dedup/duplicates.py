@@ -1,14 +1,14 @@
-"""Clusters of a whole corpus, on disk: memory is bounded by a setting, whatever the number of documents.
+"""Finds the duplicates of a whole corpus, on disk: memory is bounded by a setting, whatever the number of documents.
 
-Three kinds of task, each run like any shard (any engine, resumed after a kill, same bytes for any number of workers):
+Three kinds of task, run like shards (on any engine, resumed after a kill, the same bytes for any number of workers):
 
-    sort_run    as many documents as fit: the clusters among them, and each column's distinct keys in order
-    pair_up     one range of one column's keys: the runs' pieces side by side; equal keys of two runs are a pair
-    cluster     all pairs: union-find over one number a document, on disk where memory does not hold it
+    sort_run    as many documents as fit into memory: their clusters, and each column's distinct keys in order
+    pair_up     one range of one column's keys, from all runs: equal keys of two runs are a pair
+    cluster     all pairs: union-find over one number per document, on disk where memory is too small
 
 A pair is (number, number); documents are numbered in the order of the input, those of earlier corpora first, and the
-least number of a cluster stays. Because a run keeps each distinct key once, a key that half the corpus shares
-(an empty text, say) costs one entry a run and not one a document.
+lowest number of a cluster stays. Because a run keeps each distinct key once, a key that half the corpus shares
+(an empty text, say) costs one entry per run, not one per document.
 """
 
 from __future__ import annotations
@@ -87,9 +87,9 @@ def find_duplicates(
         sources: Files of keys in the order of the documents' numbers.
         earlier: How many of the first documents are those of earlier corpora.
         columns: Columns of keys, without the id.
-        memory_bytes: What one task may take.
+        memory_bytes: What one task may use.
         work: Where intermediate files go.
-        run: Runs a named task function on tasks, on whatever engine.
+        run: Runs a task function, by its name, on tasks.
 
     Returns:
         A table, shape `(documents, 3)`, uint64: the survivor's id, the size of the cluster, flags.

@@ -42,7 +42,7 @@ def read_index(folder: Path, family: Family) -> list[Rows]:
         index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         files: dict[str, IndexFile] = index["files"]
     except (OSError, ValueError, KeyError):
-        raise ValueError("holds no index; name a finished corpus run made with dedup.index=true") from None
+        raise ValueError("has no index; name a finished corpus run made with dedup.index=true") from None
     for name, value in family.items():
         if index.get(name) != value:
             raise ValueError(

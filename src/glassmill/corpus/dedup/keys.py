@@ -1,4 +1,4 @@
-"""The keys by which duplicates meet: one hash of a whole text, and MinHash keys that near duplicates share.
+"""The keys by which duplicates are found: one hash of the whole text, and MinHash keys that near duplicates share.
 
 Source: Broder 1997; FineWeb's parameters (arXiv 2406.17557, 3.4): 112 hashes in 14 bands of 8. Two documents with
 shingle overlap s are found with probability 1 - (1 - s^8)^14: 0.56 at s = 0.70, 0.92 at 0.80.
@@ -79,9 +79,9 @@ class MinHasher:
             )
 
     def keys(self, text: str) -> Keys:
-        """The document's row: the key of the whole text, then the bands', if near duplicates are wanted.
+        """The document's row: the key of the whole text, then those of the bands, if near duplicates are wanted.
 
-        The keys are blind to case, digits, accents and punctuation.
+        The keys ignore case, digits, accents and punctuation.
         """
         if self._native is None:
             return self.plain_keys(text)
@@ -117,7 +117,7 @@ class MinHasher:
 
 
 def normalise(text: str) -> list[str]:
-    """The words that count for likeness: lower case, without accents and punctuation, every number a 0."""
+    """The words that are compared: lower case, no accents or punctuation, every number a 0."""
     text = text.lower()
     if not text.isascii():
         text = _ACCENT.sub("", unicodedata.normalize("NFD", text))
@@ -130,7 +130,7 @@ def _characters(page: int) -> list[str | None]:
 
 
 def _stands_for(character: str) -> str | None:
-    """Its letters, a 0 for a digit, a blank for what is no part of words; None where its neighbours decide.
+    """Its letters, a 0 for a digit, a blank for what cannot be part of a word; None where its neighbours decide.
 
     Only the capital sigma has two small forms. Decomposed marks may change places, but those that are left are no part
     of words, so they all stand for a blank.
@@ -146,7 +146,7 @@ def _stands_for(character: str) -> str | None:
 
 
 def shingles(words: Sequence[str], n: int) -> Keys:
-    """A 64-bit hash of every `n` words in a row; of all the words, where there are fewer than `n`."""
+    """A 64-bit hash of every run of `n` words; of all words, where there are fewer than `n`."""
     hashes = np.fromiter(map(_word_hash, words), np.uint64, len(words))
     width = max(min(n, len(hashes)), 1)
     if len(hashes) == 0:

@@ -1,8 +1,8 @@
-"""Which blocks of a page are its main content: a boosted ensemble of small trees, and the choice that it leads to.
+"""Which blocks of a page are its main content: a boosted ensemble of small trees, and the choice that follows.
 
-In: what is known of every block (lengths, punctuation, links, ancestors, neighbours; see `native/html/features.hpp`).
+In: the features of every block (lengths, punctuation, links, ancestors, neighbours; see `native/html/features.hpp`).
 Out: which blocks stay. `content_model.json` holds the trees as readable numbers, a tree a line: `[name, bound, yes,
-no]` asks whether the block's value of that name is at most `bound` and goes on with `yes` or `no`; a bare number is a
+no]` asks whether the block's value of that name is at most `bound` and continues with `yes` or `no`; a bare number is a
 leaf.
 The leaves of all trees add up to the log-odds that the block's words are content. `scripts/train_extraction.py` fits
 it.

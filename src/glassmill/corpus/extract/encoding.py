@@ -1,6 +1,6 @@
 """Bytes to text: which encoding is this page really in?
 
-In: a body and what HTTP said. Out: text, always; a byte that fits nowhere becomes U+FFFD and the page stays. Order:
+In: a body and HTTP's charset. Out: text, always; an invalid byte becomes U+FFFD and the page is kept. Order:
 byte order mark, HTTP charset, `<meta charset>`, detection; but bytes that are valid UTF-8 and not plain ASCII are
 UTF-8 whatever is declared, since text in another encoding is practically never valid UTF-8 by accident. Labels are
 read as browsers read them (https://encoding.spec.whatwg.org/): latin1 means windows-1252.
@@ -27,7 +27,7 @@ _META = re.compile(rb"<meta\s[^>]{0,400}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]
 
 
 def decode(body: bytes, http_charset: str | None = None) -> tuple[str, str]:
-    """The text of `body` and the encoding it was read in.
+    """The text of `body` and the encoding that it was decoded with.
 
     Example:
         >>> decode("Größe".encode("latin-1"), "iso-8859-1")
@@ -52,7 +52,7 @@ def decode(body: bytes, http_charset: str | None = None) -> tuple[str, str]:
 
 
 def html_of(body: bytes, http_charset: str | None = None) -> str | bytes:
-    """The text of a page; as the bytes that came, if they are its UTF-8 and the native core is there to read them."""
+    """The text of a page; the bytes themselves, if they are UTF-8 and the native core is built to read them."""
     is_plain = _core and not body.startswith(codecs.BOM_UTF8) and b"\x1b" not in body and _core.is_utf8(body)
     return body if is_plain else decode(body, http_charset)[0]
 

@@ -1,4 +1,4 @@
-"""A quality classifier of one's own: a linear model over hashed words and pairs of words, from good and bad examples.
+"""Your own quality classifier: a linear model over hashed words and pairs of words, from good and bad examples.
 
 In: texts that are wanted and texts that are not. Out: a function from text to a score between 0 (bad) and 1 (good), as
 `classifier.safetensors`. Source: DataComp-LM (Li et al. 2024, arXiv 2406.11794, section 4.4), whose best filter is such
@@ -68,7 +68,7 @@ class Classifier:
         """The model in `path`, a file or the folder that holds `classifier.safetensors`.
 
         Raises:
-            UserError: there is none, or it is something else.
+            UserError: there is no file, or it is something else.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -76,12 +76,12 @@ class Classifier:
         try:
             with safe_open(path, framework="np") as file:
                 if FORMAT not in (file.metadata() or {}):
-                    raise UserError(f"{path} is no classifier; `glassmill classifier train` makes one")
+                    raise UserError(f"{path} is not a classifier; make one with `glassmill classifier train`")
                 weights, bias = file.get_tensor("weights"), file.get_tensor("bias")
         except (OSError, SafetensorError) as error:
             raise UserError(f"no classifier in {path}: {error}") from None
         if weights.ndim != 1 or bias.shape != (1,) or not (np.isfinite(weights).all() and np.isfinite(bias).all()):
-            raise UserError(f"{path} is damaged: its numbers are no classifier's")
+            raise UserError(f"{path} is damaged: its tensors are not those of a classifier")
         return cls(weights.astype(np.float32), float(bias[0]))
 
 

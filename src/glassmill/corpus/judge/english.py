@@ -2,10 +2,10 @@
 
 In: a chunk of text without blanks. Out: its tokens: words, numbers, marks, clitics ("do" and "n't"), web addresses.
 The rules are those of spaCy's blank English tokenizer (https://spacy.io/usage/linguistic-features#how-tokenizer-works),
-said again in plain code: as long as something is left, an exception ends the search; else a mark goes off the front
-and one off the end; what is left falls apart at the marks inside it. A chunk's tokens depend on nothing else.
+restated in plain code: as long as something is left, an exception ends the search; otherwise a mark is cut off the
+front and one off the end; what is left is split at the marks inside it. A chunk's tokens depend on nothing else.
 
-The native core follows the same rules with the same tables, and tests hold the two equal.
+The native core follows the same rules with the same tables, and tests keep the two equal.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _cut(chunk: str, exceptions: dict[str, Tokens]) -> Tokens:
 
 
 def front_length(chunk: str) -> int:
-    """How many characters go off the front."""
+    """How many characters are cut off the front."""
     if chunk[0] in FRONT or (chunk[0] == "+" and not _is_digit(chunk[1:2])):
         return 1
     if chunk.startswith(".."):
@@ -80,7 +80,7 @@ def front_length(chunk: str) -> int:
 
 
 def back_length(chunk: str) -> int:
-    """How many characters go off the end: of all endings that fit, the longest."""
+    """How many characters are cut off the end: the longest ending that fits."""
     if not chunk:
         return 0
     last, before = chunk[-1], chunk[-2:-1]
@@ -98,7 +98,7 @@ def back_length(chunk: str) -> int:
 
 
 def _ends_in_a_stop(chunk: str) -> bool:
-    """Whether the dot at the end is no part of an abbreviation."""
+    """Whether the dot at the end is not part of an abbreviation."""
     before, earlier = chunk[-2:-1], chunk[-3:-2]
     if not before:
         return False
@@ -107,7 +107,7 @@ def _ends_in_a_stop(chunk: str) -> bool:
 
 
 def _inside(chunk: str) -> Iterator[str]:
-    """Falls apart at the marks between letters and digits; one at the very front is no mark."""
+    """Splits at the marks between letters and digits; one at the very front does not count."""
     start = place = 0
     while place < len(chunk):
         length = _mark_length(chunk, place)
@@ -122,7 +122,7 @@ def _inside(chunk: str) -> Iterator[str]:
 
 
 def _mark_length(chunk: str, place: int) -> int:
-    """Length of the mark at `place` that divides what stands around it, 0 if there is none."""
+    """Length of the mark at `place` that divides its neighbours, 0 if there is none."""
     sign = chunk[place]
     if sign == "." and chunk[place + 1 : place + 2] == ".":
         return len(chunk) - place - len(chunk[place:].lstrip("."))
@@ -205,7 +205,7 @@ def _is_letter(sign: str) -> bool:
 
 
 def _is_small(sign: str) -> bool:
-    """A small letter, or one of a script that knows no small and large."""
+    """A lower-case letter, or one of a script without cases."""
     return sign.isalpha() and unicodedata.category(sign) in ("Ll", "Lm", "Lo")
 
 

@@ -134,9 +134,9 @@ FEW_STOP_WORDS = Rule(
 
 
 def gopher_repetition(text: str, words: WordCounts, bounds: GopherRepetitionSettings) -> Verdict | None:
-    """The first kind of repetition that is too much, or `None` if the document stays.
+    """The first rule on repetition that the document breaks, or `None` if it stays.
 
-    Because the first broken rule is the reason, the reasons of a corpus add up to its dropped documents.
+    Because only the first broken rule counts, the counts by rule add up to the dropped documents.
     """
     size = len(text) or 1
     paragraphs = split_paragraphs(text.strip())
@@ -163,19 +163,19 @@ def gopher_repetition(text: str, words: WordCounts, bounds: GopherRepetitionSett
 
 
 def split_paragraphs(text: str) -> list[str]:
-    """The pieces between empty lines, like `re.split(r"\n{2,}", text)`, at a fraction of its time."""
+    """The pieces between empty lines: `re.split(r"\n{2,}", text)` in a fraction of the time."""
     return text.split("\n\n") if "\n\n\n" not in text else _PARAGRAPH_BREAK.split(text)
 
 
 def split_lines(text: str) -> list[str]:
-    """The pieces between newlines, like `re.split(r"\n+", text)`, at a fraction of its time."""
+    """The pieces between newlines: `re.split(r"\n+", text)` in a fraction of the time."""
     if text[:1] in ("", "\n") or text[-1] == "\n":
         return _LINE_BREAK.split(text)
     return [line for line in text.split("\n") if line]
 
 
 def duplicates(elements: Iterable[str]) -> tuple[int, int]:
-    """How many elements stood before, and how many characters they have together."""
+    """How many elements repeat an earlier one, and their characters in all."""
     seen: set[str] = set()
     number = characters = 0
     for element in elements:
@@ -188,7 +188,7 @@ def duplicates(elements: Iterable[str]) -> tuple[int, int]:
 
 
 def gopher_quality(text: str, words: WordCounts, bounds: GopherQualitySettings) -> Verdict | None:
-    """The first rule of prose that `words` breaks, or `None` if the document stays."""
+    """The first rule on prose that the document breaks, or `None` if it stays."""
     number = words.num_words
     if number < bounds.min_words:
         return TOO_FEW_WORDS.broken(number, bounds.min_words)

@@ -1,4 +1,4 @@
-"""fastText's compressed model file, as the native core wants it.
+"""fastText's compressed model file, for the native core.
 
 In: the bytes of a `.ftz` file: a supervised model, quantised, with a tree over its labels (hierarchical softmax), as
 lid.176.ftz is. Out: `LabelModel`, which predicts as fastText does. Source: Joulin et al. 2016 (arXiv 1612.03651) for
@@ -28,22 +28,22 @@ class LabelModel:
     """The model in `data`.
 
     Raises:
-        ValueError: no such file, or a model of another shape.
+        ValueError: not such a file, or a model of another shape.
     """
 
     def __init__(self, data: bytes, core: Any) -> None:
         parts = _Parts(data)
         if len(data) < 100 or parts.take("ii") != (MAGIC, VERSION):
-            raise ValueError(f"no fastText model of version {VERSION}")
+            raise ValueError(f"not a fastText model of version {VERSION}")
         _, _, _, _, _, word_ngrams, loss, kind, buckets, shortest, longest, _, _ = parts.take("12id")
         if (word_ngrams, loss, kind) != (1, HIERARCHICAL, SUPERVISED):
-            raise ValueError("a model without word n-grams and with a tree over its labels is wanted")
+            raise ValueError("expected a model without word n-grams and with a tree over its labels")
         entries, kept = _dictionary(parts)
         words = {entry.text: number for number, entry in enumerate(entries) if not entry.is_label}
         labels = [entry for entry in entries if entry.is_label]
         rows = _quantised(parts)
         if parts.take("?")[0]:
-            raise ValueError("its output is quantised too, which is not read here")
+            raise ValueError("its output is quantised too, which is not supported")
         self.labels = [label.text.decode().removeprefix(LABEL) for label in labels]
         self._native = core.LanguageModel(
             rows.ravel(), words, kept[:, 0], kept[:, 1] + np.uint32(len(words)), buckets, shortest, longest,
@@ -99,7 +99,7 @@ def _quantised(parts: _Parts) -> Floats:
     """A matrix of which every row is a norm times one centroid for each group of columns."""
     quantised, has_norms, num_rows, _, num_codes = parts.take("??qqi")
     if not (quantised and has_norms):
-        raise ValueError("a quantised model with norms is wanted")
+        raise ValueError("expected a quantised model with norms")
     codes = parts.array(np.uint8, num_codes).reshape(num_rows, -1)
     centroids = _centroids(parts)
     norms = parts.array(np.uint8, num_rows)

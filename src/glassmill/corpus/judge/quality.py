@@ -1,9 +1,9 @@
-"""C4's and FineWeb's rules about lines: boilerplate lines go, and documents made of menus, lists and placeholders go
-whole.
+"""C4's and FineWeb's rules on lines: boilerplate lines are removed, and documents made of menus, lists and placeholders
+are dropped.
 
-Source: Raffel et al. 2020 (arXiv 1910.10683), section 2.2, without the rule that lines end in punctuation; Penedo et
-al. 2024 (arXiv 2406.17557), section 3.6. One document in, one verdict out; C4 also returns the text without the lines
-it took away.
+Source: Raffel et al. 2020 (arXiv 1910.10683), section 2.2, without the rule that lines must end in punctuation; Penedo
+et al. 2024 (arXiv 2406.17557), section 3.6. One document in, one verdict out; C4 also returns the text without the
+lines it removed.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def fineweb(text: str, bounds: FinewebSettings) -> Verdict | None:
     if repeated > bounds.max_duplicate_line_characters:
         return DUPLICATE_LINES.broken(repeated, bounds.max_duplicate_line_characters)
     newlines = text.count("\n")
-    if newlines > bounds.max_newlines_per_word * len(text.split()):  # there are never fewer tokens than blanks divide
+    if newlines > bounds.max_newlines_per_word * len(text.split()):  # blanks never split finer than tokens
         ratio = newlines / max(len(count_words(text)), 1)
         if ratio > bounds.max_newlines_per_word:
             return NEWLINES_PER_WORD.broken(ratio, bounds.max_newlines_per_word)

@@ -1,8 +1,8 @@
 """Lists of hosts and URLs, millions of lines long, as one sorted array of 64-bit hashes that all workers share.
 
 In: list files, one host or URL a line. Out: a folder with the array (8 bytes an entry), the category of each entry (2
-bytes) and the categories' names; opened, it is mapped into memory rather than read, so it costs no time and no worker
-has a copy. The folder's name is a hash of what stands in the lists: equal lists are built once.
+bytes) and the categories' names; it is mapped into memory rather than read, so opening takes no time and no worker
+has a copy. The folder's name is a hash of the lists' contents: equal lists are built once.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class HashList:
         """Hashes the lists in `paths` (files, or folders of files) into `folder`, where `open` finds them.
 
         A file holds one host or URL a line; comments (`#`) and hosts files (`0.0.0.0 host`) are understood. Its
-        category is its name, or the folder's for UT1's `adult/domains` and `adult/urls`. What stands in several lists
+        category is its name, or the folder's for UT1's `adult/domains` and `adult/urls`. An entry of several lists
         has the category of the first. The folder is whole or absent.
 
         Raises:
@@ -64,7 +64,7 @@ class HashList:
             hashes.extend(map(_hash, _keys_in(path)))
             categories.extend([number] * (len(hashes) - before))
         if len(names) > np.iinfo(np.uint16).max:
-            raise UserError(f"{len(names):,} categories in the block lists; 65,535 is the most")
+            raise UserError(f"{len(names):,} categories in the block lists; the limit is 65,535")
         everything = np.frombuffer(hashes, np.uint64) if hashes else np.zeros(0, np.uint64)
         distinct, first = np.unique(everything, return_index=True)
         kinds = np.frombuffer(categories, np.uint16) if categories else np.zeros(0, np.uint16)
@@ -133,7 +133,7 @@ def _keys_in(path: Path) -> Iterator[str]:
 
 
 def without_scheme(url: str) -> str:
-    """`https://www.a.example/b/` as `a.example/b`: how URLs stand in the lists."""
+    """`https://www.a.example/b/` as `a.example/b`: the form of URLs in the lists."""
     scheme, found, rest = url.partition("://")
     return (rest if found else scheme).removeprefix("www.").rstrip("/")
 

@@ -1,8 +1,8 @@
-"""URL filter: hosts and pages on block lists, and words in the address that say what the page is about.
+"""URL filter: hosts and pages on block lists, and words in the address that give the page away.
 
 In: a URL. Out: a verdict, cheapest rule first, in the order of FineWeb's URLFilter (hosts, URLs, banned words, two
 soft words, banned subwords). Differences: a listed host also blocks the hosts below it, and words are compared in
-lower case. The user's own lists win: an allowed host stays whatever else is said of it, a blocked one goes.
+lower case. The user's own lists win: an allowed host is kept whatever the others say, a blocked one is dropped.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ BANNED_SUBWORD = Rule(
 
 
 class UrlFilter:
-    """The filter with its lists loaded. Judges addresses only; reads no page."""
+    """The filter with its lists loaded. It judges addresses only and reads no page."""
 
     def __init__(self, settings: UrlSettings, lists: HashList | None = None, allowed: HashList | None = None) -> None:
         self._settings = settings
@@ -64,7 +64,7 @@ class UrlFilter:
         self._blocked = frozenset(host.lower() for host in settings.block_hosts)
 
     def judge(self, url: str) -> Verdict | None:
-        """Why `url` is not wanted, or None. Allowed hosts stay whatever else is said of them."""
+        """Why `url` is dropped, or None. Allowed hosts are kept whatever the other lists say."""
         if not self._settings.enabled or not url.startswith(("http://", "https://")):
             return None
         host = host_of(url)
@@ -86,7 +86,7 @@ class UrlFilter:
 
 
 def _listed_form(url: str) -> str:
-    """As the lists are read: in lower case, whatever the web's paths mean by their case."""
+    """In lower case, as the lists are read, although paths on the web may depend on case."""
     return without_scheme(url.lower())
 
 

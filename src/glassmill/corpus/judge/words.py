@@ -1,4 +1,4 @@
-"""A document's words, split once and shared by every filter that counts them.
+"""A document's words, counted once for all filters.
 
 In: text. Out: `Words`: the numbers that the filters ask for, and repeats of n words in a row, found on rolling 64-bit
 hashes. `count_words` takes the native core where it is built; `Words` is its plain twin, with the tokens of
@@ -31,7 +31,7 @@ _MIX = np.uint64(0xBF58476D1CE4E5B9)
 
 
 class WordCounts(Protocol):
-    """What the filters ask of a text's words. `num_words` are the tokens that are more than punctuation,
+    """What the filters ask of a text's words. `num_words`: tokens that are not just punctuation,
     `word_characters` theirs, `num_alphabetic` the tokens with a letter, `num_stop_words` the different stop words."""
 
     @property
@@ -67,7 +67,7 @@ def count_sentences(line: str, enough: int) -> int:
 
 
 def plain_sentences(line: str, enough: int) -> int:
-    """The twin: a sentence begins with the first token, and with the first one behind an end that is no mark."""
+    """The twin: a sentence starts with the first token, and with the first one after an end that is not a mark."""
     sentences, ended = 0, True
     for chunk in line.split():
         for token in tokens_of_chunk(chunk):
@@ -143,7 +143,7 @@ class Words:
 
     @cached_property
     def _counts(self) -> Ints:
-        """How often each distinct token stands in the text."""
+        """How often each distinct token occurs."""
         return np.bincount(self.ids, minlength=len(self.distinct))
 
     @cached_property
@@ -153,7 +153,7 @@ class Words:
 
     @cached_property
     def _is_word(self) -> npt.NDArray[np.bool_]:
-        """Which distinct tokens hold a character that is no punctuation."""
+        """Which distinct tokens are not just punctuation."""
         words = (not tables.PUNCTUATION.issuperset(token) for token in self.distinct)
         return np.fromiter(words, np.bool_, len(self.distinct))
 
@@ -186,7 +186,7 @@ class Words:
         return (int(self._ends[place + n] - self._ends[place]) + n - 1) * most
 
     def duplicate_ngram_characters(self, n: int) -> int:
-        """Characters in repeats of `n` tokens that stood before. A repeat is passed over before the search goes on."""
+        """Characters in runs of `n` tokens that repeat an earlier one. The search continues after each repeat."""
         grams = self.ngrams(n)
         in_order = np.sort(grams)
         if not (in_order[1:] == in_order[:-1]).any():

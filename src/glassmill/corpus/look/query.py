@@ -1,9 +1,8 @@
 """`glassmill query`: SQL over the documents of a run, kept and dropped.
 
 In: a run of the corpus stage (or of add) and one SELECT. Out: column names and rows. DuckDB works on Arrow data that we
-open for it, and has every way to a file, a network or an extension closed before it sees the statement: what a query
-can read are the tables `kept`, `dropped`, `quarantine`, and `documents`, which is kept and dropped together with
-`rule` empty for the kept ones.
+open for it; access to files, networks and extensions is closed before it sees the statement. A query can read the
+tables `kept`, `dropped`, `quarantine`, and `documents`: kept and dropped together, with an empty `rule` for the kept.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ def query(run: Path, statement: str, limit: int | None = None) -> tuple[list[str
         >>> query(Path("runs/corpus/demo-3f9a1c"), "select rule, count(*) from dropped group by rule")  # doctest: +SKIP
 
     Raises:
-        UserError: no such run, no single SELECT, or DuckDB's complaint about the statement.
+        UserError: no such run, not a single SELECT, or DuckDB's error about the statement.
     """
     import duckdb
 
@@ -53,7 +52,7 @@ def query(run: Path, statement: str, limit: int | None = None) -> tuple[list[str
         try:
             parsed: Sequence[Any] = connection.extract_statements(statement)
             if len(parsed) != 1 or parsed[0].type != duckdb.StatementType.SELECT:
-                raise UserError("one SELECT is wanted, such as: select rule, count(*) from dropped group by rule")
+                raise UserError("expected one SELECT, such as: select rule, count(*) from dropped group by rule")
             result = connection.execute(parsed[0])
             names = [column[0] for column in result.description or []]
             return names, result.fetchall() if limit is None else result.fetchmany(limit)
@@ -65,7 +64,7 @@ def _open_tables(connection: Any, run: Path) -> None:
     kept = _parquet(run, "documents-*.parquet", KEPT_SCHEMA)
     dropped = _parquet(run, "dropped-*.parquet", DROPPED_SCHEMA)
     if kept is None:
-        raise UserError(f"{run} holds no documents (no shards/documents-*.parquet); name a run of the corpus stage")
+        raise UserError(f"{run} has no documents (no shards/documents-*.parquet); name a run of the corpus stage")
     connection.register("kept", kept)
     connection.register("dropped", dropped if dropped is not None else DROPPED_SCHEMA.empty_table())
     connection.register("quarantine", _quarantine(run / "quarantine.jsonl"))

@@ -1,9 +1,9 @@
-"""`glassmill why`: a page's way through the steps of a run, with every number that was compared with a bound.
+"""`glassmill why`: a page's path through the steps of a run, with every number that was compared with a bound.
 
-In: a corpus run and a URL. Out: for each record of that URL where it ended, and for each step the rules with value and
-bound. The run keeps the number that decided; the other numbers are measured again, by the very filters and settings
-of the run on the text that it kept: with one bound out of reach and all others open, a filter must name that rule's
-value. A text that was dropped by C4 or later is measured as it was when it was dropped.
+In: a corpus run and a URL. Out: for each record of that URL how it ended, and for each step the rules with value and
+bound. The run stores the number that decided; the others are measured again, with the run's filters and settings, on
+the text that it kept: with one bound out of reach and all others open, a filter has to report that rule's value. A text
+that C4 or a later step dropped is measured as it was when it was dropped.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from glassmill.recipe import CorpusSettings, Settings, load_recipe
 
 FAR = 1e18
 _COUNTED = {"short_line", "max_word_length", "min_line_words", "curly_brace", "enabled"}
-"""Settings of C4 and FineWeb that say what is counted, not how much of it is too much."""
+"""Settings of C4 and FineWeb that define what is counted, not how much is too much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Check:
 
 @dataclass(slots=True)
 class Way:
-    """The way of one record: where it stood, its end (`kept`, `dropped` or `quarantined`), and its steps in order."""
+    """The path of one record: where it was found, how it ended (`kept`, `dropped`, `quarantined`), its steps."""
 
     url: str
     source: str
@@ -57,17 +57,17 @@ class Way:
 
 
 def why(run: Path, url: str) -> list[Way]:
-    """The ways of all records of `url` in `run`; several where it stood in several places.
+    """The paths of all records of `url` in `run`; several where it was found several times.
 
     Raises:
-        UserError: no finished corpus run there, or none of its records has that URL (with those that are near).
+        UserError: not a finished corpus run, or no record has that URL (the message names similar ones).
     """
     settings = load_recipe(run / "recipe.toml").corpus
     ways = [_way_of(document, settings) for document in _find(run, url)]
     ways += [_quarantined(entry) for entry in _quarantine(run) if entry["url"] == url]
     if not ways:
         near = _near(run, url)
-        hint = f"; near it: {', '.join(near)}" if near else ""
+        hint = f"; similar: {', '.join(near)}" if near else ""
         raise UserError(f"no record of {url!r} in {run}{hint}")
     return ways
 
@@ -91,7 +91,7 @@ def _way_of(document: Document, settings: CorpusSettings) -> Way:
 
 
 def _checks(step: str, document: Document, settings: CorpusSettings) -> Iterator[Check]:
-    """What is known of a step that the document passed."""
+    """What is known about a step that the document passed."""
     section = getattr(settings, step, None)
     if isinstance(section, Settings) and not getattr(section, "enabled", True):
         yield Check("switched off", 0, math.nan, None)
@@ -137,7 +137,7 @@ def measure(text: str, step: str, settings: CorpusSettings) -> Iterator[Check]:
 
 
 def _bound(name: str, given: Any, far: bool, part: int | None = None) -> Any:
-    """A bound that nothing breaks (`far`) or everything does; of a list of bounds, only number `part` is broken."""
+    """A bound that nothing breaks (`far`), or that everything breaks; of a list only number `part` is moved."""
     out = FAR if far != name.startswith("min_") else -FAR
     if not isinstance(given, tuple):
         return int(out) if isinstance(given, int) else out
@@ -165,7 +165,7 @@ def _find(run: Path, url: str) -> Iterator[Document]:
 
 
 def _near(run: Path, url: str, most: int = 3) -> list[str]:
-    """Addresses that hold the last part of `url`."""
+    """Addresses that contain the last part of `url`."""
     import pyarrow.compute as pc
 
     part = url.rstrip("/").rpartition("/")[2] or url
@@ -180,7 +180,7 @@ def _near(run: Path, url: str, most: int = 3) -> list[str]:
 def _dataset(run: Path, pattern: str) -> ds.Dataset:
     paths = sorted((run / "shards").glob(pattern))
     if not paths:
-        raise UserError(f"{run} is no finished run of the corpus stage (no shards/{pattern})")
+        raise UserError(f"{run} is not a finished run of the corpus stage (no shards/{pattern})")
     return ds.dataset(paths, format="parquet")
 
 

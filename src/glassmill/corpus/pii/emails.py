@@ -1,6 +1,7 @@
 """E-mail addresses: around an `@`, ASCII or not, and those spelt `name [at] host [dot] org`.
 
-Of RFC 5321 and RFC 6531 (internationalised addresses) what people write: no quoted local parts, no address literals.
+The part of RFC 5321 and RFC 6531 (internationalised addresses) that people write: no quoted local parts, no address
+literals.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _SPELT_DOMAIN = re.compile(r"[\w-]{1,63}(?:(?:\.|\s?[\[({]\s?dot\s?[\])}]\s?)[\w
 
 
 def find_emails(scan: Scan) -> Places:
-    """Addresses with `@`; then spelt ones."""
+    """Addresses with `@`, then those spelt out."""
     text = scan.text
     place = text.find("@")
     while place >= 0:

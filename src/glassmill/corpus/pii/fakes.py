@@ -2,9 +2,9 @@
 
 A model trained on fakes still sees what an address looks like, and offsets into the page stay valid. What comes out
 depends on the value alone, so equal values stay equal. Nobody owns a fake: e-mail hosts are reserved (RFC 2606) or
-lie under a top-level domain that is never given out (`xx`, ISO 3166-1 user-assigned), social security numbers have an
+under a top-level domain that is never assigned (`xx`, ISO 3166-1 user-assigned), social security numbers have an
 area that does not exist, cards and accounts a wrong checksum, telephone numbers the digits 555-01 where they have
-room, IP addresses belong to documentation networks where the length allows it (RFC 5737), else to a reserved one.
+room, IP addresses belong to documentation networks where the length allows it (RFC 5737), or to a reserved one.
 """
 
 from __future__ import annotations

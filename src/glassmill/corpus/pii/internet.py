@@ -1,4 +1,4 @@
-"""Public IPv4 and IPv6 addresses (RFC 791, RFC 4291); version numbers, sections and private networks are none."""
+"""Public IPv4 and IPv6 addresses (RFC 791, RFC 4291); not version numbers, sections or private networks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _IPV6_HINT = re.compile(r":[0-9a-fA-F]{0,4}:")
 
 
 def find_ips(scan: Scan) -> Places:
-    """Public IPv4 and IPv6 addresses. A dotted number behind `version`, or of small parts only, is none."""
+    """Public IPv4 and IPv6 addresses. A dotted number after `version`, or of small parts only, is not one."""
     text = scan.text
     for match in _IPV4.finditer(text) if _IPV4_HINT.search(text) else ():
         parts = match[0].split(".")

@@ -1,6 +1,6 @@
-"""The text without personal data, and where it stood: runs the detectors, replaces what they find.
+"""The text without personal data, and where it was: runs the detectors and replaces what they find.
 
-In: text. Out: the masked text and the spans, in characters of the text as it was. A replacement is a placeholder that
+In: text. Out: the masked text and the spans, in characters of the original text. A replacement is a placeholder that
 names the kind, or a fake of the same length (see `fakes.py`).
 """
 
@@ -39,7 +39,7 @@ DETECTORS: dict[str, Callable[[Scan], Places]] = {
 
 
 def mask(text: str, kinds: Iterable[str] = PLACEHOLDERS, fakes: bool = False) -> tuple[str, list[Span]]:
-    """The text with every piece of personal data replaced, and where it stood in `text`.
+    """The text with every piece of personal data replaced, and where it was in `text`.
 
     Masking masked text changes nothing, unless the replacements are fakes.
 
@@ -54,7 +54,7 @@ def mask(text: str, kinds: Iterable[str] = PLACEHOLDERS, fakes: bool = False) ->
     kinds = tuple(kinds)
     found: list[Span] = []
     masked = text
-    while new := find(masked, kinds):  # a masked neighbour can complete a pattern: once more, until nothing is found
+    while new := find(masked, kinds):  # a masked neighbour can complete a pattern: repeat until nothing is found
         found = _merge(found, new)
         masked = _replace(text, found, lambda span: PLACEHOLDERS[span.kind])
     if fakes and found:
@@ -63,8 +63,8 @@ def mask(text: str, kinds: Iterable[str] = PLACEHOLDERS, fakes: bool = False) ->
 
 
 def find(text: str, kinds: Iterable[str] = PLACEHOLDERS) -> list[Span]:
-    """The personal data in `text`, in order; where two overlap, the kind named first in
-    `DETECTORS` has its place, and the other ends before it."""
+    """The personal data in `text`, in order; where two overlap, the kind that comes first in
+    `DETECTORS` wins, and the other ends before it."""
     found: list[Span] = []
     taken = bytearray(len(text))
     scan = Scan(text)

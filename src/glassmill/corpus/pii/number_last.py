@@ -1,7 +1,7 @@
-"""A house number behind its street: `Hauptstraße 5`, `Via Roma 131`, `Jana Nerudy 894 Apt. 3`, `lives at Jahu 80`.
+"""A house number after its street: `Hauptstraße 5`, `Via Roma 131`, `Jana Nerudy 894 Apt. 3`, `lives at Jahu 80`.
 
-In: a scanned text and the place of a number. Out: where street and number stand, if the words before the number are a
-street: by a word or an ending of its name, by what follows (a unit, a postcode), or by a phrase that leads to it.
+In: a scanned text and the place of a number. Out: the place of street and number, if the words before the number are a
+street, shown by a word or an ending of its name, by what follows (a unit, a postcode), or by a phrase before it.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def number_last(scan: Scan, start: int, end: int) -> tuple[int, int] | None:
 
 
 def _may_be_phrase(names: list[str], before: str) -> bool:
-    """Whether what stands before the last capitalised words, in the line or at the end of the one before it, can end a
-    phrase such as `lives at` or `Address:`. Rules out most numbers before an expression looks at them."""
+    """Whether the text before the last capitalised words, in the line or at the end of the previous one, can end a
+    phrase such as `lives at` or `Address:`. Rules out most numbers before an expression is tried."""
     for name in reversed(names[:-1]):
         if not name[0].isupper() and name not in words.CONNECTORS and name != "and":
             return name.lower() in _PHRASE_ENDS or name[-1] == ":" or name.isdigit()

@@ -1,4 +1,4 @@
-"""Numbers with a check of their own: US social security numbers, payment cards, bank accounts.
+"""Numbers that can be checked: US social security numbers, payment cards, bank accounts.
 
 Sources: SSA's area rules (no 000, 666, 9xx); ISO/IEC 7812 (issuers, Luhn); ISO 13616 (IBAN: length by country,
 remainder 1 modulo 97).
@@ -33,7 +33,7 @@ IBAN_LENGTHS = {entry[:2]: int(entry[2:]) for entry in _LENGTHS.split()}
 
 
 def find_ssns(scan: Scan) -> Places:
-    """Nine digits as 3-2-4, in an area that exists; without hyphens only where the text says what they are."""
+    """Nine digits as 3-2-4, in an existing area; without hyphens only where the text says what they are."""
     for match in _within(scan, _SSN, 9):
         area, separator, group, serial = match.groups()
         if area in ("000", "666") or area >= "900" or group == "00" or serial == "0000":
@@ -43,7 +43,7 @@ def find_ssns(scan: Scan) -> Places:
 
 
 def find_cards(scan: Scan) -> Places:
-    """12 to 19 digits of a known issuer and length whose checksum is right; the shortest lengths only after "
+    """12 to 19 digits of a known issuer and length with a valid checksum; the shortest lengths only after "
     "`card`."""
     for match in _within(scan, _CARD, 12):
         digits = re.sub(r"[ -]", "", match[0])
@@ -55,7 +55,7 @@ def find_cards(scan: Scan) -> Places:
 
 
 def _issued(digits: str) -> bool:
-    """Whether an issuer gives out numbers with this beginning in this length."""
+    """Whether an issuer assigns numbers with this prefix and length."""
     length, two, four = len(digits), digits[:2], digits[:4]
     return (
         (two[0] == "4" and length in (13, 16, 19))  # Visa
@@ -70,7 +70,7 @@ def _issued(digits: str) -> bool:
 
 
 def luhn(digits: str) -> bool:
-    """Whether the checksum of ISO/IEC 7812 is right."""
+    """Whether the checksum of ISO/IEC 7812 is valid."""
     total = 0
     for place, digit in enumerate(reversed(digits)):
         value = int(digit) * (1 + place % 2)
@@ -101,7 +101,7 @@ def _remainder(number: str) -> int:
 
 
 def _place_of(match: re.Match[str], count: int) -> int:
-    """The end of the first `count` characters of a match that are no separators."""
+    """The end of the first `count` characters of a match that are not separators."""
     for place in range(match.start(), match.end()):
         count -= match.string[place] not in " -"
         if count == 0:

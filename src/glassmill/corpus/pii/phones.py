@@ -1,8 +1,8 @@
 """Telephone numbers: written internationally, as the US write them, with a trunk zero, or introduced by a word.
 
 A form that only telephone numbers have is enough by itself (ITU-T E.123, the North American plan, `01 23 45 67 89`);
-any other group of 7 to 15 digits counts where a word before or behind it says what it is. Why not the library
-`phonenumbers`: it needs to know the country, which a page does not tell.
+any other group of 7 to 15 digits counts where a word before or after it says what it is. The library `phonenumbers`
+was no option: it needs to know the country, which a page does not state.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _TAIL = re.compile(r"\s?(?:x|ext\.?|extension|poste|durchwahl)\s?\d{1,6}$", re.I
 
 
 def find_phones(scan: Scan) -> Places:
-    """Numbers of a telling form first, then those that a word introduces."""
+    """Numbers with an unmistakable form first, then those that a word introduces."""
     for start, end, _ in scan.stretches:
         for pattern, accept in ((_INTERNATIONAL, _is_international), (_TELLING, _is_telling), (_ANY, _is_introduced)):
             for match in pattern.finditer(scan.text, max(0, start - 2), end + BEHIND_CHARACTERS):
@@ -83,7 +83,7 @@ def _span(match: re.Match[str]) -> tuple[int, int]:
 
 
 def _is_introduced(scan: Scan, match: re.Match[str]) -> bool:
-    """Whether a word beside a number of any form says that it is a telephone's."""
+    """Whether a word next to the number says that it is a telephone number."""
     number, (start, end) = match[0], _span(match)
     if not 7 <= _digits(number) <= 15 or _DATE_LIKE.match(number) or _YEARS.match(number):
         return False

@@ -1,7 +1,7 @@
-"""What the detectors share about one text: where its digits stand.
+"""What the detectors share about one text: where its digits are.
 
-Most kinds of personal data hold digits and most of a page does not, so the digits are found once (vectorised, about
-10 microseconds for a page of 7 kB) and the expressions run only around them.
+Most kinds of personal data contain digits and most of a page does not. So the digits are found once (vectorised, about
+10 microseconds for a page of 7 kB), and the expressions run only around them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Places = Iterator[tuple[int, int]]
 
 CONTEXT_CHARACTERS = 48
 MIN_STRETCH_DIGITS = 7
-MAX_STRETCH_GAP = 4  # characters that are no digits within one phone, card or account number: `) - `
+MAX_STRETCH_GAP = 4  # characters other than digits within one phone, card or account number: `) - `
 
 
 class Scan:
@@ -31,7 +31,7 @@ class Scan:
 
     @cached_property
     def brackets(self) -> list[int]:
-        """Where `(` and `[` stand."""
+        """The positions of `(` and `[`."""
         places: list[int] = np.flatnonzero((self._codes == ord("(")) | (self._codes == ord("["))).tolist()
         return places
 
@@ -48,7 +48,7 @@ class Scan:
 
     @cached_property
     def stretches(self) -> list[tuple[int, int, int]]:
-        """Stretches of seven digits or more, no two further apart than in a written number: start, end, digits."""
+        """Stretches of seven digits or more, with gaps as in a written number: start, end, digits."""
         found = []
         begin = end = -1 - MAX_STRETCH_GAP
         digits = 0

@@ -14,7 +14,7 @@ def _set(words: str) -> frozenset[str]:
 
 UPPER = "".join(character for code in range(0x41, 0x530) if (character := chr(code)).isupper())
 
-# Behind the name, in English. The second list holds words that are much else besides.
+# After the name, in English. The second list holds words with many other meanings.
 KINDS = (
     "Street|St|Str|Avenue|Ave|Av|Road|Rd|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Ct|Terrace|Ter|Circle|Cir|Parkway"
     "|Pkwy|Highway|Hwy"
@@ -28,7 +28,7 @@ DIRECTION = r"(?:[NSEW]|NE|NW|SE|SW|North|South|East|West)\.?"
 
 # Before the name: `rue de la Paix 5`, `Via Roma 131`, `ul. Cicha 86`.
 FRENCH_KINDS = "rue|avenue|av|boulevard|bd|allée|allee|chemin|impasse|quai|ruelle"
-LOOSE_FRENCH_KINDS = "place|cours|passage|square|sentier"  # only with de, du, ... behind
+LOOSE_FRENCH_KINDS = "place|cours|passage|square|sentier"  # only with de, du, ... after it
 PREFIX_KINDS = _set(
     "rue avenue av boulevard bd bvd allée allee chemin impasse quai via viale piazza piazzale corso largo"
     " vicolo strada calle c/ cl avenida avda paseo pso plaza pza plza camino carretera ctra ronda travesía"
@@ -58,7 +58,7 @@ SUFFIX_KINDS = _set(
     " vej gade allé utca u. út útja tér tere körút krt rkp köz fasor sétány ulice nám náměstí třída tn tänav"
     " pst mnt puiestee katu kuja cesta trg"
 )
-# Words that stand before numbers and are no streets.
+# Words that precede numbers and are not streets.
 NOT_STREETS = _set(
     "january february march april may june july august september october november december jan feb mar"
     " apr jun jul aug sep sept oct nov dec monday tuesday wednesday thursday friday saturday sunday room"
@@ -66,7 +66,7 @@ NOT_STREETS = _set(
     " version windows highway route interstate apollo world top vol no number act article hall booth"
     " platform pier unit suite the in at on by of and day week step grade phase type model"
 )
-# Capitalised words that begin headings and lists, not the names of streets.
+# Capitalised words that start headings and lists, not the names of streets.
 NO_NAMES = (
     "Best|Weeks?|Days?|Miles?|Years?|Months?|Minutes?|Hours?|Rest|Steps?|Easy|Top|Ways?|Tips|Great|Most|Reasons"
     "|Things|Times?|Points?|Square"

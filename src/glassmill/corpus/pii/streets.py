@@ -1,7 +1,7 @@
 """Postal addresses in running text and in blocks: US ones, and those of several European countries.
 
-In: a scanned text. Out: places (start, end). Four ways in: a house number before a street (`12 Main Street`,
-`26 rue des Lilas`), a house number behind one (`Hauptstraße 5`, `Via Roma 131`), a number that a unit or a phrase
+In: a scanned text. Out: places (start, end). Four patterns: a house number before a street (`12 Main Street`,
+`26 rue des Lilas`), a house number after one (`Hauptstraße 5`, `Via Roma 131`), a number that a unit or a phrase
 (`lives at`) shows to be a house number, and boxes (`P.O. Box 9`, `PSC 3, Box 1`). `tails.py` follows an address to
 its city, postcode and country.
 """
@@ -16,7 +16,7 @@ from glassmill.corpus.pii.scan import Places, Scan
 from glassmill.corpus.pii.tails import end_of_address, has_unit
 
 _UP = words.UPPER
-_GAP = r"[ \u00a0]"  # a line's end is none: the number would belong to something else
+_GAP = r"[ \u00a0]"  # not a line end: the number would belong to something else
 _NUMBER = r"[0-9]{1,6}(?:[-/][0-9]{1,4})?(?:[A-Da-d]|bis|ter)?"
 _NAME_WORD = rf"(?:(?!(?:{words.NO_NAMES})\b)[{_UP}][\w'’-]{{0,24}}\.?|[0-9]{{1,3}}(?:st|nd|rd|th)|of|the|de|la)"
 _US_STREET = re.compile(
@@ -69,7 +69,7 @@ _YEAR_BEFORE = re.compile(
 
 
 def find_addresses(scan: Scan) -> Places:
-    """The addresses in the text: corners, then what stands around its numbers."""
+    """The addresses in the text: street corners, then those around its numbers."""
     text = scan.text
     if "corner of" in text:
         for match in _CORNER.finditer(text):
@@ -144,14 +144,14 @@ def _number_first(scan: Scan, start: int, end: int) -> tuple[int, int] | None:
 
 
 def _is_street(text: str, match: re.Match[str]) -> bool:
-    """Whether `7 Old Mill Way` is a place and no heading: something leads to it, or a city follows."""
+    """Whether `7 Old Mill Way` is a place, not a heading: a phrase leads to it, or a city follows."""
     return bool(_LEADS_TO_PLACE.search(text, max(0, match.start() - 12), match.start())) or (
         end_of_address(text, match.end()) > match.end()
     )
 
 
 def _is_year(text: str, start: int, end: int) -> bool:
-    """`In 1842 High Street was paved` names a year, no house."""
+    """`In 1842 High Street was paved` names a year, not a house."""
     number = text[start:end]
     if not (len(number) == 4 and "1500" <= number <= "2099"):
         return False

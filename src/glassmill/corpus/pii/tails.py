@@ -1,7 +1,7 @@
 """What follows a street and its number: unit, city, region, postcode, country, in one line or in several.
 
-Walks item by item, ten at most, and keeps what it passed only up to the last item that cannot be anything else: a
-city's name alone is no evidence, a city with a postcode is.
+Goes item by item, at most ten, and ends the address at the last item that cannot be anything else: a city's name alone
+is no evidence, a city with a postcode is.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LOWER_CITY = re.compile(r"[a-zà-ž]{3,20}")
 
 
 def has_unit(text: str, end: int) -> bool:
-    """Whether an apartment, suite or the like is named right behind `end`."""
+    """Whether an apartment, suite or the like follows `end`."""
     if text[end : end + 1] not in _SEPARATING:
         return False
     separator = _SEPARATOR.match(text, end)
@@ -46,7 +46,7 @@ def has_unit(text: str, end: int) -> bool:
 
 
 def end_of_address(text: str, end: int) -> int:
-    """The end of the address of which street and number end at `end`."""
+    """The end of the address whose street and number end at `end`."""
     sure = place = end
     lower = text[max(0, end - 24) : end].islower()
     cities = 0

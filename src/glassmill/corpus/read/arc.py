@@ -30,7 +30,7 @@ _LINE_ENDS = re.compile(rb"(?:\r?\n){0,%d}(?:\r\Z)?" % TRAILER_LINES)
 
 
 def begins_arc(data: bytes | mmap.mmap, position: int = 0, known: bool = False) -> bool:
-    """Whether a header line stands there; with `known`, one whose URL cannot be the rest of another."""
+    """Whether a header line starts there; with `known`, one whose URL cannot be the rest of another."""
     if not (_KNOWN_SCHEME if known else _SCHEME).match(data, position):
         return False
     end = data.find(b"\n", position, position + MAX_LINE_BYTES)
@@ -38,7 +38,7 @@ def begins_arc(data: bytes | mmap.mmap, position: int = 0, known: bool = False) 
 
 
 def find_arc(data: bytes | mmap.mmap, position: int = 0) -> int:
-    """Where the next header line begins that has a line end before it, from `position` on; -1 if none does.
+    """Where the next header line starts after a line end, from `position` on; -1 if there is none.
 
     Each line is looked at once, however many dates it has.
     """
@@ -54,7 +54,7 @@ def find_arc(data: bytes | mmap.mmap, position: int = 0) -> int:
 
 
 def parse_line(line: bytes) -> dict[str, str] | None:
-    """A header line as WARC's headers, the length unchecked; None if it is none.
+    """A header line as WARC headers, the length unchecked; None if it is not one.
 
     Example:
         >>> parse_line(b"http://a.example/ 192.0.2.1 19970118142103 text/html 202")["warc-date"]
@@ -80,7 +80,7 @@ def parse_line(line: bytes) -> dict[str, str] | None:
 
 
 def fronts_arc(stream: Stream) -> bool:
-    """Whether the stream's front is a header line, which then lies in the buffer."""
+    """Whether the stream's front is a header line, which is then in the buffer."""
     size = 512
     stream.need(size)
     while _SCHEME.match(stream.buffer, stream.at) and stream.have <= MAX_LINE_BYTES:

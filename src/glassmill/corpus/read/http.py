@@ -2,7 +2,7 @@
 codings undone.
 
 In: the record's block. Out: `Response`. Source: RFC 9112 (message syntax), RFC 9110 section 8.4 (content codings).
-Crawlers often undo the codings and leave the headers as they were, so a body that does not decode is taken as it is.
+Crawlers often undo the codings and keep the headers, so a body that does not decode is taken as it is.
 A body that decodes to more than `max_bytes` is an error, because a few kilobytes can hold gigabytes of zeros.
 """
 
@@ -26,7 +26,7 @@ _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]+)", re.IGNORECAS
 
 @dataclass(slots=True)
 class Response:
-    """Status 0 means that there was no HTTP head, only a body."""
+    """Status 0: there was no HTTP head, only a body."""
 
     status: int
     headers: dict[str, str]
@@ -46,7 +46,7 @@ def parse_response(block: bytes, max_bytes: int = MAX_BODY_BYTES) -> Response:
     """The response in `block`.
 
     Raises:
-        BodyError: the decoded body is larger than `max_bytes`, or in a coding that cannot be undone here.
+        BodyError: the decoded body is larger than `max_bytes`, damaged, or in a coding that is not supported here.
     """
     if not block.startswith(b"HTTP/"):
         return Response(0, {}, block)
@@ -63,7 +63,7 @@ def parse_response(block: bytes, max_bytes: int = MAX_BODY_BYTES) -> Response:
 
 
 def dechunk(body: bytes) -> bytes:
-    """The body without its chunk framing; as it is where the framing is not what it should be."""
+    """The body without its chunk framing; unchanged where the framing is invalid."""
     pieces: list[bytes] = []
     position = 0
     while match := _CHUNK_SIZE.match(body, position):
@@ -131,7 +131,7 @@ def _unbrotli(body: bytes, max_bytes: int) -> bytes:
 
 
 def _unzstd(body: bytes, max_bytes: int) -> bytes:
-    """All frames of the body, as RFC 8878 (section 3) has it; what a cut-off body still holds is taken, as for gzip."""
+    """All frames of the body, see RFC 8878 (section 3); a truncated body gives what it still holds, as with gzip."""
     zstd = zstd_module()
     pieces: list[bytes] = []
     have = 0

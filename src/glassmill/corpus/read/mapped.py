@@ -1,6 +1,6 @@
-"""Reading a mapped file without keeping it all in memory: pages that were read are released.
+"""Reads a memory-mapped file without keeping it in memory: pages that were read are released.
 
-The system counts every page of a mapped file that was read as this process's memory until it needs the page elsewhere.
+The system counts every mapped page that was read as this process's memory, until it needs the page elsewhere.
 """
 
 from __future__ import annotations

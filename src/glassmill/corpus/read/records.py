@@ -1,7 +1,7 @@
 """One record of a WARC file: its header, its block, and the check that its length is true.
 
 In: a stream with the record at its front. Out: `Record`, or `BadRecord` with the cause. Source: ISO 28500 (WARC 1.1).
-A record whose lengths disagree is an error, never passed on shortened.
+A record whose lengths disagree is an error; it is never passed on shortened.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Record:
 
 
 def begins_warc(data: bytes | mmap.mmap, position: int = 0) -> bool:
-    """Whether a record's version line stands there."""
+    """Whether a record's version line starts there."""
     return _VERSION.match(data, position) is not None
 
 
@@ -57,7 +57,7 @@ def find_warc(data: bytes | mmap.mmap, position: int = 0) -> int:
 
 
 def target_in(head: bytes) -> str:
-    """The target that a damaged record's first bytes tell, for the report."""
+    """The target URI in a damaged record's first bytes, for the report."""
     match = _TARGET.search(head)
     return match[1].decode("utf-8", "replace").strip("<> ") if match else ""
 
@@ -81,11 +81,11 @@ def take_block(
 
     Args:
         stated: The length as the header has it.
-        end_of_trailer: Where, that many bytes behind the front, the line ends are over behind which a record or
-            nothing follows; None if neither does, so that the length was wrong.
+        end_of_trailer: Given that many bytes after the front, where the line ends stop that a record or the end
+            follows; None if neither follows, so that the length is wrong.
 
     Raises:
-        BadRecord: no such length, over `limit`, or not the length of what stands there; nothing is taken.
+        BadRecord: not a length, over `limit`, or not the length of what is there; nothing is taken.
     """
     if not stated.isascii() or not stated.isdigit():
         raise BadRecord(f"invalid content-length: {stated!r}" if stated else "no content-length", url)
@@ -108,7 +108,7 @@ def take_block(
 
 
 def _header_bytes(stream: Stream) -> bytes:
-    """The header, taken with the blank line behind it."""
+    """The header, taken with the blank line after it."""
     size = 4096
     stream.need(size)
     while True:
@@ -132,7 +132,7 @@ def _end_of_trailer(stream: Stream, length: int) -> int | None:
 def parse_headers(head: bytes) -> dict[str, str]:
     """Header lines to a dictionary with names in lower case: UTF-8, else Latin-1; the first of equal names wins.
 
-    Folded lines are joined. The first line (the version, or HTTP's status line) is passed over.
+    Folded lines are joined. The first line (the version, or HTTP's status line) is skipped.
     """
     try:
         text = head.decode("utf-8")

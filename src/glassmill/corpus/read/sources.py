@@ -1,7 +1,7 @@
 """Input files to pages: WARC, WET and ARC, and every kind of file that a folder of documents holds.
 
-In: paths. Out: for each file, `Page` and `Lost` in its order. What cannot be read becomes a `Lost` with its cause;
-nothing is passed over. A link that leads out of the folder it lies in is not followed.
+In: paths. Out: for each file, `Page` and `Lost` in order. What cannot be read becomes a `Lost` with its cause; nothing
+is skipped silently. A link that points outside its folder is not followed.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class Source:
 
 
 def find_sources(words: Sequence[str]) -> list[Source]:
-    """The files that paths, folders and globs name. A file goes by its name, with its folders where that is not enough.
+    """The files that paths, folders and globs name. A file goes by its name, with folders where that is not unique.
 
     Raises:
-        UserError: a word names nothing, or none of the files holds anything that can be read.
+        UserError: a word names no file, or none of the files can be read.
     """
     files = input_files(words)
     sources = [Source(file.path, file.name, file.path.stat().st_size, file.refused) for file in files]
@@ -72,7 +72,7 @@ def _why_unreadable(source: Source) -> str | None:
 
 
 def group(sources: Sequence[Source]) -> list[list[Source]]:
-    """The sources by shard: an archive is a shard, other files are gathered in the order given."""
+    """The sources by shard: an archive is a shard of its own, other files share shards in the order given."""
     shards: list[list[Source]] = []
     gathered: list[Source] = []
     for source in sources:
@@ -92,7 +92,7 @@ def read_sources(
     max_record_bytes: int,
     files: FilesSettings,
 ) -> Iterator[tuple[Source, Page | Lost]]:
-    """What stands in the inputs of a shard, one after the other, without what ended a process before.
+    """The contents of a shard's inputs, one after the other, without the items that crashed a worker before.
 
     Args:
         inputs: Of each file its path, its name, and why it must not be read, if so: what a task carries of a `Source`.
@@ -115,7 +115,7 @@ def read_sources(
 
 
 def read_source(source: Source, max_record_bytes: int, files: FilesSettings) -> Iterator[Page | Lost]:
-    """What stands in one source; a refused one is reported and not opened."""
+    """The contents of one source; a refused one is reported and not opened."""
     if source.refused:
         yield Lost(0, source.refused)
     else:
@@ -128,7 +128,7 @@ def read_pages(
     max_record_bytes: int = MAX_RECORD_BYTES,
     files: FilesSettings = FilesSettings(),  # noqa: B008 (immutable)
 ) -> Iterator[Page | Lost]:
-    """What stands in one input file."""
+    """The contents of one input file."""
     kind = kind_of(path)
     if kind == WARC:
         for record in read_records(path, max_record_bytes=max_record_bytes):

@@ -1,7 +1,7 @@
-"""Bytes of an archive in a row: a plain file, or the frames of a compressed one, unpacked as they are needed.
+"""The bytes of an archive in order: a plain file, or the frames of a compressed one, unpacked as needed.
 
-In: the file, mapped. Out: a buffer at the front of the stream, as long as one asks for. Memory is bounded by what is
-asked for, and a damaged stream is an exception that says how.
+In: the file, mapped. Out: a buffer at the front of the stream, as long as the caller asks for, which bounds the
+memory. A damaged stream raises an exception that says how it is damaged.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from glassmill.errors import BadRecord, DamagedError
 SEARCH_OVERLAP_BYTES = 1 << 16
 HARMLESS_BYTES = 64 << 20
 MAX_RATIO = 200
-"""A frame in which no record is found for more than `HARMLESS_BYTES`, and that grows more than so many times, is no
-archive but a trap."""
+"""A frame without a record in more than `HARMLESS_BYTES` that expands more than this many times is a trap, not an
+archive."""
 
 
 class Stream(ABC):
-    """`buffer` from `at` on is the front of the stream; `records` counts those that were read from it."""
+    """`buffer` from `at` on is the front of the stream; `records` counts the records read from it."""
 
     def __init__(self, data: mmap.mmap) -> None:
         self.data = data
@@ -31,16 +31,16 @@ class Stream(ABC):
 
     @property
     def have(self) -> int:
-        """Bytes that lie in the buffer."""
+        """Bytes in the buffer."""
         return len(self.buffer) - self.at
 
     @property
     @abstractmethod
     def offset(self) -> int:
-        """Where in the file the front stands; of a compressed file, where its frame begins."""
+        """The front's position in the file; in a compressed file, where its frame begins."""
 
     def need(self, size: int) -> bool:
-        """Whether `size` bytes lie in the buffer, after pulling as much of this frame as that takes."""
+        """Whether `size` bytes are in the buffer, after reading as much of this frame as needed."""
         if self.have >= size:
             return True
         pieces, have = [self.buffer[self.at :]], self.have
@@ -51,19 +51,19 @@ class Stream(ABC):
         return have >= size
 
     def fill(self, size: int) -> bool:
-        """As `need`, into the next frames where they go on with this record."""
+        """As `need`, but continues into the next frames if the record does."""
         while not self.need(size):
             if not self.go_on():
                 return False
         return True
 
     def more(self, size: int) -> bool:
-        """Whether more could be had, up to `size` bytes: of this frame, and only at its end of the next."""
+        """Whether more bytes came, up to `size`: from this frame, and from the next only at its end."""
         before = self.have
         return self.need(size) or self.have > before or self.go_on()
 
     def go_on(self) -> bool:
-        """Enters the next frame, if that goes on with the record at hand."""
+        """Enters the next frame, if it continues the current record."""
         return False
 
     def take(self, size: int) -> bytes:
@@ -72,14 +72,14 @@ class Stream(ABC):
         return taken
 
     def seek(self, find: Callable[[bytes, int], int], length: int) -> None:
-        """Passes over everything before the next record; to the end where there is none.
+        """Skips everything before the next record; to the end where there is none.
 
         Args:
-            find: Where in some bytes, from a place on, a record begins; -1 if none does.
-            length: So far the record at hand may reach, into other frames too.
+            find: Where in some bytes, from a position on, a record starts; -1 if none does.
+            length: How far the current record may reach, into other frames too.
 
         Raises:
-            BadRecord: there is no end to it.
+            BadRecord: the stream expands without an end.
         """
         passed = 0
         while True:
@@ -100,7 +100,7 @@ class Stream(ABC):
         """Where the next frame may begin; called at the end of this one."""
 
     def _line_begin(self) -> int:
-        """The line end before the last line, and at least some bytes: a record may begin in what follows."""
+        """The line end before the last line, at least some bytes back: a record may start in what follows."""
         end = len(self.buffer)
         line = self.buffer.rfind(b"\n", max(0, end - SEARCH_OVERLAP_BYTES))
         return max(0, min(line if line >= 0 else end, end - 64))
@@ -110,7 +110,7 @@ class Stream(ABC):
         """More bytes, or None at the end of the frame."""
 
     def _check_growth(self, passed: int) -> None:  # noqa: B027 (only what unpacks can grow)
-        """Raises BadRecord where `passed` bytes without a record came out of too few."""
+        """Raises BadRecord if too few bytes expanded to `passed` bytes without a record."""
 
 
 class PlainFile(Stream):
@@ -135,7 +135,7 @@ class PlainFile(Stream):
 
 
 class FrameStream(Stream):
-    """The bytes of one frame, and of those behind it that go on with its last record."""
+    """The bytes of one frame, and of those after it that continue its last record."""
 
     def __init__(self, codec: Codec, data: mmap.mmap, position: int, is_start: Callable[[bytes], bool]) -> None:
         super().__init__(data)

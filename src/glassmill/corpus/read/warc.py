@@ -3,8 +3,8 @@
 In: a file of gzip members, zstd or LZ4 frames (one a record, several for one, or one for all), or a plain one. Out:
 `Record` and `Lost` in the order of the file. Sources: `records`, `arc`, and the modules of `frames`.
 
-The known readers stop, or silently lose the rest, at the first damaged byte. This one walks the frames itself: at
-damage it reports what is lost, looks for the next frame that can be read, and goes on there. Memory is bounded by
+Other readers stop, or silently lose the rest, at the first damaged byte. This one walks the frames itself: it reports
+what is lost to damage, finds the next readable frame, and continues there. Memory is bounded by
 `max_record_bytes`.
 """
 
@@ -66,7 +66,7 @@ def read_records(
 
 
 def _form_of(data: mmap.mmap) -> Codec | type[PlainFile] | None:
-    """How the file is packed; None if it holds no record. The front decides, or if it is garbage, what comes first."""
+    """How the file is packed; None if it holds no record. Its first bytes decide; if they are garbage, what follows."""
     for kind in CODECS:
         if any(data[: len(magic)] == magic for magic in kind.openings):
             return kind()  # here and below its library is imported
@@ -82,7 +82,7 @@ def _form_of(data: mmap.mmap) -> Codec | type[PlainFile] | None:
 
 
 def _records_of_frames(codec: Codec, data: mmap.mmap, wanted: frozenset[str], limit: int) -> Iterator[Record | Lost]:
-    """Walks the frames; behind a damaged one it goes on at the next that can be read."""
+    """Walks the frames; after a damaged one it continues at the next readable one."""
     position = 0
     while position < len(data):
         stream = None
@@ -134,10 +134,10 @@ def _target_of(codec: Codec, data: mmap.mmap, position: int) -> str:
 
 
 def _records_of(stream: Stream, wanted: frozenset[str], limit: int) -> Iterator[Record | Lost]:
-    """The records of one stream. Where only a record is bad, the next one in the same stream is looked for.
+    """The records of one stream. After a bad record it looks for the next one in the same stream.
 
     Raises:
-        BadRecord: the stream itself is damaged, so nothing behind this place can be read from it.
+        BadRecord: the stream itself is damaged, so nothing after this position can be read from it.
     """
     offset = stream.offset
     try:
@@ -160,7 +160,7 @@ def _records_of(stream: Stream, wanted: frozenset[str], limit: int) -> Iterator[
 
 
 def _at_front(stream: Stream) -> bool:
-    """Whether anything but line ends is left; those of the record before may stand in a frame of their own."""
+    """Whether anything but line ends is left; those of the previous record may be in a frame of their own."""
     while stream.need(1):
         ends = _LINE_ENDS.match(stream.buffer, stream.at)
         if not ends:
@@ -182,17 +182,17 @@ def _one_record(stream: Stream, offset: int, wanted: frozenset[str], limit: int)
 
 
 def _is_record(data: bytes | mmap.mmap, place: int = 0) -> bool:
-    """Whether a record begins here, and not the rest of one."""
+    """Whether a record starts here, rather than the rest of one."""
     return begins_warc(data, place) or begins_arc(data, place, known=True)
 
 
 def _begins_record(data: bytes | mmap.mmap) -> bool:
-    """Whether a record stands at the begin, behind line ends at most."""
+    """Whether it starts with a record, after line ends at most."""
     ends = _LINE_ENDS.match(data)
     return _is_record(data, ends.end() if ends else 0)
 
 
 def _find_record(data: bytes | mmap.mmap, position: int) -> int:
-    """Where the next record of either kind begins that has a line end before it; -1 if none does."""
+    """Where the next record of either kind starts after a line end; -1 if there is none."""
     places = (find_warc(data, position), find_arc(data, position))
     return min((place for place in places if place >= 0), default=-1)

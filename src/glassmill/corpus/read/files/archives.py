@@ -1,9 +1,9 @@
-"""Zip and tar archives: their members, one after the other, never unpacked to a place of their own choosing.
+"""Zip and tar archives: their members, one after the other, never unpacked to a path that they choose.
 
 In: an archive. Out: name, offset and content of each file in it. An archive is refused whole, before anything of it
-is read, if a member's name leads out of it (`../x`, `/etc/x`, `C:\\x`), if it says that it unpacks to more than the
-limits, or if a member's data would grow more than `max_ratio` times; what lies about its size is cut off while it is
-read. Links and devices in an archive are no files: each is reported and not followed.
+is read, if a member's name points outside it (`../x`, `/etc/x`, `C:\\x`), if its stated size exceeds the limits, or if
+a member would expand more than `max_ratio` times; a member that lies about its size is cut off while it is read. Links
+and devices in an archive are not files: each is reported and not followed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from glassmill.recipe import FilesSettings
 
 CHUNK = 1 << 20
 SMALL = 1 << 20
-"""A member of at most so many bytes harms nobody, whatever its ratio."""
+"""A member of at most this many bytes is harmless, whatever its ratio."""
 _DRIVE = re.compile(r"[A-Za-z]:")
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 

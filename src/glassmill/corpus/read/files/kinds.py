@@ -1,4 +1,4 @@
-"""Which kind of file is this? By the name's end, and by the first bytes where that says nothing."""
+"""The kind of a file, from its suffix, or from its first bytes where the suffix says nothing."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def kind_of(path: Path) -> str:
 
 
 def kind_of_name(name: str) -> str:
-    """The kind that a file's name promises."""
+    """The kind that a file's name stands for."""
     name = name.lower()
     suffixes = name.rsplit("/", 1)[-1].split(".")[1:]
     for count in (2, 1):

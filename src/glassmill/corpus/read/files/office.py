@@ -23,7 +23,7 @@ CHAPTER_TYPES = frozenset({"application/xhtml+xml", "text/html"})
 
 
 def docx_to_text(file: IO[bytes], limits: FilesSettings) -> str:
-    """The paragraphs of a Word document, a blank line between; a table row is a paragraph, its cells set off by tabs.
+    """The paragraphs of a Word document, a blank line between; a table row is a paragraph, its cells separated by tabs.
 
     Raises:
         UnreadableError: not a DOCX, or damaged.
@@ -67,8 +67,8 @@ def epub_chapters(file: IO[bytes], limits: FilesSettings) -> Iterator[tuple[str,
     """Name and XHTML of every chapter, in reading order.
 
     Raises:
-        UnreadableError: not an EPUB, damaged, or its chapters are locked.
-        RefusedError: a name leads out of the book, or it unpacks to more than `limits` allow.
+        UnreadableError: not an EPUB, damaged, or with copy protection.
+        RefusedError: a name points outside the book, or it unpacks to more than `limits` allow.
     """
     with _open_zip(file, "EPUB") as archive:
         check_zip(archive, limits)

@@ -1,7 +1,7 @@
-"""One file of a folder to pages, whatever its kind; archives are looked into, three deep at most.
+"""One file of a folder to pages, whatever its kind; archives are opened, nested at most three deep.
 
 In: a path and its kind. Out: `Page` and `Lost`. A PDF or DOCX is passed on as it is, with its kind: turning it into
-text is extraction, done where a page that hangs can be set aside. The URL of what has none is its place:
+text is extraction, done where a page that hangs can be set aside. What has no URL gets its place as one:
 `notes.zip/letters/june.txt`, `rows.jsonl#12`.
 """
 
@@ -40,7 +40,7 @@ def read_file(
     Args:
         name: What the file is called in the corpus.
         max_bytes: Of one page; a larger one is reported instead.
-        reader: Reads the kinds that are not known here (WARC), found inside an archive.
+        reader: Reads the kinds that this module does not (WARC), found inside an archive.
     """
     try:
         if kind in WHOLE:

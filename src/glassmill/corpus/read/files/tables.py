@@ -1,7 +1,7 @@
 """JSONL and Parquet: one document a row.
 
-In: a file and the names of the fields to look for. Out: for each row, the place where it stands, its text, its URL
-and its date. A row that holds no text is reported with its cause, and the rest is read.
+In: a file and the names of the fields to look for. Out: for each row its position, text, URL and date. A row without
+text is reported with its cause, and the rest is read.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def jsonl_rows(path: Path, text_fields: Sequence[str], max_line_bytes: int) -> I
     """The rows of a JSONL file, plain or gzip.
 
     Raises:
-        UnreadableError: damaged gzip data; the rows before the damage have been given.
+        UnreadableError: damaged gzip data; the rows before the damage have been yielded.
     """
     with path.open("rb") as plain:
         packed = plain.read(2) == b"\x1f\x8b"

@@ -1,1 +1,1 @@
-"""Compressed forms of an archive, one module a form: frames in a row, each of which can be read alone."""
+"""Compressed forms of an archive, a module each: a sequence of frames that can be read independently."""

@@ -1,7 +1,7 @@
-"""What the compressed forms have in common: a frame gives its bytes as they are asked for, or says how it is damaged.
+"""What the compressed forms have in common: a frame yields its bytes on request, or says how it is damaged.
 
 In: a file, mapped, and a place in it. Out: a `Frame` there, and the next place where one may begin. Memory is bounded
-by what is asked for, whatever a frame claims to hold.
+by what is requested, whatever a frame claims to hold.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ FIRST_CHUNK_BYTES = 4096
 LARGEST_CHUNK_BYTES = 1 << 18
 UNPACKED_CHUNK_BYTES = 1 << 20
 START_BYTES, START_STEP_BYTES = 4096, 64
-"""So much of a frame tells whether it begins with a record."""
+"""This much of a frame shows whether it starts with a record."""
 PROBE_BYTES = 1 << 20
-"""A frame that begins with no record counts as one if so much of it, or all of it, can be read."""
+"""A frame that does not start with a record counts as one if this much of it, or all of it, can be read."""
 MAX_FALSE_FRAMES = 100_000
 MAX_PROBED_BYTES = 1 << 30
 CUT = "the file ends inside this record"
@@ -37,11 +37,11 @@ class Frame(ABC):
     @property
     @abstractmethod
     def end(self) -> int:
-        """Where the next frame may begin; known once `pull` gave None."""
+        """Where the next frame may begin; known once `pull` has returned None."""
 
     @abstractmethod
     def pull(self, most: int = UNPACKED_CHUNK_BYTES) -> bytes | None:
-        """The next bytes, at most so many; None at the frame's end, its checksum verified where it has one.
+        """The next bytes, at most `most`; None at the frame's end, where its checksum, if any, is verified.
 
         Raises:
             DamagedError: here, or the file ends before the frame does.
@@ -59,18 +59,18 @@ class Frame(ABC):
 
 
 class Codec(ABC):
-    """How one form packs: one object a file, because a file may bring a dictionary."""
+    """How one form is packed: one object per file, because a file may bring a dictionary."""
 
     unit: str
     """What a frame is called in a report."""
     magic: bytes
     openings: tuple[bytes, ...]
-    """What a file of this form may begin with."""
+    """What a file of this form may start with."""
     no_content: bytes | None = None
-    """What unpacked bytes begin with that are no content, though they look like a frame's."""
+    """The start of unpacked bytes that look like a frame's content but are not."""
 
     def begins(self, data: mmap.mmap, position: int) -> bool:
-        """Whether the magic of a frame stands there."""
+        """Whether a frame's magic is there."""
         return data[position : position + len(self.magic)] == self.magic
 
     def find(self, data: mmap.mmap, position: int) -> int:
@@ -82,14 +82,14 @@ class Codec(ABC):
         """The frame there.
 
         Raises:
-            DamagedError: its first bytes tell that it is none.
+            DamagedError: its first bytes show that it is not a frame.
         """
 
     def pass_over(self, data: mmap.mmap, position: int) -> int:
-        """Where the things end that stand at `position`, are no frames, and may stand there: `position` if none.
+        """The end of what may be at `position` without being a frame; `position` if there is nothing of the kind.
 
         Raises:
-            DamagedError: such a thing is damaged.
+            DamagedError: what is there is damaged.
         """
         return position
 
@@ -97,7 +97,7 @@ class Codec(ABC):
 def start_of(codec: Codec, data: mmap.mmap, position: int) -> tuple[bytes, Frame | None]:
     """The first bytes of the frame there, a line at least, and the frame, read so far; None if it is damaged already.
 
-    In small pieces, because what is read together with the damage is lost.
+    It reads in small pieces, because bytes read together with damage are lost.
     """
     start = b""
     try:
@@ -128,9 +128,9 @@ def next_frame(codec: Codec, data: mmap.mmap, position: int, is_start: Callable[
 
 
 def _probe(codec: Codec, data: mmap.mmap, position: int, is_start: Callable[[bytes], bool]) -> tuple[bool, int]:
-    """Whether a frame stands there, and the bytes that it took to tell.
+    """Whether there is a frame, and how many bytes it took to find out.
 
-    A magic may stand in the middle of packed bytes by chance; so a frame begins with a record, or can be read.
+    A magic may occur in packed bytes by chance; a real frame starts with a record, or can be read.
     """
     try:
         if codec.pass_over(data, position) > position:

@@ -1,7 +1,7 @@
 """LZ4 frames (LZ4 Frame Format 1.6.4), as FastWARC writes them; unpacked by FastWARC, which comes with resiliparse.
 
-FastWARC reads frame after frame without telling where one ends. So it is given the bytes of one alone: the blocks' own
-lengths tell how far that goes.
+FastWARC reads frame after frame without reporting where one ends. So it gets the bytes of one frame only, whose length
+follows from those of its blocks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STORED = 1 << 31
 
 
 class _OneFrame:
-    """The packed bytes of one frame, as a file. `ended` once its end mark was met and everything was given."""
+    """The packed bytes of one frame, as a file. `ended`: its end mark was reached and all bytes were handed out."""
 
     def __init__(self, data: mmap.mmap, begin: int) -> None:
         self._data, self._flags = data, data[begin + len(MAGIC)]

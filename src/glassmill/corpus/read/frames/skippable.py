@@ -1,4 +1,4 @@
-"""Skippable frames (RFC 8878, 3.1.2): magic, size, and bytes that are nobody's business; LZ4 has the same."""
+"""Skippable frames (RFC 8878, 3.1.2): magic, size, and bytes that readers ignore; LZ4 has the same."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _MAGIC = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 
 
 def is_skippable(data: mmap.mmap, position: int) -> bool:
-    """Whether such a frame's magic stands there."""
+    """Whether such a frame's magic is there."""
     return _MAGIC.match(data, position) is not None
 
 
 def end_of_skippable(data: mmap.mmap, position: int, magic: bytes) -> int:
-    """Where the skippable frame ends. Its size is believed only if something that may follow does follow.
+    """Where the skippable frame ends. Its size is trusted only if something that may follow does follow.
 
     Raises:
-        DamagedError: the size leads past the file's end, or into the middle of something.
+        DamagedError: the size points past the file's end, or into the middle of something.
     """
     size = int.from_bytes(data[position + 4 : position + HEAD_BYTES], "little")
     end = position + HEAD_BYTES + size

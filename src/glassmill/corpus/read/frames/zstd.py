@@ -1,8 +1,8 @@
-"""Zstandard frames (RFC 8878), with the dictionary that stands at the head of a `.warc.zst`.
+"""Zstandard frames (RFC 8878), with the dictionary at the start of a `.warc.zst`.
 
 Source: IIPC, Zstandard Compression for WARC Files 1.0: a record is one frame or several; the dictionary is a skippable
-frame of magic 0x184D2A5D, and may be compressed itself. A dictionary that stands later, as where two files were joined,
-holds from there on.
+frame of magic 0x184D2A5D, and may be compressed itself. A later dictionary, as where two files were
+joined, applies from there on.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Zstd(Codec):
         return position
 
     def _take_dictionary(self, data: mmap.mmap, position: int) -> int:
-        """Loads it; one that can be loaded ends where it says, whatever stands behind it."""
+        """Loads it; a dictionary that loads ends where it says, whatever follows."""
         size = int.from_bytes(data[position + 4 : position + HEAD_BYTES], "little")
         try:
             self._dictionary = self._load(data[position + HEAD_BYTES : position + HEAD_BYTES + size])

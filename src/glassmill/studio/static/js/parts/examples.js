@@ -31,8 +31,8 @@ export function Examples({ corpus, which, step, rules }) {
     ${finished && which !== "quarantine" && html`<label class="search"><span class="visually-hidden">Find in text or address</span>
       <input type="search" placeholder="Find in text or address" maxlength="100" value=${words} onInput=${(/** @type {any} */ e) => (setWords(e.target.value), setPage(0))} /></label>`}
     ${finished && !answer && html`<${Nothing}>Opening …</${Nothing}>`}
-    ${finished && answer && !rows.length && html`<${Nothing}>${which === "quarantine" ? "None: every record could be read." : "No page here."}</${Nothing}>`}
-    ${!finished && !rows.length && html`<${Nothing}>The first examples will show here in a moment.</${Nothing}>`}
+    ${finished && answer && !rows.length && html`<${Nothing}>${which === "quarantine" ? "None: every record could be read." : "No pages."}</${Nothing}>`}
+    ${!finished && !rows.length && html`<${Nothing}>The first examples will appear here in a moment.</${Nothing}>`}
     <ul class="cards">${rows.map((/** @type {any} */ row) => html`<${Card} key=${row.id ?? row.url + row.t} row=${row} dropped=${which === "dropped"} />`)}</ul>
     ${finished && answer && answer.total > answer.page_rows && html`<${Pager} answer=${answer} page=${page} setPage=${setPage} />`}
   </div>`;

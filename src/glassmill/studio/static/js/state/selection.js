@@ -1,4 +1,4 @@
-// What the reader is looking at, shared by all views: one view sets it, any other may follow it.
+// What the reader is looking at. Shared by all views: one sets it, any other may follow.
 
 import { useEffect, useState } from "../lib/preact.js";
 
@@ -26,9 +26,14 @@ export function subscribe(listener) {
   return () => void listeners.delete(listener);
 }
 
-/** What is chosen in `run`; the component is drawn again when that changes. @param {string | null} run @returns {Selection} */
+/** What is chosen in `run`. @param {string | null} run @returns {Selection} */
+export function selected(run) {
+  return run !== null && selection.run === run ? selection : NOTHING;
+}
+
+/** The same for a component, which is drawn again after every change. @param {string | null} run @returns {Selection} */
 export function useSelection(run) {
   const [, redraw] = useState(0);
   useEffect(() => subscribe(() => redraw((n) => n + 1)), []);
-  return run !== null && selection.run === run ? selection : NOTHING;
+  return selected(run);
 }

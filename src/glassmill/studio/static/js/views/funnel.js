@@ -48,7 +48,7 @@ function Step({ step, pagesIn, open, toggle, corpus }) {
     </button>
     ${open && html`<div id=${panel} class="funnel-panel">
       <${Rules} step=${step} />
-      ${step.quarantined > 0 && html`<p class="panel-says">${count(step.quarantined)} more could not be read at all; they lie in the quarantine at the end of this funnel.</p>`}
+      ${step.quarantined > 0 && html`<p class="panel-says">${count(step.quarantined)} more records could not be read; they are in the quarantine at the end of this funnel.</p>`}
       <${Examples} corpus=${corpus} which="dropped" step=${step.step} rules=${step.dropped ?? {}} />
     </div>`}
   </div>`;
@@ -71,7 +71,7 @@ function Stream({ from, to }) {
 function Rules({ step }) {
   const rules = Object.entries(step.dropped ?? {}).sort((a, b) => Number(b[1]) - Number(a[1]));
   if (rules.length < 2) return null;
-  return html`<p class="panel-says">Pages fall to the first rule they break; ${rules.length} rules took pages here.</p>`;
+  return html`<p class="panel-says">A page is dropped by the first rule that it breaks; ${rules.length} rules dropped pages here.</p>`;
 }
 
 /** @param {{documents: number, pagesIn: number, open: boolean, toggle: () => void, corpus: Stage}} props */
@@ -90,7 +90,7 @@ function Outlet({ documents, pagesIn, open, toggle, corpus }) {
 function Quarantine({ open, toggle, corpus }) {
   if (!isFinished(corpus)) return null;
   return html`<div class="funnel-step quarantine" data-open=${open}>
-    <button type="button" class="link" aria-expanded=${open} onClick=${toggle}>Records that could not be read at all (the quarantine)</button>
+    <button type="button" class="link" aria-expanded=${open} onClick=${toggle}>Records that could not be read (quarantine)</button>
     ${open && html`<div class="funnel-panel"><${Examples} corpus=${corpus} which="quarantine" step="" rules=${{}} /></div>`}
   </div>`;
 }
