@@ -45,7 +45,7 @@ $(VENV)/ray: $(VENV)/dev
 	@touch $@
 
 native: $(VENV)/dev              ## the C++ core again, after a change of its sources
-	$(BIN)/python scripts/build_backend.py
+	GLASSMILL_NATIVE=strict $(BIN)/python scripts/build_backend.py
 
 clean:
 	rm -f src/glassmill/native/_core.*

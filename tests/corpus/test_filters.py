@@ -47,6 +47,14 @@ def quality(text: str) -> Verdict | None:
     return gopher_quality(text, Words(text), GopherQualitySettings())
 
 
+@pytest.mark.parametrize("text", ["", "...", "-- !", "\n"])
+def test_a_text_without_a_word_is_judged_even_where_no_word_is_required(text: str) -> None:
+    loose = GopherQualitySettings(min_words=0, min_word_length=0, max_symbol_share=9, max_ellipsis_lines=1)
+    verdict = gopher_quality(text, Words(text), loose)
+    assert verdict and verdict.rule.name in ("gopher/few_alphabetic_words", "gopher/bullet_lines")
+    assert gopher_quality(text, Words(text), GopherQualitySettings(min_words=0)) is not None
+
+
 def repetition(text: str) -> Verdict | None:
     return gopher_repetition(text, Words(text), GopherRepetitionSettings())
 

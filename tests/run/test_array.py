@@ -32,6 +32,15 @@ def test_the_stage_goes_on_when_every_array_task_has_left_its_results(tmp_path: 
     assert lay_out(tmp_path, SQUARE, TASKS, LIMITS) == [{"square": n * n} for n in range(5)]
 
 
+def test_a_task_with_tuples_is_known_again_though_json_makes_lists_of_them(tmp_path: Path) -> None:
+    tasks = [{"n": n, "inputs": (("a", "b"),)} for n in range(2)]
+    with pytest.raises(Waiting):
+        lay_out(tmp_path, SQUARE, tasks, LIMITS)
+    run_array_task(tmp_path, 0, 2, 1)
+    with pytest.raises(UserError, match="1 of 2 shards are not done: 1;"):
+        lay_out(tmp_path, SQUARE, tasks, LIMITS)
+
+
 def test_results_of_other_tasks_are_not_taken(tmp_path: Path) -> None:
     for tasks in (TASKS[:1], TASKS[1:2]):
         with pytest.raises(Waiting):

@@ -51,7 +51,7 @@ def test_a_stage_without_resolved_resolves_nothing() -> None:
 def test_every_difference_is_one_line_with_the_machine_the_fact_and_both_values(wanted: Check, line: str) -> None:
     with pytest.raises(UserError, match=line) as caught:
         check_machine(wanted)
-    assert str(caught.value).startswith(f"worker on {platform.node()}: ")
+    assert str(caught.value).startswith(f"worker on {platform.node()}: ") and "\n" not in str(caught.value)
 
 
 def test_a_machine_that_lacks_what_the_recipe_asks_for_says_which_one_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,16 +9,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, get_args
 
 import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Page, expect
 
+from glassmill.corpus import corpus
+from glassmill.corpus.document import documents
 from glassmill.corpus.judge.rule import Direction, Unit, written
+from glassmill.corpus.look.why import why
 from glassmill.corpus.rules import RULES, rule_named
+from glassmill.recipe import load_recipe
 from glassmill.run import kinds
+from glassmill.run.folder import Identity, open_run, settings_identity
 from tests.studio.conftest import RunningStudio
+from tests.studio.crafted import write
 from tests.studio.replay import RECORDED
 
 CARDS = {
@@ -166,6 +173,38 @@ def test_the_card_of_every_rule_says_what_its_number_means(open_page: type, ever
             assert stays == sides.get(direction), rule
     assert seen == CARDS
     assert not watched.wrongs, "\n".join(watched.wrongs)
+
+
+def test_the_corpus_of_today_drops_the_pages_for_the_recorded_reasons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If this fails because a rule changed, run `python tests/studio/record.py`, and read the table above again."""
+    write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for name in ("rules", "rules-loose"):
+        recipe = load_recipe(tmp_path / f"{name}.toml")
+        identity = Identity("corpus", corpus.VERSION, settings_identity(settings=recipe.corpus, seed=recipe.seed))
+        with open_run(tmp_path / "corpus" / f"{name}-000000", identity, recipe) as run:
+            corpus.make(run, recipe.corpus, recipe.seed)
+        (recorded,) = RECORDED.glob(f"corpus/{name}-??????")
+        reasons = [
+            [
+                (row.url, row.rule, pytest.approx(row.value), row.bound, row.detail)
+                for row in documents(run, dropped=True)
+            ]
+            for run in (run.path, recorded)
+        ]
+        assert reasons[0] == reasons[1]
+
+
+def test_glassmill_why_says_what_the_cards_say() -> None:
+    said = {}
+    for run in RECORDED.glob("corpus/rules-*"):
+        for row in documents(run, dropped=True):
+            (way,) = why(run, row.url)
+            _, checks = way.steps[-1]
+            said[checks[-1].rule] = checks[-1].says
+    assert said == {rule: sentence for rule, (_, sentence) in CARDS.items()}
 
 
 def test_no_page_is_dropped_on_the_side_of_the_bound_where_pages_stay() -> None:

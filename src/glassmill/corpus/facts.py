@@ -9,7 +9,7 @@ In: settings. Out: fact -> value, part of the run's identity (see `run/resolved.
                 3.11 gives another answer.
     language    The language model's file. Native core and fastText give the same probabilities to the last bit.
     platform    The last bits of scores (language, a quality classifier) depend on the C library's logarithm and
-                exponential.
+                exponential. (glibc has one variant for all processors since 2013, which have fused multiply-add.)
     python      Unicode tables (keys of duplicates, lower case), codecs, and the words of an error in the quarantine,
                 all of which change with minor versions only.
     numpy       Its minor versions may change the random numbers that choose the MinHash family (NEP 19).

@@ -16,8 +16,8 @@ def runtime(default: Any, **kwargs: Any) -> Any:
 
 
 def resolved_here(default: Any, **kwargs: Any) -> Any:
-    """A field such as `auto`, of which the machine makes a definite value. A run's hash holds that value, under
-    `resolved`, and not the field."""
+    """A field such as `auto`, for which the machine chooses a value. The run's identity has that value under `resolved`
+    instead of the field."""
     return Field(default, json_schema_extra={"runtime": True}, **kwargs)
 
 

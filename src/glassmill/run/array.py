@@ -49,7 +49,7 @@ def lay_out(
         "tasks": list(tasks),
         "results": place.name,
     }
-    known = _read(folder / "open.json") == layout
+    known = _read(folder / "open.json") == json.loads(json.dumps(layout))  # JSON knows no tuples
     results = [_read(place / f"{index:06d}.json") for index in range(len(tasks))]
     missing = [index for index, result in enumerate(results) if result is None]
     name = function.rpartition(":")[2]

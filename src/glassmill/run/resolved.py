@@ -1,9 +1,9 @@
 """What a machine decides about a stage's output, and whether another machine decides the same.
 
-Some of what comes out of a stage is in no setting: which extractor is built here, which version of a library writes the
-files. The stage's verb module names it in `resolved(recipe)`. It is part of the run's identity, so machines that decide
-otherwise use another folder; and a worker that joins a run asks its own machine first, and refuses to work where the
-answer is another one. So one run never holds bytes of two kinds.
+Settings don't decide everything: which extractor is built here, which version of a library writes the files. A stage's
+verb module returns such facts from `resolved(recipe)`. They are part of the run's identity, so a machine with other
+facts uses another folder. A worker that joins a run resolves them on its own machine first, and refuses to work if they
+differ. So one run never mixes bytes of two kinds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Resolved = Mapping[str, str | int]
 
 
 class Check(TypedDict):
-    """What a worker must find on its machine: the facts of the process that started the run, as plain JSON.
+    """What a worker must find on its machine, as plain JSON: the facts of the process that started the run.
 
     `verb` is the stage's module, `version` its `VERSION`; `recipe` is what to resolve.
     """
@@ -43,10 +43,10 @@ def resolve(verb: str, recipe: Recipe) -> dict[str, str | int]:
 
 
 def check_machine(check: Check) -> None:
-    """Does nothing on a machine that gives the run's bytes. Costs some milliseconds.
+    """Compares this machine with the run's. Takes a few milliseconds.
 
     Raises:
-        UserError: it does not; names the machine, the fact and both values.
+        UserError: a fact differs; the message names the machine, the fact and both values.
     """
     host = platform.node() or "this machine"
     wanted: dict[str, str | int] = {"version": check["version"], **check["resolved"]}
@@ -56,7 +56,8 @@ def check_machine(check: Check) -> None:
     except (UserError, RuntimeError) as error:  # the latter: a native core that does not load
         raise UserError(f"worker on {host}: {error}") from None
     except (ValueError, ImportError) as error:  # a recipe or a stage that this glassmill does not know
-        raise UserError(f"worker on {host}: another version of glassmill than the run's ({error})") from None
+        reason = str(error).splitlines()[0]
+        raise UserError(f"worker on {host}: another version of glassmill than the run's ({reason})") from None
     for name in [*wanted, *(name for name in here if name not in wanted)]:
         if here.get(name) != wanted.get(name):
             raise UserError(

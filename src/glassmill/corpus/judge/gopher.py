@@ -194,22 +194,23 @@ def gopher_quality(text: str, words: WordCounts, bounds: GopherQualitySettings) 
         return TOO_FEW_WORDS.broken(number, bounds.min_words)
     if number > bounds.max_words:
         return TOO_MANY_WORDS.broken(number, bounds.max_words)
-    mean = words.word_characters / number
+    mean = words.word_characters / (number or 1)
     if mean < bounds.min_word_length:
         return SHORT_WORDS.broken(mean, bounds.min_word_length)
     if mean > bounds.max_word_length:
         return LONG_WORDS.broken(mean, bounds.max_word_length)
-    hashes = text.count("#") / len(words)
+    tokens = len(words) or 1
+    hashes = text.count("#") / tokens
     if hashes > bounds.max_symbol_share:
         return TOO_MANY_HASHES.broken(hashes, bounds.max_symbol_share)
-    ellipses = sum(text.count(ellipsis) for ellipsis in ELLIPSES) / len(words)
+    ellipses = sum(text.count(ellipsis) for ellipsis in ELLIPSES) / tokens
     if ellipses > bounds.max_symbol_share:
         return TOO_MANY_ELLIPSES.broken(ellipses, bounds.max_symbol_share)
     return _quality_of_lines(text, bounds) or _quality_of_vocabulary(words, bounds)
 
 
 def _quality_of_lines(text: str, bounds: GopherQualitySettings) -> Verdict | None:
-    lines = text.splitlines()
+    lines = text.splitlines() or [""]
     bullets = sum(line.lstrip().startswith(BULLETS) for line in lines) / len(lines)
     if bullets > bounds.max_bullet_lines:
         return BULLET_LINES.broken(bullets, bounds.max_bullet_lines)
@@ -220,7 +221,7 @@ def _quality_of_lines(text: str, bounds: GopherQualitySettings) -> Verdict | Non
 
 
 def _quality_of_vocabulary(words: WordCounts, bounds: GopherQualitySettings) -> Verdict | None:
-    alphabetic = words.num_alphabetic / len(words)
+    alphabetic = words.num_alphabetic / (len(words) or 1)
     if alphabetic < bounds.min_alphabetic_words:
         return FEW_ALPHABETIC_WORDS.broken(alphabetic, bounds.min_alphabetic_words)
     found = words.num_stop_words
