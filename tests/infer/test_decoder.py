@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from glassmill.errors import ContextOverflow
 from glassmill.infer.decoder import Answer, Decoder, Piece, new_row, whole_logits
 from glassmill.infer.torch_decoder import TorchDecoder, load_torch_decoder
+from glassmill.model.cache import KVCache
 from glassmill.model.config import ModelConfig
 from glassmill.model.transformer import Transformer
 from tests.infer.numpy_decoder import NumpyDecoder
@@ -263,6 +264,32 @@ def test_memory_for_the_cache_is_counted_as_the_rectangle_that_it_is(folder: Pat
     token_bytes = TorchDecoder(model).info.token_bytes
     decoder = TorchDecoder(model, max_rows=8, max_cache_bytes=100 * token_bytes)
     assert decoder.fits([25, 1, 1, 1]) and not decoder.fits([26, 1, 1, 1])
+
+
+def test_rows_are_copied_only_where_a_gap_must_close_and_then_the_shorter_side(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied: list[int] = []
+    copy_rows = KVCache.copy_rows
+
+    def counted(cache: KVCache, sources: list[int], targets: list[int], num_tokens: int) -> None:
+        copied.append(num_tokens * len(sources))
+        copy_rows(cache, sources, targets, num_tokens)
+
+    monkeypatch.setattr(KVCache, "copy_rows", counted)
+    decoder = TorchDecoder(transformer(folder), MAX_ROWS)
+    a, b, c, d = (decoder.open_row() for _ in range(4))
+    decoder.forward([Piece(row, [1] * length) for row, length in ((a, 10), (b, 20), (c, 30), (d, 40))])
+    decoder.close_row(b)
+    e = decoder.open_row()
+    decoder.forward([Piece(e, [1] * 5)])
+    decoder.forward([Piece(row, [1]) for row in (d, e, c, a)])  # e lies where b lay
+    decoder.close_row(a)
+    decoder.forward([Piece(row, [1]) for row in (c, d, e)])
+    assert copied == []
+    decoder.close_row(c)
+    decoder.forward([Piece(row, [1]) for row in (d, e)])
+    assert copied == [decoder.length(e) - 1]
 
 
 def test_a_pass_that_fails_leaves_every_row_as_long_as_it_was(folder: Path) -> None:
