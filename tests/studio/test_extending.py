@@ -145,6 +145,6 @@ def test_the_page_shows_a_card_for_the_stage(studio_url: str, open_page: type) -
     expect(room.get_by_role("heading", name="Words")).to_be_visible(timeout=15_000)
     expect(room.get_by_text("Count the words of the documents.")).to_be_visible()
     expect(room.locator(".figure-name")).to_have_text(["Words", "Distinct words"], timeout=15_000)
-    expect(room.get_by_text("It left the most frequent words, with their counts")).to_be_visible()
+    expect(room.get_by_text("Output: the most frequent words, with their counts")).to_be_visible()
     expect(watched.page.locator('nav.stages a[href="#wordcount"]')).to_be_visible()
     assert not watched.wrongs, watched.wrongs

@@ -71,7 +71,7 @@ def test_from_the_first_event_to_an_answered_question(open_page: type, tmp_path:
     try:
         watched = open_page(server.url)
         page: Page = watched.page
-        expect(page.get_by_text("No run yet")).to_be_visible(timeout=10_000)
+        expect(page.get_by_text("No line yet")).to_be_visible(timeout=10_000)
         worker = threading.Thread(target=line.play, args=(15.0,), daemon=True)
         worker.start()
         expect(page.locator(".funnel-row")).to_have_count(11, timeout=15_000)

@@ -1,7 +1,7 @@
 """Commands of the line: the demo, a recipe, each of its stages.
 
 A stage's command, its name and its help come from its row in `glassmill.stages`; three stages have commands of their
-own, because they are of use without a recipe.
+own, because they are useful without a recipe.
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ def extract(
 
 def evaluate(
     model: ModelArgument,
-    web: Annotated[Path | None, typer.Option(help="a MiniWeb run, for its questions and its planted PII")] = None,
+    web: Annotated[
+        Path | None, typer.Option(help="a miniweb run, for its questions and its planted personal data")
+    ] = None,
     tokens: Annotated[Path | None, typer.Option(help="a tokens run: bits per byte of its held-out documents")] = None,
     questions: Annotated[Path | None, typer.Option(help="a questions.jsonl of your own")] = None,
     runs: Runs = RUNS,

@@ -57,7 +57,7 @@ def init(
     inputs: Annotated[
         list[str] | None, typer.Option("--input", help="WARC file, folder or glob; may be repeated")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="overwrite")] = False,
+    force: Annotated[bool, typer.Option("--force", help="overwrite an existing file")] = False,
 ) -> None:
     """Write a commented recipe for your own WARC files or folder."""
     from glassmill.commands.init import write_template

@@ -40,7 +40,7 @@ def train_vocabulary(
     out: Annotated[Path, typer.Option(help="the folder to write")],
     vocab_size: Annotated[int, typer.Option(help="ids, special tokens included; rounded up to 64")] = 32_768,
     pattern: Annotated[
-        str, typer.Option(help="llama3, cl100k_base, o200k_base, gpt2, whitespace, or a regex")
+        str, typer.Option(help="llama3, cl100k_base, o200k_base, gpt2, smollm, qwen2, whitespace, or a regex")
     ] = "llama3",
     tie_break: Annotated[
         str,
@@ -70,7 +70,7 @@ def report_vocabulary(
     against: Annotated[
         str | None, typer.Option(help="a second tokenizer for the same text, such as cl100k_base")
     ] = None,
-    max_megabytes: Annotated[float, typer.Option(min=0, help="to read of each file")] = 20,
+    max_megabytes: Annotated[float, typer.Option(min=0, help="read at most this much of each file")] = 20,
     as_json: Json = False,
 ) -> None:
     """Report bytes per token by language and domain, fertility, unused symbols, the compression curve."""

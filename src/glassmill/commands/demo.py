@@ -135,7 +135,7 @@ def _wait_until_open(page: _Page, port: int, patience_s: float = 30.0) -> None:
     end = time.monotonic() + patience_s
     while time.monotonic() < end:
         if page.process.poll() is not None:
-            raise UserError(f"the page's server stopped at once; run `glassmill studio --port {port}` to see why")
+            raise UserError(f"the page's server stopped immediately; run `glassmill studio --port {port}` to see why")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.2):
             return
         time.sleep(0.05)

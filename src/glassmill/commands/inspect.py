@@ -43,7 +43,7 @@ class StepLine(TypedDict):
 
 
 class WayLine(TypedDict):
-    """One record's way through the corpus stage, and how it ended."""
+    """One record's path through the corpus stage, and how it ended."""
 
     source: str
     offset: int

@@ -13,7 +13,7 @@ from glassmill.stages import last_model, stage_named
 
 
 class LineReport(TypedDict):
-    """What every report has; the numbers of the stages stand beside these, see `Stage.report`.
+    """What every report has; the stages add numbers of their own, see `Stage.report`.
 
     `seconds`: `total`, and the time each stage worked, earlier attempts included. `runs`: stage -> run folder, and
     `model`, both relative to the runs folder. `unfiltered`: the report of the demo's second line.

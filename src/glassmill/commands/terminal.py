@@ -175,7 +175,7 @@ def _corpus_lines(report: Mapping[str, object]) -> Iterator[str]:
         rates = f"{speed['pages_per_s']:,.1f} pages/s, {speed['bytes_per_s'] / 1e6:,.2f} MB/s of input"
         yield f"[bold]speed[/bold]     {rates} in {speed['seconds']:,.1f} s"
     if causes := _numbers(report, "quarantine_causes"):
-        yield "[bold]set aside[/bold] " + ", ".join(f"{_plain(cause)} {count:,}" for cause, count in causes.items())
+        yield "[bold]quarantined[/bold] " + ", ".join(f"{_plain(cause)} {count:,}" for cause, count in causes.items())
 
 
 def _beliefs(name: str, report: Mapping[str, object]) -> str:

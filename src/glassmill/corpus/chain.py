@@ -38,10 +38,10 @@ class Step:
 
 
 STEPS = (
-    Step("read", "Readable pages", "Records that hold a web page, answered without an error."),
-    Step("url", "Address", "Hosts on block lists, and suspicious words in the address."),
-    Step("extract", "Text extraction", "Markup, menus and banners are removed; is any text left?"),
-    Step("language", "Language", "A classifier names the language and how sure it is."),
+    Step("read", "Readable pages", "Records that hold a web page and no HTTP error."),
+    Step("url", "URL", "Hosts and URLs on block lists, and suspicious words in the URL."),
+    Step("extract", "Text extraction", "Removes markup, menus and banners; drops pages with no text left."),
+    Step("language", "Language", "A classifier identifies the language, and how sure it is."),
     Step("gopher_repetition", "Repetition", "The same lines and phrases over and over (Gopher)."),
     Step("gopher_quality", "Prose", "Prose, or menus, lists and word salad? (Gopher)"),
     Step("c4", "C4 rules", "Whole sentences, no placeholder text, no program code (C4)."),
@@ -50,7 +50,7 @@ STEPS = (
     Step("dedup", "Duplicates", "Copies and near copies of a page that is kept (MinHash)."),
     Step("pii", "Personal data", "E-mail addresses, phone numbers and the like are masked; nothing is dropped."),
 )
-"""In their order. The URL filter comes before extraction, because it is the cheapest."""
+"""In order. The URL filter comes before extraction, because it is the cheapest."""
 
 HTTP_STATUS = Rule(
     "read/http_status",

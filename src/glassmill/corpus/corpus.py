@@ -1,8 +1,8 @@
 """The corpus stage: web pages become clean documents, and every dropped page records why.
 
-In: WARC and WET files, folders of HTML, Markdown and text. Out, in the run folder: `shards/documents-*.parquet`,
-`shards/dropped-*.parquet`, `quarantine.jsonl`, and the funnel in `stats.json`. Every record is in exactly one of
-the three.
+In: WARC, WET and ARC files, and document files of every kind in `read/files/kinds.py`. Out, in the run folder:
+`shards/documents-*.parquet`, `shards/dropped-*.parquet`, `quarantine.jsonl`, and the funnel in `stats.json`. Every
+record is in exactly one of the three.
 
 The order is FineWeb's: URL filter, encoding, extraction, language, Gopher repetition, Gopher quality, C4, FineWeb's
 rules, then (over all shards) MinHash deduplication, then personal data. The work is divided into shards that depend

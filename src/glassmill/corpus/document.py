@@ -46,7 +46,7 @@ class Lost:
 
 
 class Quarantined(TypedDict):
-    """A line of `quarantine.jsonl`: where the record stood, its URL if that could be read, and the cause."""
+    """A line of `quarantine.jsonl`: where the record was, its URL if that could be read, and the cause."""
 
     source: str
     offset: int

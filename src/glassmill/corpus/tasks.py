@@ -54,7 +54,7 @@ EXAMPLE_CHARACTERS = 600
 class Task(TypedDict):
     """What both tasks need: the shard's number, the run's folder for pieces, settings as JSON, and the run's seed.
 
-    `skip` names the items that ended a worker before, by position, with the cause; see `read_sources`.
+    `skip` names the items that crashed a worker before, by position, with the cause; see `read_sources`.
     """
 
     shard: int

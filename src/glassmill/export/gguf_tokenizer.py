@@ -90,7 +90,9 @@ def gguf_pre(full: Mapping[str, object]) -> str:
     for name, splitting in SPLITTINGS.items():
         if splitting.pre_tokenizer == full.get("pre_tokenizer") and splitting.normalizer == full.get("normalizer"):
             return name
-    raise UserError(f"llama.cpp does not know this tokenizer's split pattern; it knows {', '.join(SPLITTINGS)}")
+    raise UserError(
+        f"llama.cpp does not know this tokenizer's split pattern and normalizer; supported are {', '.join(SPLITTINGS)}"
+    )
 
 
 def token_table(full: Mapping[str, Any], vocab_size: int) -> tuple[list[str], list[int]]:

@@ -1,4 +1,4 @@
-"""Where a model lies, from a path or the name of a run, and what its JSON files say. Nothing here loads torch."""
+"""Where a model is, from a path or the name of a run, and what its JSON files say. Nothing here loads torch."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 In: the text a model wrote between `<|tool_call|>` and `<|tool_result|>`. Out: the result as text, which the engine
 inserts into the answer. A small parser over exact fractions: no `eval`, no names, and bounds on length, nesting and
-size, because the expression comes from a model and, through it, from whoever talks to the model.
+size, because the expression comes from a model and, through it, from its users.
 
     sum     = term { ("+" | "-") term }
     term    = factor { ("*" | "/" | "//" | "%") factor }

@@ -17,7 +17,7 @@ class Lists:
         name: Of the file, without `.toml`.
 
     Raises:
-        TypeError: From the methods: what stands under the key has another shape.
+        TypeError: From the methods: the value under the key has another shape.
     """
 
     def __init__(self, name: str) -> None:

@@ -2,8 +2,8 @@
 
     y = W x + (alpha / rank) B A x      A (rank, in) random, B (out, rank) zero, W frozen
 
-`add_lora` changes the model's modules, so whoever calls them calls the adapters too; whoever reads `layer.weight`
-instead gets an AttributeError. `merge_lora` gives the plain model back.
+`add_lora` changes the model's modules, so calling them calls the adapters too; reading `layer.weight` instead
+raises an AttributeError. `merge_lora` gives the plain model back.
 """
 
 from __future__ import annotations

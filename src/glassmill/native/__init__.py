@@ -1,8 +1,8 @@
 """The native core, in C++20: the tokenizer and the inner loops of the corpus stage.
 
 `pip install` compiles it. Where it was not compiled (no compiler), `available()` is False and slower code takes over.
-The tokenizer, word counts, language scores and MinHash keys then stay the same, byte for byte. Extracted text does not:
-HTML extraction has no twin in Python: resiliparse does the work, and the run's identity says so.
+The tokenizer, word counts, language scores and MinHash keys then stay the same, byte for byte. Extracted text does
+not: HTML extraction has no twin in Python. There, resiliparse does the work, and the run's identity says so.
 
     ranks = {b"a": 0, ...}                                  # symbol -> id; all 256 single bytes must be there
     encoder = Encoder(ranks, "cl100k_base", special={"<|endoftext|>": 100257})

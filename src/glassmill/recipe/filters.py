@@ -11,15 +11,15 @@ from glassmill.recipe.collecting import FilesSettings
 
 
 class UrlSettings(Settings):
-    """Unwanted addresses."""
+    """Unwanted URLs."""
 
     enabled: bool = True
     blocklists: tuple[str, ...] = user_files(description="files with one host or URL a line, or folders of such files")
     allowlists: tuple[str, ...] = user_files(description="the same, for hosts and URLs that are never dropped")
     block_hosts: tuple[str, ...] = Field((), description="hosts to drop")
     allow_hosts: tuple[str, ...] = Field((), description="hosts that are never dropped")
-    words: bool = Field(True, description="also drop addresses that contain telling words")
-    soft_words: int = Field(2, ge=1, description="number of suspicious words in an address that drops the page")
+    words: bool = Field(True, description="also drop URLs that contain suspicious words")
+    soft_words: int = Field(2, ge=1, description="a page with this many suspicious words in its URL is dropped")
 
 
 class ExtractSettings(Settings):

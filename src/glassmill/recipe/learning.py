@@ -23,9 +23,11 @@ class TokenizerSettings(Settings):
     pattern: str = Field(
         "llama3",
         min_length=1,
-        description="how text is cut: llama3, cl100k_base, o200k_base, gpt2, whitespace, or a regex",
+        description="how text is split: llama3, cl100k_base, o200k_base, gpt2, smollm, qwen2, whitespace, or a regex",
     )
-    tie_break: Literal["bytes", "hf"] = Field("bytes", description="of equal pairs: as rustbpe, or as Hugging Face")
+    tie_break: Literal["bytes", "hf"] = Field(
+        "bytes", description="order of equally frequent pairs: as rustbpe, or as Hugging Face"
+    )
     threads: int = runtime(0, ge=0, description="0: all cores")
 
 
@@ -33,7 +35,7 @@ class TokensSettings(Settings):
     """Documents to id shards."""
 
     validation_share: float = Field(0.02, gt=0, lt=0.5, description="share of documents held out, chosen by their hash")
-    workers: int = runtime(0, ge=0, description="worker processes; 0: one a core")
+    workers: int = runtime(0, ge=0, description="worker processes; 0: one per core")
 
 
 class ModelSettings(Settings):
@@ -43,7 +45,7 @@ class ModelSettings(Settings):
         None,
         ge=1,
         le=64,
-        description="one dial: so many layers, and the width, heads, rates, batch and length that go with them",
+        description="number of layers; sets width, heads, learning rates, batch size and length to match",
     )
     d_model: int = Field(384, ge=16, description="width of the residual stream")
     num_layers: int = Field(6, ge=1)
@@ -53,7 +55,7 @@ class ModelSettings(Settings):
     d_ff: int = Field(1024, ge=16, description="width of the feed-forward layers")
     context_length: int = Field(512, ge=16, le=131_072, description="tokens in a training window")
     rope_theta: float = Field(10_000.0, gt=0, description="base of the rotary positions")
-    tie_embeddings: bool = Field(True, description="the head is the embedding")
+    tie_embeddings: bool = Field(True, description="the output head shares the embedding's weights")
 
     @model_validator(mode="before")
     @classmethod
@@ -111,12 +113,12 @@ class LoopSettings(Settings):
     decay_share: float = Field(0.5, ge=0, le=1, description="share of the steps over which the rate falls to zero")
     device: Literal["auto", "cpu", "cuda", "mps"] = runtime("auto", description="auto: a CUDA GPU if there is one")
     dtype: Literal["auto", "float32", "bfloat16"] = runtime(
-        "auto", description="of matrix products; auto: bfloat16 where that is faster; weights stay float32"
+        "auto", description="type of matrix products; auto: bfloat16 where that is faster; weights stay float32"
     )
     step: Literal["auto", "fused", "autograd"] = runtime(
         "auto", description="how gradients are computed; fused is for float32 on a CPU, auto takes it where it can"
     )
-    threads: int = runtime(0, ge=0, description="CPU threads; 0: what torch finds")
+    threads: int = runtime(0, ge=0, description="CPU threads; 0: torch's default")
     reports: int = runtime(8, ge=1, description="how often to validate and write samples")
     checkpoint_seconds: float = runtime(30.0, ge=0, description="least time between two checkpoints")
     measure_seconds: float = runtime(4.0, gt=0, description="how long the speed is measured for the time box")
@@ -138,9 +140,9 @@ class SftSettings(LoopSettings):
     base: str | None = runtime(None, description="a model folder to start from; none: the recipe's own base model")
     conversations: tuple[str, ...] = user_files(description="JSONL files of {messages}; empty: the recipe's miniweb")
     epochs: float | None = Field(None, gt=0, description="passes over the conversations, instead of steps")
-    length: int = Field(256, ge=16, description="tokens of a row, into which whole conversations are packed")
+    length: int = Field(256, ge=16, description="tokens in a row; whole conversations are packed into it")
     pages: float = Field(0.5, ge=0, lt=1, description="share of rows that are still pages, so that facts stay known")
-    held_out: float = Field(0.03, ge=0, lt=0.5, description="share of conversations that only measure")
+    held_out: float = Field(0.03, ge=0, lt=0.5, description="share of conversations held out for measuring")
     peak_lr: float = Field(0.006, gt=0)
     embedding_lr: float = Field(0.0012, gt=0)
     reports: int = runtime(3, ge=1)
@@ -159,5 +161,5 @@ class RunSettings(Settings):
     executor: Literal["local", "ray", "slurm"] = runtime(
         "local", description="processes of this machine; Ray tasks; or an array job's tasks, see docs/slurm.sh"
     )
-    ray_address: str | None = runtime(None, description="host:port of a Ray cluster; none: one on this machine")
+    ray_address: str | None = runtime(None, description="host:port of a Ray cluster; none: start Ray on this machine")
     worker_timeout_s: float = runtime(900.0, gt=0, description="kill a worker that reports nothing for this long")

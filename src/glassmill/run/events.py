@@ -33,7 +33,7 @@ class Entry:
     event: Event
 
     def to_json(self) -> dict[str, object]:
-        """The object that stands in the file."""
+        """The object as written to the file."""
         return {"t": self.time_s, "stage": self.stage, **to_json(self.event)}
 
 

@@ -53,7 +53,7 @@ CPU_LIMIT_SIGNAL = -getattr(signal, "SIGPROF", 27)
 FROM_OUTSIDE = frozenset(-getattr(signal, name, 0) for name in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT"))
 CRASHES_AT_AN_ITEM, CRASHES_BEFORE_THE_FIRST = 2, 5
 KILLS_AT_AN_ITEM, KILLS_BEFORE_THE_FIRST = 8, 50
-"""After so many deaths in a row at one item, the item is skipped; before the first item, they end the run."""
+"""After this many crashes in a row at one item, the item is skipped; before the first item, they end the run."""
 TIMES_SKIPPED = 2
 """How often an item may be skipped: once for its work, once for being read. A third time, nothing helps."""
 
@@ -103,7 +103,7 @@ def map_shards(
         on_event: Called in this process with every event that a child sends.
         on_result: Called with a task's index and result when it is done.
         cpu_limit_s: CPU seconds from one `link.mark` to the next before the kernel ends the child.
-        worker_timeout_s: Kill a child that reports nothing for this long; far above what any honest item takes.
+        worker_timeout_s: Kill a child that reports nothing for this long; far above what any normal item takes.
         check: What every child must find on its machine before its first task; see `resolved.check_machine`.
 
     Returns:

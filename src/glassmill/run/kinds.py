@@ -51,7 +51,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """A sentence that people should read: the run goes on, but something is not as they may expect."""
+    """A sentence that people should read: the run continues, but something is not as they may expect."""
 
     kind: ClassVar[str] = "warning"
     text: str

@@ -22,7 +22,7 @@ class StageState(TypedDict):
 
 
 class LineFile(TypedDict):
-    """One command's way through a recipe; `started` in seconds since 1970."""
+    """One command's progress through a recipe; `started` in seconds since 1970."""
 
     recipe: str
     status: State

@@ -39,7 +39,7 @@ class Answer(TypedDict, total=False):
 
 
 class Link:
-    """How a shard function speaks to whoever runs it.
+    """How a shard function reports to its supervisor.
 
     Args:
         send: Takes one answer; None drops them (a plain call, without a supervisor).
@@ -59,7 +59,7 @@ class Link:
             signal.setitimer(signal.ITIMER_PROF, self._cpu_limit_s)
 
     def tell(self, event: Event) -> None:
-        """Sends an event to whoever runs the shard."""
+        """Sends an event to the supervisor."""
         if self._send:
             self._send({"event": to_json(event)})
 

@@ -1,4 +1,4 @@
-"""The stages of the line, one row each: everything the rest of the house knows about a stage.
+"""The stages of the line, one row each: everything the rest of the code knows about a stage.
 
 Pipeline, command line, plan, report, Python API and page read these rows (`rows.py`); nothing else lists the stages. A
 row names the module of its verb as a string, so importing this package costs nothing and loads no verb. To add a stage,
@@ -48,7 +48,7 @@ def last_model(names: Container[str]) -> str | None:
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Finds, before anything starts, what would stop the line half way.
+    """Finds, before anything starts, what would stop the line halfway.
 
     Raises:
         UserError: a stage without the stages it needs, no pages, or a training without a length.

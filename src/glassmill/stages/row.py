@@ -74,17 +74,17 @@ class Stage:
         help: What its command does, in one sentence.
         leaves: What it leaves in its run folder.
         title: One or two words.
-        doing: What is going on while it runs, to follow "Now: ".
+        doing: What happens while it runs, to follow "Now: ".
         inputs: The run folders that `make` takes.
         sections: Further sections of the recipe that change its output; section `x` is the argument `x_settings`.
         files: Setting -> the user's own files that it names. Their names, order and bytes are part of the run's
             identity, for each setting on its own.
-        check: What would stop it half way, in one line; None if nothing would.
+        check: The problem that would stop it halfway, in one line; None if there is none.
         minutes: An estimate; None where there is none.
         report: What the line's report takes from its stats.
         array: Whether tasks of an array job can do its shards.
         model: What kind of model it leaves in `model/`; the last stage that leaves one gives the line its model.
-        shows: How the page draws its room; `card` draws any stage.
+        shows: How the page draws its room, the page's section; `card` draws any stage.
         room: The room on the page; stages may share one. Empty: one of its own, named after the stage.
         heading: The room's heading; empty: `title`.
         says: What a reader should know about the room; empty: `help`.

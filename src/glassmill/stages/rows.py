@@ -47,7 +47,7 @@ def _corpus_report(stats: Stats) -> Mapping[str, object]:
 
 def _train_check(recipe: Recipe) -> str | None:
     if recipe.train.minutes is None and recipe.train.steps is None:
-        return "train has no length: give train.minutes, train.steps, or both (what is reached first)"
+        return "train has no length: give train.minutes, train.steps, or both (whichever is reached first)"
     return None
 
 
@@ -93,8 +93,8 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         name="miniweb",
         verb="glassmill.miniweb.make",
-        help="Write the demo's small fictional web, with its truth: same seed, same bytes.",
-        leaves="WARC files, the truth about every page, questions and conversations",
+        help="Write the demo's small fictional web, with its ground truth: same seed, same bytes.",
+        leaves="WARC files, the ground truth for every page, questions and conversations",
         title="Web",
         doing="writing a small web",
         shows="funnel",
@@ -187,13 +187,13 @@ STAGES: tuple[Stage, ...] = (
         shows="curve",
         heading="Learning to answer",
         says="So far the model only continues text. Now it reads conversations and learns the assistant's part: to "
-        "answer, to use the calculator, to say that it does not know.",
+        "answer, to use the calculator, to say when it does not know.",
         waits="Tuning starts when training is done.",
     ),
     Stage(
         name="eval",
         verb="glassmill.evals.eval",
-        help="Score a model: bits per byte, answers, leaks.",
+        help="Score a model: bits per byte, answers to questions, leaked personal data.",
         leaves="scores, and every answer",
         title="Report",
         doing="examining the model",

@@ -48,7 +48,7 @@ def page_of_documents(
         page: From 0.
         step: Only what this step dropped; empty for all.
         rule: Only what this rule dropped; empty for all.
-        words: Only documents whose text or address contains this, in any case; empty for all.
+        words: Only documents whose text or URL contains this, in any case; empty for all.
 
     Returns:
         The rows; none as long as there is no shard.

@@ -135,7 +135,7 @@ def tokenizer_routes(watcher: Watcher | None, model: Path | None) -> APIRouter:
 
 
 async def _stream(request: Request, watcher: Watcher, name: str, position: Position | None) -> AsyncIterator[bytes]:
-    """Server-sent events of one line: its kept history first, then news, and a beat when there is none."""
+    """Server-sent events of one line: its kept history first, then new ones, and a heartbeat when there are none."""
     shown: Line | None = None
     last_sent = 0.0
     stopping: Callable[[], bool] = getattr(request.app.state, "stopping", lambda: False)

@@ -1,6 +1,6 @@
 """What rules, steps and scores are called and what they mean, as the page asks for it.
 
-The words stand beside the Python that drops a page or computes a score; this module only gathers them.
+The texts are defined beside the Python that drops a page or computes a score; this module only gathers them.
 """
 
 from __future__ import annotations

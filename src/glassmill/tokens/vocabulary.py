@@ -95,7 +95,7 @@ def merge_lines(symbols: Sequence[bytes], merges: Sequence[Merge], births: Seque
 
 
 def sample_places(length: int, count: int) -> list[int]:
-    """About `count` places of a list, denser at the start: the first merges tell most."""
+    """About `count` places of a list, denser at the start: the first merges matter most."""
     if length <= count:
         return list(range(length))
     return sorted({int(place) - 1 for place in np.geomspace(1, length, count)})

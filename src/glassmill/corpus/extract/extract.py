@@ -52,7 +52,7 @@ WITHOUT_CORE = (
 
 
 def engine_of(settings: ExtractSettings) -> Literal["glassmill", "resiliparse"]:
-    """The engine that `settings` stand for on this machine.
+    """The engine that `settings` select on this machine.
 
     Raises:
         UserError: they name glassmill, and the native core is not built here.

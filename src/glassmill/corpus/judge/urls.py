@@ -1,4 +1,4 @@
-"""URL filter: hosts and pages on block lists, and words in the address that give the page away.
+"""URL filter: hosts and pages on block lists, and words in the URL that give the page away.
 
 In: a URL. Out: a verdict, cheapest rule first, in the order of FineWeb's URLFilter (hosts, URLs, banned words, two
 soft words, banned subwords). Differences: a listed host also blocks the hosts below it, and words are compared in
@@ -39,22 +39,22 @@ _PIECES = re.compile(r"[^a-z0-9]+")
 _SUBWORD = re.compile("|".join(sorted(BANNED_SUBWORDS)))
 
 BLOCKED_HOST = Rule("url/blocked_host", "blocked host", "the host is on a block list")
-BLOCKED_URL = Rule("url/blocked_url", "blocked address", "the address is on a block list")
-BANNED_WORD = Rule("url/banned_word", "banned words", "banned words in the address: {value}")
+BLOCKED_URL = Rule("url/blocked_url", "blocked URL", "the URL is on a block list")
+BANNED_WORD = Rule("url/banned_word", "banned words", "banned words in the URL: {value}")
 SOFT_WORDS_FOUND = Rule(
     "url/soft_words",
     "suspicious words",
-    "suspicious words in the address: {value}; fewer than {bound} allowed",
+    "suspicious words in the URL: {value}; fewer than {bound} allowed",
     Unit.COUNT,
     Direction.BELOW,
 )
 BANNED_SUBWORD = Rule(
-    "url/banned_subword", "banned word inside", "the address, read without marks, contains a banned word"
+    "url/banned_subword", "banned word inside", "the URL, without its punctuation, contains a banned word"
 )
 
 
 class UrlFilter:
-    """The filter with its lists loaded. It judges addresses only and reads no page."""
+    """The filter with its lists loaded. It judges URLs only and reads no page."""
 
     def __init__(self, settings: UrlSettings, lists: HashList | None = None, allowed: HashList | None = None) -> None:
         self._settings = settings

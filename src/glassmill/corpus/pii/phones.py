@@ -2,7 +2,7 @@
 
 A form that only telephone numbers have is enough by itself (ITU-T E.123, the North American plan, `01 23 45 67 89`);
 any other group of 7 to 15 digits counts where a word before or after it says what it is. The library `phonenumbers`
-was no option: it needs to know the country, which a page does not state.
+cannot be used: it needs to know the country, which a page does not state.
 """
 
 from __future__ import annotations

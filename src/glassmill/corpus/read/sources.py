@@ -97,7 +97,7 @@ def read_sources(
     Args:
         inputs: Of each file its path, its name, and why it must not be read, if so: what a task carries of a `Source`.
         skip: Position among all that is read here, from 0, and cause (see `run.executors.map_shards`). A page whose
-            position stands there comes as a `Lost`; where it stands twice, already reading it ended the process, so
+            position is listed comes as a `Lost`; if it is listed twice, merely reading it ended the process, so
             its file ends before it.
     """
     causes, times = dict(skip), Counter(position for position, _ in skip)

@@ -90,7 +90,7 @@ def members_of(path: Path, limits: FilesSettings) -> Iterator[Member]:
     """The files in a zip or tar archive, in its order.
 
     Raises:
-        UnreadableError: not an archive, or damaged: what stood before the damage has been given.
+        UnreadableError: not an archive, or damaged: what came before the damage has been yielded.
         RefusedError: see the module.
     """
     try:
@@ -137,7 +137,7 @@ def _tar_members(path: Path, limits: FilesSettings) -> Iterator[Member]:
 
 
 def _read_out(archive: tarfile.TarFile, most: int) -> None:
-    """Reads on to the end of the file, where the checksum of a compressed one stands."""
+    """Reads on to the end of the file, where the checksum of a compressed one is."""
     while archive.fileobj and (piece := archive.fileobj.read(CHUNK)):
         most -= len(piece)
         if most < 0:

@@ -1,9 +1,9 @@
-"""What goes wrong with one file or page; the caller sets it aside with these words."""
+"""What goes wrong with one file or page; the caller quarantines it with this cause."""
 
 from glassmill.errors import RefusedError, UnreadableError
 
 UNJUDGED = (ValueError, RuntimeError, RecursionError, OverflowError, TypeError, IndexError, KeyError)
-"""What a page may raise in the hands of those who read it: a page of its kind is set aside, and the others go on."""
+"""What reading a bad page may raise: that page is quarantined, and the others continue."""
 
 
 def cause_of(error: Exception) -> str:

@@ -5,7 +5,7 @@ their order, and marks the hyphens that only a line end put there. It is native 
 wherever documents are made.
 
 A PDF knows lines, not paragraphs; without joining them, every line would count as one for the quality rules. A line
-goes on in the next one if it is nearly as long as the page's long lines.
+continues in the next one if it is nearly as long as the page's long lines.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from glassmill.errors import UnreadableError
 MAX_PAGES = 20_000
 SOFT_HYPHEN = "\ufffe"
 FULL_LINE = 0.75
-"""Share of the page's long lines from which on a line is taken to go on."""
+"""Share of the page's long lines from which on a line is taken to continue."""
 HEAD_SHARE = 0.4
-"""A first or last line that stands, but for its numbers, on so many of the pages is a running head."""
+"""A first or last line that appears, but for its numbers, on this share of the pages is a running head."""
 
 _NUMBER = re.compile(r"\d+")
 _BULLET = re.compile(r"\s*(?:[•▪◦‣·–*-]|\(?[0-9a-zA-Z]{1,3}[.)])\s")

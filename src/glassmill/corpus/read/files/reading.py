@@ -1,7 +1,7 @@
 """One file of a folder to pages, whatever its kind; archives are opened, nested at most three deep.
 
 In: a path and its kind. Out: `Page` and `Lost`. A PDF or DOCX is passed on as it is, with its kind: turning it into
-text is extraction, done where a page that hangs can be set aside. What has no URL gets its place as one:
+text is extraction, done where a page that hangs can be quarantined. What has no URL gets its place as one:
 `notes.zip/letters/june.txt`, `rows.jsonl#12`.
 """
 

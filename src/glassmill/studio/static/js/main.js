@@ -110,8 +110,8 @@ function useLine(name) {
 }
 
 function Waiting() {
-  return html`<section class="room"><h2>No run yet</h2>
-    <p class="says">A line appears here as soon as it starts. Start one in a terminal:</p>
+  return html`<section class="room"><h2>No line yet</h2>
+    <p class="says">A line is one recipe's run through all stages. It appears here as soon as it starts. Start one in a terminal:</p>
     <pre class="code">glassmill run demo</pre></section>`;
 }
 

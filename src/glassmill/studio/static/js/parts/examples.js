@@ -28,8 +28,8 @@ export function Examples({ corpus, which, step, rules }) {
       ${ordered.map(([name, n]) => html`<button type="button" class="chip" key=${name} aria-pressed=${rule === name} onClick=${() => only(name)} title=${name}>
         ${ruleTitle(name)} <span class="chip-count">${count(n)}</span></button>`)}
     </div>`}
-    ${finished && which !== "quarantine" && html`<label class="search"><span class="visually-hidden">Find in text or address</span>
-      <input type="search" placeholder="Find in text or address" maxlength="100" value=${words} onInput=${(/** @type {any} */ e) => (setWords(e.target.value), setPage(0))} /></label>`}
+    ${finished && which !== "quarantine" && html`<label class="search"><span class="visually-hidden">Find in text or URL</span>
+      <input type="search" placeholder="Find in text or URL" maxlength="100" value=${words} onInput=${(/** @type {any} */ e) => (setWords(e.target.value), setPage(0))} /></label>`}
     ${finished && !answer && html`<${Nothing}>Opening …</${Nothing}>`}
     ${finished && answer && !rows.length && html`<${Nothing}>${which === "quarantine" ? "None: every record could be read." : "No pages."}</${Nothing}>`}
     ${!finished && !rows.length && html`<${Nothing}>The first examples will appear here in a moment.</${Nothing}>`}

@@ -5,7 +5,7 @@
 /** The run is finished; `seconds` is the time since this process started it. @typedef {{t: number, stage: string, run: string, kind: "done", seconds: number | null}} Done */
 /** The process stops with an error; the same command continues the run. @typedef {{t: number, stage: string, run: string, kind: "error", text: string}} Failed */
 /** A sentence for people. @typedef {{t: number, stage: string, run: string, kind: "note", text: string}} Note */
-/** A sentence that people should read: the run goes on, but something is not as they may expect. @typedef {{t: number, stage: string, run: string, kind: "warning", text: string}} Warned */
+/** A sentence that people should read: the run continues, but something is not as they may expect. @typedef {{t: number, stage: string, run: string, kind: "warning", text: string}} Warned */
 /** A line that this version cannot read: damaged, or written by another version. Never emitted. @typedef {{t: number, stage: string, run: string, kind: "unknown", text: string}} Unknown */
 /** How much of the stage's work is done, counted in `unit`s; no `total` where nobody knows it yet. @typedef {{t: number, stage: string, run: string, kind: "progress", done: number, total: number | null, unit: string, message: string}} Progress */
 /** What training is going to do; `minutes` is 0 where the recipe gives the steps. @typedef {{t: number, stage: string, run: string, kind: "plan", steps: number, parameters: number, tokens: number, minutes: number | null, flops: number | null, threads: number, dtype: string}} Plan */

@@ -1,4 +1,4 @@
-// The room of a stage that has no drawing of its own: how far it is, its numbers, and what it leaves.
+// The room of a stage that has no drawing of its own: its progress, its numbers, and its output.
 
 import { html, useEffect, useState } from "../lib/preact.js";
 import { getJson } from "../lib/api.js";
@@ -20,7 +20,7 @@ export function Card({ room, line, now }) {
   return html`<${Room} id=${room.id} number=${room.number} title=${room.heading} says=${room.says} now=${now} stages=${room.stages.map((name) => line.stages[name])}>
     ${stage.status === "waiting" && html`<${Nothing}>${room.waits || "It starts when the stages before it are done."}</${Nothing}>`}
     ${numbers.length > 0 && html`<div class="figures">${numbers.map(([name, value]) => html`<${Figure} key=${name} name=${sentence(name)} value=${plain(value)} />`)}</div>`}
-    ${isFinished(stage) && html`<p class="caption">It left ${stageRow(room.main).leaves}, in the run folder ${stage.run}.</p>`}
+    ${isFinished(stage) && html`<p class="caption">Output: ${stageRow(room.main).leaves}, in the run folder ${stage.run}.</p>`}
   </${Room}>`;
 }
 

@@ -37,7 +37,7 @@ function NotYet({ line, now, model }) {
   if (model?.state === "failed") return html`<p class="trouble" role="alert">The model cannot be opened: ${model.text}</p>`;
   if (model?.state === "loading") return html`<p class="nothing busy" role="status">The model is loading. This takes a few seconds.</p>`;
   const last = lastModel(line);
-  if (!last) return html`<p class="nothing">This line makes no model.</p>`;
+  if (!last) return html`<p class="nothing">This line does not train a model.</p>`;
   const before = stageNames().slice(0, stageNames().indexOf(last.name) + 1);
   const open = before.filter((name) => ["waiting", "running"].includes(line.stages[name].status));
   const running = open.find((name) => line.stages[name].status === "running");

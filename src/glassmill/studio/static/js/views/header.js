@@ -82,7 +82,7 @@ function Ring({ part, status }) {
 
 /** @param {Line} line @param {string | undefined} running */
 function nowSentence(line, running) {
-  if (!line.name) return "Looking for a run …";
+  if (!line.name) return "Looking for a line …";
   if (line.status === "failed") return `The line failed${line.error ? `: ${line.error}` : "."} Run the same command again to continue where it stopped.`;
   if (line.status === "done") return "The line is done. You can talk to the model.";
   return running ? `Now: ${stageRow(running).doing}.` : "The line is starting.";
