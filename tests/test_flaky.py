@@ -32,6 +32,7 @@ HOOKS = "from flaky import pytest_runtest_logreport, pytest_sessionfinish, pytes
         ("", 1, "this run is red"),
         (f"{date.today()}  test_unsteady.py::test_unsteady  a reason", 0, "allowed by tests/flaky.txt"),
         (f"{date.today() - timedelta(days=31)}  test_unsteady.py::test_unsteady  too old", 1, "this run is red"),
+        (f"{date.today() + timedelta(days=2)}  test_unsteady.py::test_unsteady  from the future", 1, "this run is red"),
         (f"{date.today()}  test_unsteady.py::test_steady  another test", 1, "this run is red"),
     ],
 )
@@ -55,3 +56,16 @@ def test_every_line_of_the_list_has_a_date_a_test_and_a_reason() -> None:
     flaky.listed()
     lines = [line for line in flaky.LIST.read_text().splitlines() if line.strip() and not line.startswith("#")]
     assert all(len(line.split(None, 2)) == 3 for line in lines)
+
+
+def test_a_second_try_that_is_skipped_is_red_too(tmp_path: Path) -> None:
+    shutil.copy(flaky.__file__, tmp_path / "flaky.py")
+    (tmp_path / "flaky.txt").write_text("")
+    (tmp_path / "conftest.py").write_text(HOOKS)
+    (tmp_path / "test_unsteady.py").write_text(
+        "import pytest\n"
+        + UNSTEADY.replace("    assert not first", "    if not first: pytest.skip()\n    assert False")
+    )
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    command = [sys.executable, "-m", "pytest", "--reruns", "1", "-n", "0", "-p", "no:cacheprovider"]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120).returncode == 1

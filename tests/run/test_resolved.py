@@ -13,6 +13,7 @@ from glassmill.errors import UserError, Waiting
 from glassmill.recipe import Recipe
 from glassmill.run.array import lay_out, run_array_task
 from glassmill.run.executors import map_shards
+from glassmill.run.folder import Identity, open_run
 from glassmill.run.resolved import Check, check_machine, resolve
 
 HERE = Path(__file__).parent
@@ -84,3 +85,13 @@ def test_an_array_task_on_another_kind_of_machine_leaves_no_result(
         run_array_task(tmp_path, 1, 2, 1)
     with pytest.raises(UserError, match="2 of 4 shards are not done: 1, 3;"):
         lay_out(tmp_path, square, tasks, limits, check())
+
+
+def test_a_worker_with_another_version_of_a_stage_that_resolves_nothing_refuses_too(tmp_path: Path) -> None:
+    identity = Identity("tokens", 99, {})
+    with (
+        pytest.raises(UserError, match=r"version is \d+ here, but 99 in the run's identity"),
+        open_run(tmp_path / "r", identity, Recipe(), verb="glassmill.tokens.tokens") as run,
+    ):
+        run.map("shard_functions:touch", [{"marker": str(tmp_path / "touched")}])
+    assert not (tmp_path / "touched").exists()

@@ -53,7 +53,8 @@ def from_meta(config: ModelConfig, adapted: bool) -> Transformer:
         model = Transformer(config)
         if adapted:
             add_lora(model, rank=3, alpha=6)
-    parallel.fill_from_rank_0(parallel.wrap_fsdp(model), weights, torch.device("cpu"))
+    device = torch.device("cpu")
+    parallel.fill_from_rank_0(parallel.wrap_fsdp(model, device=device), weights, device)
     return model
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from glassmill.errors import UserError
+from glassmill.evals import eval
 from glassmill.recipe import Recipe, TrainSettings
 from glassmill.run.device import LARGE_BYTES, Place, best_dtype, inference_dtype, place_from, resolve
 from glassmill.train import train
@@ -40,6 +41,11 @@ def test_inference_halves_large_weights_only(has_bfloat16: bool) -> None:
     assert inference_dtype("cpu", LARGE_BYTES) == ("bfloat16" if has_bfloat16 else "float32")
     assert inference_dtype("cpu", LARGE_BYTES - 1) == "float32"
     assert inference_dtype("cuda", LARGE_BYTES) is None
+
+
+def test_scores_on_a_processor_that_computes_large_models_in_another_type_are_another_run(has_bfloat16: bool) -> None:
+    expected = "bfloat16" if has_bfloat16 else "float32"
+    assert eval.resolved(Recipe())["dtype_of_large_models"] == expected
 
 
 def test_the_automatic_step_is_the_fused_one_exactly_where_products_are_float32(has_bfloat16: bool) -> None:

@@ -166,7 +166,25 @@ def with_gradient_hook(model: Transformer) -> torch.nn.Module:
     return model
 
 
+def with_bias(model: Transformer) -> torch.nn.Module:
+    model.model.layers[0].self_attn.q_proj.bias = torch.nn.Parameter(torch.zeros(48))
+    return model
+
+
+def with_shared_weight(model: Transformer) -> torch.nn.Module:
+    model.model.layers[1].mlp.up_proj.weight = model.model.layers[0].mlp.up_proj.weight
+    return model
+
+
+def with_more_tokens(model: Transformer) -> torch.nn.Module:
+    model.model.embed_tokens.weight = torch.nn.Parameter(torch.zeros(70, 40))
+    return model
+
+
 REFUSED = {
+    "a bias": (with_bias, "model.layers.0.self_attn.q_proj.bias would be ignored"),
+    "a shared weight": (with_shared_weight, "layers.1.mlp.up_proj.weight is missing or shared with another weight"),
+    "more tokens": (with_more_tokens, r"has shape \(70, 40\), which is not that of the model's config"),
     "an adapter": (with_adapter, "q_proj is a LoraLinear, which it would ignore"),
     "a frozen weight": (with_frozen_weight, "model.norm.weight is frozen"),
     "a hook": (with_hook, "model.layers.1 has a hook, which would never run"),
@@ -186,6 +204,23 @@ def test_the_fused_step_refuses_what_it_would_ignore_in_one_line(what: str) -> N
     with pytest.raises(UserError, match=f"^step = fused cannot be used: .*{message}; set step=auto$"):
         make_gradients(model, 4, 16, 64, torch.float32, step="fused")
     assert isinstance(make_gradients(model, 4, 16, 64, torch.float32), AutogradGradients)
+
+
+def test_an_own_head_that_is_the_embedding_after_all_is_refused() -> None:
+    model = random_model(SHAPES["qwen3, grouped queries, own head"])
+    assert model.lm_head is not None
+    model.lm_head.weight = model.model.embed_tokens.weight
+    assert isinstance(make_gradients(model, 4, 16, 64, torch.float32), AutogradGradients)
+
+
+def test_hooks_for_all_modules_of_torch_are_refused() -> None:
+    model = random_model(SHAPES["qwen3"])
+    handle = torch.nn.modules.module.register_module_forward_hook(lambda module, given, result: None)
+    try:
+        assert isinstance(make_gradients(model, 4, 16, 64, torch.float32), AutogradGradients)
+    finally:
+        handle.remove()
+    assert isinstance(make_gradients(model, 4, 16, 64, torch.float32), FusedGradients)
 
 
 def test_an_adapter_added_after_the_fused_step_was_made_is_not_ignored_either() -> None:

@@ -22,11 +22,10 @@ from glassmill.infer.folder import load_folder
 from glassmill.infer.sampling import Floats, Ids
 from glassmill.model.cache import KVCache
 from glassmill.model.transformer import Transformer
+from glassmill.run.device import inference_dtype
 
 FIRST_TOKENS = 256
 """Positions of the first cache; it doubles when a row needs more."""
-LARGE_BYTES = 100_000_000
-"""Weights of this size do not fit into a processor's caches."""
 
 
 class TorchDecoder(Decoder):
@@ -243,14 +242,7 @@ def load_torch_decoder(
 
 
 def default_dtype(folder: Path, device: torch.device | str) -> torch.dtype | None:
-    """bfloat16 for large weights on a CPU that multiplies it, else float32; as stored on other devices.
-
-    Large weights are read from memory for every token, and half the bytes are read in half the time. A small model
-    lives in the caches: there float32 is faster. Without the instructions (AVX512-BF16) bfloat16 reads prompts at half
-    the speed.
-    """
-    if torch.device(device).type != "cpu":
-        return None
+    """The type that `glassmill.run.device.inference_dtype` chooses for the weights in a folder; None is as stored."""
     num_bytes = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    multiplies = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return torch.bfloat16 if num_bytes >= LARGE_BYTES and multiplies() else torch.float32
+    name = inference_dtype(torch.device(device).type, num_bytes)
+    return None if name is None else getattr(torch, name)

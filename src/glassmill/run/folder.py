@@ -253,7 +253,7 @@ def open_run(
 
 
 def _check(verb: str, identity: Identity, recipe: Recipe) -> Check | None:
-    if not verb or not identity.resolved:
+    if not verb:
         return None
     return {
         "verb": verb,

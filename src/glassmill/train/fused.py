@@ -23,6 +23,7 @@ from glassmill.model.transformer import Block, Transformer
 from glassmill.train.fused_attention import AttentionScratch, FusedAttention
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+GLOBAL_HOOKS = tuple(f"_global{hooks}" for hooks in HOOKS)
 PARAMETER_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
 
 
@@ -37,20 +38,29 @@ def reason_against(model: nn.Module, dtype: torch.dtype = torch.float32) -> str 
             return f"the model is on {parameter.device}, not on the CPU"
         if parameter.dtype != torch.float32:
             return f"{name} is {str(parameter.dtype).removeprefix('torch.')}, not float32"
-    return _strange_module(model, _plain_modules(model.config))
+    return _strange_module(model, _plain_model(model.config))
 
 
-def _plain_modules(config: ModelConfig) -> dict[str, type[nn.Module]]:
+def _plain_model(config: ModelConfig) -> Transformer:
     with torch.device("meta"):
-        return {name: type(module) for name, module in Transformer(config).named_modules()}
+        return Transformer(config)
 
 
-def _strange_module(model: Transformer, plain: dict[str, type[nn.Module]]) -> str | None:
-    """What differs from a plain `Transformer`: another class, a hook, a patched forward, a frozen weight."""
-    modules = dict(model.named_modules())
+def _strange_module(model: Transformer, plain: Transformer) -> str | None:
+    """What differs from a plain `Transformer`: another class, other or shared weights, a hook, a patched forward, a
+    frozen weight."""
+    modules, plain_modules = dict(model.named_modules()), dict(plain.named_modules())
     for name, module in modules.items():
-        if plain.get(name) is not type(module):
+        if type(plain_modules.get(name)) is not type(module):
             return f"{name} is a {type(module).__name__}, which it would ignore"
+    weights, plain_weights = dict(model.named_parameters()), dict(plain.named_parameters())
+    for name in sorted(weights.keys() ^ plain_weights.keys()):
+        return f"{name} {'would be ignored' if name in weights else 'is missing or shared with another weight'}"
+    for name, weight in weights.items():
+        if weight.shape != plain_weights[name].shape:
+            return f"{name} has shape {tuple(weight.shape)}, which is not that of the model's config"
+    if any(getattr(torch.nn.modules.module, hooks) for hooks in GLOBAL_HOOKS):
+        return "torch has hooks for all modules, which would never run"
     for name, module in modules.items():
         if any(getattr(module, hooks) for hooks in HOOKS) or "forward" in vars(module):
             return f"{name or 'the model'} has a hook, which would never run"
@@ -59,7 +69,7 @@ def _strange_module(model: Transformer, plain: dict[str, type[nn.Module]]) -> st
                 return f"{f'{name}.{own}'.strip('.')} is frozen"
             if any(getattr(parameter, hooks, None) for hooks in PARAMETER_HOOKS):
                 return f"{f'{name}.{own}'.strip('.')} has a hook, which would never run"
-    missing = plain.keys() - modules.keys()
+    missing = plain_modules.keys() - modules.keys()
     return f"the model has no {min(missing)}" if missing else None
 
 
@@ -78,7 +88,7 @@ class FusedStep:
             raise ValueError(f"the fused step cannot be used: {reason}")
         self.model, self.rows, self.length = model, rows, length
         config = model.config
-        self.plain_modules = _plain_modules(config)
+        self.plain = _plain_model(config)
         M, D = rows * length, config.d_model
         self.x_MD, self.grad_MD, self.grad_normed_MD, self.product_MD = (torch.empty(M, D) for _ in range(4))
         self.final = _Normed(M, D)
@@ -90,7 +100,7 @@ class FusedStep:
     @torch.no_grad()
     def begin(self) -> None:
         """Fold the current weights and clear older gradients."""
-        reason = _strange_module(self.model, self.plain_modules)
+        reason = _strange_module(self.model, self.plain)
         if reason is not None:
             raise ValueError(f"the fused step cannot be used: {reason}")
         for parameter in self.model.parameters():

@@ -28,7 +28,9 @@ def wrap_ddp(model: Transformer) -> nn.Module:
     return DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
 
 
-def wrap_fsdp(model: Transformer, dtype: torch.dtype = torch.float32) -> Transformer:
+def wrap_fsdp(
+    model: Transformer, dtype: torch.dtype = torch.float32, device: torch.device | None = None
+) -> Transformer:
     """Every parameter cut into one share per rank (FSDP2); a block's weights are whole only while it computes.
 
     The embedding belongs to the outermost group, with the head: tied, they are one parameter and must be whole from the
@@ -37,12 +39,12 @@ def wrap_fsdp(model: Transformer, dtype: torch.dtype = torch.float32) -> Transfo
     Args:
         model: Changed in place. All ranks hold the same weights, or it's on the device "meta", see `fill_from_rank_0`.
         dtype: Of weights while they compute, and of products; shares, gradients and their sums stay float32.
+        device: Where the shares will be; by default where the model is.
     """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
-    kind = "cuda" if torch.cuda.is_available() and model.head_weight.device.type != "cpu" else "cpu"
-    mesh = init_device_mesh(kind, (torch.distributed.get_world_size(),))
+    mesh = init_device_mesh((device or model.head_weight.device).type, (torch.distributed.get_world_size(),))
     precision = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
     for block in model.model.layers:
         fully_shard(block, mesh=mesh, mp_policy=precision)
