@@ -79,7 +79,7 @@ def compare(config: ModelConfig, adapted: bool, wrap: Callable[[ModelConfig, boo
     expected_loss = AutogradGradients(plain, ROWS, torch.float32)(batch)
     expected = gradients_of(plain)
     model = wrap(config, adapted)
-    step = AutogradGradients(model, MICRO_ROWS, torch.float32, place.world_size)
+    step = AutogradGradients(model, MICRO_ROWS, torch.float32)
     for _ in range(2):
         loss = step(batch.share(place.rank, place.world_size))
     found = gradients_of(model)
@@ -117,8 +117,8 @@ def count_exchanges(config: ModelConfig) -> dict[str, int]:
 
     replicated = parallel.wrap_ddp(random_model(config, False))
     replicated.register_comm_hook(None, count)  # type: ignore[operator]
-    AutogradGradients(replicated, MICRO_ROWS, torch.float32, 2)(share)
-    sharded = AutogradGradients(parallel.wrap_fsdp(random_model(config, False)), MICRO_ROWS, torch.float32, 2)
+    AutogradGradients(replicated, MICRO_ROWS, torch.float32)(share)
+    sharded = AutogradGradients(parallel.wrap_fsdp(random_model(config, False)), MICRO_ROWS, torch.float32)
     with Operators() as called:
         sharded(share)
     return {"ddp": len(buckets), "fsdp": sum("reduce_scatter" in name for name in called.names)}

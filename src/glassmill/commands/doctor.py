@@ -7,7 +7,6 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict
 
@@ -19,11 +18,6 @@ from glassmill.run.executors import cores
 from glassmill.run.folder import software
 
 MATRIX = 1536
-WITHOUT_CORE = (
-    "the compiled core is missing. Tokenizer, word rules, language identification and MinHash run in plain Python: "
-    "same results, slower. HTML is extracted by resiliparse, another extractor: its documents differ, so such runs "
-    "have other names. Install a C++20 compiler and install glassmill again"
-)
 
 
 class Machine(TypedDict):
@@ -124,12 +118,11 @@ def _training() -> Training:
 
 
 def _core() -> Core:
-    chosen: Callable[[], str | None] = getattr(native, "instruction_set", lambda: None)
-    return {"compiled": native.available(), "instruction_set": (native.available() and chosen()) or ""}
+    return {"compiled": native.available(), "instruction_set": native.instruction_set() or ""}
 
 
 def _problems(machine: Machine, folder: Path) -> list[str]:
-    problems = [] if native.available() else [WITHOUT_CORE]
+    problems = [] if native.available() else [native.WITHOUT]
     if machine["memory_bytes"] and machine["memory_bytes"] < 3 * 2**30:
         problems.append("less than 3 GiB of memory: the system may kill the demo; set corpus.workers=1")
     if machine["disk_free_bytes"] < 2**30:

@@ -1,8 +1,9 @@
 """The native core, in C++20: the tokenizer and the inner loops of the corpus stage.
 
 `pip install` compiles it. Where it was not compiled (no compiler), `available()` is False and slower code takes over.
-The tokenizer, word counts, language scores and MinHash keys then stay the same, byte for byte. Extracted text does
-not: HTML extraction has no twin in Python. There, resiliparse does the work, and the run's identity says so.
+The tokenizer, language scores and MinHash keys then stay the same, byte for byte, and so do word counts, except for
+letters newer than Python's Unicode tables. Extracted text does not: HTML extraction has no twin in Python, resiliparse
+does the work. The run's identity has both facts.
 
     ranks = {b"a": 0, ...}                                  # symbol -> id; all 256 single bytes must be there
     encoder = Encoder(ranks, "cl100k_base", special={"<|endoftext|>": 100257})
@@ -34,8 +35,9 @@ except ImportError as error:
     raise RuntimeError(f"the native core does not load: {error}") from error
 
 WITHOUT = (
-    "no native core: tokenizer, word counts, languages and MinHash give the same results, slower; HTML is extracted "
-    "by resiliparse, which gives other text; to get the core, install a C++20 compiler and reinstall glassmill"
+    "no native core: tokenizer, languages, MinHash and word counts (but for letters newer than Python's Unicode) give "
+    "the same results, slower; HTML is extracted by resiliparse, which gives other text and so other documents and run "
+    "names; to get the core, install a C++20 compiler and reinstall glassmill"
 )
 
 __all__ = ["BRANCHES", "SCHEMES", "UNICODE_VERSION", "Encoder", "Trainer", "available", "instruction_set", "split"]

@@ -65,7 +65,6 @@ def make_gradients(
     micro_batch_tokens: int,
     dtype: torch.dtype,
     step: StepName = "auto",
-    world_size: int = 1,
 ) -> Gradients:
     """The way to compute gradients, for batches of `rows` windows of `length` on this rank.
 
@@ -74,7 +73,6 @@ def make_gradients(
         micro_batch_tokens: The most tokens in memory at once; a micro-batch has at least one row.
         dtype: Of matrix products.
         step: `"auto"` is the step by hand where it can be used.
-        world_size: Number of ranks over which the model's wrapper averages gradients.
 
     Raises:
         UserError: the step by hand was asked for and can't be used; the message says why.
@@ -84,7 +82,7 @@ def make_gradients(
     if step == "fused" and reason is not None:
         raise UserError(f"step = fused cannot be used: {reason}; set step=auto")
     if step == "autograd" or reason is not None:
-        return AutogradGradients(model, micro_rows, dtype, world_size)
+        return AutogradGradients(model, micro_rows, dtype)
     return FusedGradients(model, micro_rows, length)
 
 
@@ -114,12 +112,13 @@ class AutogradGradients:
     """The model's `forward` under autograd; matrix products in `dtype`, weights and their gradients in float32.
 
     DDP and FSDP2 average the gradients of all ranks. The weights of a batch already add up to 1 over the ranks, so the
-    sum is wanted: the local loss is multiplied by `world_size`. Gradients are exchanged once a batch, with its last
+    sum is wanted: the local loss is multiplied by their number. Gradients are exchanged once a batch, with its last
     micro-batch.
     """
 
-    def __init__(self, model: nn.Module, micro_rows: int, dtype: torch.dtype, world_size: int = 1) -> None:
-        self.model, self.micro_rows, self.dtype, self.world_size = model, micro_rows, dtype, world_size
+    def __init__(self, model: nn.Module, micro_rows: int, dtype: torch.dtype) -> None:
+        self.model, self.micro_rows, self.dtype = model, micro_rows, dtype
+        self.world_size = parallel.num_ranks(model)
 
     def __call__(self, batch: Batch) -> float:
         device = next(self.model.parameters()).device

@@ -67,6 +67,12 @@ def fill_from_rank_0(model: Transformer, weights: Mapping[str, Tensor], device: 
     set_model_state_dict(model, dict(weights), options=options)
 
 
+def num_ranks(model: nn.Module) -> int:
+    """Number of ranks over which the model's wrapper averages gradients; 1 without a wrapper."""
+    wrapped = hasattr(model, "set_requires_gradient_sync") or hasattr(model, "no_sync")
+    return torch.distributed.get_world_size() if wrapped and torch.distributed.is_initialized() else 1
+
+
 @contextmanager
 def exchange(model: nn.Module, when: bool) -> Iterator[None]:
     """Gradients of a backward pass in here are exchanged between ranks only `when` it is the batch's last."""

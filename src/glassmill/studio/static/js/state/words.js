@@ -3,7 +3,9 @@
 import { getJson } from "../lib/api.js";
 import { count } from "../lib/format.js";
 
-/** @type {Record<string, string>} */
+/** @import {Status} from "./store.js" */
+
+/** @type {Record<Status, string>} */
 export const STATUS_WORDS = {
   waiting: "waiting",
   running: "running",

@@ -6,11 +6,11 @@ import { has, isFinished, stageNames, stageRow } from "../state/stages.js";
 import { elapsed, secondsLeft, share } from "../state/store.js";
 import { STATUS_WORDS } from "../state/words.js";
 
-/** @import {Line, Stage} from "../state/store.js" */
+/** @import {Line, Stage, Status} from "../state/store.js" */
 
 const SILENT_SECONDS = 60;
 
-/** @param {{line: Line, lines: any[], choose: (name: string) => void, now: number, about: any, model: any}} props */
+/** @param {{line: Line, lines: {name: string, status: Status}[], choose: (name: string) => void, now: number, about: any, model: any}} props */
 export function Header({ line, lines, choose, now, about, model }) {
   return html`<header class="masthead">
       <div class="masthead-row">
