@@ -51,6 +51,16 @@ def test_an_inventory_is_shown_and_nothing_is_made_unasked(folder: Path, tmp_pat
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_folder_in_which_everything_can_be_read_is_added_and_added_again(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "letter.txt").write_text(prose(40))
+    for _ in range(2):
+        done = glassmill("add", str(tmp_path / "docs"), "--yes", "--json", "--runs", str(tmp_path / "runs"))
+        assert done.returncode == 0, done.stderr
+        result = json.loads(done.stdout)
+        assert (result["documents_made"], result["not_made"]) == (1, 0)
+
+
 def test_what_add_makes_is_an_input_of_the_corpus_with_its_provenance(folder: Path, tmp_path: Path) -> None:
     made = add(find_sources([str(folder)]), ONE_WORKER, "docs", tmp_path / "runs")
     assert made.parent == tmp_path / "runs" / "add"

@@ -89,7 +89,9 @@ def _make(run: RunFolder, sources: Sequence[Source], settings: CorpusSettings) -
     entries = [entry for result in results for entry in result["quarantined"]]
     lines = (json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
     atomic_write(run.path / "quarantine.jsonl", "".join(lines).encode("utf-8", "replace"))
-    counts = sum((Counter(result["counts"]) for result in results), Counter[str]())
+    counts = Counter[str]()
+    for result in results:
+        counts.update(result["counts"])  # `+` would leave out what is zero, such as files that cannot be read
     languages = sum((Counter(result["languages"]) for result in results), Counter[str]())
     run.finish({**counts, "languages": dict(languages.most_common())}, counts=counts)
     remove(work)

@@ -59,7 +59,7 @@ def add_files(
         **inventory,
         "run": str(folder),
         "documents_made": counts["documents"],
-        "not_made": counts["quarantined"],
+        "not_made": counts.get("quarantined", 0),
     }
 
 
