@@ -126,8 +126,8 @@ void Task::run(unsigned thread) {
     try {
         for (std::size_t item; (item = next_.fetch_add(1)) < count_;) work_(thread, item);
     } catch (...) {
+        next_ = count_;  // the others stop
         pool_->keep_failure(*this);
-        next_ = count_;
     }
 }
 
