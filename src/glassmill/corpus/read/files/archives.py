@@ -28,6 +28,7 @@ SMALL = 1 << 20
 """A member of at most this many bytes is harmless, whatever its ratio."""
 _DRIVE = re.compile(r"[A-Za-z]:")
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
+"""What reading a bad archive raises; the last two are zipfile's for an unknown compression method and a password."""
 
 
 @dataclass(frozen=True, slots=True)

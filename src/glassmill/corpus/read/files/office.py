@@ -94,7 +94,7 @@ def epub_chapters(file: IO[bytes], limits: FilesSettings) -> Iterator[tuple[str,
 def _open_zip(file: IO[bytes], kind: str) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:  # the last: of a newer zip version
         raise UnreadableError(f"not a {kind} file: {error}") from None
 
 
