@@ -91,7 +91,7 @@ def show_report(report: Mapping[str, object], as_json: bool) -> None:
 def show_result(value: Mapping[str, object], as_json: bool, draw: Callable[[Any], Any]) -> None:
     """A command's result on standard output: as JSON, or as what `draw` makes of it for people."""
     if as_json:
-        print(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+        print(_json(value))
         return
     from rich.console import Console
 
@@ -99,3 +99,13 @@ def show_result(value: Mapping[str, object], as_json: bool, draw: Callable[[Any]
     drawn = draw(value)
     for part in drawn if isinstance(drawn, list) else [drawn]:
         console.print(part, soft_wrap=isinstance(part, str))  # a command or a path in a line stays whole
+
+
+def _json(value: object) -> str:
+    """Readable JSON that no terminal obeys: unsafe characters as JSON's own escapes."""
+    from glassmill.printable import printable
+
+    text = json.dumps(value, indent=1, ensure_ascii=False, default=str)
+    if all(map(str.isprintable, text.split("\n"))):
+        return text
+    return "".join(c if c == "\n" or printable(c) == c else json.dumps(c)[1:-1] for c in text)

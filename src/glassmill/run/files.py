@@ -41,6 +41,19 @@ def locked(lock: Path, who: str) -> Iterator[None]:
         held.release()
 
 
+def is_held(lock: Path) -> bool:
+    """Whether a living process holds `lock`: a killed one has released it."""
+    if not lock.is_file():
+        return False
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except (Timeout, OSError):  # OSError: another user's folder, which only its owner can lock
+        return True
+    held.release()
+    return False
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, for a file or a folder; when the block ends, it is fsynced and renamed to `path`.
