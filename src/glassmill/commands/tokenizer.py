@@ -11,6 +11,7 @@ from typing import TypedDict
 from rich.markup import escape
 from rich.table import Table
 
+from glassmill.commands.terminal import plain
 from glassmill.errors import UserError
 from glassmill.run import kinds
 from glassmill.run.events import Entry, Listener
