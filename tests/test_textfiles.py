@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from glassmill.corpus.document import Page
+from glassmill.corpus.judge.url_lists import _keys_in
+from glassmill.corpus.read.sources import read_pages
 from glassmill.errors import UserError
+from glassmill.recipe.reading import load_recipe
 from glassmill.textfiles import decode_text, read_text, text_lines, text_parts
+from glassmill.tokens.textfiles import named_texts
 
 PROSE = "Die Mühle am Fluß – “grün”, 12 € pro Sack.\nZweite Zeile: façade, naïve, Žižkov.\n\nEnde.\n" * 40
 JAPANESE = "水車小屋は川の曲がり角にある。\n二行目。\n" * 30
@@ -90,3 +95,40 @@ def test_a_file_over_the_limit_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"x" * 101)
     with pytest.raises(UserError, match="over the limit of 100 bytes"):
         read_text(path, max_bytes=100)
+
+
+WAYS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252")
+
+
+@pytest.mark.parametrize("encoding", WAYS)
+def test_every_reader_takes_every_encoding(encoding: str, tmp_path: Path) -> None:
+    def write(name: str, text: str) -> Path:
+        (tmp_path / name).write_bytes(text.replace("\n", "\r\n").encode(encoding))
+        return tmp_path / name
+
+    rows = write("rows.jsonl", '{"text": "Größe"}\n\n{"text": "façade"}\n')
+    assert [text for _, text in named_texts(rows)] == ["Größe", "façade"]
+    assert [page.body.decode() for page in read_pages(rows, "rows") if isinstance(page, Page)] == ["Größe", "façade"]
+    assert "".join(text for _, text in named_texts(write("prose.txt", PROSE))) == PROSE
+    assert load_recipe(write("r.toml", '# Größe\n[corpus]\ninputs = ["façade/*.html"]\n')).corpus.inputs == (
+        "façade/*.html",
+    )
+    assert list(_keys_in(write("hosts.txt", "# Größe\nbad.example\n\n0.0.0.0 worse.example\n"))) == [
+        "bad.example",
+        "worse.example",
+    ]
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "prose.txt"])
+def test_a_tokenizer_is_never_trained_on_binary_data(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(os.urandom(3000))
+    with pytest.raises(UserError, match="binary data, not text"):
+        list(named_texts(tmp_path / name))
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe\x00\xd8a\x00", b"[a\n", os.urandom(400), b"a = " + b"[" * 5000])
+def test_a_broken_recipe_is_one_line(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_bytes(data)
+    with pytest.raises(UserError, match=r"r\.toml") as error:
+        load_recipe(tmp_path / "r.toml")
+    assert "\n" not in str(error.value)

@@ -143,11 +143,8 @@ def _encoding_of(file: BinaryIO) -> tuple[int, str]:
         UserError: no text.
     """
     head = file.read(SAMPLE_BYTES)
-    for mark, encoding in MARKS:
-        if head.startswith(mark):
-            return len(mark), encoding
-    if utf_16 := utf_16_without_mark(head):
-        return 0, utf_16
+    if certain := encoding_shown_by(head):
+        return certain
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     size = nuls = controls = good = bad = 0
     part = head
@@ -162,6 +159,15 @@ def _encoding_of(file: BinaryIO) -> tuple[int, str]:
     if nuls > MAX_NUL_SHARE * size + 1 or controls > MAX_CONTROL_SHARE * min(size, SAMPLE_BYTES) + 1:
         raise UserError("binary data, not text; save it as text in UTF-8")
     return 0, "utf-8" if good >= GOOD_FOR_A_BAD * bad else "cp1252"
+
+
+def encoding_shown_by(start: bytes) -> tuple[int, str] | None:
+    """The length of a text's mark and its encoding, if its first bytes (even in number) are enough to tell."""
+    for mark, encoding in MARKS:
+        if start.startswith(mark):
+            return len(mark), encoding
+    utf_16 = utf_16_without_mark(start)
+    return (0, utf_16) if utf_16 else None
 
 
 def utf_16_without_mark(start: bytes) -> str | None:
