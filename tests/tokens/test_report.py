@@ -110,7 +110,7 @@ def test_a_vocabulary_is_trained_on_files_and_reported_on_by_command(texts: Path
     assert [group["name"] for group in report["groups"]] == ["lines", "prose"] and report["total"]["ratio"] == 1
     assert "never seen" in run("tokenizer", "report", out, str(texts))
     meta = json.loads((tmp_path / "vocabulary" / "meta.json").read_text(encoding="utf-8"))
-    assert meta["unicode"] == "16.0" and meta["training"]["bytes"] == len("\n".join(PROSE).encode())
+    assert meta["unicode"] == "16.0" and meta["training"]["bytes"] == len(LINES.encode())
 
 
 def test_training_reports_its_merges_as_typed_progress(tmp_path: Path):
