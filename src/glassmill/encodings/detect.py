@@ -15,7 +15,12 @@ MOST_BYTES = 1 << 18
 SECOND_LOOK_BYTES = 1 << 15
 ODD_SHARE = 0.05
 LETTERS_OF_A_TEXT = 8
-FEW_LETTERS, FEW_IN_BYTES = 2, 4000
+A_SIGN_IN, LONG_BYTES = 50, 300
+"""A short text with fewer letters than this that are not ASCII tells nothing about its language."""
+LATIN = frozenset((
+    "windows-1250", "windows-1252", "windows-1254", "windows-1257", "windows-1258", "iso-8859-2", "iso-8859-3",
+    "iso-8859-4", "iso-8859-10", "iso-8859-13", "iso-8859-14", "iso-8859-15", "iso-8859-16",
+))  # fmt: skip
 EAST_ASIAN = ("shift_jis", "euc-jp", "euc-kr", "gbk", "big5")
 FALLBACK = "windows-1252"
 
@@ -29,9 +34,10 @@ def detect(data: bytes) -> str:
     """
     sample = _interesting(data)
     found = _guess(sample)
-    few = sum(byte >= 0x80 for byte in sample) if len(sample) < FEW_IN_BYTES else FEW_LETTERS + 1
-    if few <= FEW_LETTERS and len(sample) > 20 * few and found.startswith(("iso-8859-", "windows-125")):
+    if found in LATIN and len(sample) < LONG_BYTES and sum(byte >= 0x80 for byte in sample) * A_SIGN_IN < len(sample):
         return FALLBACK  # a name or a sign in English
+    if found not in LATIN and found not in MULTI_BYTE:
+        return found
     sample = sample[:SECOND_LOOK_BYTES]
     for encoding in EAST_ASIAN:
         text = decode_as(encoding, sample)
