@@ -19,6 +19,9 @@ from glassmill.printable import shown
 from glassmill.recipe.base import Settings
 from glassmill.recipe.depth import DECIDED
 from glassmill.recipe.whole import Recipe
+from glassmill.textfiles import read_text
+
+MAX_RECIPE_BYTES = 1 << 20
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -31,7 +34,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     try:
         if path.exists() and not path.is_dir() and not path.is_file():
             raise UserError(f"{path} is a device or a pipe, not a recipe; name the .toml file")
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(read_text(path, MAX_RECIPE_BYTES))
     except FileNotFoundError:
         raise UserError(f"no recipe at {path}; `glassmill init` writes one") from None
     except IsADirectoryError:
