@@ -32,10 +32,6 @@ _REQUIRED: Any = object()
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-class _Refused(ValueError):
-    """Why the text is not taken, in a few words."""
-
-
 def load_json(source: Path | bytes, *, what: str = "", max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Any:
     """The value in a JSON text: UTF-8, or UTF-16 and UTF-32, with or without a byte order mark.
 
@@ -74,11 +70,11 @@ def load_json(source: Path | bytes, *, what: str = "", max_bytes: int = MAX_BYTE
         raise UserError(f"{what} holds half of a surrogate pair (\\ud800 to \\udfff), which is no text") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{what} is not UTF-8: byte {error.start:,} is {data[error.start]:#04x}") from None
-    except _Refused as error:
-        raise UserError(f"{what} {error}") from None
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         page = "; it is a web page, perhaps of a failed download" if data.lstrip()[:1] == b"<" else ""
         raise UserError(f"{what} is not JSON: {error}{page}") from None
+    except ValueError as error:  # of the hooks below, which say why in a few words
+        raise UserError(f"{what} {error}") from None
     if _depth(value, max_depth) > max_depth:
         raise UserError(_too_deep(what, max_depth))
     return value
@@ -193,24 +189,24 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) != len(pairs):
         for key, value in pairs:
             if made[key] is not value and (type(made[key]) is not type(value) or made[key] != value):
-                raise _Refused(f"gives the key {_shown(key)} two values: {_shown(value)} and {_shown(made[key])}")
+                raise ValueError(f"gives the key {_shown(key)} two values: {_shown(value)} and {_shown(made[key])}")
     return made
 
 
 def _constant(name: str) -> float:
-    raise _Refused(f"holds {name}, which is not JSON")
+    raise ValueError(f"holds {name}, which is not JSON")
 
 
 def _float(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise _Refused(f"holds the number {text[:40]}, which is out of range")
+        raise ValueError(f"holds the number {text[:40]}, which is out of range")
     return number
 
 
 def _int(text: str) -> int:
     if len(text) > MAX_DIGITS:
-        raise _Refused(f"holds an integer of {len(text):,} digits")
+        raise ValueError(f"holds an integer of {len(text):,} digits")
     return int(text)
 
 

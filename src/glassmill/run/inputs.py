@@ -14,6 +14,7 @@ from pathlib import Path
 from glassmill.errors import UserError
 from glassmill.run.files import sha256_file
 from glassmill.run.folder import is_done
+from glassmill.run.integrity import check_run_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ def expand(words: Sequence[str]) -> list[Path]:
         path = Path(word).expanduser()
         if is_done(path):
             matches = sorted((path / "shards").glob("documents-*.parquet"))
+            check_run_files(path, [f"shards/{shard.name}" for shard in matches])
         elif path.is_dir():
             matches = sorted(
                 file for file in path.rglob("*") if file.is_file() and not _is_hidden(file.relative_to(path))
