@@ -17,6 +17,7 @@ from glassmill.errors import UserError
 from glassmill.printable import shown, valid
 from glassmill.run.files import sha256_file
 from glassmill.run.folder import is_done
+from glassmill.run.integrity import check_run_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,9 @@ def _found(word: str) -> dict[Path, str]:
     try:
         path = Path(word).expanduser()
         if is_done(path):
-            return dict.fromkeys(sorted((path / "shards").glob("documents-*.parquet")), "")
+            shards = sorted((path / "shards").glob("documents-*.parquet"))
+            check_run_files(path, [f"shards/{shard.name}" for shard in shards])
+            return dict.fromkeys(shards, "")
         if path.is_dir():
             found = _inside(path)
         elif path.exists():

@@ -1,4 +1,5 @@
-"""A line: the stages of one recipe, run in order, each skipped, continued or started as its folder says.
+"""A line: the stages of one recipe, run in order, each skipped, continued or started as its folder says. A finished
+stage in which a file is gone or changed is made again; if that gives the same bytes, what depends on it stays.
 
 `runs/lines/<recipe>.json` says how far every stage is; the studio reads it.
 """
@@ -18,8 +19,18 @@ from glassmill.recipe import Recipe
 from glassmill.run import kinds
 from glassmill.run.events import Listener, read_events
 from glassmill.run.files import atomic_json
-from glassmill.run.folder import Identity, is_done, open_run, place, read_manifest, settings_identity
+from glassmill.run.folder import (
+    Identity,
+    discard,
+    is_done,
+    open_run,
+    place,
+    read_manifest,
+    run_damage,
+    settings_identity,
+)
 from glassmill.run.inputs import digest_files, input_files
+from glassmill.run.integrity import Damage
 from glassmill.run.resolved import resolve
 from glassmill.run.states import FINISHED, LineFile, StageState, State, lock_of
 from glassmill.stages import NAMES, Files, Stage, last_model
@@ -99,12 +110,13 @@ class Line:
         given = stage.given(self.folders)
         identity = stage_identity(stage, self.recipe, given)
         folder = self.folders[stage.name] = place(self.runs, self.recipe.name, identity)
-        if is_done(folder):
+        damaged = run_damage(folder) if is_done(folder) else []
+        if is_done(folder) and not damaged:
             self._set(stage.name, "skipped")
         else:
             self._set(stage.name, "running")
             try:
-                self._make(stage, identity, given, folder)
+                self._make(stage, identity, given, folder, damaged)
             except Waiting:
                 self._set(stage.name, "waiting")
                 raise
@@ -114,10 +126,17 @@ class Line:
             self._set(stage.name, "done")
         self.seconds[stage.name] = working_seconds(folder)
 
-    def _make(self, stage: Stage, identity: Identity, given: Mapping[str, Path], folder: Path) -> None:
+    def _make(
+        self, stage: Stage, identity: Identity, given: Mapping[str, Path], folder: Path, damaged: list[Damage]
+    ) -> None:
         verb = importlib.import_module(stage.verb)
         sections = {f"{name}_settings": getattr(self.recipe, name) for name in stage.sections}
         with open_run(folder, identity, self.recipe, self.listeners, stage.verb) as run:
+            if damaged:
+                run.emit(
+                    kinds.Warned(f"{folder / damaged[0].name} {damaged[0].what}; the stage {stage.name} runs again")
+                )
+                discard(folder)
             verb.make(run, getattr(self.recipe, stage.name), self.recipe.seed, **given, **sections)
 
     def _set(self, name: str, state: State) -> None:
