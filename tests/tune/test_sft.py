@@ -85,10 +85,10 @@ def test_a_cut_off_sft_continues_to_the_same_bits(
     trainer = sft.fit.__globals__["Trainer"]
     step = trainer.step
 
-    def failing(self: Any, number: int, steps: int) -> Any:
+    def failing(self: Any, number: int, *rest: Any) -> Any:
         if number == 12:
             raise RuntimeError("power cut")
-        return step(self, number, steps)
+        return step(self, number, *rest)
 
     monkeypatch.setattr(trainer, "step", failing)
     with pytest.raises(RuntimeError, match="power cut"):

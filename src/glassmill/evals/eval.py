@@ -7,6 +7,7 @@ truth file, questions, held-out tokens) is left out of the report, never guessed
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,7 +147,12 @@ def held_out_bits_per_byte(model: Model, tokens: Path) -> float:
 
     held_out = Shards(tokens, "validation")
     token_bytes = np.load(tokens / "token_bytes.npy")
-    return round(bits_per_byte(model, held_out.ids, token_bytes, model.config.context_length), 4)
+    bits = bits_per_byte(model, held_out.ids, token_bytes, model.config.context_length)
+    if not math.isfinite(bits):
+        raise UserError(
+            f"{model.path} gives no numbers: held-out text takes {bits} bits per byte; its weights are unsound"
+        )
+    return round(bits, 4)
 
 
 def leaks(model: Model, planted: Sequence[str], seed: int) -> int:

@@ -47,12 +47,12 @@ class ModelSettings(Settings):
         le=64,
         description="number of layers; sets width, heads, learning rates, batch size and length to match",
     )
-    d_model: int = Field(384, ge=16, description="width of the residual stream")
-    num_layers: int = Field(6, ge=1)
-    num_heads: int = Field(6, ge=1, description="of queries")
-    num_kv_heads: int = Field(6, ge=1, description="of keys and values; divides num_heads")
-    head_dim: int = Field(64, ge=8, description="channels of a head")
-    d_ff: int = Field(1024, ge=16, description="width of the feed-forward layers")
+    d_model: int = Field(384, ge=16, le=65_536, multiple_of=2, description="width of the residual stream, even")
+    num_layers: int = Field(6, ge=1, le=1024)
+    num_heads: int = Field(6, ge=1, le=1024, description="of queries")
+    num_kv_heads: int = Field(6, ge=1, le=1024, description="of keys and values; divides num_heads")
+    head_dim: int = Field(64, ge=8, le=4096, multiple_of=2, description="channels of a head, even: they turn in pairs")
+    d_ff: int = Field(1024, ge=16, le=1_048_576, description="width of the feed-forward layers")
     context_length: int = Field(512, ge=16, le=131_072, description="tokens in a training window")
     rope_theta: float = Field(10_000.0, gt=0, description="base of the rotary positions")
     tie_embeddings: bool = Field(True, description="the output head shares the embedding's weights")
@@ -64,6 +64,16 @@ class ModelSettings(Settings):
         if isinstance(values, Mapping) and isinstance(values.get("depth"), int) and values["depth"] > 0:
             return {**shape_of(values["depth"]), **values}
         return values
+
+    @model_validator(mode="after")
+    def _heads_share_evenly(self) -> ModelSettings:
+        if self.num_heads % self.num_kv_heads:
+            near = max(n for n in range(1, self.num_heads + 1) if self.num_heads % n == 0 and n <= self.num_kv_heads)
+            raise ValueError(
+                f"model.num_kv_heads = {self.num_kv_heads} does not divide model.num_heads = {self.num_heads}; "
+                f"set model.num_kv_heads={near}"
+            )
+        return self
 
     def shape(self) -> ModelShape:
         """The settings that a `ModelConfig` takes."""

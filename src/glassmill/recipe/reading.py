@@ -73,6 +73,8 @@ def make_recipe(table: Mapping[str, Any], overrides: Sequence[str] = (), where: 
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "recipe"
         value = first.get("input")
+        if isinstance(value, Mapping | Settings):  # what is wrong concerns several settings; the reason names them
+            raise UserError(f"{where}: {_reason(first['msg'])}") from None
         raise UserError(f"{where}: {key} = {value!r}: {_reason(first['msg'])}") from None
 
 

@@ -9,7 +9,8 @@ The hash covers the stage, its version number, the settings that change its outp
 the machine resolves (`resolved.py`). Equal hashes stand for equal artefacts, with two exceptions by intent:
 
 - A time box (`train.minutes`) becomes a number of steps that depends on the machine's speed. `plan.json` keeps that
-  number for every later attempt; give `train.steps` for equal bytes on every machine.
+  number, and every cut that the deadline asked for, for later attempts; the manifest's settings and counts name both.
+  Give `train.steps` alone for equal bytes on every machine.
 - An item over a limit of time, or one that kills its worker, is left out, on a slow machine perhaps and not on a fast
   one. `quarantine.jsonl` names a page, a warning names a document, and the corpus's manifest counts them.
 
@@ -37,7 +38,7 @@ from glassmill.recipe import Recipe, RunSettings, Settings
 from glassmill.run import engines, kinds
 from glassmill.run.events import EventLog, Listener
 from glassmill.run.executors import OnEvent, OnResult, Result, Task
-from glassmill.run.files import atomic_json, atomic_write, locked, sha256_file, sweep
+from glassmill.run.files import atomic_json, atomic_write, locked, remove, sha256_file, sweep
 from glassmill.run.resolved import Check, Resolved
 
 NOT_ARTEFACTS = frozenset({"recipe.toml", "events.jsonl", "manifest.json", "stats.json", "plan.json", "DONE", "lock"})
@@ -172,6 +173,7 @@ class RunFolder:
         }
         atomic_json(self.path / "manifest.json", manifest)
         atomic_write(self.path / "DONE", manifest["content"] + "\n")
+        remove(self.path / "checkpoints")  # of a finished run, nobody continues
 
 
 def content_digest(hashes: Mapping[str, str]) -> str:

@@ -23,11 +23,12 @@ KEPT = 2
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The state after `step` steps."""
+    """The state after `step` steps; `seconds`: how long the run had taken by then."""
 
     step: int
     weights: dict[str, Tensor]
     optimizer: dict[str, Tensor]
+    seconds: float = 0.0
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
@@ -36,7 +37,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         path.mkdir()
         save_file(_flat(checkpoint.weights), path / "weights.safetensors")
         save_file(_flat(checkpoint.optimizer), path / "optimizer.safetensors")
-        (path / "state.json").write_text(json.dumps({"step": checkpoint.step}) + "\n", encoding="utf-8")
+        state = {"step": checkpoint.step, "seconds": round(checkpoint.seconds, 3)}
+        (path / "state.json").write_text(json.dumps(state) + "\n", encoding="utf-8")
     for old in _complete(folder)[KEPT:]:
         remove(old)
 
@@ -47,10 +49,15 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
         try:
             state = json.loads((path / "state.json").read_text(encoding="utf-8"))
             weights, optimizer = load_file(path / "weights.safetensors"), load_file(path / "optimizer.safetensors")
-            return Checkpoint(state["step"], weights, optimizer)
+            return Checkpoint(state["step"], weights, optimizer, state["seconds"])
         except (OSError, ValueError, KeyError, SafetensorError):
             continue
     return None
+
+
+def drop_checkpoint(folder: Path, step: int) -> None:
+    """Delete the checkpoint of `step`, if there is one."""
+    remove(folder / f"step-{step:08d}")
 
 
 def _complete(folder: Path) -> list[Path]:
