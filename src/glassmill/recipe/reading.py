@@ -18,6 +18,9 @@ from glassmill.errors import UserError
 from glassmill.recipe.base import Settings
 from glassmill.recipe.depth import DECIDED
 from glassmill.recipe.whole import Recipe
+from glassmill.textfiles import read_text
+
+MAX_RECIPE_BYTES = 1 << 20
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -28,12 +31,14 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     path = Path(path)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(read_text(path, MAX_RECIPE_BYTES))
     except FileNotFoundError:
         raise UserError(f"no recipe at {path}; `glassmill init` writes one") from None
     except IsADirectoryError:
         raise UserError(f"{path} is a folder, not a recipe; name the .toml file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:  # nested thousands deep; huge numbers
         raise UserError(f"{path} is not valid TOML: {error}") from None
     table.setdefault("name", path.stem)
     return make_recipe(table, overrides, where=str(path))
