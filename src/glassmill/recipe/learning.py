@@ -147,14 +147,31 @@ class TrainSettings(LoopSettings):
 class SftSettings(LoopSettings):
     """Base model to assistant."""
 
-    base: str | None = runtime(None, description="a model folder to start from; none: the recipe's own base model")
-    conversations: tuple[str, ...] = user_files(description="JSONL files of {messages}; empty: the recipe's miniweb")
+    base: str | None = runtime(
+        None,
+        description="the model to start from: a folder, a run, or the name of an import; none: the recipe's base model",
+    )
+    conversations: tuple[str, ...] = user_files(
+        description="files of conversations (JSONL, a JSON list, CSV, Parquet); empty: the recipe's miniweb"
+    )
     epochs: float | None = Field(None, gt=0, description="passes over the conversations, instead of steps")
-    length: int = Field(256, ge=16, description="tokens in a row; whole conversations are packed into it")
+    length: int | None = Field(
+        None, ge=16, description="tokens in a row of packed conversations; none: 256, or the context if it is shorter"
+    )
     pages: float = Field(0.5, ge=0, lt=1, description="share of rows that are still pages, so that facts stay known")
     held_out: float = Field(0.03, ge=0, lt=0.5, description="share of conversations held out for measuring")
-    peak_lr: float = Field(0.006, gt=0)
-    embedding_lr: float = Field(0.0012, gt=0)
+    optimizer: Literal["auto", "muon", "adamw"] = Field(  # type: ignore[assignment]
+        "auto", description="auto: muon for a model trained here, adamw for an imported one"
+    )
+    peak_lr: float | None = Field(  # type: ignore[assignment]
+        None,
+        gt=0,
+        description="learning rate of the matrices in the blocks; none: 0.006 for a model trained here, "
+        "0.0001 or less for an imported one, by its size",
+    )
+    embedding_lr: float | None = Field(  # type: ignore[assignment]
+        None, gt=0, description="learning rate of everything else; none: 0.0012, or that of the matrices"
+    )
     reports: int = runtime(3, ge=1)
 
 

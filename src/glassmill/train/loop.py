@@ -61,9 +61,15 @@ class Trainer:
     """A model, its optimizer, and one step of both."""
 
     def __init__(
-        self, model: Transformer, batches: Batches, settings: LoopSettings, setup: Setup, watch: Watch
+        self,
+        model: Transformer,
+        batches: Batches,
+        settings: LoopSettings,
+        setup: Setup,
+        watch: Watch | None = None,
     ) -> None:
-        self.model, self.batches, self.settings, self.watch = model, batches, settings, watch
+        self.model, self.batches, self.settings = model, batches, settings
+        self.watch = watch or Watch("training", settings, model.config.vocab_size)
         self.optimizer = Optimizer(model, settings.optimizer, settings.momentum, settings.weight_decay)
         self.gradients = make_gradients(
             model, batches.rows, batches.length, settings.micro_batch_tokens, setup.device.torch_dtype, setup.step
