@@ -268,11 +268,11 @@ def answers(path: Path) -> list[str]:
                 for n in range(3)
             ).encode(),
         ),
-        ("x.csv", "question,answer\nSay 0,0\nSay 1,1\nSay 2,2\n".encode()),
+        ("x.csv", b"question,answer\nSay 0,0\nSay 1,1\nSay 2,2\n"),
         ("x.csv", '﻿Question;Answer\r\nSay 0;0\r\n"Say\r\n1";1\r\nSay 2;2\r\n'.encode()),
         ("x.csv", "question,answer\nSay é,0\nSay 1,1\nSay 2,2\n".encode("cp1252")),
         ("x.csv", "question,answer\nSay 0,0\nSay 1,1\nSay 2,2\n".encode("utf-16")),
-        ("x.tsv", "question\tanswer\nSay 0\t0\nSay 1\t1\nSay 2\t2\n".encode()),
+        ("x.tsv", b"question\tanswer\nSay 0\t0\nSay 1\t1\nSay 2\t2\n"),
         ("conversations.txt", "\n".join(LINES).encode()),
     ],
 )
