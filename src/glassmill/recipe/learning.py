@@ -178,7 +178,9 @@ class SftSettings(LoopSettings):
 class EvalSettings(Settings):
     """What is asked of the finished model."""
 
-    questions: str | None = Field(None, description="a questions.jsonl; none: the recipe's miniweb")
+    questions: str | None = Field(
+        None, description="your own {question, answer} rows, JSONL or CSV; none: the recipe's miniweb"
+    )
     limit: int = Field(0, ge=0, description="questions per kind; 0: all")
 
 
