@@ -6,7 +6,6 @@ Nothing heavy is imported in `cli` before a command runs: `--help` answers in un
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -89,15 +88,6 @@ def show_report(report: Mapping[str, object], as_json: bool) -> None:
     show_result(report, as_json, report_tables)
 
 
-def _finite(value: object) -> object:
-    """The value with null for every NaN and infinity, which JSON cannot pass on."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
-
-
 def show_result(value: Mapping[str, object], as_json: bool, draw: Callable[[Any], Any]) -> None:
     """A command's result on standard output: as JSON, or as what `draw` makes of it for people."""
     if as_json:
@@ -114,8 +104,9 @@ def show_result(value: Mapping[str, object], as_json: bool, draw: Callable[[Any]
 def _json(value: object) -> str:
     """Readable JSON that no terminal obeys: unsafe characters as JSON's own escapes."""
     from glassmill.printable import printable
+    from glassmill.run.files import finite
 
-    text = json.dumps(_finite(value), indent=1, ensure_ascii=False, default=str, allow_nan=False)
+    text = json.dumps(finite(value), indent=1, ensure_ascii=False, default=str, allow_nan=False)
     if all(map(str.isprintable, text.split("\n"))):
         return text
     return "".join(c if c == "\n" or printable(c) == c else json.dumps(c)[1:-1] for c in text)
