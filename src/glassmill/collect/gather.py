@@ -38,6 +38,7 @@ ADDED_SCHEMA = pa.schema([
     ("date", pa.string()),
     ("source", pa.string()),
     ("offset", pa.int64()),
+    ("section", pa.string()),
 ])  # fmt: skip
 ROWS = 256
 PACKED = (".gz", ".tgz", ".bz2", ".xz", ".txz")
@@ -140,33 +141,32 @@ class _Gather:
         self.link.mark(0)
         for source, item in self.items:
             self.counts["pages"] += 1
-            document = self._document(source, item)
-            if document:
-                yield document
+            yield from self._documents(source, item)
             self.link.mark(self.counts["pages"])
             if limit is not None and self.counts["pages"] >= limit:
                 self.last = (source, item.offset)
                 return
 
-    def _document(self, source: Source, item: Page | Lost) -> Document | None:
+    def _documents(self, source: Source, item: Page | Lost) -> Iterator[Document]:
         if isinstance(item, Lost):
-            cause = item.cause
-        else:
-            try:
-                document = self.chain.judge(item)
-            except UNJUDGED as error:
-                cause = cause_of(error)
-            else:
-                if not document.rule:
+            self._set_aside(source, item, item.cause)
+            return
+        try:
+            for document in self.chain.documents(item):
+                if document.rule:
+                    self._set_aside(source, item, f"{document.rule} {document.detail}".strip())
+                else:
                     self.counts["documents"] += 1
                     self.counts["characters"] += len(document.text)
                     self.counts["bytes"] += len(document.text.encode("utf-8", "replace"))
                     self.languages[document.language] += 1
-                    return document
-                cause = f"{document.rule} {document.detail}".strip()
+                    yield document
+        except UNJUDGED as error:
+            self._set_aside(source, item, cause_of(error))
+
+    def _set_aside(self, source: Source, item: Page | Lost, cause: str) -> None:
         self.counts["quarantined"] += 1
         self.quarantined.append({"source": source.name, "offset": item.offset, "url": item.url, "cause": cause})
-        return None
 
     def result(self) -> GatherResult:
         return {
