@@ -75,8 +75,8 @@ def fit(
         ids = prompt_ids(kept(low))
     if len(ids) >= context_length:
         raise ContextOverflow(
-            f"the last message is too long: its prompt has {len(ids)} tokens without any earlier turn; the context holds "
-            f"{context_length} for prompt and answer together"
+            f"the last message is too long: its prompt has {len(ids)} tokens with no turn before it; the context "
+            f"holds {context_length} for prompt and answer together"
         )
     return Fitted(ids, kept(low), low, begins[low] - head)
 

@@ -55,6 +55,7 @@ class Sampling(TypedDict, total=False):
     repetition_penalty: float
     logit_bias: Mapping[int, float]
     logprobs: int | None
+    processed_logprobs: bool
     echo_logprobs: bool
     tools: bool
 
