@@ -108,7 +108,8 @@ class Connection(H11Protocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._note()
-        if self.conn.their_state is h11.SEND_BODY:  # answered early: the rest of the body must end, too
+        answered_early = self.conn.their_state is h11.SEND_BODY  # the rest of the body must end, too
+        if answered_early or (not self._is_busy and self.conn.trailing_data[0]):
             self._set_deadline()
 
     def pause_writing(self) -> None:
