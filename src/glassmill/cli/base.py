@@ -6,6 +6,7 @@ Nothing heavy is imported in `cli` before a command runs: `--help` answers in un
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -95,10 +96,19 @@ def show_report(report: Mapping[str, object], as_json: bool) -> None:
     show_result(report, as_json, report_tables)
 
 
+def _finite(value: object) -> object:
+    """The value with null for every NaN and infinity, which JSON cannot pass on."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def show_result(value: Mapping[str, object], as_json: bool, draw: Callable[[Any], Any]) -> None:
     """A command's result on standard output: as JSON, or as what `draw` makes of it for people."""
     if as_json:
-        print(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+        print(_json(value))
         return
     from rich.console import Console
 
@@ -106,3 +116,13 @@ def show_result(value: Mapping[str, object], as_json: bool, draw: Callable[[Any]
     drawn = draw(value)
     for part in drawn if isinstance(drawn, list) else [drawn]:
         console.print(part, soft_wrap=isinstance(part, str))  # a command or a path in a line stays whole
+
+
+def _json(value: object) -> str:
+    """Readable JSON that no terminal obeys: unsafe characters as JSON's own escapes."""
+    from glassmill.printable import printable
+
+    text = json.dumps(_finite(value), indent=1, ensure_ascii=False, default=str, allow_nan=False)
+    if all(map(str.isprintable, text.split("\n"))):
+        return text
+    return "".join(c if c == "\n" or printable(c) == c else json.dumps(c)[1:-1] for c in text)

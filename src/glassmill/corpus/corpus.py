@@ -97,7 +97,8 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
     entries = [entry for shard, result in zip(parts, finished, strict=True)
                for entry in [*(one for part in shard for one in part.quarantined), *result["quarantined"]]]  # fmt: skip
     atomic_write(
-        run.path / "quarantine.jsonl", "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+        run.path / "quarantine.jsonl",
+        "".join(json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n" for entry in entries),
     )
     stats = stats_of(total, finished, sources, entries, time.perf_counter() - begin)
     _say(run, make_funnel(total), stats, judged)

@@ -41,6 +41,19 @@ def locked(lock: Path, who: str) -> Iterator[None]:
         held.release()
 
 
+def is_held(lock: Path) -> bool:
+    """Whether a living process holds `lock`: a killed one has released it."""
+    if not lock.is_file():
+        return False
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except (Timeout, OSError):  # OSError: another user's folder, which only its owner can lock
+        return True
+    held.release()
+    return False
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, for a file or a folder; when the block ends, it is fsynced and renamed to `path`.
@@ -86,8 +99,12 @@ def atomic_write(path: Path, content: bytes | str) -> None:
 
 
 def atomic_json(path: Path, value: Any) -> None:
-    """Writes `value` as readable JSON with a fixed layout: equal values give equal bytes."""
-    atomic_write(path, json.dumps(value, indent=1, ensure_ascii=False, sort_keys=False) + "\n")
+    """Writes `value` as readable JSON with a fixed layout: equal values give equal bytes.
+
+    Raises:
+        ValueError: NaN or an infinity is in it, which is no JSON.
+    """
+    atomic_write(path, json.dumps(value, indent=1, ensure_ascii=False, sort_keys=False, allow_nan=False) + "\n")
 
 
 def disk_full(path: Path) -> UserError:
@@ -95,6 +112,14 @@ def disk_full(path: Path) -> UserError:
     return UserError(
         f"no space left while writing {path}; free some and run the same command again: finished work is kept"
     )
+
+
+def cache_folder() -> Path:
+    """Where glassmill caches downloads and checksums: `$GLASSMILL_CACHE`, otherwise the user's cache folder."""
+    if os.environ.get("GLASSMILL_CACHE"):
+        return Path(os.environ["GLASSMILL_CACHE"])
+    base = os.environ.get("LOCALAPPDATA") if os.name == "nt" else os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "glassmill"
 
 
 def sha256_file(path: Path) -> str:

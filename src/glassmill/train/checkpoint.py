@@ -2,7 +2,8 @@
 
     checkpoints/step-00000120/   weights.safetensors  optimizer.safetensors  state.json
 
-A folder gets its name once all of it is on disk, so a folder with this name is complete. Neither the loader (see
+A folder gets its name once all of it is on disk, so a folder with this name is complete; `state.json` holds the
+SHA-256 of the other two, so one that was damaged later is known. Neither the loader (see
 `batches`) nor the schedule needs any state.
 """
 
@@ -16,9 +17,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from glassmill.run.files import atomic_path, remove
+from glassmill.errors import UserError
+from glassmill.foreign_json import load_object
+from glassmill.run.files import atomic_path, remove, sha256_file
 
 KEPT = 2
+FILES = ("weights.safetensors", "optimizer.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         path.mkdir()
         save_file(_flat(checkpoint.weights), path / "weights.safetensors")
         save_file(_flat(checkpoint.optimizer), path / "optimizer.safetensors")
-        (path / "state.json").write_text(json.dumps({"step": checkpoint.step}) + "\n", encoding="utf-8")
+        state = {"step": checkpoint.step, "files": {name: sha256_file(path / name) for name in FILES}}
+        (path / "state.json").write_text(json.dumps(state, allow_nan=False) + "\n", encoding="utf-8")
     for old in _complete(folder)[KEPT:]:
         remove(old)
 
@@ -45,10 +50,12 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
     """The newest checkpoint that can be read; None if there is none. Damaged ones are skipped."""
     for path in _complete(folder):
         try:
-            state = json.loads((path / "state.json").read_text(encoding="utf-8"))
-            weights, optimizer = load_file(path / "weights.safetensors"), load_file(path / "optimizer.safetensors")
+            state = load_object(path / "state.json")
+            if state != {"step": int(path.name[5:]), "files": {name: sha256_file(path / name) for name in FILES}}:
+                continue
+            weights, optimizer = (load_file(path / name) for name in FILES)
             return Checkpoint(state["step"], weights, optimizer)
-        except (OSError, ValueError, KeyError, SafetensorError):
+        except (OSError, ValueError, UserError, SafetensorError):
             continue
     return None
 

@@ -29,7 +29,7 @@ from glassmill.train.loop import fit
 from glassmill.train.plan import set_up
 from glassmill.train.samples import continue_greedily
 
-VERSION = 1
+VERSION = 2
 PROMPT_TOKENS = 8
 
 

@@ -33,7 +33,7 @@ from glassmill.train.plan import set_up
 from glassmill.train.samples import continue_greedily
 from glassmill.tune.packing import MixedBatches, PackedConversations, Rendered
 
-VERSION = 1
+VERSION = 2
 SAMPLES = 3
 HELD_OUT_ROWS = 64
 

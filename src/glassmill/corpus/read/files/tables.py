@@ -7,14 +7,16 @@ text is reported with its cause, and the rest is read.
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from glassmill.errors import UnreadableError
+from glassmill.errors import UnreadableError, UserError
+from glassmill.textfiles import SAMPLE_BYTES, decode_text, encoding_shown_by
 
 URL_FIELDS = ("url", "uri", "source_url")
 DATE_FIELDS = ("date", "timestamp")
@@ -44,18 +46,29 @@ def jsonl_rows(path: Path, text_fields: Sequence[str], max_line_bytes: int) -> I
         plain.seek(0)
         try:
             file: IO[bytes] = cast("IO[bytes]", gzip.open(plain)) if packed else plain  # noqa: SIM115 (holds nothing)
-            yield from _lines(file, text_fields, max_line_bytes)
+            read_line = _in_utf8(file)  # must live until the file is closed
+            yield from _lines(read_line, text_fields, max_line_bytes)
         except (OSError, EOFError, zlib.error) as error:
             raise UnreadableError(f"damaged gzip data: {error}") from None
 
 
-def _lines(file: IO[bytes], text_fields: Sequence[str], most: int) -> Iterator[Row]:
+def _in_utf8(file: IO[bytes]) -> Callable[[int], bytes]:
+    """Reads the next line, up to so many bytes, as UTF-8 whatever the file is in, as far as its start shows that."""
+    mark, encoding = encoding_shown_by(file.read(SAMPLE_BYTES)) or (0, "utf-8")
+    file.seek(mark)
+    if encoding == "utf-8":
+        return file.readline
+    text = io.TextIOWrapper(file, encoding, "replace", newline="\n")
+    return lambda most: text.readline(most).encode("utf-8", "replace")
+
+
+def _lines(read_line: Callable[[int], bytes], text_fields: Sequence[str], most: int) -> Iterator[Row]:
     place = number = 0
-    while line := file.readline(most + 1):
+    while line := read_line(most + 1):
         begin, place = place, place + len(line)
         if len(line) > most:
             while line and not line.endswith(b"\n"):
-                line = file.readline(most)
+                line = read_line(most)
                 place += len(line)
             yield Row(begin, number, "", cause=f"line too long: over the limit of {most} bytes")
         elif line.strip():
@@ -65,8 +78,8 @@ def _lines(file: IO[bytes], text_fields: Sequence[str], most: int) -> Iterator[R
 
 def _line(line: bytes, place: int, number: int, text_fields: Sequence[str]) -> Row:
     try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        value = json.loads(decode_text(line))
+    except (UserError, ValueError, RecursionError) as error:
         return Row(place, number, "", cause=f"invalid JSON: {error}"[:200])
     if not isinstance(value, dict):
         return Row(place, number, "", cause="not a JSON object")
