@@ -41,6 +41,13 @@ Host = Annotated[str, typer.Option("--host", help="any address but 127.0.0.1 nee
 ApiKey = Annotated[
     str | None, typer.Option("--api-key", envvar="GLASSMILL_API_KEY", help="the key that clients must send")
 ]
+AllowHost = Annotated[
+    list[str] | None, typer.Option("--allow-host", help="a name by which clients call the server; may be repeated")
+]
+AllowOrigin = Annotated[
+    list[str] | None,
+    typer.Option("--allow-origin", help="a web page that may use the API: https://app.example; may be repeated"),
+]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="a setting, such as corpus.files.text_fields=body; may be repeated")
 ]
