@@ -132,7 +132,7 @@ private:
         if (attributes.display == Display::inline_) info.traits |= kInline;
         imply_ends(info);
         if (!silenced(info, attributes)) return;
-        if (!(info.traits & kInline)) break_line();
+        if (!(info.traits & (kInline | kSilent))) break_line();
         if (info.tag == Tag::a && open_counts_[static_cast<int>(Tag::a)]) end_tag(info);
         if ((info.tag == Tag::a || info.tag == Tag::button) && last_was_link_end_ == page_.text.size()) space_ = true;
         push(info, attributes);
