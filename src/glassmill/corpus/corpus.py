@@ -40,7 +40,7 @@ from glassmill.run.worker import Link, load_function
 
 __all__ = ["VERSION", "make", "resolved"]
 
-VERSION = 4
+VERSION = 5
 
 SECONDS_BETWEEN_FUNNELS = 1.0
 DOCUMENTS_IN_PROCESS = 100_000
