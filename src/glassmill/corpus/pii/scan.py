@@ -18,6 +18,12 @@ CONTEXT_CHARACTERS = 48
 MIN_STRETCH_DIGITS = 7
 MAX_STRETCH_GAP = 4  # characters other than digits within one phone, card or account number: `) - `
 
+MIN_LONG_WORD = 20
+_WORD_MARKS = bytes(
+    ord("a") if code < 128 and (chr(code).isalnum() or chr(code) in "_-./") else ord(" ") for code in range(256)
+)
+_NAME_ENDS = np.array([chr(code) in "dsetynDSETYN\"'])\t " for code in range(128)] + [False])
+
 
 class Scan:
     """One text and the places of its ASCII digits. Attributes are computed when first asked for."""
@@ -28,6 +34,43 @@ class Scan:
     @cached_property
     def _codes(self) -> npt.NDArray[np.uint32]:
         return np.frombuffer(self.text.encode("utf-32-le", "surrogatepass"), "<u4")
+
+    def places_of(self, word: str) -> Iterator[int]:
+        """Where `word` begins, in order."""
+        place = self.text.find(word)
+        while place >= 0:
+            yield place
+            place = self.text.find(word, place + 1)
+
+    @cached_property
+    def at_signs(self) -> list[int]:
+        """The positions of `@`."""
+        if "@" not in self.text:
+            return []
+        places: list[int] = np.flatnonzero(self._codes == ord("@")).tolist()
+        return places
+
+    @cached_property
+    def long_words(self) -> list[tuple[int, int]]:
+        """Runs of `MIN_LONG_WORD` or more letters and digits of ASCII and `_-./`: keys, URLs, paths; (start, end)."""
+        marks = self.text.encode("latin-1", "replace").translate(_WORD_MARKS)
+        found = []
+        start = marks.find(b"a" * MIN_LONG_WORD)
+        while start >= 0:
+            end = marks.find(b" ", start)
+            end = len(marks) if end < 0 else end
+            found.append((start, end))
+            start = marks.find(b"a" * MIN_LONG_WORD, end)
+        return found
+
+    @cached_property
+    def assignments(self) -> list[int]:
+        """The positions of `=` and `:` behind a letter that can end the name of a secret, a quote, bracket or blank."""
+        codes = self._codes
+        signs = (codes[1:] == ord("=")) | (codes[1:] == ord(":"))
+        places = np.flatnonzero(signs) + 1
+        named: list[int] = places[_NAME_ENDS[np.minimum(codes[places - 1], 128)]].tolist()
+        return named
 
     @cached_property
     def brackets(self) -> list[int]:
