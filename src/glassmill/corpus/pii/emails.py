@@ -26,6 +26,7 @@ _SPELT_DOT = re.compile(r"\s?[\[({]\s?dot\s?[\])}]\s?", re.IGNORECASE)
 _REPOSITORY_USERS = frozenset({"git", "hg", "svn", "bzr", "cvs", "gitlab", "gitea", "forgejo", "aur"})
 _FORGES = ("github.com", "gitlab.com", "bitbucket.org", "codeberg.org", "ssh.dev.azure.com", "vs-ssh.visualstudio.com")
 _METHODS = frozenset({"to", "is", "id", "in", "it", "at", "name", "run", "new", "link", "post", "page", "tab", "sh", "py"})
+_HANDLE = re.compile(r"\W?@\Z")
 _PORT = re.compile(r":[0-9]{1,5}(?![\w/])")
 
 RESERVED = frozenset({"example", "test", "invalid", "localhost"})
@@ -79,8 +80,8 @@ def _around(text: str, place: int) -> tuple[int, int] | None:
     if behind == "$" or (behind == "(" and host.rpartition(".")[2] in _METHODS):
         return None  # R's `object@slot.name$column`, the call in `matrix@model.to(device)`
     local = _local_part(text, place)
-    if not local or text[place - len(local) - 1 : place - len(local)] == "@":
-        return None  # `@name@server.org`: a handle
+    if not local or _HANDLE.match(text[max(0, place - len(local) - 2) : place - len(local)]):
+        return None  # `@name@server.org`
     if local.lower() in _REPOSITORY_USERS and (
         host.endswith(_FORGES) or behind == "/" or (behind == ":" and not _PORT.match(text, end))
     ):

@@ -21,7 +21,7 @@ _NO_CONTEXT = re.compile(
 )
 _IPV4 = re.compile(r"(?<![\w.-])(?<!\w/)[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![\w]|\.\d|-\d)(?:/[0-9]{1,2}(?![\w./]))?")
 _IPV4_HINT = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]")
-_LINE_START = re.compile(r"(?:^|\n)[ \t#=*>\u2022-]{0,8}$")
+_LINE_START = re.compile(r"(?:\A|\n)[ \t#=*>\u2022-]{0,8}$")
 _HEADING = re.compile(r"\.?[ \t\u00a0]{1,4}[\"'(`<\[]?[^\W\d]|[ \t]*(?:\n|$)")
 _IPV6 = re.compile(r"(?<![\w:.])(?=[0-9a-fA-F]{0,4}:)[0-9a-fA-F:]{4,39}(?![\w:])")
 _IPV6_HINT = re.compile(r":[0-9a-fA-F]{0,4}:")
@@ -41,8 +41,10 @@ def find_ips(scan: Scan) -> Places:
         numbers = [int(part) for part in parts]
         if max(numbers) > 255 or any(len(part) > 1 and part[0] == "0" for part in parts) or _not_public(numbers):
             continue
-        before = scan.before(match.start())
-        if _NO_CONTEXT.search(before) or (_is_small(numbers, text, before, match.end()) and not _CONTEXT.search(before)):
+        before = scan.words_before(match.start())
+        if _NO_CONTEXT.search(before) or (
+            _is_small(numbers, text, match.start(), match.end()) and not _CONTEXT.search(before)
+        ):
             continue
         yield match.span()
     for match in _IPV6.finditer(text) if _IPV6_HINT.search(text) else ():
@@ -54,11 +56,11 @@ def find_ips(scan: Scan) -> Places:
             yield match.span()
 
 
-def _is_small(numbers: list[int], text: str, before: str, end: int) -> bool:
+def _is_small(numbers: list[int], text: str, start: int, end: int) -> bool:
     """Whether the numbers look like those of a section or a version, at the start of a line more readily."""
     if max(numbers) < _MOST_OF_A_SECTION:
         return True
-    return max(numbers) < 100 and bool(_LINE_START.search(before)) and bool(_HEADING.match(text, end))
+    return max(numbers) < 100 and bool(_LINE_START.search(text[max(0, start - 9) : start])) and bool(_HEADING.match(text, end))
 
 
 def _not_public(numbers: list[int]) -> bool:

@@ -46,11 +46,13 @@ def is_date(number: str) -> bool:
     return bool(_DATE.match(number) or _YEARS.match(number))
 
 
-def is_named_otherwise(before: str) -> bool:
+def is_named_otherwise(scan: Scan, start: int) -> bool:
     """Whether the words before a number say what else it is: a docket, a part, an ISBN, a version, a formula's value."""
-    if _IDENTIFIER.search(before):
+    words = scan.words_before(start)
+    if len(words) > 1 and _IDENTIFIER.search(words):
         return True
-    line = before[before.rfind("\n") + 1 :]
+    before = scan.before(start)
+    line = before[before.rfind("\n") + 1 :] if "(" in before else ""
     return "(" in line and bool(_FORMULA.search(line)) and not _PHONE_CALL.search(line)
 
 

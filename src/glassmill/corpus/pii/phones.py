@@ -41,31 +41,33 @@ _TELLING = re.compile(
 _ANY = re.compile(rf"{_LEFT}\(?[0-9]{{1,12}}(?:{_GAP}{{1,3}}[0-9]{{1,8}}){{0,6}}+{_EXTENSION}", re.IGNORECASE)
 
 # A context word inside a placeholder is none: `(?<!\[)`. A label may stand a line above its number, a verb not.
-_NOUN = (
+_NOUN = re.compile(
     r"(?<!\[)\b(?:phones?|telephone|tel|tél|telefon|teléfono|telefono|telefone|téléphone|puhelin|tlf|tlfn"
     r"|cell|mobile|mobil|móvil|mob|handy"
     r"|fax|whatsapp|sms|hotline|helpline|toll[ -]?free|desk)\b(?!\])"
-    r"(?![^\d\n]{0,30}\b(?:has|have|had|with|costs?|sold|sells?|weighs?|holds?|under|over|about|of|than|by)\b)"
-    r"[^\d\n]{0,30}(?:\n{1,2}[ \t]{0,4})?$"
+    r"(?![^\n]{0,30}\b(?:has|have|had|with|costs?|sold|sells?|weighs?|holds?|under|over|about|of|than|by)\b)"
+    r"[^\d\n]{0,30}\Z",
+    re.IGNORECASE,
 )
-_VERB = (
+_VERB = re.compile(
     r"(?<!\[)\b(?:call(?:ed|ing)?|dial|ring|text|reach(?:ed)?|answering|messages? (?:to|at|from|on))\b(?!\])"
-    r"(?!\()[^\d\n\"<>{}=_(]{0,25}\(?$"
+    r"(?!\()[^\d\n\"<>{}=_(]{0,25}\(?\Z",
+    re.IGNORECASE,
 )
-_BEFORE = re.compile(rf"{_NOUN}|{_VERB}", re.IGNORECASE)
-_BEFORE_WORDS = re.compile(r"[A-Za-zéóÉÓ]")
 _BEHIND = re.compile(
     r"[ \t]?[-–(]{0,1}[ \t]?(?:office|fax|mobile|cell|home|work|desk|phone|tel|direct)\b(?! ?(?:number|no\b|is))",
     re.IGNORECASE,
 )
-_TAIL = re.compile(r"\s?(?:x|ext\.?|extension|poste|durchwahl)\s?\d{1,6}$", re.IGNORECASE)
+_EXTENDED = re.compile(r"[^\W\d_]")
 _TRUNK = ("01", "02", "03", "04", "05", "06", "07", "08", "09", "(0")
 
 
 def find_phones(scan: Scan) -> Places:
     """Numbers with an unmistakable form first, then those that a word introduces."""
+    forms = [(_INTERNATIONAL, _is_international)] if "+" in scan.text else []
+    forms += [(_TELLING, _is_telling), (_ANY, _is_introduced)]
     for start, end, _ in scan.stretches:
-        for pattern, accept in ((_INTERNATIONAL, _is_international), (_TELLING, _is_telling), (_ANY, _is_introduced)):
+        for pattern, accept in forms:
             for match in pattern.finditer(scan.text, max(0, start - 2), end + BEHIND_CHARACTERS):
                 if match.start() < end and accept(scan, match):  # behind `end` begins the next stretch
                     yield _span(match)
@@ -90,9 +92,20 @@ def _is_introduced(scan: Scan, match: re.Match[str]) -> bool:
     number = scan.text[start:end]
     if not 7 <= _digits(number) <= 15 or not_phones.is_decimal(number) or scan.text[end : end + 1].isalnum():
         return False
-    before = scan.before(start)
-    introduced = bool(_BEHIND.match(scan.text, end)) or bool(_BEFORE.search(before))
+    introduced = bool(_BEHIND.match(scan.text, end)) or _is_led_to(scan, start)
     return introduced and not not_phones.is_counted(scan.text, end) and not _is_other(scan, start, end)
+
+
+def _is_led_to(scan: Scan, start: int) -> bool:
+    before = scan.words_before(start)
+    if _NOUN.search(before) or _VERB.search(before):
+        return True
+    if before.strip():
+        return False
+    above = scan.text[max(0, start - 6) : start].rstrip(" \t")
+    ends = len(above) - len(above.rstrip("\n"))
+    place = start - len(before) - ends
+    return 1 <= ends <= 2 and bool(_NOUN.search(scan.words_before(place)))
 
 
 def _is_other(scan: Scan, start: int, end: int) -> bool:
@@ -100,12 +113,13 @@ def _is_other(scan: Scan, start: int, end: int) -> bool:
     return (
         not_phones.is_date(scan.text[start:end])
         or not_phones.is_quantity(scan.text, end)
-        or not_phones.is_named_otherwise(scan.before(start))
+        or not_phones.is_named_otherwise(scan, start)
     )
 
 
 def _digits(number: str) -> int:
-    return sum(character.isdigit() for character in _TAIL.sub("", number))
+    extension = _EXTENDED.search(number)
+    return sum(map(str.isdigit, number[: extension.start()] if extension else number))
 
 
 def _span(match: re.Match[str]) -> tuple[int, int]:
