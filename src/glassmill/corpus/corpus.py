@@ -27,6 +27,7 @@ from glassmill.corpus.extract.extract import WITHOUT_CORE, engine_of
 from glassmill.corpus.facts import resolved
 from glassmill.corpus.judge.url_lists import built_lists
 from glassmill.corpus.parts import FinishedPart, finished_parts
+from glassmill.corpus.pii import leaving
 from glassmill.corpus.read.sources import Source, find_sources, group
 from glassmill.corpus.stats import Stats, make_funnel, stats_of
 from glassmill.corpus.tasks import Finished, FinishTask, Judged, JudgeTask
@@ -61,6 +62,7 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
     begin = time.perf_counter()
     if settings.extract.engine == "auto" and engine_of(settings.extract) == "resiliparse":
         run.emit(kinds.Warned(WITHOUT_CORE))
+    leaving(settings.pii.examples, settings.pii.allow)  # an entry without a known form is told now
     sources = _sources(settings, web)
     shards = group(sources)
     work = run.path / "work"
