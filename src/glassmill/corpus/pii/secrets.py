@@ -39,8 +39,7 @@ _BEGIN = re.compile(r"-----BEGIN (?:[A-Z0-9]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)?-
 _BODY = re.compile(r"(?:\s|\\[nr])*+(?:[A-Za-z-]{3,20}: [^\n]{0,200}\s*+){0,8}+([A-Za-z0-9+/=\s\\\"',-]{40,})")
 
 _NAMES = tuple(
-    "password passwort passwd passphrase pwd pass secret token api_key apikey api-key access_key accesskey access-key"
-    " access_key_id secret_key secretkey secret-key auth_key auth-key private_key privatekey private-key".split()
+    ["password", "passwort", "passwd", "passphrase", "pwd", "pass", "secret", "token", "api_key", "apikey", "api-key", "access_key", "accesskey", "access-key", "access_key_id", "secret_key", "secretkey", "secret-key", "auth_key", "auth-key", "private_key", "privatekey", "private-key"]
 )
 _ASSIGNED = re.compile(
     r"(?::=|=>|[:=])[ \t]{0,8}(?P<quote>[\"'`]?)(?P<value>[^\s\"'`<>(){}\[\],;]{6,200}+)(?P<behind>.?)"
@@ -118,7 +117,7 @@ def _is_chance(value: str, quoted: bool) -> bool:
     """Whether a value is a password rather than a word: digits or marks among letters, and enough entropy."""
     letters, digits = any(map(str.isalpha, value)), any(map(str.isdigit, value))
     marks = any(not character.isalnum() and character not in "_-." for character in value)
-    mixed = letters and (digits or marks) or (digits and marks) or (quoted and digits and len(value) >= 8)
+    mixed = (letters and (digits or marks)) or (digits and marks) or (quoted and digits and len(value) >= 8)
     return mixed and entropy(value) >= MIN_BITS
 
 
