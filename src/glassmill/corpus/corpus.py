@@ -27,6 +27,7 @@ from glassmill.corpus.extract.extract import WITHOUT_CORE, engine_of
 from glassmill.corpus.facts import resolved
 from glassmill.corpus.judge.url_lists import built_lists
 from glassmill.corpus.parts import FinishedPart, finished_parts
+from glassmill.corpus.pii import leaving
 from glassmill.corpus.read.sources import Source, find_sources, group
 from glassmill.corpus.stats import Stats, make_funnel, stats_of
 from glassmill.corpus.tasks import Finished, FinishTask, Judged, JudgeTask
@@ -40,7 +41,7 @@ from glassmill.run.worker import Link, load_function
 
 __all__ = ["VERSION", "make", "resolved"]
 
-VERSION = 4
+VERSION = 5
 
 SECONDS_BETWEEN_FUNNELS = 1.0
 DOCUMENTS_IN_PROCESS = 100_000
@@ -61,6 +62,7 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
     begin = time.perf_counter()
     if settings.extract.engine == "auto" and engine_of(settings.extract) == "resiliparse":
         run.emit(kinds.Warned(WITHOUT_CORE))
+    leaving(settings.pii.examples, settings.pii.allow)  # an entry without a known form is told now
     sources = _sources(settings, web)
     shards = group(sources)
     work = run.path / "work"
@@ -97,7 +99,8 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
     entries = [entry for shard, result in zip(parts, finished, strict=True)
                for entry in [*(one for part in shard for one in part.quarantined), *result["quarantined"]]]  # fmt: skip
     atomic_write(
-        run.path / "quarantine.jsonl", "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+        run.path / "quarantine.jsonl",
+        "".join(json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n" for entry in entries),
     )
     stats = stats_of(total, finished, sources, entries, time.perf_counter() - begin)
     _say(run, make_funnel(total), stats, judged)

@@ -1,4 +1,4 @@
-"""The memory of this process: how much it has taken, a limit on what it may take, and whether the system ran out."""
+"""The memory of this process and of its machine: what was taken, what there is, a limit, and whether it ran out."""
 
 from __future__ import annotations
 
@@ -61,3 +61,21 @@ def _status(name: str) -> int:
             if line.startswith(f"{name}:"):
                 return int(line.split()[1]) << 10
     return 0
+
+
+def available_memory() -> int:
+    """Bytes that this process can still use: of the machine and, where there is one, of its control group.
+
+    Sources: proc(5), MemAvailable; cgroup v2, memory.max and memory.current.
+    """
+    bounds = [sys.maxsize]
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+        bounds.append(int(fields["MemAvailable"].split()[0]) << 10)
+    try:
+        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text().strip() for name in ("max", "current"))
+        bounds += [int(limit) - int(used)] if limit != "max" else []
+    except (OSError, ValueError):
+        pass
+    return max(0, min(bounds))

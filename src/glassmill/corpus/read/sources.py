@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glassmill.corpus.document import Lost, Page
-from glassmill.corpus.read.files.kinds import CONTAINERS, WARC, kind_of
-from glassmill.corpus.read.files.reading import read_file, why_archive_refused
+from glassmill.corpus.read.files.archives import why_refused
+from glassmill.corpus.read.files.kinds import CONTAINERS, OTHER, SUPPORTED, WARC, kind_of, unsupported
+from glassmill.corpus.read.files.places import Bounds, Items, Place
+from glassmill.corpus.read.files.reading import read_file
 from glassmill.corpus.read.http import UNKNOWN_TYPES, Response, is_binary, parse_response, starts_like_html
 from glassmill.corpus.read.warc import MAX_RECORD_BYTES, Record, read_records
 from glassmill.errors import BodyError, UserError
@@ -57,10 +59,7 @@ def find_sources(words: Sequence[str]) -> list[Source]:
     problems = [problem for source in sources if (problem := _why_unreadable(source))]
     if len(problems) == len(sources):
         more = f" (nor do the other {len(problems) - 1} inputs)" if len(problems) > 1 else ""
-        raise UserError(
-            f"no pages in input {sources[0].path}: {problems[0]}{more}; give WARC, WET, ARC, HTML, Markdown, text, "
-            "PDF, DOCX, EPUB, JSONL, Parquet, zip or tar"
-        )
+        raise UserError(f"no pages in input {sources[0].path}: {problems[0]}{more}; give {SUPPORTED}")
     return sources
 
 
@@ -68,9 +67,9 @@ def _why_unreadable(source: Source) -> str | None:
     if source.refused or source.size == 0:
         return source.refused or "empty file"
     kind = kind_of(source.path)
-    if kind == "other":
-        return f"unsupported file type: {source.path.suffix or 'no suffix'}"
-    if kind == "archive" and (cause := why_archive_refused(source.path, FilesSettings())):
+    if kind == OTHER:
+        return unsupported(source.path.name)
+    if kind == "archive" and (cause := why_refused(source.path, FilesSettings())):
         return cause
     if kind == WARC and (first := next(iter(read_records(source.path)), None)) and isinstance(first, Lost):
         return first.cause if first.cause.startswith(("not a WARC", "no WARC version line")) else None
@@ -135,16 +134,17 @@ def read_pages(
     files: FilesSettings = FilesSettings(),  # noqa: B008 (immutable)
 ) -> Iterator[Page | Lost]:
     """The contents of one input file."""
-    kind = kind_of(path)
+    yield from _read(path, kind_of(path), Place(name, name), Bounds(files, max_record_bytes, _read))
+
+
+def _read(path: Path, kind: str, place: Place, bounds: Bounds) -> Items:
     if kind == WARC:
-        for record in read_records(path, max_record_bytes=max_record_bytes):
-            yield record if isinstance(record, Lost) else _page_of(record, name, files)
-    elif kind == "other":
-        yield Lost(0, f"unsupported file type: {path.suffix or 'no suffix'}")
-    elif path.stat().st_size == 0:
-        yield Lost(0, "empty file")
+        for record in read_records(path, max_record_bytes=bounds.max_bytes):
+            yield record if isinstance(record, Lost) else _page_of(record, place.name, bounds.files)
+    elif kind == OTHER:
+        yield place.lost(unsupported(path.name) if path.stat().st_size else "empty file")
     else:
-        yield from read_file(path, kind, name, files, max_record_bytes, read_pages)
+        yield from read_file(path, kind, place, bounds)
 
 
 def _page_of(record: Record, source: str, files: FilesSettings) -> Page | Lost:
