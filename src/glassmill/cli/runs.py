@@ -18,6 +18,7 @@ from glassmill.cli.base import (
     Runs,
     app,
     loaded,
+    notify,
     show_result,
 )
 
@@ -68,11 +69,13 @@ def init(
 
 
 @app.command(rich_help_panel=SETUP)
-def plan(recipe: RecipeArgument, overrides: Overrides = None, as_json: Json = False) -> None:
+def plan(recipe: RecipeArgument, overrides: Overrides = None, runs: Runs = RUNS, as_json: Json = False) -> None:
     """Estimate what a recipe will take before it starts: bytes, tokens, parameters, FLOPs, memory, minutes."""
+    read = loaded(recipe, overrides)
+    notify("reading the recipe's inputs")
     from glassmill.commands.plan import make_plan, plan_table
 
-    show_result(make_plan(loaded(recipe, overrides)), as_json, plan_table)
+    show_result(make_plan(read, runs, notify), as_json, plan_table)
 
 
 @app.command(rich_help_panel=SETUP)
