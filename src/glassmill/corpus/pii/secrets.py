@@ -44,7 +44,7 @@ _NAMES = tuple(
 _ASSIGNED = re.compile(
     r"(?::=|=>|[:=])[ \t]{0,8}(?P<quote>[\"'`]?)(?P<value>[^\s\"'`<>(){}\[\],;]{6,200}+)(?P<behind>.?)"
 )
-_IN_PROSE = re.compile(r"pass(?:word|phrase)(?: is| was)? {1,2}(?P<quote>[\"'`]?)(?P<value>[^\s\"'`<>(){}\[\],;]{8,64})", re.IGNORECASE)
+_IN_PROSE = re.compile(r"assword(?: is| was)? {1,2}(?P<quote>[\"'`]?)(?P<value>[^\s\"'`<>(){}\[\],;]{8,64})", re.IGNORECASE)
 _USERINFO = re.compile(r"(?<=://)[^\s/?#@:\"'<>]{0,64}+:(?P<value>[^\s/?#@\"'<>]{3,200}+)@(?=[\w\[])")
 _FILLER = re.compile(
     r"(?:[x*.?#_-]+|.{0,12}(?:change[-_]?(?:me|this|it)|pass(?:word|wd|phrase)?|secret|token|example|sample|dummy|placeholder"
@@ -107,10 +107,9 @@ def _assigned(scan: Scan) -> Iterator[re.Match[str]]:
             if match and match["behind"] not in _CALL:
                 done = match.end() if match.end() > place + 64 else place
                 yield match
-    for word in ("password", "Password", "passphrase"):
-        for place in scan.places_of(word):
-            if match := _IN_PROSE.match(text, place):
-                yield match
+    for place in scan.places_of("assword "):
+        if match := _IN_PROSE.match(text, place):
+            yield match
 
 
 def _is_chance(value: str, quoted: bool) -> bool:
