@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import platform
 import shutil
@@ -39,6 +40,19 @@ def locked(lock: Path, who: str) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+def is_held(lock: Path) -> bool:
+    """Whether a living process holds `lock`: a killed one has released it."""
+    if not lock.is_file():
+        return False
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except (Timeout, OSError):  # OSError: another user's folder, which only its owner can lock
+        return True
+    held.release()
+    return False
 
 
 @contextmanager
@@ -88,10 +102,19 @@ def atomic_write(path: Path, content: bytes | str) -> None:
 def atomic_json(path: Path, value: Any) -> None:
     """Writes `value` as readable JSON with a fixed layout: equal values give equal bytes.
 
-    Raises:
-        ValueError: NaN or an infinity is in it, which is no JSON.
+    JSON has no NaN: null stands for a number that is not finite.
     """
-    atomic_write(path, json.dumps(value, indent=1, ensure_ascii=False, sort_keys=False, allow_nan=False) + "\n")
+    text = json.dumps(finite(value), indent=1, ensure_ascii=False, sort_keys=False, allow_nan=False)
+    atomic_write(path, text + "\n")
+
+
+def finite(value: Any) -> Any:
+    """`value` with null for every number that is not finite, at any depth."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    return [finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def disk_full(path: Path) -> UserError:

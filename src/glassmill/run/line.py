@@ -6,10 +6,13 @@ stage in which a file is gone or changed is made again; if that gives the same b
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from glassmill.errors import UserError, Waiting
 from glassmill.recipe import Recipe
@@ -29,8 +32,11 @@ from glassmill.run.folder import (
 from glassmill.run.inputs import digest_files, input_files
 from glassmill.run.integrity import Damage
 from glassmill.run.resolved import resolve
-from glassmill.run.states import FINISHED, LineFile, StageState, State
+from glassmill.run.states import FINISHED, LineFile, StageState, State, lock_of
 from glassmill.stages import NAMES, Files, Stage, last_model
+
+READERS_MAY_HOLD_IT_S = 1.0
+"""The page tries a lock for an instant to see whether its process lives."""
 
 
 class Line:
@@ -66,9 +72,18 @@ class Line:
     def status_path(self) -> Path:
         return self.runs / "lines" / f"{self.recipe.name}.json"
 
+    @property
+    def lock(self) -> Path:
+        """Held while the line runs; a killed process releases it. A second process of the same recipe works without
+        the lock, and leaves the line file to the first."""
+        return lock_of(self.status_path)
+
     def __enter__(self) -> Line:
         try:
-            self.runs.mkdir(parents=True, exist_ok=True)
+            self.lock.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(Timeout):
+                self._lock = FileLock(self.lock)
+                self._lock.acquire(timeout=READERS_MAY_HOLD_IT_S)
             self._write("running")
         except OSError as error:
             raise UserError(
@@ -81,6 +96,7 @@ class Line:
             self._write("waiting")
         else:
             self._write("done" if error is None else "failed", error)
+        self._lock.release()
 
     def run(self, stage: Stage) -> None:
         """Makes sure that the work of `stage` is done, if the recipe wants it: skips, continues or starts it.
@@ -128,6 +144,8 @@ class Line:
         self._write("running")
 
     def _write(self, status: State, error: BaseException | None = None) -> None:
+        if not self._lock.is_locked:
+            return
         stages: list[StageState] = [
             {"stage": name, "status": self._states[name], "run": self._relative(name)} for name in self.wanted
         ]
