@@ -42,9 +42,8 @@ def find_ips(scan: Scan) -> Places:
         if max(numbers) > 255 or any(len(part) > 1 and part[0] == "0" for part in parts) or _not_public(numbers):
             continue
         before = scan.words_before(match.start())
-        if _NO_CONTEXT.search(before) or (
-            _is_small(numbers, text, match.start(), match.end()) and not _CONTEXT.search(before)
-        ):
+        small = _is_small(numbers, text, match.start(), match.end())
+        if (small and not _CONTEXT.search(before)) or _NO_CONTEXT.search(before):
             continue
         yield match.span()
     for match in _IPV6.finditer(text) if _IPV6_HINT.search(text) else ():

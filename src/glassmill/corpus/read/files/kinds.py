@@ -96,8 +96,7 @@ HINTS: dict[str, str] = {
 """What to do with a file of a kind that is not read, by suffix."""
 NEVER_TEXT = frozenset({
     *HINTS,
-    *".svg .svgz .eps .ai .psd .ico .heic .avif .mp3 .wav .ogg .flac .m4a .mp4 .mkv .avi .mov .webm .woff .woff2 .ttf"
-    " .otf .eot .exe .dll .so .o .a .class .jar .pyc .wasm .iso .deb .rpm .db .sqlite .npy .bin .pem .crt .p12".split(),
+    *[".svg", ".svgz", ".eps", ".ai", ".psd", ".ico", ".heic", ".avif", ".mp3", ".wav", ".ogg", ".flac", ".m4a", ".mp4", ".mkv", ".avi", ".mov", ".webm", ".woff", ".woff2", ".ttf", ".otf", ".eot", ".exe", ".dll", ".so", ".o", ".a", ".class", ".jar", ".pyc", ".wasm", ".iso", ".deb", ".rpm", ".db", ".sqlite", ".npy", ".bin", ".pem", ".crt", ".p12"],
 })  # fmt: skip
 """Suffixes of files that are not read as text, whatever their bytes are."""
 SAMPLE = 1 << 16
