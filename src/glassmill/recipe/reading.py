@@ -57,7 +57,7 @@ def find_recipe(name: str) -> Path:
         if (folder / f"{name}.toml").is_file():
             return folder / f"{name}.toml"
     raise UserError(
-        f"no recipe {name!r}: give a .toml file, or demo or web; write one with `glassmill init` for your own pages"
+        f"no recipe {name!r}: give a .toml file, or demo, documents or web; `glassmill init` writes one for your files"
     )
 
 

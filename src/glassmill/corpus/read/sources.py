@@ -53,9 +53,7 @@ def find_sources(words: Sequence[str]) -> list[Source]:
     problems = [problem for source in sources if (problem := _why_unreadable(source))]
     if len(problems) == len(sources):
         more = f" (nor do the other {len(problems) - 1} inputs)" if len(problems) > 1 else ""
-        raise UserError(
-            f"no pages in input {sources[0].path}: {problems[0]}{more}; give {SUPPORTED}"
-        )
+        raise UserError(f"no pages in input {sources[0].path}: {problems[0]}{more}; give {SUPPORTED}")
     return sources
 
 

@@ -130,9 +130,7 @@ def _row(row: Row, place: Place, files: FilesSettings) -> Items:
         yield one.lost(row.cause)
     elif row.is_whole:
         body = row.text.encode("utf-8", "replace")
-        yield Page(
-            url, body, one.source, one.offset, "text", "text/plain", "utf-8", date=row.date, section=row.section
-        )
+        yield Page(url, body, one.source, one.offset, "text", "text/plain", "utf-8", date=row.date, section=row.section)
     else:
         yield from documents_of(sections_of_lines(row.text.splitlines(keepends=True)), one, files, row.date)
 
