@@ -16,6 +16,7 @@ from glassmill.recipe import Recipe
 from glassmill.run.events import Listener
 from glassmill.run.line import Line
 from glassmill.stages import STAGES, check_recipe
+from glassmill.tune.before import prepared
 
 
 def run_line(recipe: Recipe, runs: Path, listeners: tuple[Listener, ...] = (), until: str | None = None) -> Line:
@@ -28,6 +29,7 @@ def run_line(recipe: Recipe, runs: Path, listeners: tuple[Listener, ...] = (), u
         UserError: a mistake in the recipe or its inputs; what was finished stays finished.
     """
     check_recipe(recipe)
+    recipe = prepared(recipe, runs)
     with Line(recipe, runs, listeners, until) as line:
         for stage in STAGES:
             line.run(stage)

@@ -1,8 +1,8 @@
 """The one reader of text files that people bring: recipes, lists, conversations, texts to learn from.
 
 In: a file as an editor, a spreadsheet or a Windows program saved it. Out: its text. A byte order mark decides, then
-the pattern of NUL bytes (UTF-16 without a mark), then UTF-8, else windows-1252, as in browsers
-(https://encoding.spec.whatwg.org/). A file that is UTF-8 but for some stray bytes stays UTF-8, and each of those bytes
+the pattern of NUL bytes (UTF-16 without a mark), then UTF-8, else the encoding that a browser would guess, mostly
+windows-1252 (`glassmill.encodings`). A file that is UTF-8 but for some stray bytes stays UTF-8, and each of those bytes
 is read as windows-1252. Line ends are `\\n`, `\\r\\n`, `\\r`, as in `open()`; other separators of Unicode are letters.
 """
 
@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from glassmill.encodings import decode_as, detect
 from glassmill.errors import UserError
 
 MAX_BYTES = 64 << 20
@@ -31,6 +32,8 @@ GOOD_FOR_A_BAD = 2
 """A file with so many letters in UTF-8 for each byte that is not is UTF-8."""
 BYTE_BY_BYTE = "glassmill.windows-1252"
 
+OF_PYTHON = frozenset(("utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "cp1252"))
+"""Encodings that are read in one go as a stream."""
 MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -69,9 +72,9 @@ def decode_text(data: bytes) -> str:
     Raises:
         UserError: it is no text: too many NUL or other control bytes.
     """
-    file = io.BytesIO(data)
-    size, encoding = _encoding_of(file)
-    return data[size:].decode(encoding, BYTE_BY_BYTE).replace("\0", "")
+    size, encoding = _encoding_of(io.BytesIO(data))
+    text = data[size:].decode(encoding, BYTE_BY_BYTE) if encoding in OF_PYTHON else decode_as(encoding, data[size:])
+    return text.replace("\0", "")
 
 
 def read_text(path: str | Path, max_bytes: int = MAX_BYTES) -> str:
@@ -133,7 +136,14 @@ def _opened(path: str | Path) -> Iterator[io.TextIOWrapper]:
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
         raw.seek(size)
-        yield io.TextIOWrapper(raw, encoding, BYTE_BY_BYTE)
+        if encoding not in OF_PYTHON:
+            with tempfile.TemporaryFile() as plain:
+                while lines := raw.readlines(PART):
+                    plain.write(decode_as(encoding, b"".join(lines)).encode("utf-8", "replace"))
+                plain.seek(0)
+                yield io.TextIOWrapper(plain, "utf-8")
+        else:
+            yield io.TextIOWrapper(raw, encoding, BYTE_BY_BYTE)
 
 
 def _encoding_of(file: BinaryIO) -> tuple[int, str]:
@@ -147,18 +157,22 @@ def _encoding_of(file: BinaryIO) -> tuple[int, str]:
         return certain
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     size = nuls = controls = good = bad = 0
-    part = head
+    part, suspect = head, b""
     while part:
         text = decoder.decode(part)
         size, nuls = size + len(part), nuls + part.count(0)
         if not part.isascii():
+            suspect += b"" if len(suspect) >= PART else part
             wrong = text.count("\ufffd") - part.count(b"\xef\xbf\xbd")
             bad, good = bad + wrong, good + len(text) - wrong - len(part.translate(None, _NOT_ASCII))
         controls += len(_CONTROLS.findall(part)) if size <= SAMPLE_BYTES else 0
         part = file.read(PART)
     if nuls > MAX_NUL_SHARE * size + 1 or controls > MAX_CONTROL_SHARE * min(size, SAMPLE_BYTES) + 1:
         raise UserError("binary data, not text; save it as text in UTF-8")
-    return 0, "utf-8" if good >= GOOD_FOR_A_BAD * bad else "cp1252"
+    if good >= GOOD_FOR_A_BAD * bad:
+        return 0, "utf-8"
+    guess = detect(suspect)
+    return 0, "cp1252" if guess == "windows-1252" else guess
 
 
 def encoding_shown_by(start: bytes) -> tuple[int, str] | None:

@@ -88,3 +88,17 @@ def doctor(runs: Runs = RUNS, as_json: Json = False) -> None:
     from glassmill.commands.doctor import examine, health_table
 
     show_result(examine(runs), as_json, health_table)
+
+
+@app.command(rich_help_panel=SETUP)
+def clean(
+    runs: Runs = RUNS,
+    unfinished: Annotated[bool, typer.Option("--unfinished", help="also runs that never finished")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="delete; without it, only show")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show, and with --yes delete, what no command needs any more: checkpoints of finished runs, scratch files."""
+    from glassmill.commands.clean import clean as clean_runs
+    from glassmill.commands.clean import clean_lines
+
+    show_result(clean_runs(runs, unfinished, yes), as_json, clean_lines)

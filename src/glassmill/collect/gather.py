@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from glassmill.corpus.chain import Chain
 from glassmill.corpus.document import PARQUET, Document, Lost, Page, table_of
-from glassmill.corpus.pii import find
+from glassmill.corpus.pii import find, leaving
 from glassmill.corpus.read.files.errors import UNJUDGED, cause_of
 from glassmill.corpus.read.files.kinds import kind_of
 from glassmill.corpus.read.sources import Source, read_sources
@@ -127,7 +127,9 @@ def gather_shard(task: GatherTask, link: Link | None = None) -> GatherResult | S
 class _Gather:
     def __init__(self, task: GatherTask, link: Link) -> None:
         self.link = link
-        self.settings = unfiltered(CorpusSettings.model_validate(task["settings"]))
+        settings = CorpusSettings.model_validate(task["settings"])
+        self.pii = settings.pii
+        self.settings = unfiltered(settings)
         bounds = self.settings.max_record_bytes, self.settings.files
         self.items = read_sources(task["inputs"], task.get("skip", []), *bounds)
         self.chain = Chain(self.settings)
@@ -178,9 +180,11 @@ class _Gather:
     def survey(self, limit: int | None) -> SurveyResult:
         begin = time.process_time()
         pii: Counter[str] = Counter()
+        looked_for = self.pii.kinds
+        leave = leaving(self.pii.examples, self.pii.allow)
         texts: list[str] = []
         for document in self.documents(limit):
-            pii.update(span.kind for span in find(document.text))
+            pii.update(span.kind for span in find(document.text, looked_for, leave))
             plain = _NO_WORD.sub("", document.text).lower()
             texts.append(hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=8).hexdigest())
         spent = time.process_time() - begin

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from glassmill.collect.add import add
 from glassmill.collect.survey import Inventory, survey
-from glassmill.commands.terminal import size
+from glassmill.commands.terminal import plain, size
 from glassmill.corpus.read.sources import find_sources
 from glassmill.recipe import find_recipe, load_recipe
 from glassmill.run.events import Listener
@@ -120,13 +120,6 @@ def _lines(inventory: Inventory) -> list[tuple[str, str]]:
 
 def _duration(minutes: float) -> str:
     return "under a minute" if minutes < 1 else f"about {minutes:,.0f} minutes"
-
-
-def plain(text: str) -> str:
-    """A name that is safe to print: without terminal control characters and markup."""
-    from rich.markup import escape
-
-    return escape("".join(character if character.isprintable() else "\ufffd" for character in text))
 
 
 def made_lines(result: AddResult) -> list[str]:

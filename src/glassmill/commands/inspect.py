@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from rich.table import Table
 
-from glassmill.commands.add import plain
+from glassmill.commands.terminal import plain
 from glassmill.corpus.look.query import query
 from glassmill.corpus.look.why import Check, Way, why
 from glassmill.errors import UserError

@@ -184,7 +184,7 @@ class Chain:
         elif page.kind == "html":
             document.text = html_to_text(html_of(page.body, page.charset), bounds)
         else:
-            document.text = clean(decode(page.body, page.charset)[0])
+            document.text = clean(decode(page.body, page.charset, is_html=False)[0])
         return None if document.text else NO_TEXT.broken(0, 1)
 
     def _language(self, document: Document) -> Verdict | None:

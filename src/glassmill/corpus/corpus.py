@@ -27,7 +27,11 @@ from glassmill.corpus.extract.extract import WITHOUT_CORE, engine_of
 from glassmill.corpus.facts import resolved
 from glassmill.corpus.judge.url_lists import built_lists
 from glassmill.corpus.parts import FinishedPart, finished_parts
+<<<<<<< HEAD
 from glassmill.corpus.read.files.kinds import WARC, kind_of
+=======
+from glassmill.corpus.pii import leaving
+>>>>>>> main
 from glassmill.corpus.read.sources import Source, find_sources, group
 from glassmill.corpus.stats import Stats, loss_of_text, make_funnel, stats_of
 from glassmill.corpus.tasks import Finished, FinishTask, Judged, JudgeTask
@@ -62,6 +66,7 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
     begin = time.perf_counter()
     if settings.extract.engine == "auto" and engine_of(settings.extract) == "resiliparse":
         run.emit(kinds.Warned(WITHOUT_CORE))
+    leaving(settings.pii.examples, settings.pii.allow)  # an entry without a known form is told now
     sources = _sources(settings, web)
     shards = group(sources)
     work = run.path / "work"
@@ -98,7 +103,8 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
     entries = [entry for shard, result in zip(parts, finished, strict=True)
                for entry in [*(one for part in shard for one in part.quarantined), *result["quarantined"]]]  # fmt: skip
     atomic_write(
-        run.path / "quarantine.jsonl", "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+        run.path / "quarantine.jsonl",
+        "".join(json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n" for entry in entries),
     )
     stats = stats_of(total, finished, sources, entries, time.perf_counter() - begin)
     _say(run, make_funnel(total), stats, judged)

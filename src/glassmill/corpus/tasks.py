@@ -35,7 +35,7 @@ from glassmill.corpus.document import (
 )
 from glassmill.corpus.judge.url_lists import HashList
 from glassmill.corpus.parts import Part, finished_parts
-from glassmill.corpus.pii import mask
+from glassmill.corpus.pii import leaving, mask
 from glassmill.corpus.read.files.errors import UNJUDGED, cause_of
 from glassmill.corpus.read.sources import read_sources
 from glassmill.recipe import CorpusSettings
@@ -245,6 +245,7 @@ class _Finish:
         self, settings: CorpusSettings, clusters: np.ndarray | None, first: int, skip: dict[int, str], link: Link
     ) -> None:
         self.settings, self.clusters, self.first, self.skip, self.link = settings, clusters, first, skip, link
+        self.leave = leaving(settings.pii.examples, settings.pii.allow)
         self.counts: Counter[str] = Counter(kept=0, characters=0)
         self.kinds: Counter[str] = Counter()
         self.quarantined: list[Quarantined] = []
@@ -283,6 +284,8 @@ class _Finish:
     def _mask(self, document: Document) -> None:
         if self.settings.pii.enabled:
             settings = self.settings.pii
-            document.text, document.pii = mask(document.text, settings.kinds, settings.replacement == "fake")
+            document.text, document.pii = mask(
+                document.text, settings.kinds, settings.replacement == "fake", self.leave
+            )
         self.kinds.update(span.kind for span in document.pii)
         self.counts["characters"] += len(document.text)

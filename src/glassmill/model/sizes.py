@@ -6,6 +6,8 @@ planning for). A backward pass costs twice its forward pass (Kaplan et al. 2020,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from glassmill.model.config import ModelConfig
 
 
@@ -19,8 +21,40 @@ def num_matrix_parameters(config: ModelConfig) -> int:
 def num_parameters(config: ModelConfig) -> int:
     """All trained numbers; tied embeddings count once."""
     norms = config.num_layers * (2 * config.d_model + (2 * config.head_dim if config.qk_norm else 0)) + config.d_model
+    biases = config.num_layers * config.head_dim * (config.num_heads + 2 * config.num_kv_heads) * config.qkv_bias
     embedding = 0 if config.tie_embeddings else config.vocab_size * config.d_model
-    return num_matrix_parameters(config) + norms + embedding
+    return num_matrix_parameters(config) + norms + biases + embedding
+
+
+def parameter_shapes(config: ModelConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Name and shape of every parameter, in the order of a state dict, with nothing built."""
+    D, F, H = config.d_model, config.d_ff, config.head_dim
+    queries, keys = config.num_heads * H, config.num_kv_heads * H
+    yield "model.embed_tokens.weight", (config.vocab_size, D)
+    for layer in range(config.num_layers):
+        block = f"model.layers.{layer}."
+        yield f"{block}input_layernorm.weight", (D,)
+        for name, width in (("q", queries), ("k", keys), ("v", keys)):
+            yield f"{block}self_attn.{name}_proj.weight", (width, D)
+            if config.qkv_bias:
+                yield f"{block}self_attn.{name}_proj.bias", (width,)
+        yield f"{block}self_attn.o_proj.weight", (D, queries)
+        if config.qk_norm:
+            yield f"{block}self_attn.q_norm.weight", (H,)
+            yield f"{block}self_attn.k_norm.weight", (H,)
+        yield f"{block}post_attention_layernorm.weight", (D,)
+        yield f"{block}mlp.gate_proj.weight", (F, D)
+        yield f"{block}mlp.up_proj.weight", (F, D)
+        yield f"{block}mlp.down_proj.weight", (D, F)
+    yield "model.norm.weight", (D,)
+    if not config.tie_embeddings:
+        yield "lm_head.weight", (config.vocab_size, D)
+
+
+def num_tensors(config: ModelConfig) -> int:
+    """How many names `parameter_shapes` gives, without counting them one by one."""
+    block = 9 + 2 * config.qk_norm + 3 * config.qkv_bias
+    return 2 + config.num_layers * block + (not config.tie_embeddings)
 
 
 def forward_flops_per_token(config: ModelConfig, context: int) -> int:

@@ -1,4 +1,4 @@
-"""The memory of this process."""
+"""The memory of this process and of its machine."""
 
 from __future__ import annotations
 
@@ -22,3 +22,21 @@ def peak_memory() -> int:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak << 10
+
+
+def available_memory() -> int:
+    """Bytes that this process can still use: of the machineand, where there is one, of its control group.
+
+    Sources: proc(5), MemAvailable; cgroup v2, memory.max and memory.current.
+    """
+    bounds = [sys.maxsize]
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+        bounds.append(int(fields["MemAvailable"].split()[0]) << 10)
+    try:
+        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text().strip() for name in ("max", "current"))
+        bounds += [int(limit) - int(used)] if limit != "max" else []
+    except (OSError, ValueError):
+        pass
+    return max(0, min(bounds))

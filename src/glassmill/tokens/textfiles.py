@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from glassmill.corpus.document import Page
-from glassmill.corpus.extract.encoding import decode
+from glassmill.corpus.extract.encoding import decode, html_of
 from glassmill.corpus.extract.extract import clean, html_to_text
 from glassmill.corpus.read.files.kinds import WARC_SUFFIXES
 from glassmill.corpus.read.sources import read_pages
@@ -74,8 +74,10 @@ def _pages(file: Path) -> Iterator[str]:
     bounds = ExtractSettings()
     for page in read_pages(file, file.name):
         if isinstance(page, Page) and page.kind != "other" and len(page.body) <= bounds.max_page_bytes:
-            text, _ = decode(page.body, page.charset)
-            yield html_to_text(text, bounds) if page.kind == "html" else clean(text)
+            if page.kind == "html":
+                yield html_to_text(html_of(page.body, page.charset), bounds)
+            else:
+                yield clean(decode(page.body, page.charset, is_html=False)[0])
 
 
 def _json_lines(file: Path) -> Iterator[str]:

@@ -73,7 +73,7 @@ class HashList:
             temporary.mkdir(parents=True)
             np.save(temporary / "hashes.npy", distinct, allow_pickle=False)
             np.save(temporary / "categories.npy", kinds[first], allow_pickle=False)
-            (temporary / "names.json").write_text(json.dumps(names), encoding="utf-8")
+            (temporary / "names.json").write_text(json.dumps(names, allow_nan=False), encoding="utf-8")
 
     @classmethod
     def open(cls, folder: Path) -> HashList:

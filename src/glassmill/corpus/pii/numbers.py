@@ -38,7 +38,7 @@ def find_ssns(scan: Scan) -> Places:
         area, separator, group, serial = match.groups()
         if area in ("000", "666") or area >= "900" or group == "00" or serial == "0000":
             continue
-        if separator == "-" or _SSN_CONTEXT.search(scan.before(match.start())):
+        if separator == "-" or _SSN_CONTEXT.search(scan.words_before(match.start())):
             yield match.span()
 
 
@@ -49,7 +49,7 @@ def find_cards(scan: Scan) -> Places:
         digits = re.sub(r"[ -]", "", match[0])
         rare = len(digits) < 14
         if _issued(digits) and len(set(digits)) > 1 and luhn(digits):
-            if rare and not _CARD_CONTEXT.search(scan.before(match.start())):
+            if rare and not _CARD_CONTEXT.search(scan.words_before(match.start(), over_lines=True)):
                 continue
             yield match.span()
 

@@ -37,6 +37,7 @@ enum ElementFlag : std::uint32_t {  // inherited by everything inside
     kInQuote = 16384,
     kInButton = 32768,
     kInNoscript = 65536,
+    kInFigure = 131072,
 };
 
 struct Element {
@@ -63,6 +64,7 @@ struct Page {
     std::vector<Block> blocks;
     std::string text;
     std::string title, meta_title, description, og_type;
+    std::string article_body;  // as JSON-LD states it
     std::uint32_t counts[static_cast<int>(Tag::count)] = {};
 
     std::string_view text_of(const Block& block) const {
