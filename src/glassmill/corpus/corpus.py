@@ -27,11 +27,8 @@ from glassmill.corpus.extract.extract import WITHOUT_CORE, engine_of
 from glassmill.corpus.facts import resolved
 from glassmill.corpus.judge.url_lists import built_lists
 from glassmill.corpus.parts import FinishedPart, finished_parts
-<<<<<<< HEAD
-from glassmill.corpus.read.files.kinds import WARC, kind_of
-=======
 from glassmill.corpus.pii import leaving
->>>>>>> main
+from glassmill.corpus.read.files.kinds import WARC, kind_of
 from glassmill.corpus.read.sources import Source, find_sources, group
 from glassmill.corpus.stats import Stats, loss_of_text, make_funnel, stats_of
 from glassmill.corpus.tasks import Finished, FinishTask, Judged, JudgeTask
