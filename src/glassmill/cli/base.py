@@ -26,7 +26,7 @@ app = typer.Typer(
 )
 
 RecipeArgument = Annotated[
-    str, typer.Argument(help="a recipe file, or the name of a built-in one: demo, web", metavar="RECIPE")
+    str, typer.Argument(help="a recipe file, or the name of a built-in one: demo, documents, web", metavar="RECIPE")
 ]
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="settings, such as train.minutes=2", metavar="[KEY=VALUE]...")
