@@ -26,6 +26,7 @@ from glassmill.cli.base import (
     app,
     loaded,
     model_path,
+    run_path,
     run_recipe,
     show_report,
 )
@@ -86,14 +87,16 @@ def extract(
 def evaluate(
     model: ModelArgument,
     web: Annotated[
-        Path | None, typer.Option(help="a miniweb run, for its questions and its planted personal data")
+        Path | None, typer.Option(help="a miniweb run or its name, for its questions and its planted personal data")
     ] = None,
-    tokens: Annotated[Path | None, typer.Option(help="a tokens run: bits per byte of its held-out documents")] = None,
+    tokens: Annotated[
+        Path | None, typer.Option(help="a tokens run or its name: bits per byte of its held-out documents")
+    ] = None,
     questions: Annotated[Path | None, typer.Option(help="a questions.jsonl of your own")] = None,
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
-    path = model_path(model, runs)
+    path, web, tokens = model_path(model, runs), run_path(web, runs, "world.json"), run_path(tokens, runs, "index.json")
     from glassmill.evals.eval import score
     from glassmill.infer.generate import Model
     from glassmill.recipe import EvalSettings
