@@ -117,7 +117,7 @@ def _rows(path: Path, kind: str, bounds: Bounds) -> Iterator[Row] | None:
     if kind == "jsonl":
         return jsonl_rows(path, files, bounds.max_bytes)
     if kind == "parquet":
-        return parquet_rows(path, files)
+        return parquet_rows(path, files, bounds.max_bytes)
     if kind == "csv":
         return csv_rows(path, files)
     return json_rows(path, files) if kind == "json" else None
@@ -130,9 +130,7 @@ def _row(row: Row, place: Place, files: FilesSettings) -> Items:
         yield one.lost(row.cause)
     elif row.is_whole:
         body = row.text.encode("utf-8", "replace")
-        yield Page(
-            url, body, one.source, one.offset, "text", "text/plain", "utf-8", date=row.date, section=row.section
-        )
+        yield Page(url, body, one.source, one.offset, "text", "text/plain", "utf-8", date=row.date, section=row.section)
     else:
         yield from documents_of(sections_of_lines(row.text.splitlines(keepends=True)), one, files, row.date)
 
