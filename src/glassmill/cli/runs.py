@@ -42,7 +42,7 @@ def query(
 @app.command(rich_help_panel=LOOK)
 def why(
     run: RunArgument,
-    url: Annotated[str, typer.Argument(help="the page's URL, as the corpus has it")],
+    url: Annotated[str, typer.Argument(help="the page's URL as the corpus has it, or a file's name or path")],
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
@@ -75,16 +75,23 @@ def verify(
 def init(
     path: Annotated[Path, typer.Argument(help="the recipe to write")] = Path("recipe.toml"),
     inputs: Annotated[
-        list[str] | None, typer.Option("--input", help="WARC file, folder or glob; may be repeated")
+        list[str] | None, typer.Option("--input", help="file, folder, glob or a run of add; may be repeated")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="documents or web; default: web if the inputs are WARC files only")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="overwrite an existing file")] = False,
 ) -> None:
-    """Write a commented recipe for your own WARC files or folder."""
+    """Write a commented recipe for your own documents, or for WARC files of a crawl."""
     from glassmill.commands.init import write_template
 
-    write_template(path, tuple(inputs or ()), force)
+    chosen = write_template(path, tuple(inputs or ()), force, profile)
     first = "" if inputs else "name your pages in corpus.inputs, then "
-    print(f"wrote {path}\nnext: {first}glassmill plan {path}, then glassmill run {path}")
+    says = {
+        "documents": "your own documents: only copies are dropped, and personal data is masked",
+        "web": "crawled pages, with FineWeb's filters",
+    }
+    print(f"wrote {path} for {says[chosen]}\nnext: {first}glassmill plan {path}, then glassmill run {path}")
 
 
 @app.command(rich_help_panel=SETUP)
