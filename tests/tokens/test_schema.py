@@ -58,7 +58,9 @@ def test_a_part_of_another_type_is_named(case: str, tmp_path: Path) -> None:
     for part in path:
         place = place[part]
     place[last] = value
-    (tmp_path / "tokenizer.json").write_text(json.dumps(full))
     with pytest.raises(UserError, match=message) as refused:
+        check_tokenizer_json(full, "tokenizer.json")
+    (tmp_path / "tokenizer.json").write_text(json.dumps(full))
+    with pytest.raises(UserError):
         Tokenizer.load(tmp_path)
     assert "\n" not in str(refused.value)

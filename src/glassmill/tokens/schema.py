@@ -17,7 +17,7 @@ LISTS = ("normalizers", "pretokenizers", "processors", "decoders")
 FLAGS = ("special", "single_word", "lstrip", "rstrip", "normalized")
 
 
-def check_tokenizer_json(full: Mapping[str, Any], where: str) -> None:
+def check_tokenizer_json(full: dict[str, Any], where: str) -> None:
     """Refuses a description in which a part has another type than the format gives it.
 
     Args:
