@@ -68,12 +68,14 @@ def loaded(recipe: str, overrides: list[str] | None) -> Recipe:
 
 def run_recipe(recipe: str, overrides: list[str] | None, runs: Path, until: str | None) -> Mapping[str, object]:
     """Runs a recipe's stages up to `until`, shows their progress, and returns the report."""
+    read = loaded(recipe, overrides)
+    notify("reading the recipe's inputs")
     from glassmill.commands.report import line_report
     from glassmill.commands.terminal import Screen
     from glassmill.pipeline import run_line
 
     with Screen() as screen:
-        return line_report(run_line(loaded(recipe, overrides), runs, (screen,), until))
+        return line_report(run_line(read, runs, (screen,), until))
 
 
 def model_path(model: str, runs: Path) -> Path:
