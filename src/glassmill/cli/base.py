@@ -6,7 +6,6 @@ Nothing heavy is imported in `cli` before a command runs: `--help` answers in un
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,7 +26,7 @@ app = typer.Typer(
 )
 
 RecipeArgument = Annotated[
-    str, typer.Argument(help="a recipe file, or the name of a built-in one: demo, web", metavar="RECIPE")
+    str, typer.Argument(help="a recipe file, or the name of a built-in one: demo, documents, web", metavar="RECIPE")
 ]
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="settings, such as train.minutes=2", metavar="[KEY=VALUE]...")
@@ -91,6 +90,11 @@ def run_path(path: Path | None, runs: Path, has: str) -> Path | None:
     return path and find_folder(path, runs, lambda run: (run / has).is_file(), "run", f"has {has}")
 
 
+def notify(text: str) -> None:
+    """Says what a command is doing before it has a result to show."""
+    print(f"{text} ...", file=sys.stderr, flush=True)
+
+
 def tell_address(url: str) -> None:
     """Says where the page is, once it is open."""
     sys.stderr.write(f"{url}   the page; {url.rstrip('/')}/v1 is the OpenAI-compatible API. Ctrl-C stops the server.\n")
@@ -101,15 +105,6 @@ def show_report(report: Mapping[str, object], as_json: bool) -> None:
     from glassmill.commands.terminal import report_tables
 
     show_result(report, as_json, report_tables)
-
-
-def _finite(value: object) -> object:
-    """The value with null for every NaN and infinity, which JSON cannot pass on."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def show_result(value: Mapping[str, object], as_json: bool, draw: Callable[[Any], Any]) -> None:
@@ -128,8 +123,9 @@ def show_result(value: Mapping[str, object], as_json: bool, draw: Callable[[Any]
 def _json(value: object) -> str:
     """Readable JSON that no terminal obeys: unsafe characters as JSON's own escapes."""
     from glassmill.printable import printable
+    from glassmill.run.files import finite
 
-    text = json.dumps(_finite(value), indent=1, ensure_ascii=False, default=str, allow_nan=False)
+    text = json.dumps(finite(value), indent=1, ensure_ascii=False, default=str, allow_nan=False)
     if all(map(str.isprintable, text.split("\n"))):
         return text
     return "".join(c if c == "\n" or printable(c) == c else json.dumps(c)[1:-1] for c in text)

@@ -79,10 +79,19 @@ def save_folder(path: str | Path, model: Transformer, tokenizer: Tokenizer, prov
     """Write a model folder atomically; an older one at `path` is replaced.
 
     The bytes depend on the arguments alone: no times, no paths.
+
+    Raises:
+        UserError: a weight is no finite number; nothing is written.
     """
     config = model.config.to_hf() | {"torch_dtype": str(model.head_weight.dtype).removeprefix("torch.")}
     eos_id = tokenizer.eos_id
     weights = {name: weight.detach().cpu().contiguous() for name, weight in model.state_dict().items()}
+    for name, weight in weights.items():
+        if not torch.isfinite(weight).all():
+            raise UserError(
+                f"{path} was not written: {name} holds values that are no finite numbers in {config['torch_dtype']}; "
+                "take a wider type, or a model that was trained without diverging"
+            )
     with atomic_path(Path(path)) as folder:
         folder.mkdir()
         tokenizer.save(folder)

@@ -31,7 +31,7 @@ from glassmill.run import kinds
 from glassmill.run.files import atomic_path, atomic_write
 from glassmill.run.folder import RunFolder
 
-VERSION = 3
+VERSION = 4
 
 
 def resolved(recipe: Recipe) -> dict[str, str | int]:

@@ -29,7 +29,7 @@ def user_files(description: str) -> Any:
 
 
 class Settings(BaseModel):
-    """Base of every section: immutable, and strict about names."""
+    """Base of every section: immutable, strict about names, and without infinity and NaN."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 

@@ -64,7 +64,8 @@ def find_recipe(name: str) -> Path:
         if (folder / f"{name}.toml").is_file():
             return folder / f"{name}.toml"
     raise UserError(
-        f"no recipe {shown(name)!r}: give a .toml file, or demo or web; write one with `glassmill init` for your own pages"
+        f"no recipe {shown(name)!r}: give a .toml file, or demo, documents or web; `glassmill init` writes one for your "
+        "files"
     )
 
 
@@ -85,6 +86,8 @@ def make_recipe(table: Mapping[str, Any], overrides: Sequence[str] = (), where: 
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "recipe"
         value = first.get("input")
+        if isinstance(value, Mapping | Settings):  # what is wrong concerns several settings; the reason names them
+            raise UserError(f"{where}: {_reason(first['msg'])}") from None
         raise UserError(f"{where}: {key} = {shown(repr(value))}: {_reason(first['msg'])}") from None
 
 

@@ -9,7 +9,8 @@ The hash covers the stage, its version number, the settings that change its outp
 the machine resolves (`resolved.py`). Equal hashes stand for equal artefacts, with two exceptions by intent:
 
 - A time box (`train.minutes`) becomes a number of steps that depends on the machine's speed. `plan.json` keeps that
-  number for every later attempt; give `train.steps` for equal bytes on every machine.
+  number, and every cut that the deadline asked for, for later attempts; the manifest's settings and counts name both.
+  Give `train.steps` alone for equal bytes on every machine.
 - An item over a limit of time, or one that kills its worker, is left out, on a slow machine perhaps and not on a fast
   one. `quarantine.jsonl` names a page, a warning names a document, and the corpus's manifest counts them.
 
@@ -174,6 +175,7 @@ class RunFolder:
         }
         atomic_json(self.path / "manifest.json", manifest)
         atomic_write(self.path / "DONE", f"{manifest['content']}\n{sha256_file(self.path / 'manifest.json')}\n")
+        remove(self.path / "checkpoints")  # of a finished run, nobody continues
 
 
 def content_digest(hashes: Mapping[str, str]) -> str:

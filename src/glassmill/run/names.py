@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from glassmill.errors import UserError
+from glassmill.run.inputs import user_path
 
 MOST_NAMES = 5
 SIMILAR = 0.4
@@ -31,7 +32,7 @@ def find_folder(word: str | Path, runs: Path, fits: Fits, kind: str, lacks: str)
     Raises:
         UserError: There is none, or the name fits several runs; the message lists the nearest names.
     """
-    path = Path(word).expanduser()
+    path = user_path(str(word))
     if path.exists():
         return path
     found = list(named(path, runs, fits))
