@@ -112,20 +112,25 @@ class Stream:
         body = json.dumps({"messages": question, "stream": True, "ignore_eos": True, "seed": self.number}).encode()
         request = HEAD.format(path="/v1/chat/completions", length=len(body)).encode() + body
         while True:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
-                writer.write(request)
-                ended = False
-                while part := await reader.read(65536):
-                    self.tokens += part.count(b'"content":')
-                    if b"[DONE]" in part:
-                        ended = True
-                        break
-                if not ended:
-                    self.failed += 1
-                    await asyncio.sleep(0.5)
-            finally:
-                writer.close()
+                await self._answer(port, request)
+            except OSError:
+                self.failed += 1
+                await asyncio.sleep(0.5)
+
+    async def _answer(self, port: int, request: bytes) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            writer.write(request)
+            end = b""
+            while part := await reader.read(65536):
+                self.tokens += part.count(b'"content":')
+                end = (end + part)[-40:]
+                if b"[DONE]" in end:
+                    return
+            raise ConnectionError("a stream ended early")
+        finally:
+            writer.close()
 
 
 async def measure(port: int, streams: list[Stream], seconds: float, attacked: Event) -> tuple[list[float], list[float]]:
@@ -190,6 +195,9 @@ def main() -> None:
         f"{options.streams} streams, {options.attackers} attackers, {options.seconds:.0f} s; broken streams: {broken}"
     )
     print(f"tokens a second of a stream, median: quiet {middle(quiet):.2f}, attacked {middle(under):.2f}")
+    starved = [stream for stream, count in zip(streams, under, strict=True) if not count]
+    if starved:
+        print(f"streams without any token under attack: {[stream.number for stream in starved][:20]}")
     print(f"slowed by: median {middle(slowed):.2f}, worst {slowed[-1]:.2f}")
 
 
