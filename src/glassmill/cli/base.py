@@ -6,6 +6,7 @@ Nothing heavy is imported in `cli` before a command runs: `--help` answers in un
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -83,6 +84,11 @@ def model_path(model: str, runs: Path) -> Path:
     return find_model(model, runs)
 
 
+def notify(text: str) -> None:
+    """Says what a command is doing before it has a result to show."""
+    print(f"{text} ...", file=sys.stderr, flush=True)
+
+
 def run_path(path: Path | None, runs: Path, has: str) -> Path | None:
     """The folder of a run that has the file `has`, from its path or its name."""
     from glassmill.run.names import find_folder
@@ -90,9 +96,9 @@ def run_path(path: Path | None, runs: Path, has: str) -> Path | None:
     return path and find_folder(path, runs, lambda run: (run / has).is_file(), "run", f"has {has}")
 
 
-def notify(text: str) -> None:
-    """Says what a command is doing before it has a result to show."""
-    print(f"{text} ...", file=sys.stderr, flush=True)
+def given_key(api_key: str | None) -> str | None:
+    """The API key of option or environment; a variable that is set to nothing is a mistake, not the wish for no key."""
+    return os.environ.get("GLASSMILL_API_KEY") if api_key is None else api_key
 
 
 def tell_address(url: str) -> None:
