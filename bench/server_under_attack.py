@@ -6,7 +6,8 @@ A server with a small random model in one process, the readers of the streams in
 Quiet and attacked spells take turns, so that a busy machine and growing contexts touch both alike. Of every stream:
 tokens a second in the quiet spells over tokens a second in the attacked ones. Each attacker connects and then does one
 of three things until the server closes: sends its headers a byte at a time, sends its body a byte at a time, or is
-silent; then it connects again.
+silent; then it connects again. On a machine that does other work the ratios follow that work, which favours now the
+quiet, now the attacked spells: there the server's CPU time for a token says more (where there is a /proc).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import asyncio
 import json
 import multiprocessing
+import os
 import statistics
 import tempfile
 import time
@@ -22,6 +24,7 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import NamedTuple
 
 SPELL_SECONDS = 10.0
 DRIP_SECONDS = 0.5
@@ -133,26 +136,45 @@ class Stream:
             writer.close()
 
 
-async def measure(port: int, streams: list[Stream], seconds: float, attacked: Event) -> tuple[list[float], list[float]]:
-    """Tokens a second of every stream in the quiet and in the attacked spells."""
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a process so far; 0 where the system does not tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Spells(NamedTuple):
+    """Tokens a second of every stream in all quiet or all attacked spells, and the server's CPU seconds for a token."""
+
+    speeds: list[float]
+    cpu_per_token: float
+
+
+async def measure(port: int, server: int, streams: list[Stream], seconds: float, attacked: Event) -> list[Spells]:
+    """The quiet spells and the attacked ones."""
     tasks = [asyncio.create_task(stream.run(port)) for stream in streams]
     while sum(stream.tokens > 5 for stream in streams) < len(streams):
         await asyncio.sleep(0.1)
     tokens = {False: [0] * len(streams), True: [0] * len(streams)}
-    spent = {False: 0.0, True: 0.0}
+    spent, used = {False: 0.0, True: 0.0}, {False: 0.0, True: 0.0}
     for is_attacked in spells(seconds):
         (attacked.set if is_attacked else attacked.clear)()
         await asyncio.sleep(1.0)  # attackers come and go
-        before, begin = [stream.tokens for stream in streams], time.perf_counter()
+        before, begin, cpu = [stream.tokens for stream in streams], time.perf_counter(), cpu_seconds(server)
         await asyncio.sleep(SPELL_SECONDS - 1.0)
         spent[is_attacked] += time.perf_counter() - begin
+        used[is_attacked] += cpu_seconds(server) - cpu
         for stream, was in zip(streams, before, strict=True):
             tokens[is_attacked][stream.number] += stream.tokens - was
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    quiet, under = ([count / spent[is_attacked] for count in tokens[is_attacked]] for is_attacked in (False, True))
-    return quiet, under
+    return [
+        Spells([count / spent[one] for count in tokens[one]], used[one] / max(1, sum(tokens[one])))
+        for one in (False, True)
+    ]
 
 
 def spells(seconds: float) -> Iterator[bool]:
@@ -183,18 +205,23 @@ def main() -> None:
     attackers.start()
     streams = [Stream(number) for number in range(options.streams)]
     try:
-        quiet, under = asyncio.run(measure(port, streams, options.seconds, attacked))
+        quiet, under = asyncio.run(measure(port, server.pid or 0, streams, options.seconds, attacked))
     finally:
         end.set()
         attackers.join(10)
         server.terminate()
         server.join(20)
-    slowed = sorted(a / max(b, 1e-9) for a, b in zip(quiet, under, strict=True))
+    slowed = sorted(a / max(b, 1e-9) for a, b in zip(quiet.speeds, under.speeds, strict=True))
     middle, broken = statistics.median, sum(stream.failed for stream in streams)
     print(
         f"{options.streams} streams, {options.attackers} attackers, {options.seconds:.0f} s; broken streams: {broken}"
     )
-    print(f"tokens a second of a stream, median: quiet {middle(quiet):.2f}, attacked {middle(under):.2f}")
+    print(f"tokens a second of a stream, median: quiet {middle(quiet.speeds):.2f}, attacked {middle(under.speeds):.2f}")
+    if quiet.cpu_per_token:
+        ratio = under.cpu_per_token / quiet.cpu_per_token
+        print(
+            f"CPU time of the server for a token: {1e6 * quiet.cpu_per_token:.0f} us when quiet, times {ratio:.2f} attacked"
+        )
     print(f"slowed by: median {middle(slowed):.2f}, worst {slowed[-1]:.2f}")
 
 
