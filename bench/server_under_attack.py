@@ -219,9 +219,8 @@ def main() -> None:
     print(f"tokens a second of a stream, median: quiet {middle(quiet.speeds):.2f}, attacked {middle(under.speeds):.2f}")
     if quiet.cpu_per_token:
         ratio = under.cpu_per_token / quiet.cpu_per_token
-        print(
-            f"CPU time of the server for a token: {1e6 * quiet.cpu_per_token:.0f} us when quiet, times {ratio:.2f} attacked"
-        )
+        micros = 1e6 * quiet.cpu_per_token
+        print(f"CPU time of the server for a token: {micros:.0f} us when quiet, times {ratio:.2f} when attacked")
     print(f"slowed by: median {middle(slowed):.2f}, worst {slowed[-1]:.2f}")
 
 
