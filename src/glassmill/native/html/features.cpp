@@ -40,6 +40,7 @@ public:
         : page_(page), around_(page), places_(positions_of(page, around_)), article_(page.article_body) {
         title_ = word_hashes(page.meta_title.empty() ? page.title : page.meta_title);
         description_ = word_hashes(page.description);
+        author_ = word_hashes(page.author);
         for (std::size_t i = 0; i < page.blocks.size() && first_h1_ < 0; ++i) {
             if (tag_of(i) == Tag::h1) first_h1_ = static_cast<int>(i);
         }
@@ -122,6 +123,7 @@ private:
         std::string_view text = page_.text_of(block);
         row.add("like_title", overlap(text, title_));
         row.add("like_description", overlap(text, description_));
+        row.add("begins_author", overlap(text.substr(0, 50), author_));
         row.add("in_article_text", article_.share_of(text));
     }
 
@@ -142,6 +144,8 @@ private:
         row.add("run_place", std::min(place.run_place, 30.f));
         row.add("run_left", std::min(place.run - place.run_place - 1, 30.f));
         row.add("out_of_best", place.out_of_best);
+        row.add("since_root", place.since_root);
+        row.add("left_in_root", place.left_in_root);
         row.add("same_beginning", place.same_beginning);
         row.add("label", place.label);
         row.add("images_before", place.images);
@@ -296,7 +300,7 @@ private:
     Surroundings around_;
     std::vector<Position> places_;
     ArticleBody article_;
-    std::vector<std::uint64_t> title_, description_;
+    std::vector<std::uint64_t> title_, description_, author_;
     float before_ = 0;                  // characters
     int heading_ = -1, first_h1_ = -1;  // blocks
 };

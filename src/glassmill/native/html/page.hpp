@@ -68,7 +68,7 @@ struct Page {
     std::vector<Element> elements;
     std::vector<Block> blocks;
     std::string text;
-    std::string title, meta_title, description, og_type;
+    std::string title, meta_title, description, author, og_type;
     std::string article_body;  // as JSON-LD states it
     std::uint32_t counts[static_cast<int>(Tag::count)] = {};
 
