@@ -39,10 +39,10 @@ from glassmill.miniweb.world import make_world
 from glassmill.native import _core
 
 LEAST_WORDS = 10
-NUM_TREES, NUM_LEAVES = 300, 24
+NUM_TREES, NUM_LEAVES = 350, 24
 LIGHTGBM = {
     "objective": "cross_entropy",
-    "learning_rate": 0.07,
+    "learning_rate": 0.1,
     "num_leaves": NUM_LEAVES,
     "min_data_in_leaf": 80,
     "feature_fraction": 0.35,

@@ -110,13 +110,12 @@ private:
         constexpr struct {
             const char* name;
             std::uint32_t flag;
-        } flags[] = {{"hidden", kHidden},         {"in_list", kInList},   {"in_table", kInTable},
-                     {"in_form", kInForm},        {"in_nav", kInNav},     {"in_header", kInHeader},
-                     {"in_footer", kInFooter},    {"in_aside", kInAside}, {"in_main", kInMain},
-                     {"in_article", kInArticle},  {"in_quote", kInQuote}, {"in_button", kInButton},
-                     {"in_noscript", kInNoscript}, {"in_figure", kInFigure},
-                     {"in_emphasis", kInEmphasis}, {"in_strong", kInStrong}, {"in_small", kInSmall},
-                     {"in_time", kInTime}};
+        } flags[] = {{"hidden", kHidden},          {"in_list", kInList},     {"in_table", kInTable},
+                     {"in_form", kInForm},         {"in_nav", kInNav},       {"in_header", kInHeader},
+                     {"in_footer", kInFooter},     {"in_aside", kInAside},   {"in_main", kInMain},
+                     {"in_article", kInArticle},   {"in_quote", kInQuote},   {"in_button", kInButton},
+                     {"in_noscript", kInNoscript}, {"in_figure", kInFigure}, {"in_emphasis", kInEmphasis},
+                     {"in_strong", kInStrong},     {"in_small", kInSmall},   {"in_time", kInTime}};
         for (const auto& known : flags) row.add(known.name, (block.flags & known.flag) != 0);
         row.add("copies", std::min(around_.copies[i], 20.f));
         row.add("seen_before", around_.seen_before[i]);

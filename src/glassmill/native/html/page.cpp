@@ -345,7 +345,7 @@ private:
     std::vector<std::int32_t> open_;
     std::vector<std::uint32_t> name_hash_;
     std::uint32_t open_counts_[static_cast<int>(Tag::count) + 128] = {};
-    std::vector<std::size_t> text_at_;                    // the text's length where each open element begins
+    std::vector<std::size_t> text_at_;                        // the text's length where each open element begins
     std::size_t closing_[static_cast<int>(Tag::count)] = {};  // by tag: its next end, npos if there is none
     bool no_comment_end_ = false, no_cdata_end_ = false;
     int silent_ = 0;

@@ -61,7 +61,7 @@ struct Block {
     std::uint32_t link_bytes = 0, code_bytes = 0;
     std::uint16_t breaks = 0;
     std::uint32_t images = 0;  // pictures that come before its text in the page
-    std::uint32_t flags = 0;  // of the element where its text begins
+    std::uint32_t flags = 0;   // of the element where its text begins
 };
 
 struct Page {

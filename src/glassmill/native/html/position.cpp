@@ -6,8 +6,8 @@
 namespace glassmill::html {
 namespace {
 
-constexpr float kParagraph = 1;     // of Shape::paragraph: a sentence of a hundred characters
-constexpr float kShortText = 90;    // characters of a label
+constexpr float kParagraph = 1;   // of Shape::paragraph: a sentence of a hundred characters
+constexpr float kShortText = 90;  // characters of a label
 constexpr float kFarBlocks = 60;
 constexpr std::size_t kBeginning = 40;  // bytes that hold two words
 constexpr std::size_t kCues = static_cast<std::size_t>(Cue::count);
