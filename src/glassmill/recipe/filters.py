@@ -45,6 +45,11 @@ class LanguageSettings(Settings):
     languages: tuple[str, ...] = Field(("en",), description="ISO 639 codes; empty: every language")
     min_score: float = Field(0.65, ge=0, le=1)
     characters: int = Field(2000, ge=100, description="how many characters of a page are classified")
+    whole: bool = Field(
+        False,
+        description="classify the whole text in parts of so many characters: the language with most letters "
+        "counts, and tables and program code don't",
+    )
 
 
 class GopherRepetitionSettings(Settings):
@@ -128,27 +133,34 @@ class DedupSettings(Settings):
 
 
 class PiiSettings(Settings):
-    """Personal data, replaced by placeholders such as `[email]`, or by invented data of the same length and form."""
+    """Personal data and secrets, replaced by placeholders such as `[email]`, or by invented data of the same length
+    and form."""
 
     enabled: bool = True
-    kinds: tuple[Literal["email", "phone", "ssn", "credit_card", "iban", "ip", "address"], ...] = (
-        "email",
-        "phone",
-        "ssn",
-        "credit_card",
-        "iban",
-        "ip",
-        "address",
+    kinds: tuple[Literal["secret", "email", "phone", "ssn", "credit_card", "iban", "ip", "address"], ...] = Field(
+        ("secret", "email", "phone", "ssn", "credit_card", "iban", "ip", "address"),
+        description="secret: keys of services, private keys, passwords",
     )
     replacement: Literal["placeholder", "fake"] = "placeholder"
+    examples: bool = Field(
+        False, description="also mask what is nobody's: ana@example.org, 203.0.113.7, 555-0134, numbers of test cards"
+    )
+    allow: tuple[str, ...] = Field(
+        (),
+        description="what stays: info@firma.de, firma.de (with its subdomains), support@ (at any host), 10.0.0.0/8, "
+        "+49 30 123456",
+    )
+    dropped: Literal["masked", "omitted", "clear"] = Field(
+        "masked", description="the texts of dropped documents, which are stored to be looked at"
+    )
 
 
 class CorpusSettings(Settings):
     """Web pages to clean documents. Defaults are FineWeb's."""
 
     inputs: tuple[str, ...] = user_files(
-        description="WARC, WET, ARC, HTML, text, PDF, DOCX, EPUB, JSONL, Parquet, zip, tar; folders or globs of them;"
-        " empty: the recipe's miniweb"
+        description="files of every kind that `glassmill add` reads, folders or globs of them; empty: the recipe's"
+        " miniweb"
     )
     files: FilesSettings = FilesSettings()
     url: UrlSettings = UrlSettings()
