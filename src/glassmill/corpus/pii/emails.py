@@ -11,7 +11,7 @@ import re
 from functools import cache
 
 from glassmill.corpus.endings import top_level_domains
-from glassmill.corpus.pii.scan import Places, Scan
+from glassmill.corpus.pii.scan import Places, Scan, word_set
 
 MAX_LOCAL_CHARACTERS = 64
 _LOCAL_CHARACTERS = r"\w!#$%&'*+=?^`{|}~.-"
@@ -33,10 +33,10 @@ _METHODS = frozenset(
 _HANDLE = re.compile(r"\W?@\Z")
 _PORT = re.compile(r":[0-9]{1,5}(?![\w/])")
 
-CODE_WORDS = frozenset(
+CODE_WORDS = word_set(
     "data prod next java zip mov foo call here now like read open save play map case bot box docs drive meet"
-    " android chrome channel fly hot jot joy got pay ping pin room secure select search show silk song spot talk target"
-    " zero author buy circle fast fire free deal windows total".split()
+    " android chrome channel fly hot jot joy got pay ping pin room secure select search show silk song spot"
+    " talk target zero author buy circle fast fire free deal windows total"
 )
 """Delegated, but used by a company for itself or hardly at all, and everyday words of program text: `meta.data`."""
 

@@ -8,7 +8,8 @@ from ipaddress import AddressValueError, IPv6Address
 from glassmill.corpus.pii.scan import Places, Scan
 
 _CONTEXT = re.compile(
-    r"(?<!\[)\b(?:ip|ipv4|address(?:es)?|ping|server|host|dns|from|gateway|login|logged in|client|peer|router)\b(?!\])[^\d\n]{0,24}$",
+    r"(?<!\[)\b(?:ip|ipv4|address(?:es)?|ping|server|host|dns|from|gateway|login|logged in|client|peer"
+    r"|router)\b(?!\])[^\d\n]{0,24}$",
     re.IGNORECASE,
 )
 _NO_CONTEXT = re.compile(
@@ -79,7 +80,7 @@ def _not_public(numbers: list[int]) -> bool:
 
 
 def _is_local(address: IPv6Address) -> bool:
-    """Whether the address means something only where it is used: loopback, link-local, private (RFC 4193), multicast."""
+    """Whether the address has a meaning only where it is used: loopback, link-local, private (RFC 4193), multicast."""
     return (
         address.is_loopback
         or address.is_unspecified

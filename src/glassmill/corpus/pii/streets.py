@@ -78,13 +78,13 @@ def find_addresses(scan: Scan) -> Places:
         for match in _CORNER.finditer(text):
             yield match.span()
     done = 0
-    for start, end, core in _cores(scan):
+    for start, core in _cores(scan):
         if start >= done and core:
             done = end_of_address(text, core[1])
             yield _with_leading_number(text, core[0]), core[0] + len(text[core[0] : done].rstrip(" ,.\n"))
 
 
-def _cores(scan: Scan) -> Iterator[tuple[int, int, tuple[int, int] | None]]:
+def _cores(scan: Scan) -> Iterator[tuple[int, tuple[int, int] | None]]:
     """The numbers that can belong to a house or a box, each with the place of street and number if it does.
 
     Where numbers are dense, those without a sign of an address around them are passed over, and equal surroundings are
@@ -94,7 +94,7 @@ def _cores(scan: Scan) -> Iterator[tuple[int, int, tuple[int, int] | None]]:
     known: dict[str, tuple[int, int] | None] = {}
     for start, end, behind_blank, before_name in numbers:
         if not dense:
-            yield start, end, _core(scan, start, end, behind_blank, before_name)
+            yield start, _core(scan, start, end, behind_blank, before_name)
             continue
         surroundings = scan.text[max(0, start - KNOWN_BEFORE) : end + KNOWN_BEHIND]
         if surroundings not in known:
@@ -103,7 +103,7 @@ def _cores(scan: Scan) -> Iterator[tuple[int, int, tuple[int, int] | None]]:
             core = _core(scan, start, end, behind_blank, before_name)
             known[surroundings] = (core[0] - start, core[1] - start) if core else None
         offsets = known[surroundings]
-        yield start, end, (start + offsets[0], start + offsets[1]) if offsets else None
+        yield start, (start + offsets[0], start + offsets[1]) if offsets else None
 
 
 def _core(scan: Scan, start: int, end: int, behind_blank: bool, before_name: bool) -> tuple[int, int] | None:
@@ -161,9 +161,10 @@ def _number_first(scan: Scan, start: int, end: int) -> tuple[int, int] | None:
         if scan.has_units and (match := _UNIT_STREET.match(text, start)):
             name = _NAME_BEFORE.search(text, max(0, start - MAX_NAME_CHARACTERS), start)  # `Fuglie 41 Popović Dam`
             return (name or match).start(), match.start() + len(match[0].rstrip())
-        if (match := _NAMED.match(text, start)) and has_phrase_word(text, start - 70, start):
-            if PHRASE_END.search(text, max(0, start - 70), start):
-                return match.span()
+        match = _NAMED.match(text, start)
+        led_to = match and has_phrase_word(text, start - 70, start)
+        if match and led_to and PHRASE_END.search(text, max(0, start - 70), start):
+            return match.span()
     if scan.is_lower and (match := _LOWER_STREET.match(text, start)) and has_unit(text, match.end()):
         return match.span()
     return None
