@@ -30,6 +30,8 @@ _FORGES = ("github.com", "gitlab.com", "bitbucket.org", "codeberg.org", "ssh.dev
 _METHODS = frozenset(
     {"to", "is", "id", "in", "it", "at", "name", "run", "new", "link", "post", "page", "tab", "sh", "py"}
 )
+_FIELD = re.compile(r"(?:e-?mail(?:address)?|mail|user(?:name)?|login|to|from|cc|bcc|uid|rua|ruf)=", re.IGNORECASE)
+_LOGIN = re.compile(r"://[^\s/@:]{0,64}:\Z")
 _HANDLE = re.compile(r"\W?@\Z")
 _PORT = re.compile(r":[0-9]{1,5}(?![\w/])")
 
@@ -82,6 +84,10 @@ def _around(text: str, place: int) -> tuple[int, int] | None:
     local = _local_part(text, place)
     if not local or _HANDLE.match(text[max(0, place - len(local) - 2) : place - len(local)]):
         return None  # `@name@server.org`
+    if text[place - len(local) - 1] == ":" and _LOGIN.search(
+        text[max(0, place - len(local) - 80) : place - len(local)]
+    ):
+        return None  # `https://name:password@server.org`: see `secrets.py`
     if local.lower() in _REPOSITORY_USERS and (
         host.endswith(_FORGES) or behind == "/" or (behind == ":" and not _PORT.match(text, end))
     ):
@@ -94,7 +100,7 @@ def _local_part(text: str, end: int) -> str:
     match = _LOCAL_BACKWARDS.match(text[max(0, end - MAX_LOCAL_CHARACTERS) : end][::-1])
     if not match:
         return ""
-    local = match[0][::-1].lstrip(".'`{|/=-&?*!$%~^#+")
+    local = _FIELD.sub("", match[0][::-1].lstrip(".'`{|/=-&?*!$%~^#+"))
     if not local.isascii():
         local = _SCRIPTS_WITHOUT_BLANKS.sub("", local, 1)
     return local

@@ -94,11 +94,20 @@ def _spelt(value: str) -> tuple[str, str, str]:
 
 
 def _ip(value: str) -> bool:
-    address, _, length = value.partition("/")
-    if length and int(length) < (128 if ":" in address else 31):
+    length = value.partition("/")[2]
+    if length and int(length) < 31:
         return True  # a network has no person behind it
-    number = ip_address(address)
-    return any(number in network for network in _NETWORKS if network.version == number.version)
+    return _is_in(value, _NETWORKS)
+
+
+def _is_in(value: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
+    """Whether an address, with or without the length of its network, lies in one of `networks`."""
+    try:
+        address = ip_address(value.partition("/")[0])
+    except ValueError:
+        return False  # cut off by something else that was found
+    address = getattr(address, "ipv4_mapped", None) or address
+    return any(address in network for network in networks if network.version == address.version)
 
 
 def _phone(value: str) -> bool:
@@ -156,8 +165,7 @@ class Allowed:
                 value.lower() in self._addresses or local in self._roles or any(one in self._hosts for one in parents)
             )
         if kind == "ip":
-            address = ip_address(value.partition("/")[0])
-            return any(address in network for network in self._networks if network.version == address.version)
+            return _is_in(value, self._networks)
         return kind == "phone" and _DIGITS.sub("", value) in self._digits
 
     def _add(self, entry: str) -> None:

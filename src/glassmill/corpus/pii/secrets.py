@@ -74,8 +74,9 @@ def find_secrets(scan: Scan) -> Places:
     yield from _private_keys(scan)
     if "://" in text:
         for place in scan.places_of("://"):
-            if (match := _USERINFO.match(text, place + 3)) and not _FILLER.fullmatch(match["value"]):
-                yield match.start(), match.end() - 1
+            login = _USERINFO.match(text, place + 3)
+            if login and not _FILLER.fullmatch(login["value"]):
+                yield login.start(), login.end() - 1
     for given in _assigned(scan):
         value = given["value"].rstrip("" if given["quote"] else ".,:!?)")
         filler = len(value) < 6 or _FILLER.fullmatch(value) or _SAMPLE.search(value)
@@ -114,14 +115,15 @@ def _assigned(scan: Scan) -> Iterator[re.Match[str]]:
                 done = match.end() if match.end() > place + 64 else place
                 yield match
     for place in scan.places_of("assword "):
-        if said := _IN_PROSE.match(text, place):
+        said = _IN_PROSE.match(text, place)
+        if said and any(map(str.isdigit, said["value"])):
             yield said
 
 
 def _is_chance(value: str, quoted: bool) -> bool:
     """Whether a value is a password rather than a word: digits or marks among letters, and enough entropy."""
     letters, digits = any(map(str.isalpha, value)), any(map(str.isdigit, value))
-    marks = any(not character.isalnum() and character not in "_-." for character in value)
+    marks = any(character in "!#$%&*+/=?@^~|\\" for character in value)
     mixed = (letters and (digits or marks)) or (digits and marks) or (quoted and digits and len(value) >= 8)
     return mixed and entropy(value) >= MIN_BITS
 

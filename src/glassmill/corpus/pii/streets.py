@@ -40,6 +40,9 @@ _FRENCH_STREET = re.compile(
     rf"|[ld]['’]){{0,2}}[{_UP}][\w'’-]{{0,24}}){{0,4}}"
     rf"(?:{_GAP}[0-9]{{1,4}}(?![\w%€$]|[.,][0-9]))?",
 )
+_SWEDISH = re.compile(
+    r"\S+ (?:av|bd) (?!(?:de|du|des|la|le|les) |[dl]['’])[a-zà-ž]"
+)  # `version 2 av licensen`: there, `av` means `of`
 _NAME_BEFORE = re.compile(rf"(?<!\S)(?:[{_UP}][\w'’-]{{1,24}} ){{1,3}}$")
 _LEADING_NUMBER = re.compile(r"(?<![\w.,$€£#/-])[0-9]{1,5} {1,2}$")
 _LEADING_UNIT = re.compile(rf"\b{words.UNIT_KINDS}\.?\s[0-9]{{1,5}},?\s$")
@@ -155,7 +158,8 @@ def _number_first(scan: Scan, start: int, end: int) -> tuple[int, int] | None:
         match = _US_STREET.match(text, start)
         if match and not (match[1] and not _is_street(text, match)) and not _is_year(text, start, end):
             return match.span()
-    if letter in _FRENCH_LETTERS and (match := _FRENCH_STREET.match(text, start)) and not _is_year(text, start, end):
+    match = _FRENCH_STREET.match(text, start) if letter in _FRENCH_LETTERS else None
+    if match and not _SWEDISH.match(match[0]) and not _is_year(text, start, end):
         return match.span()
     if letter.isupper() or letter.isdigit():
         if scan.has_units and (match := _UNIT_STREET.match(text, start)):
