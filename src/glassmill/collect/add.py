@@ -23,11 +23,20 @@ from glassmill.run import kinds
 from glassmill.run.events import Listener
 from glassmill.run.executors import map_shards
 from glassmill.run.files import atomic_write, remove
-from glassmill.run.folder import Identity, RunFolder, is_done, open_run, place, settings_identity
+from glassmill.run.folder import (
+    Identity,
+    RunFolder,
+    discard,
+    is_done,
+    open_run,
+    place,
+    run_damage,
+    settings_identity,
+)
 from glassmill.run.inputs import InputFile, digest_files
 
 STAGE = "add"
-VERSION = 1
+VERSION = 2
 
 
 def add(
@@ -44,16 +53,20 @@ def add(
     """
     recipe = Recipe.model_validate({"name": name, "corpus": settings})
     parts: dict[str, Settings | int | str] = {"files": settings.files, "extract": settings.extract}
-    parts["max_record_bytes"] = settings.max_record_bytes
+    parts |= {"max_record_bytes": settings.max_record_bytes, "language": settings.language}
     inputs = digest_files(InputFile(source.path, source.name, source.refused) for source in sources)
     facts = extraction_facts(settings.extract)
     identity = Identity(STAGE, VERSION, settings_identity(**parts), {"files": inputs}, facts)
     folder = place(runs, name, identity)
-    if is_done(folder):
+    damaged = run_damage(folder) if is_done(folder) else []
+    if is_done(folder) and not damaged:
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     with open_run(folder, identity, recipe, listeners) as run:
+        if damaged:
+            run.emit(kinds.Warned(f"{folder / damaged[0].name} {damaged[0].what}; the files are read again"))
+            discard(folder)
         _make(run, sources, settings)
     _make_private(folder)
     return folder
@@ -97,7 +110,7 @@ def _make(run: RunFolder, sources: Sequence[Source], settings: CorpusSettings) -
     )
     results = [cast("GatherResult", result) for result in made]
     entries = [entry for result in results for entry in result["quarantined"]]
-    lines = (json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+    lines = (json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n" for entry in entries)
     atomic_write(run.path / "quarantine.jsonl", "".join(lines).encode("utf-8", "replace"))
     counts = Counter[str]()
     for result in results:

@@ -38,6 +38,7 @@ ADDED_SCHEMA = pa.schema([
     ("date", pa.string()),
     ("source", pa.string()),
     ("offset", pa.int64()),
+    ("section", pa.string()),
 ])  # fmt: skip
 ROWS = 256
 PACKED = (".gz", ".tgz", ".bz2", ".xz", ".txz")
@@ -51,8 +52,8 @@ class GatherTask(TypedDict):
     """The work of one shard.
 
     `inputs` are [path, name, why it must not be read]. `out` is a Parquet file to write and `report` a JSON file for
-    the result; without them the task is an inventory of the first `limit` pages. `kind` and `bytes` say what the
-    inventory's sample stands for.
+    the result; without them the task is an inventory, of the first `limit` pages where a file may hold any number.
+    `kind` and `bytes` say what the inventory's sample stands for.
     """
 
     inputs: list[list[str]]
@@ -106,7 +107,7 @@ def gather_shard(task: GatherTask, link: Link | None = None) -> GatherResult | S
     """Reads the inputs of one shard, for documents or for an inventory."""
     gather = _Gather(task, link or Link())
     if not task.get("out"):
-        return gather.survey(task["limit"])
+        return gather.survey(task.get("limit"))
     out, report = Path(task["out"]), Path(task["report"])
     if report.exists() and out.exists():
         done: GatherResult = json.loads(report.read_text(encoding="utf-8"))
@@ -142,33 +143,32 @@ class _Gather:
         self.link.mark(0)
         for source, item in self.items:
             self.counts["pages"] += 1
-            document = self._document(source, item)
-            if document:
-                yield document
+            yield from self._documents(source, item)
             self.link.mark(self.counts["pages"])
             if limit is not None and self.counts["pages"] >= limit:
                 self.last = (source, item.offset)
                 return
 
-    def _document(self, source: Source, item: Page | Lost) -> Document | None:
+    def _documents(self, source: Source, item: Page | Lost) -> Iterator[Document]:
         if isinstance(item, Lost):
-            cause = item.cause
-        else:
-            try:
-                document = self.chain.judge(item)
-            except UNJUDGED as error:
-                cause = cause_of(error)
-            else:
-                if not document.rule:
+            self._set_aside(source, item, item.cause)
+            return
+        try:
+            for document in self.chain.documents(item):
+                if document.rule:
+                    self._set_aside(source, item, f"{document.rule} {document.detail}".strip())
+                else:
                     self.counts["documents"] += 1
                     self.counts["characters"] += len(document.text)
                     self.counts["bytes"] += len(document.text.encode("utf-8", "replace"))
                     self.languages[document.language] += 1
-                    return document
-                cause = f"{document.rule} {document.detail}".strip()
+                    yield document
+        except UNJUDGED as error:
+            self._set_aside(source, item, cause_of(error))
+
+    def _set_aside(self, source: Source, item: Page | Lost, cause: str) -> None:
         self.counts["quarantined"] += 1
         self.quarantined.append({"source": source.name, "offset": item.offset, "url": item.url, "cause": cause})
-        return None
 
     def result(self) -> GatherResult:
         return {
@@ -177,7 +177,7 @@ class _Gather:
             "quarantined": self.quarantined,
         }
 
-    def survey(self, limit: int) -> SurveyResult:
+    def survey(self, limit: int | None) -> SurveyResult:
         begin = time.process_time()
         pii: Counter[str] = Counter()
         looked_for = self.pii.kinds

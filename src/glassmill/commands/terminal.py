@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import assert_never
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -22,6 +23,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from glassmill.printable import printable
 from glassmill.run import kinds
 from glassmill.run.events import Entry
 from glassmill.run.kinds import from_json
@@ -81,11 +83,11 @@ class Screen:
             case kinds.Sample(step, prompt, text):
                 between = " → " if stage in ANSWERING else ""  # an answer, or the text going on
                 words = " ".join(f"{prompt}{between}{text}".split())
-                self._line(stage, f"[dim]step {step}:[/dim] {_plain(words[:160])}")
+                self._line(stage, f"[dim]step {step}:[/dim] {plain(words[:160])}")
             case kinds.Note(text):
-                self._line(stage, _plain(text))
+                self._line(stage, plain(text))
             case kinds.Warned(text) | kinds.Unknown(text):
-                self._line(stage, f"[yellow]warning:[/yellow] {_plain(text)}")
+                self._line(stage, f"[yellow]warning:[/yellow] {plain(text)}")
             case kinds.Done(seconds):
                 self._fill_bar(stage)
                 self._line(stage, f"[green]done[/green] in {seconds:.1f} s")
@@ -123,24 +125,25 @@ def _plan_words(plan: kinds.Plan) -> list[str]:
     return [*words, f"{plan.minutes:.1f} minutes"] if plan.minutes else words
 
 
-def _plain(text: str) -> str:
-    """`text` without any meaning as markup."""
-    from rich.markup import escape
-
-    return escape(text)
+def plain(text: str) -> str:
+    """Text of a stranger (a name, a page, a model) that is safe to print: no control characters, no markup."""
+    return escape(printable(text))
 
 
 def funnel_table(rows: Sequence[kinds.Funnel]) -> Table:
-    """The corpus stage's steps: pages in, pages out, and the rules that dropped most."""
+    """The corpus stage's steps: pages in, pages out, the text that is left, and the rules that dropped most."""
     table = Table(title="funnel", title_justify="left", box=None, pad_edge=False)
-    for column, justify in (("step", "left"), ("in", "right"), ("out", "right"), ("dropped by", "left")):
+    text = max((row.characters_in for row in rows), default=0)
+    columns = [("step", "left"), ("in", "right"), ("out", "right"), ("characters", "right"), ("of all", "right")]
+    for column, justify in (*columns, ("dropped by", "left")):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for row in rows:
         top = sorted(row.dropped.items(), key=lambda item: -item[1])[:3]
         if row.quarantined:
             top.append(("quarantined", row.quarantined))
         words = ", ".join(f"{rule} {count:,}" for rule, count in top)
-        table.add_row(row.step, f"{row.documents_in:,}", f"{row.documents_out:,}", words)
+        left = (f"{row.characters_out:,}", f"{row.characters_out / text:.0%}") if row.characters_in else ("", "")
+        table.add_row(row.step, f"{row.documents_in:,}", f"{row.documents_out:,}", *left, words)
     return table
 
 
@@ -175,7 +178,7 @@ def _corpus_lines(report: Mapping[str, object]) -> Iterator[str]:
         rates = f"{speed['pages_per_s']:,.1f} pages/s, {speed['bytes_per_s'] / 1e6:,.2f} MB/s of input"
         yield f"[bold]speed[/bold]     {rates} in {speed['seconds']:,.1f} s"
     if causes := _numbers(report, "quarantine_causes"):
-        yield "[bold]quarantined[/bold] " + ", ".join(f"{_plain(cause)} {count:,}" for cause, count in causes.items())
+        yield "[bold]quarantined[/bold] " + ", ".join(f"{plain(cause)} {count:,}" for cause, count in causes.items())
 
 
 def _beliefs(name: str, report: Mapping[str, object]) -> str:

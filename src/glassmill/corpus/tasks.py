@@ -154,13 +154,11 @@ class _Judge:
             self.part.quarantine(source, item.offset, item.url, item.cause)
         else:
             try:
-                document = self.chain.judge(item)
-                keys = self._timed_keys(document)
+                for document in self.chain.documents(item):
+                    self.part.add(document, self._timed_keys(document))
+                    self._show(document)
             except UNJUDGED as error:
                 self.part.quarantine(source, item.offset, item.url, cause_of(error))
-            else:
-                self.part.add(document, keys)
-                self._show(document)
         if time.monotonic() - self.last_counts > SECONDS_BETWEEN_COUNTS:
             self.last_counts = time.monotonic()
             self._tell_counts(item.offset)
@@ -268,6 +266,7 @@ class _Finish:
             if survivor != int(document.id, 16) or flags & EARLIER:
                 duplicates.append(as_duplicate(document, survivor, flags))
                 self.counts[f"dedup {document.rule}"] += 1
+                self.counts[f"dedup:{document.rule}"] += len(document.text)
             elif cause:
                 self.quarantined.append(
                     {"source": document.source, "offset": document.offset, "url": document.url, "cause": cause}

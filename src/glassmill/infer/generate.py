@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from glassmill.infer.completion import Reply
 from glassmill.infer.compose import ToolUse
+from glassmill.infer.conversation import Fitted, fit
 from glassmill.infer.decoder import Decoder, whole_logits
 from glassmill.infer.engine import Engine
 from glassmill.infer.find import find_model, read_config, read_meta
@@ -54,6 +55,7 @@ class Sampling(TypedDict, total=False):
     repetition_penalty: float
     logit_bias: Mapping[int, float]
     logprobs: int | None
+    processed_logprobs: bool
     echo_logprobs: bool
     tools: bool
 
@@ -185,11 +187,21 @@ class Model:
         """Ids of plain text; an empty prompt is the start of a document."""
         return [int(token) for token in self.tokenizer.encode(prompt)] or [self.tokenizer.eos_id]
 
-    def chat_ids(self, messages: str | Sequence[Message]) -> list[int]:
-        """Ids of a conversation up to where the assistant's turn starts."""
+    def chat_ids(self, messages: str | Sequence[Message], continue_last: bool = False) -> list[int]:
+        """Ids of a conversation up to where the assistant's turn starts, or goes on.
+
+        Args:
+            messages: The conversation, or one question.
+            continue_last: If the last message is the assistant's, it has not ended: the model is to go on with it.
+        """
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
-        return [int(token) for token in render(self.tokenizer, [dict(message) for message in messages])]
+        plain = [dict(message) for message in messages]
+        return [int(token) for token in render(self.tokenizer, plain, continue_last=continue_last)]
+
+    def fit(self, messages: Sequence[Message], max_tokens: int | None = None, continue_last: bool = False) -> Fitted:
+        """The part of a conversation that fits into the context, see `glassmill.infer.conversation`."""
+        return fit(messages, lambda some: self.chat_ids(some, continue_last), self.engine.max_length, max_tokens)
 
     def logits(self, ids: Sequence[int] | npt.NDArray[Any]) -> Floats:
         """Logits `(T, V)`, float32: row t is about the token after `ids[t]`."""
@@ -201,7 +213,7 @@ class Model:
         return self.engine.call(lambda decoder: decoder.token_losses(windows_BT))
 
 
-def assistant_message(parts: Iterable[str | ToolUse]) -> dict[str, object]:
+def assistant_message(parts: Iterable[str | ToolUse]) -> dict[str, Any]:
     """What the assistant said as a message, with its uses of the calculator, to continue the conversation."""
     content: list[dict[str, str]] = []
     for part in parts:

@@ -28,18 +28,35 @@ Message = Mapping[str, Any]
 ROLES = {"system": SYSTEM, "user": USER, "assistant": ASSISTANT}
 
 
-def render(tokenizer: Tokenizer, messages: Sequence[Message], add_generation_prompt: bool = True) -> np.ndarray:
-    """The ids of a conversation, uint32, ready for the model to answer.
+def render(
+    tokenizer: Tokenizer,
+    messages: Sequence[Message],
+    add_generation_prompt: bool = True,
+    continue_last: bool = False,
+) -> np.ndarray:
+    """The ids of a conversation, uint32, ready for the model to answer, or to go on with the assistant's last message.
 
     Raises:
         UserError: an unknown role or part, or the tokenizer has no chat template.
     """
+    if continue_last and messages and messages[-1].get("role") == "assistant":
+        if plain_content(messages[-1]).strip():
+            return assemble(tokenizer, _unfinished(segments(tokenizer, messages, add_generation_prompt=False)))[0]
+        messages = messages[:-1]  # nothing to go on with
     return assemble(tokenizer, segments(tokenizer, messages, add_generation_prompt))[0]
 
 
 def render_with_mask(tokenizer: Tokenizer, messages: Sequence[Message]) -> tuple[np.ndarray, np.ndarray]:
     """The ids of a finished conversation, and a mask: True for the assistant's words and the end of its turns."""
     return assemble(tokenizer, segments(tokenizer, messages, add_generation_prompt=False))
+
+
+def _unfinished(finished: Iterable[Segment]) -> list[Segment]:
+    """A conversation without what a template writes behind the assistant's last words."""
+    parts = list(finished)
+    while parts and (parts[-1].text != TOOL_END if parts[-1].control else not parts[-1].text.strip()):
+        parts.pop()
+    return parts
 
 
 def segments(tokenizer: Tokenizer, messages: Sequence[Message], add_generation_prompt: bool) -> Iterable[Segment]:

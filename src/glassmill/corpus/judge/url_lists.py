@@ -20,6 +20,7 @@ import numpy.typing as npt
 from glassmill.corpus.judge.web_address import MAX_URL_CHARACTERS, listed_key
 from glassmill.errors import UserError
 from glassmill.run.files import atomic_path, sha256_file
+from glassmill.textfiles import text_lines
 
 FORMAT = "3"
 NO_LISTS = frozenset({"usage", "expressions", "very_restrictive_expression", "global_usage"})
@@ -132,15 +133,12 @@ def _is_list(path: Path) -> bool:
 
 
 def _keys_in(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        while line := file.readline(MAX_LINE_CHARACTERS):
-            if len(line) == MAX_LINE_CHARACTERS and line[-1] != "\n":
-                while len(rest := file.readline(MAX_LINE_CHARACTERS)) == MAX_LINE_CHARACTERS and rest[-1] != "\n":
-                    pass  # no address is that long
-                continue
-            fields = _without_comment(line).split()
-            hosts = fields[1:] if len(fields) > 1 and _IP.fullmatch(fields[0]) else fields[:1]
-            yield from filter(None, map(listed_key, hosts))
+    for _, line in text_lines(path):
+        if len(line) > MAX_LINE_CHARACTERS:
+            continue  # no address is that long
+        fields = _without_comment(line).split()
+        hosts = fields[1:] if len(fields) > 1 and _IP.fullmatch(fields[0]) else fields[:1]
+        yield from filter(None, map(listed_key, hosts))
 
 
 def _without_comment(line: str) -> str:
