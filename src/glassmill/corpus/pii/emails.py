@@ -30,6 +30,7 @@ _FORGES = ("github.com", "gitlab.com", "bitbucket.org", "codeberg.org", "ssh.dev
 _METHODS = frozenset(
     {"to", "is", "id", "in", "it", "at", "name", "run", "new", "link", "post", "page", "tab", "sh", "py"}
 )
+_SEVERAL = re.compile(r"[\w.+-]{0,32}\{[\w.+-]+(?:[ ,|/]{1,2}[\w.+-]+){0,12}\}\Z")  # {ana,bob}@mill.org
 _FIELD = re.compile(r"(?:e-?mail(?:address)?|mail|user(?:name)?|login|to|from|cc|bcc|uid|rua|ruf)=", re.IGNORECASE)
 _LOGIN = re.compile(r"://[^\s/@:]{0,64}:\Z")
 _HANDLE = re.compile(r"\W?@\Z")
@@ -82,6 +83,8 @@ def _around(text: str, place: int) -> tuple[int, int] | None:
     if behind == "$" or (behind == "(" and host.rpartition(".")[2] in _METHODS):
         return None  # R's `object@slot.name$column`, the call in `matrix@model.to(device)`
     local = _local_part(text, place)
+    if local[-1:] == "}" and (several := _SEVERAL.search(text, max(0, place - 160), place)):
+        return several.start(), end
     if not local or _HANDLE.match(text[max(0, place - len(local) - 2) : place - len(local)]):
         return None  # `@name@server.org`
     if text[place - len(local) - 1] == ":" and _LOGIN.search(

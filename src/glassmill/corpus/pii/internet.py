@@ -22,7 +22,10 @@ _NO_CONTEXT = re.compile(
     re.IGNORECASE,
 )
 _CHANGE = re.compile(
-    r"\b(?:up|down)?(?:grad|dat)(?:e[sd]?|ing)\b|\b(?:bump|patch|roll|releas|version|deps\b)", re.IGNORECASE
+    r"\b(?:(?:up|down)(?:grad|dat)|bump|patch|roll)\w*\b[^\n]{0,20}\bto[ \t]?$"
+    r"|\bversions?\b(?![^\n]*\b(?:ip|address|server|host|client)\b)[^\n]{0,16}$"
+    r"|(?<![\d.])v?\d+\.\d+\.\d+,? to $|\bto [\d.]{5,20} \(?from $",
+    re.IGNORECASE,
 )
 """Words in front of what a program's new version is."""
 _IPV4 = re.compile(r"(?<![\w.-])(?<!\w/)[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![\w]|\.[0-9a-z]|-\d)(?:/[0-9]{1,2}(?![\w./]))?")
@@ -58,7 +61,11 @@ def find_ips(scan: Scan) -> Places:
             continue
         before = scan.words_before(match.start())
         small = _is_small(numbers, text, match.start(), match.end())
-        if (small and not _CONTEXT.search(before)) or _NO_CONTEXT.search(before) or _CHANGE.search(before):
+        if (
+            (small and not _CONTEXT.search(before))
+            or _NO_CONTEXT.search(before)
+            or _CHANGE.search(scan.before(match.start()))
+        ):
             continue
         yield match.span()
 
