@@ -103,8 +103,9 @@ def test_a_long_manual_in_markdown_is_cut_at_its_headings(tmp_path: Path) -> Non
 
 
 def test_a_long_pdf_names_the_page_and_joins_paragraphs_across_pages(tmp_path: Path) -> None:
-    lines = [LINE.strip()] * 9
-    found = pages(tmp_path / "manual.pdf", pdf([[*lines, "The end.", f"Page {n + 1}"] for n in range(6)]))
+    names = ("oak", "elm", "ash", "fir", "yew", "box")
+    made = pdf([[*[f"{tree} {LINE}".strip()] * 9, f"So {tree}.", f"Page {n + 1}"] for n, tree in enumerate(names)])
+    found = pages(tmp_path / "manual.pdf", made)
     assert [page.url for page in found][:2] == ["manual.pdf#page=1", "manual.pdf#page=2"]
     assert [page.section for page in found][:2] == ["page 1", "page 2"]
     assert sum(page.body.count(b"whatever") for page in found) == 54
