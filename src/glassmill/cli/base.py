@@ -83,6 +83,18 @@ def model_path(model: str, runs: Path) -> Path:
     return find_model(model, runs)
 
 
+def notify(text: str) -> None:
+    """Says what a command is doing before it has a result to show."""
+    print(f"{text} ...", file=sys.stderr, flush=True)
+
+
+def run_path(path: Path | None, runs: Path, has: str) -> Path | None:
+    """The folder of a run that has the file `has`, from its path or its name."""
+    from glassmill.run.names import find_folder
+
+    return path and find_folder(path, runs, lambda run: (run / has).is_file(), "run", f"has {has}")
+
+
 def tell_address(url: str) -> None:
     """Says where the page is, once it is open."""
     sys.stderr.write(f"{url}   the page; {url.rstrip('/')}/v1 is the OpenAI-compatible API. Ctrl-C stops the server.\n")

@@ -18,6 +18,7 @@ from glassmill.cli.base import (
     Runs,
     app,
     loaded,
+    notify,
     show_result,
 )
 
@@ -51,6 +52,25 @@ def why(
     show_result(explain(find_run(run, runs), url), as_json, way_tables)
 
 
+@app.command(rich_help_panel=LOOK)
+def verify(
+    folders: Annotated[
+        list[str] | None,
+        typer.Argument(help="runs, model folders, or folders that hold such; default: all runs", metavar="[RUN]..."),
+    ] = None,
+    runs: Runs = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Hash the files of finished runs and models again, and name those that are not as they were written."""
+    from glassmill.commands.verify import verified_lines
+    from glassmill.commands.verify import verify as look
+
+    result = look(folders or [], runs)
+    show_result(result, as_json, verified_lines)
+    if result["damaged"]:
+        raise typer.Exit(2)
+
+
 @app.command(rich_help_panel=SETUP)
 def init(
     path: Annotated[Path, typer.Argument(help="the recipe to write")] = Path("recipe.toml"),
@@ -75,11 +95,13 @@ def init(
 
 
 @app.command(rich_help_panel=SETUP)
-def plan(recipe: RecipeArgument, overrides: Overrides = None, as_json: Json = False) -> None:
+def plan(recipe: RecipeArgument, overrides: Overrides = None, runs: Runs = RUNS, as_json: Json = False) -> None:
     """Estimate what a recipe will take before it starts: bytes, tokens, parameters, FLOPs, memory, minutes."""
+    read = loaded(recipe, overrides)
+    notify("reading the recipe's inputs")
     from glassmill.commands.plan import make_plan, plan_table
 
-    show_result(make_plan(loaded(recipe, overrides)), as_json, plan_table)
+    show_result(make_plan(read, runs, notify), as_json, plan_table)
 
 
 @app.command(rich_help_panel=SETUP)

@@ -17,6 +17,7 @@ from glassmill.corpus.read.sources import find_sources
 from glassmill.recipe import find_recipe, load_recipe
 from glassmill.run.events import Listener
 from glassmill.run.folder import read_manifest
+from glassmill.run.inputs import user_path
 
 PROMPT = "Make documents of these files? [y/N] "
 
@@ -71,7 +72,7 @@ def _asked() -> bool:
 
 def _name(paths: Sequence[str]) -> str:
     """A name for the run from the first path: `./Annual Reports/` gives `annual-reports`."""
-    stem = Path(paths[0]).expanduser().resolve().name.partition(".")[0].lower()
+    stem = user_path(paths[0]).resolve().name.partition(".")[0].lower()
     return re.sub(r"[^a-z0-9_-]+", "-", stem).strip("-_")[:40].strip("-_") or "documents"
 
 

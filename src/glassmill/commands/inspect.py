@@ -11,7 +11,7 @@ from rich.table import Table
 from glassmill.commands.terminal import plain
 from glassmill.corpus.look.query import query
 from glassmill.corpus.look.why import Check, Way, why
-from glassmill.errors import UserError
+from glassmill.run.names import find_folder
 
 CELL_CHARACTERS = 300
 MOST_WAYS = 20
@@ -62,17 +62,16 @@ class Explanation(TypedDict):
 
 
 def find_run(word: str, runs: Path) -> Path:
-    """The run folder for `word`: a path, or a name such as `corpus/demo-3f9a1c` in `runs`.
+    """The folder of a run whose documents can be looked at: a path, or a name such as `corpus/demo-3f9a1c` in `runs`.
 
     Raises:
         UserError: no such run.
     """
-    for path in (Path(word).expanduser(), runs / word):
-        if path.is_dir():
-            return path
-    known = sorted(path.parent.relative_to(runs).as_posix() for path in runs.glob("corpus/*/DONE"))
-    hint = f"available: {', '.join(known[:8])}" if known else "`glassmill corpus RECIPE` makes one"
-    raise UserError(f"no run {word!r} in {runs}; {hint}")
+    return find_folder(word, runs, _has_documents, "run", "has documents; `glassmill corpus RECIPE` makes one")
+
+
+def _has_documents(run: Path) -> bool:
+    return any((run / "shards").glob("*.parquet")) or (run / "quarantine.jsonl").is_file()
 
 
 def answer(run: Path, statement: str, limit: int) -> Answer:

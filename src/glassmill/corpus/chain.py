@@ -10,7 +10,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TypeVar
 
 from glassmill.corpus.document import Document, Page, document_id
@@ -26,6 +25,7 @@ from glassmill.corpus.judge.urls import UrlFilter
 from glassmill.corpus.judge.words import count_words
 from glassmill.corpus.read.files.sections import Section, pieces, sections_of_html
 from glassmill.recipe import CorpusSettings
+from glassmill.run.inputs import user_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Chain:
         self.settings = settings
         self.seconds: dict[str, float] = defaultdict(float)
         path = settings.classifier.path
-        self._classifier = Classifier.load(Path(path).expanduser()) if path else None
+        self._classifier = Classifier.load(user_path(path)) if path else None
         self._urls = UrlFilter(settings.url, lists, allowed)
 
     def judge(self, page: Page) -> Document:

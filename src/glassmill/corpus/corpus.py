@@ -38,6 +38,7 @@ from glassmill.run import kinds
 from glassmill.run.executors import cores
 from glassmill.run.files import atomic_write, remove
 from glassmill.run.folder import RunFolder
+from glassmill.run.inputs import user_path
 from glassmill.run.worker import Link, load_function
 
 __all__ = ["VERSION", "make", "resolved"]
@@ -143,10 +144,10 @@ def _hash_lists(run: RunFolder, settings: CorpusSettings, web: Path | None) -> d
     """The folders of the hashed lists, `lists` (blocked) and `allowed`, built once for all workers and runs."""
     if not settings.url.enabled:
         return {}
-    blocked = [Path(word).expanduser() for word in settings.url.blocklists]
+    blocked = [user_path(word) for word in settings.url.blocklists]
     if web is not None and (web / "blocklists").is_dir():
         blocked.append(web / "blocklists")
-    allowed = [Path(word).expanduser() for word in settings.url.allowlists]
+    allowed = [user_path(word) for word in settings.url.allowlists]
     wanted = (("lists", blocked), ("allowed", allowed))
 
     def on_build() -> None:
@@ -161,7 +162,7 @@ def _earlier(settings: CorpusSettings, seed: int) -> list[Rows]:
     rows: list[Rows] = []
     for word in settings.dedup.against if settings.dedup.enabled else ():
         try:
-            rows += read_index(Path(word).expanduser() / "index", family(settings.dedup, seed))
+            rows += read_index(user_path(word) / "index", family(settings.dedup, seed))
         except ValueError as error:
             raise UserError(f"corpus.dedup.against: {word} {error}") from None
     return rows

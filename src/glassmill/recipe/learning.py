@@ -192,3 +192,6 @@ class RunSettings(Settings):
     )
     ray_address: str | None = runtime(None, description="host:port of a Ray cluster; none: start Ray on this machine")
     worker_timeout_s: float = runtime(900.0, gt=0, description="kill a worker that reports nothing for this long")
+    worker_memory_mb: int = runtime(
+        800, ge=0, description="MB that a page may take in a worker before it is quarantined; 0: no limit (Linux)"
+    )

@@ -17,6 +17,7 @@ from typing import Any, NotRequired, Protocol, TypedDict
 import numpy as np
 
 from glassmill.errors import UserError
+from glassmill.run.integrity import check_run_files
 from glassmill.tokens import formats
 from glassmill.tokens.bpe import Merge, recover_merges
 from glassmill.tokens.codecs import Codec, HuggingFaceCodec, bpe_codec
@@ -27,6 +28,7 @@ from glassmill.tokens.plain_split import unicode_version
 Content = str | bytes | np.ndarray
 
 META_FORMAT = 1
+TOKENIZER_FILES = ("vocab.tiktoken", "meta.json", "tokenizer.json", "tokenizer_config.json")
 WORD_MARK = "▁"  # SentencePiece's space
 
 
@@ -214,6 +216,7 @@ def token_text(entry: object) -> str | None:
 
 def _folder_parts(folder: Path) -> Parts:
     for place in (folder, folder / "model"):
+        check_run_files(place, TOKENIZER_FILES)
         if (place / "vocab.tiktoken").is_file() and (place / "meta.json").is_file():
             return _rank_parts(place / "vocab.tiktoken", place / "meta.json")
         if (place / "tokenizer.json").is_file():

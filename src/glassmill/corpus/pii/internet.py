@@ -42,9 +42,8 @@ def find_ips(scan: Scan) -> Places:
         if max(numbers) > 255 or any(len(part) > 1 and part[0] == "0" for part in parts) or _not_public(numbers):
             continue
         before = scan.words_before(match.start())
-        if _NO_CONTEXT.search(before) or (
-            _is_small(numbers, text, match.start(), match.end()) and not _CONTEXT.search(before)
-        ):
+        small = _is_small(numbers, text, match.start(), match.end())
+        if (small and not _CONTEXT.search(before)) or _NO_CONTEXT.search(before):
             continue
         yield match.span()
     for match in _IPV6.finditer(text) if _IPV6_HINT.search(text) else ():
@@ -60,7 +59,11 @@ def _is_small(numbers: list[int], text: str, start: int, end: int) -> bool:
     """Whether the numbers look like those of a section or a version, at the start of a line more readily."""
     if max(numbers) < _MOST_OF_A_SECTION:
         return True
-    return max(numbers) < 100 and bool(_LINE_START.search(text[max(0, start - 9) : start])) and bool(_HEADING.match(text, end))
+    return (
+        max(numbers) < 100
+        and bool(_LINE_START.search(text[max(0, start - 9) : start]))
+        and bool(_HEADING.match(text, end))
+    )
 
 
 def _not_public(numbers: list[int]) -> bool:

@@ -41,7 +41,8 @@ DETECTORS: dict[str, Callable[[Scan], Places]] = {
     "address": find_addresses,
 }
 
-MAX_PASSES = 8
+LONG_CHARACTERS = 20_000
+MAX_PASSES, MAX_PASSES_OF_LONG = 8, 3
 """Three are the most that a real text needed; a text made for it could need one for each piece."""
 
 
@@ -64,7 +65,9 @@ def mask(
     kinds = tuple(kinds)
     found: list[Span] = []
     masked = text
-    for _ in range(MAX_PASSES):  # a masked neighbour can complete a pattern: repeat until nothing is found
+    for _ in range(
+        MAX_PASSES if len(text) < LONG_CHARACTERS else MAX_PASSES_OF_LONG
+    ):  # a masked neighbour can complete a pattern: repeat until nothing is found
         new = find(masked, kinds, leave)
         if not new:
             break

@@ -39,13 +39,14 @@ _BEGIN = re.compile(r"-----BEGIN (?:[A-Z0-9]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)?-
 _BODY = re.compile(r"(?:\s|\\[nr])*+(?:[A-Za-z-]{3,20}: [^\n]{0,200}\s*+){0,8}+([A-Za-z0-9+/=\s\\\"',-]{40,})")
 
 _NAMES = tuple(
-    "password passwort passwd passphrase pwd pass secret token api_key apikey api-key access_key accesskey access-key"
-    " access_key_id secret_key secretkey secret-key auth_key auth-key private_key privatekey private-key".split()
+    ["password", "passwort", "passwd", "passphrase", "pwd", "pass", "secret", "token", "api_key", "apikey", "api-key", "access_key", "accesskey", "access-key", "access_key_id", "secret_key", "secretkey", "secret-key", "auth_key", "auth-key", "private_key", "privatekey", "private-key"]
 )
 _ASSIGNED = re.compile(
     r"(?::=|=>|[:=])[ \t]{0,8}(?P<quote>[\"'`]?)(?P<value>[^\s\"'`<>(){}\[\],;]{6,200}+)(?P<behind>.?)"
 )
-_IN_PROSE = re.compile(r"pass(?:word|phrase)(?: is| was)? {1,2}(?P<quote>[\"'`]?)(?P<value>[^\s\"'`<>(){}\[\],;]{8,64})", re.IGNORECASE)
+_IN_PROSE = re.compile(
+    r"assword(?: is| was)? {1,2}(?P<quote>[\"'`]?)(?P<value>[^\s\"'`<>(){}\[\],;]{8,64})", re.IGNORECASE
+)
 _USERINFO = re.compile(r"(?<=://)[^\s/?#@:\"'<>]{0,64}+:(?P<value>[^\s/?#@\"'<>]{3,200}+)@(?=[\w\[])")
 _FILLER = re.compile(
     r"(?:[x*.?#_-]+|.{0,12}(?:change[-_]?(?:me|this|it)|pass(?:word|wd|phrase)?|secret|token|example|sample|dummy|placeholder"
@@ -108,17 +109,16 @@ def _assigned(scan: Scan) -> Iterator[re.Match[str]]:
             if match and match["behind"] not in _CALL:
                 done = match.end() if match.end() > place + 64 else place
                 yield match
-    for word in ("password", "Password", "passphrase"):
-        for place in scan.places_of(word):
-            if match := _IN_PROSE.match(text, place):
-                yield match
+    for place in scan.places_of("assword "):
+        if match := _IN_PROSE.match(text, place):
+            yield match
 
 
 def _is_chance(value: str, quoted: bool) -> bool:
     """Whether a value is a password rather than a word: digits or marks among letters, and enough entropy."""
     letters, digits = any(map(str.isalpha, value)), any(map(str.isdigit, value))
     marks = any(not character.isalnum() and character not in "_-." for character in value)
-    mixed = letters and (digits or marks) or (digits and marks) or (quoted and digits and len(value) >= 8)
+    mixed = (letters and (digits or marks)) or (digits and marks) or (quoted and digits and len(value) >= 8)
     return mixed and entropy(value) >= MIN_BITS
 
 

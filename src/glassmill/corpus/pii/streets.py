@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from glassmill.corpus.pii import street_words as words
 from glassmill.corpus.pii.house_numbers import house_numbers
-from glassmill.corpus.pii.number_last import MAX_NAME_CHARACTERS, PHRASE_END, number_last
+from glassmill.corpus.pii.number_last import MAX_NAME_CHARACTERS, PHRASE_END, has_phrase_word, number_last
 from glassmill.corpus.pii.scan import Places, Scan
 from glassmill.corpus.pii.tails import end_of_address, has_unit
 
@@ -161,8 +161,9 @@ def _number_first(scan: Scan, start: int, end: int) -> tuple[int, int] | None:
         if scan.has_units and (match := _UNIT_STREET.match(text, start)):
             name = _NAME_BEFORE.search(text, max(0, start - MAX_NAME_CHARACTERS), start)  # `Fuglie 41 Popović Dam`
             return (name or match).start(), match.start() + len(match[0].rstrip())
-        if (match := _NAMED.match(text, start)) and PHRASE_END.search(text, max(0, start - 70), start):
-            return match.span()
+        if (match := _NAMED.match(text, start)) and has_phrase_word(text, start - 70, start):
+            if PHRASE_END.search(text, max(0, start - 70), start):
+                return match.span()
     if scan.is_lower and (match := _LOWER_STREET.match(text, start)) and has_unit(text, match.end()):
         return match.span()
     return None

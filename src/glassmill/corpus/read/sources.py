@@ -6,6 +6,7 @@ is skipped silently. A link that points outside its folder is not followed.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,16 +17,21 @@ from glassmill.corpus.read.files.archives import why_refused
 from glassmill.corpus.read.files.kinds import CONTAINERS, OTHER, SUPPORTED, WARC, kind_of, unsupported
 from glassmill.corpus.read.files.places import Bounds, Items, Place
 from glassmill.corpus.read.files.reading import read_file
-from glassmill.corpus.read.http import Response, parse_response
+from glassmill.corpus.read.http import UNKNOWN_TYPES, Response, is_binary, parse_response, starts_like_html
 from glassmill.corpus.read.warc import MAX_RECORD_BYTES, Record, read_records
 from glassmill.errors import BodyError, UserError
 from glassmill.recipe import FilesSettings
 from glassmill.run.inputs import input_files
 
 HTML_TYPES = frozenset(("text/html", "application/xhtml+xml", "application/xhtml"))
+XML_TYPES = frozenset(("text/xml", "application/xml"))
 PDF_TYPE = "application/pdf"
+PAGE_SCHEMES = frozenset(("http", "https", "ftp", "ftps", "sftp", "file", "gopher", "gemini"))
+"""Crawlers write logs and more at others: `metadata://gnu.org/...`, `urn:X-wpull:log`, `dns:`, `screenshot:`."""
 FILES_PER_SHARD = 500
 BYTES_PER_SHARD = 64 << 20
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?!\d{1,5}(?:/|\Z))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,19 +148,20 @@ def _read(path: Path, kind: str, place: Place, bounds: Bounds) -> Items:
 
 
 def _page_of(record: Record, source: str, files: FilesSettings) -> Page | Lost:
-    headers = record.headers
+    headers, url = record.headers, record.url
     date = headers.get("warc-date", "")
+    if not _is_address_of_a_page(url):
+        kind = f"a crawler's own record ({headers.get('content-type', '').partition(';')[0][:60]})"
+        return Page(url, b"", source, record.offset, "other", kind, date=date)
     if record.type == "conversion":
-        return Page(record.url, record.block, source, record.offset, "text", "text/plain", "utf-8", date=date)
+        return Page(url, record.block, source, record.offset, "text", "text/plain", "utf-8", date=date)
     try:
         response = parse_response(record.block)
     except BodyError as error:
-        return Lost(record.offset, str(error), record.url)
-    if record.type == "resource":
-        response.headers.setdefault("content-type", headers.get("content-type", ""))
-    media_type = headers.get("warc-identified-payload-type", "").lower() or response.media_type or _sniff(response)
-    if response.body[:1024].lstrip().startswith(b"%PDF-"):
-        media_type = PDF_TYPE  # whatever the server said
+        return Lost(record.offset, str(error), url)
+    if record.type == "resource" and not response.content_types:
+        response.content_types = [headers.get("content-type", "")]
+    media_type = _media_type_of(response, headers.get("warc-identified-payload-type", "").lower())
     kind = "other"
     if media_type in HTML_TYPES:
         kind = "html"
@@ -162,11 +169,27 @@ def _page_of(record: Record, source: str, files: FilesSettings) -> Page | Lost:
         kind = "text"
     elif media_type == PDF_TYPE and files.pdf_responses:
         kind = "pdf"
-    return Page(
-        record.url, response.body, source, record.offset, kind, media_type, response.charset, response.status, date
-    )
+    if kind in ("html", "text") and is_binary(response.body):
+        return Lost(record.offset, f"binary data announced as {media_type}", url)
+    return Page(url, response.body, source, record.offset, kind, media_type, response.charset, response.status, date)
 
 
-def _sniff(response: Response) -> str:
-    start = response.body[:1024].lower()
-    return "text/html" if b"<html" in start or b"<!doctype html" in start else "application/octet-stream"
+def _is_address_of_a_page(url: str) -> bool:
+    """Not that of a log, an argument list, a DNS answer or a screenshot, which crawlers keep among the pages."""
+    scheme = _SCHEME.match(url)
+    return not scheme or scheme[1].lower() in PAGE_SCHEMES
+
+
+def _media_type_of(response: Response, identified: str) -> str:
+    """What the page is: HTML where the server says so, else what the crawler found out, the server says, or we see."""
+    stated = response.media_type
+    start = response.body[:1024].lstrip()
+    if start.startswith(b"%PDF-"):
+        return PDF_TYPE  # whatever the server said
+    if stated in HTML_TYPES:
+        return stated
+    if not identified and stated in UNKNOWN_TYPES:
+        return "text/html" if starts_like_html(response.body) else "application/octet-stream"
+    if stated in XML_TYPES and b"<html" in start.lower():
+        return "application/xhtml+xml"
+    return identified or stated

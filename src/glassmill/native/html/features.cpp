@@ -113,7 +113,9 @@ private:
                      {"in_form", kInForm},        {"in_nav", kInNav},     {"in_header", kInHeader},
                      {"in_footer", kInFooter},    {"in_aside", kInAside}, {"in_main", kInMain},
                      {"in_article", kInArticle},  {"in_quote", kInQuote}, {"in_button", kInButton},
-                     {"in_noscript", kInNoscript}, {"in_figure", kInFigure}};
+                     {"in_noscript", kInNoscript}, {"in_figure", kInFigure},
+                     {"in_emphasis", kInEmphasis}, {"in_strong", kInStrong}, {"in_small", kInSmall},
+                     {"in_time", kInTime}};
         for (const auto& known : flags) row.add(known.name, (block.flags & known.flag) != 0);
         row.add("copies", std::min(around_.copies[i], 20.f));
         row.add("seen_before", around_.seen_before[i]);
@@ -140,6 +142,10 @@ private:
         row.add("run_place", std::min(place.run_place, 30.f));
         row.add("run_left", std::min(place.run - place.run_place - 1, 30.f));
         row.add("out_of_best", place.out_of_best);
+        row.add("same_beginning", place.same_beginning);
+        row.add("label", place.label);
+        row.add("images_before", place.images);
+        row.add("images_after", i + 1 < places_.size() ? places_[i + 1].images : 0);
     }
 
     void ancestors(Row& row, std::size_t i) const {

@@ -38,6 +38,12 @@ std::uint32_t flags_of(Tag tag) {
         case Tag::blockquote:
         case Tag::q: return kInQuote;
         case Tag::noscript: return kInNoscript;
+        case Tag::em:
+        case Tag::i: return kInEmphasis;
+        case Tag::b:
+        case Tag::strong: return kInStrong;
+        case Tag::small: return kInSmall;
+        case Tag::time: return kInTime;
         case Tag::figure:
         case Tag::figcaption: return kInFigure;
         case Tag::button:
@@ -432,6 +438,7 @@ private:
         in_block_ = true;
         block_ = Block{};
         block_.begin = begin;
+        block_.images = page_.counts[static_cast<int>(Tag::img)] + page_.counts[static_cast<int>(Tag::picture)];
         block_.flags = flags;
         std::size_t i = open_.size() - 1;
         while (i > 0 && (page_.elements[open_[i]].traits & kInline)) --i;

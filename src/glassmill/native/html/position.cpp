@@ -1,6 +1,7 @@
 #include "html/position.hpp"
 
 #include <algorithm>
+#include <unordered_map>
 
 namespace glassmill::html {
 namespace {
@@ -8,6 +9,7 @@ namespace {
 constexpr float kParagraph = 1;     // of Shape::paragraph: a sentence of a hundred characters
 constexpr float kShortText = 90;    // characters of a label
 constexpr float kFarBlocks = 60;
+constexpr std::size_t kBeginning = 40;  // bytes that hold two words
 constexpr std::size_t kCues = static_cast<std::size_t>(Cue::count);
 
 // The element whose own children hold the most prose.
@@ -20,6 +22,22 @@ std::int32_t best_parent(const Page& page, const Surroundings& around) {
         if (prose[parent] > prose[best]) best = parent;
     }
     return best;
+}
+
+// "Comment by", "Read also:": what begins a repeated kind of line.
+void find_beginnings(const Page& page, std::vector<Position>& found) {
+    std::vector<std::uint64_t> begins(found.size(), 0);
+    std::unordered_map<std::uint64_t, float> counts;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+        const std::string_view start = page.text_of(page.blocks[i]).substr(0, kBeginning);
+        const std::vector<std::uint64_t> words = words_in_order(start);
+        if (words.size() > 1) ++counts[begins[i] = words[0] * 31 + words[1]];
+        const std::size_t colon = start.find(':');
+        if (colon != std::string_view::npos) found[i].label = static_cast<float>(colon);
+    }
+    for (std::size_t i = 0; i < found.size(); ++i) {
+        if (begins[i]) found[i].same_beginning = std::min(counts[begins[i]], kFarBlocks);
+    }
 }
 
 // Blocks next to each other whose elements have one parent, name and class.
@@ -77,6 +95,11 @@ std::vector<Position> positions_of(const Page& page, const Surroundings& around)
         until_paragraph = around.shapes[i].paragraph >= kParagraph ? 0 : std::min(until_paragraph + 1, kFarBlocks);
     }
     find_runs(page, found);
+    find_beginnings(page, found);
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::uint32_t before_it = i > 0 ? page.blocks[i - 1].images : 0;
+        found[i].images = std::min(static_cast<float>(page.blocks[i].images - before_it), 10.f);
+    }
     return found;
 }
 
