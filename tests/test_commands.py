@@ -47,8 +47,10 @@ EMPTIEST: dict[str, tuple[tuple[str, ...], ...]] = {
     "add": ((EMPTY,), (EMPTY_FOLDER,), (EMPTY, "--yes", "--runs", RUNS)),
     "init": (("{new}.toml", "--input", EMPTY_FOLDER), ("{new}.toml", "--input", EMPTY), ("",)),
     "plan": ((EMPTY,), ("",), ("web",), ("documents",), ("documents", f"corpus.inputs={EMPTY}")),
-    **{stage: ((EMPTY, "--runs", RUNS), ("web", "--runs", RUNS), ("documents", f"corpus.inputs={EMPTY}", "--runs", RUNS))
-       for stage in ("corpus", "run", "tokenizer make", "tokens", "train", "sft")},
+    **dict.fromkeys(
+        ("corpus", "run", "tokenizer make", "tokens", "train", "sft"),
+        ((EMPTY, "--runs", RUNS), ("web", "--runs", RUNS), ("documents", f"corpus.inputs={EMPTY}", "--runs", RUNS)),
+    ),
     "eval": ((EMPTY_FOLDER,), ("",)),
     "export": ((EMPTY_FOLDER, "{new}"),),
     "import": ((EMPTY_FOLDER, "--out", "{new}"), (EMPTY, "--out", "{new}")),
@@ -70,18 +72,22 @@ DIRTIEST: dict[str, tuple[tuple[str, ...], ...]] = {
     "add": ((DIRTY_FOLDER, "--yes", "--runs", RUNS), (DIRT,), (ODD,), (DIRTY_FOLDER, "--name", "../../x", "--yes")),
     "init": (("{new}.toml", "--input", ODD), ("{docs}", "--force"), ("{new}.toml", "--profile", "x")),
     "plan": ((DIRT,), (ODD,), (DOCS,), ("documents", f"corpus.inputs={DIRTY_FOLDER}"), ("documents", "a\nb=c")),
-    **{stage: ((DIRT, "--runs", RUNS), (DOCS, "--runs", RUNS), (ODD,), ("demo", ODD), ("demo", "train.steps=1e999"),
-               ("documents", f"corpus.inputs={DIRT}", "--runs", RUNS))
-       for stage in ("run", "tokenizer make", "train")},
-    "corpus": (("documents", f"corpus.inputs={DIRTY_FOLDER}", "--runs", RUNS),),
+    **dict.fromkeys(
+        ("run", "tokenizer make", "train"),
+        ((DIRT, "--runs", RUNS), (DOCS, "--runs", RUNS), (ODD,), ("demo", ODD), ("demo", "train.steps=1e999")),
+    ),
+    "corpus": (
+        ("documents", f"corpus.inputs={DIRTY_FOLDER}", "--runs", RUNS),
+        ("documents", f"corpus.inputs={DIRT}", "--runs", RUNS),
+    ),
     "eval": ((DIRT,), (ODD,), (DIRTY_FOLDER,)),
     "export": ((DIRT, "{new}"), (DIRTY_FOLDER, "{new}"), (ODD, ODD)),
     "import": ((DIRT, "--out", "{new}"), (DIRTY_FOLDER, "--out", "{new}")),
     "chat": ((DIRT,), (ODD,)),
     "serve": ((DIRT,), (ODD,)),
-    "query": (("{corpus}", ODD), (DIRT, "select 1"), ("{corpus}", "select 1; drop table kept"), ("{corpus}", "copy kept to 'x'")),
+    "query": (("{corpus}", ODD), (DIRT, "select 1"), ("{corpus}", "select 1; select 2"), ("{corpus}", "drop x")),
     "why": (("{corpus}", ODD), (DIRTY_FOLDER, "x"), ("{corpus}", "../../etc/passwd")),
-    "extract": ((DIRT, "{new}.jsonl"), ("{docs}/web.warc.gz", "{docs}"), ("{docs}/web.warc.gz", "{new}.x"), (DOCS, "{new}.wet")),
+    "extract": ((DIRT, "{new}.jsonl"), ("{docs}/web.warc.gz", "{docs}"), (DOCS, "x.wet")),
     "tokenizer train": ((DIRT, "--out", "{new}"), (DIRTY_FOLDER, "--out", "{new}"), ("{docs}/one.txt", "--out", DIRT)),
     "tokenizer report": ((DIRT, DIRT), ("cl100k_base", DIRTY_FOLDER), (ODD, ODD)),
     "classifier train": ((DIRT, DIRT, "{new}"), (DIRTY_FOLDER, DIRTY_FOLDER, "{new}")),
@@ -118,7 +124,8 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (dirty / "dangling").symlink_to("/nowhere")
     named = {
         "{docs}": docs, "{nothing}": root / "nothing", "{empty}": root / "empty.txt", "{dirty}": dirty,
-        "{dirt}": dirty / "dirt.toml", "{runs}": root / "runs", "{absent}": root / "absent", "{recipe}": root / "own.toml",
+        "{dirt}": dirty / "dirt.toml", "{runs}": root / "runs", "{absent}": root / "absent",
+        "{recipe}": root / "own.toml",
     }  # fmt: skip
     found = {word: str(path) for word, path in named.items()}
     done = invoke(found, root, "add", DOCS, "--yes", "--runs", RUNS)
@@ -126,8 +133,6 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (added,) = (root / "runs" / "add").iterdir()
     found["{added}"] = str(added)
     assert invoke(found, root, "init", "{recipe}", "--input", "{added}").exit_code == 0
-    with (root / "own.toml").open("a") as file:
-        file.write("")
     done = invoke(found, root, "corpus", "{recipe}", "tokenizer.vocab_size=400", "--runs", RUNS)
     assert done.exit_code == 0, done.output
     (corpus,) = (root / "runs" / "corpus").iterdir()

@@ -1,4 +1,4 @@
-"""Long documents become several, cut at their own sections: nothing is lost, nothing is too long, and each says where."""
+"""Long documents become several, cut at their own sections: nothing is lost or too long, and each says where."""
 
 from __future__ import annotations
 
@@ -198,6 +198,8 @@ def test_anchors_are_those_of_web_pages() -> None:
 
 
 def test_the_profile_for_own_documents_switches_off_only_the_rules_for_crawls() -> None:
-    assert not any(getattr(OWN, name).enabled for name in ("url", "gopher_repetition", "gopher_quality", "c4", "fineweb"))
+    assert not any(
+        getattr(OWN, name).enabled for name in ("url", "gopher_repetition", "gopher_quality", "c4", "fineweb")
+    )
     assert OWN.dedup.enabled and OWN.pii.enabled and OWN.language.whole and OWN.files.split_characters
     assert CorpusSettings().files.split_characters == 0 and CorpusSettings().gopher_quality.enabled
