@@ -284,3 +284,15 @@ def test_packed_files_that_expand_too_much_are_refused(tmp_path: Path) -> None:
         file.write(b"cut off " * 1000)
     pages, causes = read(tmp_path / "b.txt.gz", buffer.getvalue()[:-20])
     assert not pages and causes[0].startswith("damaged compressed data")
+
+
+def test_a_large_xml_file_is_read_in_parts_with_nothing_lost(tmp_path: Path) -> None:
+    rows = "".join(f"<row><title>Row {n}</title><p>text <b>of</b> {n}</p></row> after {n}\n" for n in range(90_000))
+    pages, causes = read(tmp_path / "a.xml", f"<all>{rows}</all>".encode(), split_characters=30_000)
+    text = text_of(pages)
+    assert not causes and all(f"{part}89999" in text for part in ("Row ", "text of ", "after "))
+    assert text.count("after ") == 90_000 and pages[1].section.startswith("Row ")
+    pages, causes = read(tmp_path / "a.xml", f"<all>{rows}<b></all>".encode(), split_characters=30_000)
+    assert "Row 89999" in text_of(pages) and causes[0].startswith("invalid XML")
+    pages, causes = read(tmp_path / "a.xml", b"<all><part>" + b"<a/>" * 1_200_000 + b"</part></all>")
+    assert causes == ["XML with more than 1,000,000 elements in one part"]
