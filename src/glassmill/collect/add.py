@@ -2,7 +2,8 @@
 
 In: files of any supported kind. Out, in `runs/add/<name>-<hash6>/`: `shards/documents-*.parquet` (text, URL or path,
 source file and offset), and `quarantine.jsonl` with the cause for everything that could not become a document. Nothing
-is filtered here; that is the corpus stage's job. Finished shards survive a crash, and equal files give equal bytes.
+is filtered or masked here; that is the corpus stage's job, so nobody else may read the folder. Finished shards survive
+a crash, and equal files give equal bytes.
 """
 
 from __future__ import annotations
@@ -60,12 +61,21 @@ def add(
     damaged = run_damage(folder) if is_done(folder) else []
     if is_done(folder) and not damaged:
         return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
     with open_run(folder, identity, recipe, listeners) as run:
         if damaged:
             run.emit(kinds.Warned(f"{folder / damaged[0].name} {damaged[0].what}; the files are read again"))
             discard(folder)
         _make(run, sources, settings)
+    _make_private(folder)
     return folder
+
+
+def _make_private(folder: Path) -> None:
+    """Only the user may read what lies there: the documents are in clear, as the corpus stage needs them."""
+    for path in folder.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 def _make(run: RunFolder, sources: Sequence[Source], settings: CorpusSettings) -> None:

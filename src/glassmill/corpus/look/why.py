@@ -126,7 +126,7 @@ def _checks(step: str, document: Document, settings: CorpusSettings) -> Iterator
     section = getattr(settings, step, None)
     if isinstance(section, Settings) and not getattr(section, "enabled", True):
         yield Check("switched off", 0, math.nan, None)
-    elif step == "extract":
+    elif step == "extract" and document.text:
         size = len(document.text)
         yield Check("characters", size, 1, True, says=f"characters of text: {size:,}")
     elif step == "language":
@@ -142,6 +142,8 @@ def _checks(step: str, document: Document, settings: CorpusSettings) -> Iterator
         for kind in sorted({span.kind for span in document.pii}):
             number = sum(span.kind == kind for span in document.pii)
             yield Check(f"pii/{kind}", number, math.nan, None, says=f"masked: {number:,}")
+    elif step in _MEASURED and not document.text:
+        yield Check("text not stored", 0, math.nan, None, "corpus.pii.dropped=omitted")
     elif step in _MEASURED:
         for check in measure(document.text, step, settings):
             later = "" if check.passed else "on the text as a later step left it"

@@ -40,6 +40,9 @@ _FRENCH_STREET = re.compile(
     rf"|[ld]['’]){{0,2}}[{_UP}][\w'’-]{{0,24}}){{0,4}}"
     rf"(?:{_GAP}[0-9]{{1,4}}(?![\w%€$]|[.,][0-9]))?",
 )
+_SWEDISH = re.compile(
+    r"\S+ (?:av|bd) (?!(?:de|du|des|la|le|les) |[dl]['’])[a-zà-ž]"
+)  # `version 2 av licensen`: there, `av` means `of`
 _NAME_BEFORE = re.compile(rf"(?<!\S)(?:[{_UP}][\w'’-]{{1,24}} ){{1,3}}$")
 _LEADING_NUMBER = re.compile(r"(?<![\w.,$€£#/-])[0-9]{1,5} {1,2}$")
 _LEADING_UNIT = re.compile(rf"\b{words.UNIT_KINDS}\.?\s[0-9]{{1,5}},?\s$")
@@ -78,13 +81,13 @@ def find_addresses(scan: Scan) -> Places:
         for match in _CORNER.finditer(text):
             yield match.span()
     done = 0
-    for start, end, core in _cores(scan):
+    for start, core in _cores(scan):
         if start >= done and core:
             done = end_of_address(text, core[1])
             yield _with_leading_number(text, core[0]), core[0] + len(text[core[0] : done].rstrip(" ,.\n"))
 
 
-def _cores(scan: Scan) -> Iterator[tuple[int, int, tuple[int, int] | None]]:
+def _cores(scan: Scan) -> Iterator[tuple[int, tuple[int, int] | None]]:
     """The numbers that can belong to a house or a box, each with the place of street and number if it does.
 
     Where numbers are dense, those without a sign of an address around them are passed over, and equal surroundings are
@@ -94,7 +97,7 @@ def _cores(scan: Scan) -> Iterator[tuple[int, int, tuple[int, int] | None]]:
     known: dict[str, tuple[int, int] | None] = {}
     for start, end, behind_blank, before_name in numbers:
         if not dense:
-            yield start, end, _core(scan, start, end, behind_blank, before_name)
+            yield start, _core(scan, start, end, behind_blank, before_name)
             continue
         surroundings = scan.text[max(0, start - KNOWN_BEFORE) : end + KNOWN_BEHIND]
         if surroundings not in known:
@@ -103,7 +106,7 @@ def _cores(scan: Scan) -> Iterator[tuple[int, int, tuple[int, int] | None]]:
             core = _core(scan, start, end, behind_blank, before_name)
             known[surroundings] = (core[0] - start, core[1] - start) if core else None
         offsets = known[surroundings]
-        yield start, end, (start + offsets[0], start + offsets[1]) if offsets else None
+        yield start, (start + offsets[0], start + offsets[1]) if offsets else None
 
 
 def _core(scan: Scan, start: int, end: int, behind_blank: bool, before_name: bool) -> tuple[int, int] | None:
@@ -155,15 +158,17 @@ def _number_first(scan: Scan, start: int, end: int) -> tuple[int, int] | None:
         match = _US_STREET.match(text, start)
         if match and not (match[1] and not _is_street(text, match)) and not _is_year(text, start, end):
             return match.span()
-    if letter in _FRENCH_LETTERS and (match := _FRENCH_STREET.match(text, start)) and not _is_year(text, start, end):
+    match = _FRENCH_STREET.match(text, start) if letter in _FRENCH_LETTERS else None
+    if match and not _SWEDISH.match(match[0]) and not _is_year(text, start, end):
         return match.span()
     if letter.isupper() or letter.isdigit():
         if scan.has_units and (match := _UNIT_STREET.match(text, start)):
             name = _NAME_BEFORE.search(text, max(0, start - MAX_NAME_CHARACTERS), start)  # `Fuglie 41 Popović Dam`
             return (name or match).start(), match.start() + len(match[0].rstrip())
-        if (match := _NAMED.match(text, start)) and has_phrase_word(text, start - 70, start):
-            if PHRASE_END.search(text, max(0, start - 70), start):
-                return match.span()
+        match = _NAMED.match(text, start)
+        led_to = match and has_phrase_word(text, start - 70, start)
+        if match and led_to and PHRASE_END.search(text, max(0, start - 70), start):
+            return match.span()
     if scan.is_lower and (match := _LOWER_STREET.match(text, start)) and has_unit(text, match.end()):
         return match.span()
     return None
