@@ -6,6 +6,7 @@ Nothing heavy is imported in `cli` before a command runs: `--help` answers in un
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,7 +27,7 @@ app = typer.Typer(
 )
 
 RecipeArgument = Annotated[
-    str, typer.Argument(help="a recipe file, or the name of a built-in one: demo, web", metavar="RECIPE")
+    str, typer.Argument(help="a recipe file, or the name of a built-in one: demo, documents, web", metavar="RECIPE")
 ]
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="settings, such as train.minutes=2", metavar="[KEY=VALUE]...")
@@ -68,12 +69,14 @@ def loaded(recipe: str, overrides: list[str] | None) -> Recipe:
 
 def run_recipe(recipe: str, overrides: list[str] | None, runs: Path, until: str | None) -> Mapping[str, object]:
     """Runs a recipe's stages up to `until`, shows their progress, and returns the report."""
+    read = loaded(recipe, overrides)
+    notify("reading the recipe's inputs")
     from glassmill.commands.report import line_report
     from glassmill.commands.terminal import Screen
     from glassmill.pipeline import run_line
 
     with Screen() as screen:
-        return line_report(run_line(loaded(recipe, overrides), runs, (screen,), until))
+        return line_report(run_line(read, runs, (screen,), until))
 
 
 def model_path(model: str, runs: Path) -> Path:
@@ -81,6 +84,23 @@ def model_path(model: str, runs: Path) -> Path:
     from glassmill.infer.find import find_model
 
     return find_model(model, runs)
+
+
+def notify(text: str) -> None:
+    """Says what a command is doing before it has a result to show."""
+    print(f"{text} ...", file=sys.stderr, flush=True)
+
+
+def run_path(path: Path | None, runs: Path, has: str) -> Path | None:
+    """The folder of a run that has the file `has`, from its path or its name."""
+    from glassmill.run.names import find_folder
+
+    return path and find_folder(path, runs, lambda run: (run / has).is_file(), "run", f"has {has}")
+
+
+def given_key(api_key: str | None) -> str | None:
+    """The API key of option or environment; a variable that is set to nothing is a mistake, not the wish for no key."""
+    return os.environ.get("GLASSMILL_API_KEY") if api_key is None else api_key
 
 
 def tell_address(url: str) -> None:

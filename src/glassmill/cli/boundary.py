@@ -19,7 +19,7 @@ from glassmill.errors import GlassmillError, UserError, Waiting
 from glassmill.printable import printable, shown
 
 DEBUG = "GLASSMILL_DEBUG"
-MAX_MESSAGE = 4000
+MAX_LINE = 2000
 FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 
 
@@ -63,8 +63,7 @@ def end_of(error: Exception) -> tuple[int, str]:
 
 def _message(error: Exception) -> str:
     lines = str(error).splitlines() or [type(error).__name__]
-    text = "\n".join(printable(line) for line in lines)
-    return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}…"
+    return "\n".join(shown(line, MAX_LINE) for line in lines)
 
 
 def _of_system(error: OSError) -> str:

@@ -18,8 +18,11 @@ from glassmill.cli.base import (
     Runs,
     app,
     loaded,
+    notify,
     show_result,
 )
+
+Clear = Annotated[bool, typer.Option("--clear", help="show personal data and secrets instead of masking them")]
 
 
 @app.command(rich_help_panel=LOOK)
@@ -30,49 +33,79 @@ def query(
     ],
     runs: Runs = RUNS,
     limit: Annotated[int, typer.Option(min=1, help="rows to show")] = 100,
+    clear: Clear = False,
     as_json: Json = False,
 ) -> None:
     """Query the documents of a corpus run with SQL: query RUN "select rule, count(*) from dropped group by rule"."""
     from glassmill.commands.inspect import answer, answer_table, find_run
 
-    show_result(answer(find_run(run, runs), statement, limit), as_json, answer_table)
+    show_result(answer(find_run(run, runs), statement, limit, clear), as_json, answer_table)
 
 
 @app.command(rich_help_panel=LOOK)
 def why(
     run: RunArgument,
-    url: Annotated[str, typer.Argument(help="the page's URL, as the corpus has it")],
+    url: Annotated[str, typer.Argument(help="the page's URL as the corpus has it, or a file's name or path")],
     runs: Runs = RUNS,
+    clear: Clear = False,
     as_json: Json = False,
 ) -> None:
     """Why a page was kept or dropped: every step of the corpus run, with rule, value and bound."""
     from glassmill.commands.inspect import explain, find_run, way_tables
 
-    show_result(explain(find_run(run, runs), url), as_json, way_tables)
+    show_result(explain(find_run(run, runs), url, clear), as_json, way_tables)
+
+
+@app.command(rich_help_panel=LOOK)
+def verify(
+    folders: Annotated[
+        list[str] | None,
+        typer.Argument(help="runs, model folders, or folders that hold such; default: all runs", metavar="[RUN]..."),
+    ] = None,
+    runs: Runs = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Hash the files of finished runs and models again, and name those that are not as they were written."""
+    from glassmill.commands.verify import verified_lines
+    from glassmill.commands.verify import verify as look
+
+    result = look(folders or [], runs)
+    show_result(result, as_json, verified_lines)
+    if result["damaged"]:
+        raise typer.Exit(2)
 
 
 @app.command(rich_help_panel=SETUP)
 def init(
     path: Annotated[Path, typer.Argument(help="the recipe to write")] = Path("recipe.toml"),
     inputs: Annotated[
-        list[str] | None, typer.Option("--input", help="WARC file, folder or glob; may be repeated")
+        list[str] | None, typer.Option("--input", help="file, folder, glob or a run of add; may be repeated")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="documents or web; default: web if the inputs are WARC files only")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="overwrite an existing file")] = False,
 ) -> None:
-    """Write a commented recipe for your own WARC files or folder."""
+    """Write a commented recipe for your own documents, or for WARC files of a crawl."""
     from glassmill.commands.init import write_template
 
-    write_template(path, tuple(inputs or ()), force)
+    chosen = write_template(path, tuple(inputs or ()), force, profile)
     first = "" if inputs else "name your pages in corpus.inputs, then "
-    print(f"wrote {path}\nnext: {first}glassmill plan {path}, then glassmill run {path}")
+    says = {
+        "documents": "your own documents: only copies are dropped, and personal data is masked",
+        "web": "crawled pages, with FineWeb's filters",
+    }
+    print(f"wrote {path} for {says[chosen]}\nnext: {first}glassmill plan {path}, then glassmill run {path}")
 
 
 @app.command(rich_help_panel=SETUP)
-def plan(recipe: RecipeArgument, overrides: Overrides = None, as_json: Json = False) -> None:
+def plan(recipe: RecipeArgument, overrides: Overrides = None, runs: Runs = RUNS, as_json: Json = False) -> None:
     """Estimate what a recipe will take before it starts: bytes, tokens, parameters, FLOPs, memory, minutes."""
+    read = loaded(recipe, overrides)
+    notify("reading the recipe's inputs")
     from glassmill.commands.plan import make_plan, plan_table
 
-    show_result(make_plan(loaded(recipe, overrides)), as_json, plan_table)
+    show_result(make_plan(read, runs, notify), as_json, plan_table)
 
 
 @app.command(rich_help_panel=SETUP)

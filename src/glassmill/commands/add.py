@@ -14,9 +14,10 @@ from glassmill.collect.add import add
 from glassmill.collect.survey import Inventory, survey
 from glassmill.commands.terminal import plain, size
 from glassmill.corpus.read.sources import find_sources
-from glassmill.recipe import make_recipe
+from glassmill.recipe import find_recipe, load_recipe
 from glassmill.run.events import Listener
 from glassmill.run.folder import read_manifest
+from glassmill.run.inputs import user_path
 
 PROMPT = "Make documents of these files? [y/N] "
 
@@ -47,7 +48,7 @@ def add_files(
     Raises:
         UserError: a path matches no file, or none of the files can be read.
     """
-    settings = make_recipe({}, overrides).corpus
+    settings = load_recipe(find_recipe("documents"), overrides).corpus
     sources = find_sources(tuple(paths))
     inventory = survey(sources, settings)
     show(inventory)
@@ -71,7 +72,7 @@ def _asked() -> bool:
 
 def _name(paths: Sequence[str]) -> str:
     """A name for the run from the first path: `./Annual Reports/` gives `annual-reports`."""
-    stem = Path(paths[0]).expanduser().resolve().name.partition(".")[0].lower()
+    stem = user_path(paths[0]).resolve().name.partition(".")[0].lower()
     return re.sub(r"[^a-z0-9_-]+", "-", stem).strip("-_")[:40].strip("-_") or "documents"
 
 
@@ -129,5 +130,6 @@ def made_lines(result: AddResult) -> list[str]:
     run = result["run"]
     return [
         f"{result['documents_made']:,} documents in {run}; {result['not_made']:,} failures in {run}/quarantine.jsonl",
+        "personal data is still in them, so only you can read the folder; the corpus stage masks it",
         f"next: glassmill init mine.toml --input {run}",
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from glassmill.commands.terminal import Screen, report_table
+from glassmill.commands.terminal import Screen, plain, report_table
 from glassmill.evals import own
 from glassmill.recipe import EvalSettings
 from glassmill.run import kinds
@@ -53,14 +53,8 @@ def evaluation_tables(report: Mapping[str, Any]) -> list[Table]:
             table.add_column(name, overflow="fold")
         for answer in answers[:SHOWN]:
             mark = "[green]✓[/green]" if answer["right"] else "[red]✗[/red]"
-            table.add_row(mark, *(_plain(str(answer[name])) for name in ("question", "said", "answer")))
+            table.add_row(mark, *(plain(str(answer[name])) for name in ("question", "said", "answer")))
         if len(answers) > SHOWN:
             table.add_row("", f"and {len(answers) - SHOWN} more (--json has all)", "", "")
         tables.insert(0, table)
     return tables
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape("".join(character if character.isprintable() else " " for character in text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict
 
@@ -10,10 +11,12 @@ from rich.table import Table
 
 from glassmill.commands.terminal import plain
 from glassmill.corpus.look.query import query
+from glassmill.corpus.look.shown import shown
 from glassmill.corpus.look.why import Check, Way, why
-from glassmill.errors import UserError
+from glassmill.run.names import find_folder
 
 CELL_CHARACTERS = 300
+MOST_WAYS = 20
 
 
 class Answer(TypedDict):
@@ -45,6 +48,7 @@ class StepLine(TypedDict):
 class WayLine(TypedDict):
     """One record's path through the corpus stage, and how it ended."""
 
+    url: str
     source: str
     offset: int
     end: str
@@ -60,23 +64,24 @@ class Explanation(TypedDict):
 
 
 def find_run(word: str, runs: Path) -> Path:
-    """The run folder for `word`: a path, or a name such as `corpus/demo-3f9a1c` in `runs`.
+    """The folder of a run whose documents can be looked at: a path, or a name such as `corpus/demo-3f9a1c` in `runs`.
 
     Raises:
         UserError: no such run.
     """
-    for path in (Path(word).expanduser(), runs / word):
-        if path.is_dir():
-            return path
-    known = sorted(path.parent.relative_to(runs).as_posix() for path in runs.glob("corpus/*/DONE"))
-    hint = f"available: {', '.join(known[:8])}" if known else "`glassmill corpus RECIPE` makes one"
-    raise UserError(f"no run {word!r} in {runs}; {hint}")
+    return find_folder(word, runs, _has_documents, "run", "has documents; `glassmill corpus RECIPE` makes one")
 
 
-def answer(run: Path, statement: str, limit: int) -> Answer:
-    """Runs a query; at most `limit` rows."""
+def _has_documents(run: Path) -> bool:
+    return any((run / "shards").glob("*.parquet")) or (run / "quarantine.jsonl").is_file()
+
+
+def answer(run: Path, statement: str, limit: int, clear: bool = False) -> Answer:
+    """Runs a query; at most `limit` rows, with personal data masked unless `clear`."""
     names, rows = query(run, statement, limit + 1)
-    return {"columns": names, "rows": [list(row) for row in rows[:limit]], "more": len(rows) > limit}
+    show = (lambda value: value) if clear else shown(run)
+    cells = [[show(value) for value in row] for row in rows[:limit]]
+    return {"columns": names, "rows": cells, "more": len(rows) > limit}
 
 
 def answer_table(result: Answer) -> list[Table | str]:
@@ -96,36 +101,42 @@ def _cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else plain(str(value)[:CELL_CHARACTERS])
 
 
-def explain(run: Path, url: str) -> Explanation:
-    """The ways of all records of `url` through the corpus stage."""
-    return {"url": url, "run": str(run), "ways": [_plain_way(way) for way in why(run, url)]}
+def explain(run: Path, url: str, clear: bool = False) -> Explanation:
+    """The ways of all records of `url` through the corpus stage, with personal data masked unless `clear`."""
+    show = (lambda text: text) if clear else shown(run)
+    return {"url": str(show(url)), "run": str(run), "ways": [_plain_way(way, show) for way in why(run, url)]}
 
 
-def _plain_way(way: Way) -> WayLine:
+def _plain_way(way: Way, show: Callable[[object], object]) -> WayLine:
     steps: list[StepLine] = [
-        {"step": step, "checks": [_plain_check(check) for check in checks]} for step, checks in way.steps
+        {"step": step, "checks": [_plain_check(check, show) for check in checks]} for step, checks in way.steps
     ]
-    return {"source": way.source, "offset": way.offset, "end": way.end, "steps": steps}
+    url, source = str(show(way.url)), str(show(way.source))
+    return {"url": url, "source": source, "offset": way.offset, "end": way.end, "steps": steps}
 
 
-def _plain_check(check: Check) -> CheckLine:
+def _plain_check(check: Check, show: Callable[[object], object]) -> CheckLine:
     """The check as JSON, which has no NaN."""
     return {
         "rule": check.rule,
         "value": check.value,
         "bound": None if math.isnan(check.bound) else check.bound,
         "passed": check.passed,
-        "detail": check.detail,
+        "detail": str(show(check.detail)),
         "says": check.says,
     }
 
 
-def way_tables(result: Explanation) -> list[Table]:
-    """The ways for people: each rule's name, its sentence with value and bound, and whether the page passed."""
+def way_tables(result: Explanation) -> list[Table | str]:
+    """The ways for people: each rule's name, its sentence with value and bound, and whether the page passed.
+
+    Of a file that became many documents, the first are shown.
+    """
     marks = {True: "[green]passed[/green]", False: "[red]stopped[/red]", None: ""}
-    tables: list[Table] = []
-    for way in result["ways"]:
-        title = f"{plain(result['url'])}: [bold]{way['end']}[/bold]  ({plain(way['source'])}, offset {way['offset']:,})"
+    tables: list[Table | str] = []
+    for way in result["ways"][:MOST_WAYS]:
+        name, place = way["url"] or result["url"], f"{plain(way['source'])}, offset {way['offset']:,}"
+        title = f"{plain(name)}: [bold]{way['end']}[/bold]  ({place})"
         table = Table(title=title, title_justify="left", box=None, pad_edge=False)
         for name in ("step", "rule", "what was measured", ""):
             table.add_column(name)
@@ -136,4 +147,6 @@ def way_tables(result: Explanation) -> list[Table]:
                 note = f"{marks[check['passed']]} {plain(check['detail'][:100])}".strip()
                 table.add_row("" if number else step["step"], plain(check["rule"]), check["says"], note)
         tables.append(table)
+    if (more := len(result["ways"]) - MOST_WAYS) > 0:
+        tables.append(f"({more:,} more documents of it; --json shows all)")
     return tables

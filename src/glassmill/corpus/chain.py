@@ -10,7 +10,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TypeVar
 
 from glassmill.corpus.document import Document, Page, document_id
@@ -26,6 +25,7 @@ from glassmill.corpus.judge.urls import UrlFilter
 from glassmill.corpus.judge.words import count_words
 from glassmill.corpus.read.files.sections import Section, pieces, sections_of_html
 from glassmill.recipe import CorpusSettings
+from glassmill.run.inputs import user_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,12 @@ STEPS = (
     Step("fineweb", "FineWeb rules", "Lines that end like sentences, and not too many short ones (FineWeb)."),
     Step("classifier", "Quality classifier", "Your own classifier scores every document."),
     Step("dedup", "Duplicates", "Copies and near copies of a page that is kept (MinHash)."),
-    Step("pii", "Personal data", "E-mail addresses, phone numbers and the like are masked; nothing is dropped."),
+    Step(
+        "pii",
+        "Personal data",
+        "E-mail addresses, phone numbers, keys and the like are masked, also in the stored texts of what was dropped;"
+        " nothing is dropped.",
+    ),
 )
 """In order. The URL filter comes before extraction, because it is the cheapest."""
 
@@ -88,7 +93,7 @@ class Chain:
         self.settings = settings
         self.seconds: dict[str, float] = defaultdict(float)
         path = settings.classifier.path
-        self._classifier = Classifier.load(Path(path).expanduser()) if path else None
+        self._classifier = Classifier.load(user_path(path)) if path else None
         self._urls = UrlFilter(settings.url, lists, allowed)
 
     def judge(self, page: Page) -> Document:

@@ -28,8 +28,9 @@ from glassmill.corpus.facts import resolved
 from glassmill.corpus.judge.url_lists import built_lists
 from glassmill.corpus.parts import FinishedPart, finished_parts
 from glassmill.corpus.pii import leaving
+from glassmill.corpus.read.files.kinds import WARC, kind_of
 from glassmill.corpus.read.sources import Source, find_sources, group
-from glassmill.corpus.stats import Stats, make_funnel, stats_of
+from glassmill.corpus.stats import Stats, loss_of_text, make_funnel, stats_of
 from glassmill.corpus.tasks import Finished, FinishTask, Judged, JudgeTask
 from glassmill.errors import UserError
 from glassmill.recipe import CorpusSettings
@@ -37,6 +38,7 @@ from glassmill.run import kinds
 from glassmill.run.executors import cores
 from glassmill.run.files import atomic_write, remove
 from glassmill.run.folder import RunFolder
+from glassmill.run.inputs import user_path
 from glassmill.run.worker import Link, load_function
 
 __all__ = ["VERSION", "make", "resolved"]
@@ -66,7 +68,7 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
     sources = _sources(settings, web)
     shards = group(sources)
     work = run.path / "work"
-    work.mkdir(exist_ok=True)
+    work.mkdir(mode=0o700, exist_ok=True)  # texts lie there before anything is masked
     lists = _hash_lists(run, settings, web)
     earlier = _earlier(settings, seed)
     dumped = settings.model_dump(mode="json")
@@ -103,7 +105,9 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
         "".join(json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n" for entry in entries),
     )
     stats = stats_of(total, finished, sources, entries, time.perf_counter() - begin)
-    _say(run, make_funnel(total), stats, judged)
+    _say(run, settings, make_funnel(total), stats, judged)
+    if any(kind_of(source.path) != WARC for source in sources) and (loss := loss_of_text(make_funnel(total))):
+        run.emit(kinds.Warned(loss))  # of a crawl, that is what the filters are for
     counted = {"records": stats["records"], "kept": stats["kept"], "dropped": stats["dropped"]}
     run.finish(stats, counts={**counted, "quarantined": stats["quarantined"]})
     remove(work)
@@ -140,10 +144,10 @@ def _hash_lists(run: RunFolder, settings: CorpusSettings, web: Path | None) -> d
     """The folders of the hashed lists, `lists` (blocked) and `allowed`, built once for all workers and runs."""
     if not settings.url.enabled:
         return {}
-    blocked = [Path(word).expanduser() for word in settings.url.blocklists]
+    blocked = [user_path(word) for word in settings.url.blocklists]
     if web is not None and (web / "blocklists").is_dir():
         blocked.append(web / "blocklists")
-    allowed = [Path(word).expanduser() for word in settings.url.allowlists]
+    allowed = [user_path(word) for word in settings.url.allowlists]
     wanted = (("lists", blocked), ("allowed", allowed))
 
     def on_build() -> None:
@@ -158,7 +162,7 @@ def _earlier(settings: CorpusSettings, seed: int) -> list[Rows]:
     rows: list[Rows] = []
     for word in settings.dedup.against if settings.dedup.enabled else ():
         try:
-            rows += read_index(Path(word).expanduser() / "index", family(settings.dedup, seed))
+            rows += read_index(user_path(word) / "index", family(settings.dedup, seed))
         except ValueError as error:
             raise UserError(f"corpus.dedup.against: {word} {error}") from None
     return rows
@@ -216,7 +220,7 @@ class _View:
         if offset is None:
             self.done[shard] = self.sizes[shard]
         elif self.archives[shard]:
-            self.done[shard] = offset
+            self.done[shard] = min(offset, self.sizes[shard])
         if time.monotonic() - self.last >= SECONDS_BETWEEN_FUNNELS:
             self.last = time.monotonic()
             self.show()
@@ -228,7 +232,12 @@ class _View:
             self.run.emit(row)
 
 
-def _say(run: RunFolder, funnel: list[kinds.Funnel], stats: Stats, judged: list[Judged]) -> None:
+_DROPPED = {"masked": "with personal data masked", "omitted": "without their texts", "clear": "in clear"}
+
+
+def _say(
+    run: RunFolder, settings: CorpusSettings, funnel: list[kinds.Funnel], stats: Stats, judged: list[Judged]
+) -> None:
     for row in funnel:
         run.emit(row)
     spent = sum((Counter(result["seconds"]) for result in judged), Counter[str]())
@@ -236,6 +245,8 @@ def _say(run: RunFolder, funnel: list[kinds.Funnel], stats: Stats, judged: list[
         speed = f"{stats['records'] / spent['all']:.0f} pages per CPU second"
         steps = ", ".join(f"{step} {share / spent['all']:.0%}" for step, share in spent.most_common() if step != "all")
         run.emit(kinds.Note(f"{speed} ({steps}); {stats['speed']['seconds']:.1f} s on {cores()} cores"))
+    if settings.pii.enabled:
+        run.emit(kinds.Note(f"dropped documents are stored {_DROPPED[settings.pii.dropped]}"))
     if stats["pii"]:
         masked = ", ".join(f"{number:,} {kind}" for kind, number in stats["pii"].items())
         run.emit(kinds.Note(f"personal data masked: {masked}"))

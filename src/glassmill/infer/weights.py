@@ -48,9 +48,26 @@ def read_weights(folder: Path, config: ModelConfig) -> dict[str, Tensor]:
         UserError: A file is missing, damaged or of another kind; a tensor has another shape or type, or a number that
             is not finite; or the whole does not fit into memory.
     """
+    claims = checked_claims(folder, config)
+    weights: dict[str, Tensor] = {}
+    for file in sorted({claim.file for claim in claims.values()}):
+        try:
+            found = load_file(file)
+        except Exception as error:  # safetensors raises its own class for every kind of damage
+            raise UserError(f"{file} is damaged: {' '.join(str(error).split())[:200]}") from None
+        weights |= {name: weight for name, weight in found.items() if not name.endswith(IGNORED)}
+    check_finite(weights, str(folder))
+    return weights
+
+
+def checked_claims(folder: Path, config: ModelConfig) -> dict[str, Claim]:
+    """What the headers say of all tensors, after every check that needs no tensor. Takes milliseconds.
+
+    Raises:
+        UserError: As `read_weights`, but for numbers that are not finite.
+    """
     claims: dict[str, Claim] = {}
-    files = weight_files(folder)
-    for file in files:
+    for file in weight_files(folder):
         for name, claim in read_header(file).items():
             if name in claims:
                 raise UserError(f"{folder}: {name} is in two files, {claims[name].file.name} and {file.name}")
@@ -59,15 +76,7 @@ def read_weights(folder: Path, config: ModelConfig) -> dict[str, Tensor]:
     needed = sum(claim.end - claim.begin for claim in claims.values())
     if needed > (available := available_memory()):
         raise UserError(f"{folder}: {needed:,} bytes of weights; this machine has {available:,} bytes of memory free")
-    weights: dict[str, Tensor] = {}
-    for file in files:
-        try:
-            found = load_file(file)
-        except Exception as error:  # safetensors raises its own class for every kind of damage
-            raise UserError(f"{file} is damaged: {' '.join(str(error).split())[:200]}") from None
-        weights |= {name: weight for name, weight in found.items() if not name.endswith(IGNORED)}
-    check_finite(weights, str(folder))
-    return weights
+    return claims
 
 
 def check_finite(weights: Mapping[str, Tensor], what: str) -> None:

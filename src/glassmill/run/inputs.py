@@ -73,10 +73,24 @@ def expand(words: Sequence[str]) -> list[Path]:
     return list(dict.fromkeys(path for word in words for path, refused in _found(word).items() if not refused))
 
 
+def user_path(word: str) -> Path:
+    """The path that the user means, `~` read as a home folder.
+
+    Raises:
+        UserError: `~name` names nobody.
+    """
+    try:
+        return Path(word).expanduser()
+    except RuntimeError:
+        raise UserError(f"{shown(word)!r}: there is no home folder of that name") from None
+
+
 def _found(word: str) -> dict[Path, str]:
     """The files of one word, sorted, and why each must not be read; empty where it may."""
+    if not word.strip():
+        raise UserError("an input is empty; give a file, a folder, or a glob in quotes (. is this folder)")
     try:
-        path = Path(word).expanduser()
+        path = user_path(word)
         if is_done(path):
             shards = sorted((path / "shards").glob("documents-*.parquet"))
             check_run_files(path, [f"shards/{shard.name}" for shard in shards])
@@ -89,7 +103,7 @@ def _found(word: str) -> dict[Path, str]:
                 raise UserError(f"input {shown(word)!r} is {found[path]}; give a file, a folder, or a glob in quotes")
         else:
             found = _of_glob(path, word)
-    except (OSError, ValueError, RuntimeError) as error:  # too long, a home folder that does not exist
+    except (OSError, ValueError) as error:  # too long, an impossible glob
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UserError(f"input {shown(word)!r} cannot be opened: {reason}") from None
     if not found:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
-from typing import ClassVar, get_args, get_type_hints
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, ClassVar, get_args, get_type_hints
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ class Merge:
 
 @dataclass(frozen=True, slots=True)
 class Funnel:
-    """One step of the corpus so far: documents in and out, and how many each rule dropped."""
+    """One step of the corpus so far: documents in and out, how many each rule dropped; characters from `extract` on."""
 
     kind: ClassVar[str] = "funnel"
     step: str
@@ -168,6 +168,9 @@ class Funnel:
     documents_out: int = field(metadata={"json": "out"})
     dropped: Mapping[str, int]
     quarantined: int = 0
+    characters_in: int = 0
+    characters_out: int = 0
+    dropped_characters: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,10 +313,14 @@ _PARSERS: dict[object, Callable[[object], object]] = {
 def _columns(kind: type[Event]) -> tuple[Column, ...]:
     hints = get_type_hints(kind)
     return tuple(
-        Column(str(one.metadata.get("json", one.name)), one.name, hint, one.default is MISSING, _PARSERS[hint])
+        Column(str(one.metadata.get("json", one.name)), one.name, hint, _is_needed(one), _PARSERS[hint])
         for one in fields(kind)
         for hint in [hints[one.name]]
     )
+
+
+def _is_needed(one: Field[Any]) -> bool:
+    return one.default is MISSING and one.default_factory is MISSING
 
 
 COLUMNS: dict[str, tuple[Column, ...]] = {name: _columns(kind) for name, kind in KINDS.items()}

@@ -31,7 +31,7 @@ class BpeArguments(TypedDict):
 def byte_level(full: Mapping[str, Any], symbols: Mapping[int, bytes]) -> BpeArguments | None:
     """The engine's arguments. `symbols` holds the bytes of every ordinary id."""
     model = full["model"]
-    pattern, form = _pattern(full.get("pre_tokenizer")), _form(full.get("normalizer"))
+    pattern, form = split_pattern(full.get("pre_tokenizer")), _form(full.get("normalizer"))
     if pattern is None or form == "unknown" or any(model.get(name) not in _OFF for name in _MODEL_OPTIONS):
         return None
     if any(not str(token["content"]).strip() for token in full.get("added_tokens") or []):
@@ -58,7 +58,7 @@ def byte_level(full: Mapping[str, Any], symbols: Mapping[int, bytes]) -> BpeArgu
     }
 
 
-def _pattern(step: Any) -> str | None:
+def split_pattern(step: Any) -> str | None:
     """The regex equivalent to the `pre_tokenizer`."""
     if not isinstance(step, dict):
         return None

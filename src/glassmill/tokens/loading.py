@@ -17,16 +17,19 @@ from typing import Any, NotRequired, Protocol, TypedDict
 import numpy as np
 
 from glassmill.errors import UserError
+from glassmill.run.integrity import check_run_files
 from glassmill.tokens import formats
 from glassmill.tokens.bpe import Merge, recover_merges
 from glassmill.tokens.codecs import Codec, HuggingFaceCodec, bpe_codec
 from glassmill.tokens.foreign import byte_level
 from glassmill.tokens.known import KNOWN, Known, by_hash, find_ranks
 from glassmill.tokens.plain_split import unicode_version
+from glassmill.tokens.schema import check_tokenizer_json
 
 Content = str | bytes | np.ndarray
 
 META_FORMAT = 1
+TOKENIZER_FILES = ("vocab.tiktoken", "meta.json", "tokenizer.json", "tokenizer_config.json")
 WORD_MARK = "▁"  # SentencePiece's space
 
 
@@ -165,6 +168,7 @@ def foreign_parts(full: object, config: Mapping[str, object], where: str) -> Par
         or not isinstance(model.get("vocab"), dict)
     ):
         raise UserError(f"{where}: not a BPE tokenizer ({kind or 'no model'}); only BPE is supported")
+    check_tokenizer_json(full, where)
     try:
         added = {str(token["content"]): int(token["id"]) for token in full.get("added_tokens") or []}
         vocab = {str(spelled): int(number) for spelled, number in model["vocab"].items()}
@@ -214,6 +218,7 @@ def token_text(entry: object) -> str | None:
 
 def _folder_parts(folder: Path) -> Parts:
     for place in (folder, folder / "model"):
+        check_run_files(place, TOKENIZER_FILES)
         if (place / "vocab.tiktoken").is_file() and (place / "meta.json").is_file():
             return _rank_parts(place / "vocab.tiktoken", place / "meta.json")
         if (place / "tokenizer.json").is_file():

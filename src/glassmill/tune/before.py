@@ -90,8 +90,6 @@ def prepared(recipe: Recipe, runs: Path) -> Recipe:
     Raises:
         UserError: no such base, one that doesn't fit the recipe, or a file of conversations that can't be learned.
     """
-    if "sft" not in recipe.stages:
-        return recipe
     if recipe.sft.base is None:
         check_length(recipe.sft, ModelConfig(vocab_size=recipe.tokenizer.vocab_size, **recipe.model.shape()))
     else:

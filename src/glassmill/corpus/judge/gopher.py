@@ -213,7 +213,7 @@ def gopher_quality(text: str, words: WordCounts, bounds: GopherQualitySettings) 
 
 
 def _quality_without_blanks(text: str, words: WordCounts, bounds: GopherQualitySettings) -> Verdict | None:
-    """The rules for a text without blanks between words: those on the length of words and on English ones say nothing."""
+    """For a text without blanks between words: rules on the length of words and on English ones say nothing of it."""
     number = words.num_words + words_in(text)
     if number < bounds.min_words:
         return TOO_FEW_WORDS.broken(number, bounds.min_words)

@@ -1,8 +1,8 @@
 """Scripts that put no blanks between words: Chinese, Japanese, Thai, Lao, Khmer, Burmese, Tibetan.
 
-In: text. Out: how many words of a spaced text say as much. The rules of Gopher, C4 and FineWeb count words by blanks and
-compare lengths with numbers made for English; on a text in one of these scripts they ask here instead. Any other text
-is judged exactly as FineWeb does. The native extractor uses the same numbers (`native/html/shape.cpp`).
+In: text. Out: how many words of a spaced text say as much. The rules of Gopher, C4 and FineWeb count words by blanks
+and compare lengths with numbers made for English; on a text in one of these scripts they ask here instead. Any other
+text is judged exactly as FineWeb does. The native extractor uses the same numbers (`native/html/shape.cpp`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def has_no_blanks(text: str) -> bool:
     """Whether most of the beginning of `text` is in such a script.
 
     Example:
-        >>> has_no_blanks("\u78e8\u574a\u7684\u6c34\u8f6e\u3002"), has_no_blanks("The mill (\u78e8\u574a) by the river.")
+        >>> has_no_blanks("\u78e8\u574a\u7684\u6c34\u8f6e"), has_no_blanks("The mill (\u78e8\u574a) by the river")
         (True, False)
     """
     start = text[:_SAMPLE]

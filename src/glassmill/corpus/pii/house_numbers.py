@@ -14,8 +14,9 @@ from glassmill.corpus.pii import street_words as words
 from glassmill.corpus.pii.scan import Scan
 
 MAX_DIGITS = 6
-DENSE_CHARACTERS = 100
-"""A text with a number in fewer characters than this is dense: there the words around the numbers are looked up first."""
+DENSE_CHARACTERS = 30
+"""A text with more numbers than one in so many is dense: there the words around the numbers are looked up first."""
+MIN_DENSE_CHARACTERS = 2000
 
 _WORDS = re.compile(r"[^\W\d_]{2,}|#")
 _CLOSE_BEFORE = 64
@@ -24,28 +25,28 @@ _COUNTRY_WORDS = frozenset(
 )
 
 
-def _table(characters: str) -> npt.NDArray[np.bool_]:
-    return np.array([code > 0 and chr(code) in characters for code in range(256)])
-
-
-_NOT_BEFORE = _table("".join(chr(code) for code in range(256) if chr(code).isalnum()) + "$€£#/.,-_=@:")
-_BLANK = _table(" \u00a0")
-_BEHIND = _table(" \u00a0,-/abcdABCDt")
+_NOT_BEFORE = frozenset("$€£#/.,-_=@:")
+_BLANK = frozenset(" \u00a0")
+_BEHIND = frozenset(" \u00a0,-/abcdABCDt")
 
 
 def house_numbers(scan: Scan) -> tuple[list[tuple[int, int, bool, bool]], bool]:
-    """The numbers (start, end, whether a blank stands before, whether a street may follow), and whether they are dense."""
-    starts, ends = scan.run_edges
-    if len(starts) == 0:
-        return [], False
-    before, behind = scan.around(starts - 1), scan.around(ends)
-    behind_blank, before_name = _BLANK[before], _BEHIND[behind]
-    possible = (ends - starts <= MAX_DIGITS) & ~_NOT_BEFORE[before] & (behind_blank | before_name)
-    dense = int(possible.sum()) * DENSE_CHARACTERS > len(scan.text) > 2000
+    """The numbers, and whether they are dense: start, end, whether a blank is before, whether a street may follow."""
+    text = scan.text
+    runs = scan.runs
+    dense = len(runs) * DENSE_CHARACTERS > len(text) > MIN_DENSE_CHARACTERS
     if dense:
-        possible &= _has_sign(scan, starts, ends)
-    columns = (column[possible].tolist() for column in (starts, ends, behind_blank, before_name))
-    return list(zip(*columns, strict=True)), dense
+        signs = _has_sign(scan, *scan.run_edges)
+        runs = [run for run, sign in zip(runs, signs.tolist(), strict=True) if sign]
+    found = []
+    for start, end in runs:
+        before = text[start - 1 : start]
+        if end - start > MAX_DIGITS or before in _NOT_BEFORE or before.isalnum():
+            continue
+        behind_blank, before_name = before in _BLANK, text[end : end + 1] in _BEHIND
+        if behind_blank or before_name:
+            found.append((start, end, behind_blank, before_name))
+    return found, dense
 
 
 def _has_sign(scan: Scan, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
@@ -58,15 +59,19 @@ def _has_sign(scan: Scan, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.in
         elif word in _COUNTRY_WORDS:
             countries.append(match.start())
     near = _any_between(np.array(signs, np.int64), starts - words.SIGN_CHARACTERS, ends + words.SIGN_CHARACTERS)
-    codes = starts[ends - starts >= 3]
+    sizes = ends - starts
+    in_two = np.concatenate([(sizes[:-1] == 3) & (sizes[1:] == 2) & (starts[1:] - ends[:-1] == 1), [False]])  # `110 00`
+    codes = starts[(sizes >= 4) | in_two]
     follows = _any_between(codes, ends + 1, ends + words.SIGN_CHARACTERS)
     follows |= _any_between(np.array(countries, np.int64), ends, ends + words.SIGN_CHARACTERS)
     close = np.concatenate([[False], starts[1:] - ends[:-1] < _CLOSE_BEFORE])  # `5850 Jana Nerudy 894`
-    return near | (follows & close)
+    sign: npt.NDArray[np.bool_] = near | (follows & close)
+    return sign
 
 
 def _any_between(
     places: npt.NDArray[np.int64], begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.bool_]:
     """For each pair of bounds, whether one of the sorted `places` is between them."""
-    return np.searchsorted(places, begins) < np.searchsorted(places, ends)
+    found: npt.NDArray[np.bool_] = np.searchsorted(places, begins) < np.searchsorted(places, ends)
+    return found

@@ -41,7 +41,8 @@ DETECTORS: dict[str, Callable[[Scan], Places]] = {
     "address": find_addresses,
 }
 
-MAX_PASSES = 8
+LONG_CHARACTERS = 20_000
+MAX_PASSES, MAX_PASSES_OF_LONG = 8, 3
 """Three are the most that a real text needed; a text made for it could need one for each piece."""
 
 
@@ -64,7 +65,9 @@ def mask(
     kinds = tuple(kinds)
     found: list[Span] = []
     masked = text
-    for _ in range(MAX_PASSES):  # a masked neighbour can complete a pattern: repeat until nothing is found
+    for _ in range(
+        MAX_PASSES if len(text) < LONG_CHARACTERS else MAX_PASSES_OF_LONG
+    ):  # a masked neighbour can complete a pattern: repeat until nothing is found
         new = find(masked, kinds, leave)
         if not new:
             break
@@ -120,5 +123,10 @@ def _merge(old: list[Span], new: list[Span]) -> list[Span]:
         return span.start if inside else place - shifts[index]
 
     moved = [Span(span.kind, original(span.start, False), original(span.end, True)) for span in new]
-    rest = [span for span in old if not any(span.start < other.end and other.start < span.end for other in moved)]
+    ends = [span.end for span in moved]
+    places = [bisect_right(ends, span.start) for span in old]  # the first of `moved` that ends behind it
+    rest = [
+        span for span, place in zip(old, places, strict=True)
+        if place == len(moved) or moved[place].start >= span.end
+    ]  # fmt: skip
     return sorted(moved + rest, key=lambda span: span.start)

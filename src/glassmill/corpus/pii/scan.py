@@ -25,7 +25,12 @@ _NO_DIGITS = re.compile(r"\D*")
 _WORD_MARKS = bytes(
     ord("a") if code < 128 and (chr(code).isalnum() or chr(code) in "_-./") else ord(" ") for code in range(256)
 )
-_NAME_ENDS = np.array([chr(code) in "dsetynDSETYN\"'])\t " for code in range(128)] + [False])
+_NAME_ENDS = frozenset("dsetynDSETYN\"'])\t ")
+
+
+def word_set(words: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(words.split())
 
 
 class Scan:
@@ -69,11 +74,9 @@ class Scan:
     @cached_property
     def assignments(self) -> list[int]:
         """The positions of `=` and `:` behind a letter that can end the name of a secret, a quote, bracket or blank."""
-        codes = self._codes
-        signs = (codes[1:] == ord("=")) | (codes[1:] == ord(":"))
-        places = np.flatnonzero(signs) + 1
-        named: list[int] = places[_NAME_ENDS[np.minimum(codes[places - 1], 128)]].tolist()
-        return named
+        text = self.text
+        places = [*self.places_of(":"), *self.places_of("=")]
+        return sorted(place for place in places if text[place - 1 : place] in _NAME_ENDS)
 
     @cached_property
     def brackets(self) -> list[int]:
@@ -99,23 +102,17 @@ class Scan:
     @cached_property
     def stretches(self) -> list[tuple[int, int, int]]:
         """Stretches of seven digits or more, with gaps as in a written number: start, end, digits."""
-        starts, ends = self.run_edges
-        if len(starts) == 0:
-            return []
-        cuts = np.flatnonzero(starts[1:] - ends[:-1] > MAX_STRETCH_GAP)
-        first, last = np.concatenate([[0], cuts + 1]), np.concatenate([cuts, [len(starts) - 1]])
-        sums = np.concatenate([[0], np.cumsum(ends - starts)])
-        digits = sums[last + 1] - sums[first]
-        wide = digits >= MIN_STRETCH_DIGITS
-        begins, stops = starts[first][wide].tolist(), ends[last][wide].tolist()
-        return list(zip(begins, stops, digits[wide].tolist(), strict=True))
-
-    def around(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-        """The characters at `places` as codes up to 255, 0 outside the text and for all other characters."""
-        codes = self._codes
-        inside = (places >= 0) & (places < len(codes))
-        found = np.where(inside, codes[np.where(inside, places, 0)], 0) if len(codes) else np.zeros(len(places), int)
-        return np.where(found < 256, found, 0).astype(np.uint8)
+        found = []
+        begin = end = -1 - MAX_STRETCH_GAP
+        digits = 0
+        for start, stop in [*self.runs, (len(self.text) + MAX_STRETCH_GAP + 1, 0)]:
+            if start - end > MAX_STRETCH_GAP:
+                if digits >= MIN_STRETCH_DIGITS:
+                    found.append((begin, end, digits))
+                begin, digits = start, 0
+            digits += stop - start
+            end = stop
+        return found
 
     @cached_property
     def has_units(self) -> bool:

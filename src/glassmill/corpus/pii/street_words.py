@@ -148,11 +148,13 @@ UNIT_WORDS = _set(
 )
 PHRASE_WORDS = _set(
     "live lived lives living reside resided resides residing located stay stays staying headquartered house home office"
-    " offices restaurant shop station meet drop drops pick arrive arrived send sent return deliver delivered ship shipped"
-    " move moved mail mailed side address addresses"
+    " offices restaurant shop station meet drop drops pick arrive arrived send sent return deliver delivered ship"
+    " shipped move moved mail mailed side address addresses"
 )
 SIGNS = (
-    frozenset(word.lower() for kinds in (KINDS, LOOSE_KINDS, FRENCH_KINDS, LOOSE_FRENCH_KINDS) for word in kinds.split("|"))
+    frozenset(
+        word.lower() for kinds in (KINDS, LOOSE_KINDS, FRENCH_KINDS, LOOSE_FRENCH_KINDS) for word in kinds.split("|")
+    )
     | {word.strip("./") for word in PREFIX_KINDS | SUFFIX_KINDS}
     | UNIT_WORDS
     | PHRASE_WORDS

@@ -42,20 +42,24 @@ Display display_of(std::string_view value) {
     return Display::usual;
 }
 
-// The last `display` of a style.
-Display display_in(std::string_view style) {
-    constexpr std::string_view name = "display";
-    Display found = Display::usual;
+// The value of a property in a style, its last one; empty if there is none.
+std::string_view property_in(std::string_view style, std::string_view name) {
+    std::string_view found;
     for (std::size_t i = 0; i + name.size() < style.size(); ++i) {
-        if ((style[i] | 0x20) != 'd' || !equal_lower(style.substr(i, name.size()), name)) continue;
+        if ((style[i] | 0x20) != name[0] || !equal_lower(style.substr(i, name.size()), name)) continue;
         if (i > 0 && (is_letter(style[i - 1]) || style[i - 1] == '-')) continue;
         std::size_t at = i + name.size();
         pass_spaces(style, at);
         if (at >= style.size() || style[at] != ':') continue;
         pass_spaces(style, ++at);
-        found = display_of(style.substr(at, 12));
+        found = style.substr(at);
     }
     return found;
+}
+
+void keep_style(Attributes& found, std::string_view style) {
+    found.display = display_of(property_in(style, "display"));
+    found.hidden |= equal_lower(property_in(style, "visibility").substr(0, 6), "hidden");
 }
 
 void keep(Attributes& found, std::string_view name, std::string_view value) {
@@ -71,7 +75,7 @@ void keep(Attributes& found, std::string_view name, std::string_view value) {
             break;
         case 5:
             if (equal_lower(name, "class")) found.class_ = value;
-            else if (equal_lower(name, "style")) found.display = display_in(value.substr(0, kMaxStyle));
+            else if (equal_lower(name, "style")) keep_style(found, value.substr(0, kMaxStyle));
             break;
         case 6:
             if (equal_lower(name, "hidden")) found.hidden = true;

@@ -1,13 +1,15 @@
 #include "html/position.hpp"
 
 #include <algorithm>
+#include <unordered_map>
 
 namespace glassmill::html {
 namespace {
 
-constexpr float kParagraph = 1;     // of Shape::paragraph: a sentence of a hundred characters
-constexpr float kShortText = 90;    // characters of a label
+constexpr float kParagraph = 1;   // of Shape::paragraph: a sentence of a hundred characters
+constexpr float kShortText = 90;  // characters of a label
 constexpr float kFarBlocks = 60;
+constexpr std::size_t kBeginning = 40;  // bytes that hold two words
 constexpr std::size_t kCues = static_cast<std::size_t>(Cue::count);
 
 // The element whose own children hold the most prose.
@@ -20,6 +22,37 @@ std::int32_t best_parent(const Page& page, const Surroundings& around) {
         if (prose[parent] > prose[best]) best = parent;
     }
     return best;
+}
+
+// How far each block is from the begin and the end of the element with three quarters of the prose.
+void find_ends(const Page& page, std::int32_t root, std::vector<Position>& found) {
+    const auto inside = [&](std::size_t i) {
+        return page.blocks[i].element >= root && page.blocks[i].element < page.elements[root].end;
+    };
+    std::size_t first = 0, last = found.size();
+    while (first < last && !inside(first)) ++first;
+    while (last > first && !inside(last - 1)) --last;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+        const bool within = i >= first && i < last;
+        found[i].since_root = within ? std::min(static_cast<float>(i - first), kFarBlocks) : -1;
+        found[i].left_in_root = within ? std::min(static_cast<float>(last - i - 1), kFarBlocks) : -1;
+    }
+}
+
+// "Comment by", "Read also:": what begins a repeated kind of line.
+void find_beginnings(const Page& page, std::vector<Position>& found) {
+    std::vector<std::uint64_t> begins(found.size(), 0);
+    std::unordered_map<std::uint64_t, float> counts;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+        const std::string_view start = page.text_of(page.blocks[i]).substr(0, kBeginning);
+        const std::vector<std::uint64_t> words = words_in_order(start);
+        if (words.size() > 1) ++counts[begins[i] = words[0] * 31 + words[1]];
+        const std::size_t colon = start.find(':');
+        if (colon != std::string_view::npos) found[i].label = static_cast<float>(colon);
+    }
+    for (std::size_t i = 0; i < found.size(); ++i) {
+        if (begins[i]) found[i].same_beginning = std::min(counts[begins[i]], kFarBlocks);
+    }
 }
 
 // Blocks next to each other whose elements have one parent, name and class.
@@ -77,6 +110,12 @@ std::vector<Position> positions_of(const Page& page, const Surroundings& around)
         until_paragraph = around.shapes[i].paragraph >= kParagraph ? 0 : std::min(until_paragraph + 1, kFarBlocks);
     }
     find_runs(page, found);
+    find_beginnings(page, found);
+    find_ends(page, around.roots[1], found);
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::uint32_t before_it = i > 0 ? page.blocks[i - 1].images : 0;
+        found[i].images = std::min(static_cast<float>(page.blocks[i].images - before_it), 10.f);
+    }
     return found;
 }
 
