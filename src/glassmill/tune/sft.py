@@ -98,7 +98,7 @@ def make(
 
     questions = [placed.conversation.messages[:1] for placed in held_out]
     reporter = Reporter(run, start.tokenizer, questions, measured, length, seed)
-    model, plan = fit(run, fresh_model, batches, settings, setup, reporter.report, deadline)
+    model, plan = fit(run, fresh_model, batches, settings, setup, reporter, deadline)
     known.tell(model)
     epochs = plan.steps * batches.conversation_rows / packed.rows_per_epoch
     tokens_seen = plan.steps * rows * length
