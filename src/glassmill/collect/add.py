@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -59,23 +60,24 @@ def add(
     identity = Identity(STAGE, VERSION, settings_identity(**parts), {"files": inputs}, facts)
     folder = place(runs, name, identity)
     damaged = run_damage(folder) if is_done(folder) else []
+    folder.mkdir(parents=True, exist_ok=True)
+    _make_private([folder])
     if is_done(folder) and not damaged:
         return folder
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
     with open_run(folder, identity, recipe, listeners) as run:
         if damaged:
             run.emit(kinds.Warned(f"{folder / damaged[0].name} {damaged[0].what}; the files are read again"))
             discard(folder)
         _make(run, sources, settings)
-    _make_private(folder)
+    _make_private(folder.rglob("*"))
     return folder
 
 
-def _make_private(folder: Path) -> None:
+def _make_private(paths: Iterable[Path]) -> None:
     """Only the user may read what lies there: the documents are in clear, as the corpus stage needs them."""
-    for path in folder.rglob("*"):
-        path.chmod(0o700 if path.is_dir() else 0o600)
+    for path in paths:
+        with suppress(PermissionError):  # another user's run: theirs to decide
+            path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 def _make(run: RunFolder, sources: Sequence[Source], settings: CorpusSettings) -> None:

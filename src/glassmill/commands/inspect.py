@@ -111,7 +111,8 @@ def _plain_way(way: Way, show: Callable[[object], object]) -> WayLine:
     steps: list[StepLine] = [
         {"step": step, "checks": [_plain_check(check, show) for check in checks]} for step, checks in way.steps
     ]
-    return {"url": way.url, "source": way.source, "offset": way.offset, "end": way.end, "steps": steps}
+    url, source = str(show(way.url)), str(show(way.source))
+    return {"url": url, "source": source, "offset": way.offset, "end": way.end, "steps": steps}
 
 
 def _plain_check(check: Check, show: Callable[[object], object]) -> CheckLine:

@@ -48,9 +48,9 @@ MINIWEB_TEXT_SHARE = 0.12
 TEXT_BYTES_PER_TOKEN = 20
 """Bytes of text that a vocabulary needs for each of its tokens, at least: a merge takes a pair that comes twice."""
 
-PROCESS_BYTES = 320_000_000
+PROCESS_BYTES = 400_000_000
 """Python, torch and its kernels, before a model is there."""
-LINE_BYTES = 480_000_000
+LINE_BYTES = 560_000_000
 """The same in a process that worked on a corpus before."""
 PARENT_BYTES, WORKER_BYTES = 120_000_000, 95_000_000
 """Of the corpus stage: the process that gathers results, and each that reads pages."""

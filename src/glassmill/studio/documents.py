@@ -36,7 +36,7 @@ PAGE_ROWS = 12
 MAX_TEXT_CHARACTERS = 6000
 MAX_FIELD_CHARACTERS = 1000
 BATCH_ROWS = 128
-_PLACES = frozenset({"id", "source", "step", "rule"})
+_NAMES = frozenset({"id", "step", "rule"})
 _PATTERN = {"kept": "documents-*.parquet", "dropped": "dropped-*.parquet"}
 
 
@@ -82,7 +82,7 @@ def _masked(folder: Path, which: Which, rows: list[Row]) -> list[Row]:
     if which == "kept" and folder.parent.name == "corpus":
         return rows
     show = shown(folder)
-    return [{name: value if name in _PLACES else show(value) for name, value in row.items()} for row in rows]
+    return [{name: value if name in _NAMES else show(value) for name, value in row.items()} for row in rows]
 
 
 def _contains(column: str, words: str) -> ds.Expression:

@@ -26,6 +26,7 @@ from glassmill.corpus.judge.language import LOW_SCORE
 from glassmill.corpus.judge.quality import c4, fineweb
 from glassmill.corpus.judge.rule import Verdict
 from glassmill.corpus.judge.words import WordCounts, count_words
+from glassmill.corpus.look.shown import masked_for
 from glassmill.corpus.rules import rule_named
 from glassmill.errors import UserError
 from glassmill.printable import valid
@@ -77,7 +78,7 @@ def why(run: Path, url: str) -> list[Way]:
         if ways:
             return ways
     near = _near(run, url)
-    hint = f"; similar: {', '.join(near)}" if near else ""
+    hint = f"; similar: {', '.join(map(masked_for(settings.pii), near))}" if near else ""
     raise UserError(f"no record of {url!r} in {run}{hint}")
 
 

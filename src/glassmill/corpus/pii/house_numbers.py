@@ -59,7 +59,9 @@ def _has_sign(scan: Scan, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.in
         elif word in _COUNTRY_WORDS:
             countries.append(match.start())
     near = _any_between(np.array(signs, np.int64), starts - words.SIGN_CHARACTERS, ends + words.SIGN_CHARACTERS)
-    codes = starts[ends - starts >= 3]
+    sizes = ends - starts
+    in_two = np.concatenate([(sizes[:-1] == 3) & (sizes[1:] == 2) & (starts[1:] - ends[:-1] == 1), [False]])  # `110 00`
+    codes = starts[(sizes >= 4) | in_two]
     follows = _any_between(codes, ends + 1, ends + words.SIGN_CHARACTERS)
     follows |= _any_between(np.array(countries, np.int64), ends, ends + words.SIGN_CHARACTERS)
     close = np.concatenate([[False], starts[1:] - ends[:-1] < _CLOSE_BEFORE])  # `5850 Jana Nerudy 894`

@@ -9,7 +9,6 @@ its city, postcode and country.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from glassmill.corpus.pii import street_words as words
 from glassmill.corpus.pii.house_numbers import house_numbers
@@ -64,8 +63,9 @@ _BEFORE_BOX_NUMBER = "xXcCrRtTaAeEpP"
 _ORDINAL = re.compile(r"[ ,]?[0-9]{1,3}(?:st|nd|rd|th)")
 _FRENCH_LETTERS = "rabciqpstRABCIQPST"
 KNOWN_BEFORE, KNOWN_BEHIND = 128, 1400
-"""How far `_core` looks: ten items of an address, each up to 130 characters."""
+"""How far `_around` looks: ten items of an address, each up to 130 characters."""
 MOST_KNOWN = 500
+Found = tuple[int, int, int]
 _LEADS_TO_PLACE = re.compile(r"(?:\b(?:at|to|in|on|from|near|address|is)|[,:>])\s{1,3}(?:[0-9]{1,5} )?$")
 _YEAR_BEFORE = re.compile(
     r"\b(?:in|since|of|by|until|till|from|during|around|before|after|about|circa|the|an?|our|your|my|his|her"
@@ -75,38 +75,41 @@ _YEAR_BEFORE = re.compile(
 
 
 def find_addresses(scan: Scan) -> Places:
-    """The addresses in the text: street corners, then those around its numbers."""
-    text = scan.text
-    if "corner of" in text:
-        for match in _CORNER.finditer(text):
-            yield match.span()
-    done = 0
-    for start, core in _cores(scan):
-        if start >= done and core:
-            done = end_of_address(text, core[1])
-            yield _with_leading_number(text, core[0]), core[0] + len(text[core[0] : done].rstrip(" ,.\n"))
-
-
-def _cores(scan: Scan) -> Iterator[tuple[int, tuple[int, int] | None]]:
-    """The numbers that can belong to a house or a box, each with the place of street and number if it does.
+    """The addresses in the text: street corners, then those around its numbers.
 
     Where numbers are dense, those without a sign of an address around them are passed over, and equal surroundings are
     judged once: both only save time.
     """
+    text = scan.text
+    if "corner of" in text:
+        for match in _CORNER.finditer(text):
+            yield match.span()
     numbers, dense = house_numbers(scan)
-    known: dict[str, tuple[int, int] | None] = {}
+    known: dict[str, Found | None] = {}
+    done = 0
     for start, end, behind_blank, before_name in numbers:
-        if not dense:
-            yield start, _core(scan, start, end, behind_blank, before_name)
+        if start < done:
             continue
-        surroundings = scan.text[max(0, start - KNOWN_BEFORE) : end + KNOWN_BEHIND]
-        if surroundings not in known:
+        surroundings = text[max(0, start - KNOWN_BEFORE) : end + KNOWN_BEHIND] if dense else ""
+        if not dense or surroundings not in known:
             if len(known) >= MOST_KNOWN:
                 known.clear()
-            core = _core(scan, start, end, behind_blank, before_name)
-            known[surroundings] = (core[0] - start, core[1] - start) if core else None
-        offsets = known[surroundings]
-        yield start, (start + offsets[0], start + offsets[1]) if offsets else None
+            known[surroundings] = _around(scan, start, end, behind_blank, before_name)
+        found = known[surroundings]
+        if found:
+            done = start + found[2]
+            yield start + found[0], start + found[1]
+
+
+def _around(scan: Scan, start: int, end: int, behind_blank: bool, before_name: bool) -> Found | None:
+    """The address around the number at `start`: start and end, and where the next can begin, counted from there."""
+    text = scan.text
+    core = _core(scan, start, end, behind_blank, before_name)
+    if core is None:
+        return None
+    done = end_of_address(text, core[1])
+    stop = core[0] + len(text[core[0] : done].rstrip(" ,.\n"))
+    return _with_leading_number(text, core[0]) - start, stop - start, done - start
 
 
 def _core(scan: Scan, start: int, end: int, behind_blank: bool, before_name: bool) -> tuple[int, int] | None:
