@@ -29,6 +29,7 @@ from glassmill.corpus.judge.words import WordCounts, count_words
 from glassmill.corpus.look.shown import masked_for
 from glassmill.corpus.rules import rule_named
 from glassmill.errors import UserError
+from glassmill.printable import valid
 from glassmill.recipe import CorpusSettings, Settings, load_recipe
 
 FAR = 1e18
@@ -66,6 +67,7 @@ def why(run: Path, url: str) -> list[Way]:
     Raises:
         UserError: not a finished run, or no record has that URL (the message names similar ones).
     """
+    url = valid(url)
     settings = load_recipe(run / "recipe.toml").corpus
     added = _added(run, settings)
     is_corpus = any((run / "shards").glob("dropped-*.parquet"))
