@@ -1,0 +1,290 @@
+"""Hugging Face's `tokenizers`, set up from a folder as transformers does it: imported models must get the same ids.
+
+In: the files of a folder. Out: an engine that encodes raw prompts, plain texts and rendered conversations, and decodes.
+Text never becomes a control token: beside the tokenizer there is a twin whose control tokens have secret names.
+
+Source: transformers 5, `tokenization_utils_base.py`, `tokenization_utils_tokenizers.py` and, for folders that name
+`LlamaTokenizer`, `models/llama/tokenization_llama.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from tokenizers import AddedToken, Tokenizer
+
+from glassmill.errors import UserError
+from glassmill.tokens.streams import EngineStream, fragile_endings
+
+ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
+LLAMA_DEFAULTS = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
+CLEANED = [(" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"), (" 'm", "'m"), (" 's", "'s")]
+CLEANED += [(" 've", "'ve"), (" 're", "'re")]
+"""`clean_up_tokenization_spaces`, in this order."""
+SECRET = "\U0010fffd"
+CONTEXT = 16
+"""Ids of the prompt that decide how the text behind it begins."""
+
+
+class Encoded(NamedTuple):
+    """Ids `(T,)` uint32, and the first and last + 1 character of each, `(T, 2)`."""
+
+    ids: np.ndarray
+    spans: np.ndarray
+
+
+class Engine:
+    """A tokenizer as transformers loads it.
+
+    Attributes:
+        names: The role of a special token (`bos_token`, ...) -> its text.
+        control: Control tokens -> ids; no text becomes one.
+        words: Added tokens that are ordinary text -> ids.
+        plain_words: Whether each of them is found wherever its letters stand.
+    """
+
+    def __init__(self, full: Mapping[str, Any], config: Mapping[str, Any], where: str) -> None:
+        """From `tokenizer.json` and everything else that a folder says, see `loading.folder_config`.
+
+        Raises:
+            UserError: the engine cannot read it.
+        """
+        try:
+            self.tokenizer, self.names = _loaded(full, config)
+        except Exception as error:  # the engine raises bare Exception for anything it cannot read
+            raise UserError(f"{where} is damaged: {' '.join(str(error).split())[:300]}") from None
+        self.where = where
+        self.processor = self.tokenizer.post_processor
+        self.tokenizer.post_processor = None  # it would trim the spans of tokens
+        self.tokenizer.no_truncation()
+        self.tokenizer.no_padding()
+        added = sorted(self.tokenizer.get_added_tokens_decoder().items())
+        self.control = {one.content: number for number, one in added if one.special and one.content.strip()}
+        self.words: dict[str, int] = {one.content: number for number, one in added if one.content not in self.control}
+        normalizes = self.tokenizer.normalizer is not None
+        words = [one for _, one in added if one.content in self.words]
+        self.plain_words = all(_matches_anywhere(one) and not (one.normalized and normalizes) for one in words)
+        self.hidden = frozenset(number for number, one in added if one.special)
+        self.cleans_up = _cleans_up(full, config)
+        unknown = self.names.get("unk_token")
+        self._unknown = self.control.get(unknown or "", -1)
+
+    # --- encoding -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _secret(self) -> dict[str, str]:
+        return {name: f"{SECRET}{secrets.randbelow(10**24):024d}{SECRET}" for name in self.control}
+
+    @cached_property
+    def twin(self) -> Tokenizer:
+        """The same with secret names for control tokens."""
+        full = json.loads(self.tokenizer.to_str())
+        made = Tokenizer.from_str(json.dumps(_renamed(full, self._secret)))
+        assert {name: made.token_to_id(new) for name, new in self._secret.items()} == self.control
+        return made
+
+    def encode(self, text: str) -> Encoded:
+        """A text in which nothing is a control token."""
+        return _encoded(self.twin.encode(text, add_special_tokens=False))
+
+    def prompt(self, text: str) -> np.ndarray:
+        """The ids of a raw prompt: `encode`, and what the file puts around a text."""
+        encoding = self.twin.encode(text, add_special_tokens=False)
+        if self.processor is not None:
+            encoding = self.processor.process(encoding, None, True)
+        return np.array(encoding.ids, dtype=np.uint32)
+
+    def conversation(self, text: str, written: np.ndarray) -> Encoded:
+        """A rendered conversation: control tokens count where the template wrote them.
+
+        Args:
+            text: What the template made.
+            written: True for every character of it that is the template's own.
+        """
+        whole = _encoded(self.tokenizer.encode(text, add_special_tokens=False))
+        inside = np.concatenate([[0], np.cumsum(~written)])
+        foreign = inside[whole.spans[:, 1]] > inside[whole.spans[:, 0]]
+        suspects = np.flatnonzero(foreign & np.isin(whole.ids, list(self.control.values())))
+        if all(whole.ids[place] == self._unknown and not self._spells(text, whole.spans[place]) for place in suspects):
+            return whole
+        shown = "".join(char if own else SECRET for char, own in zip(text, written.tolist(), strict=True))
+        found = [(match.start(), match.end(), match[0]) for match in self._control_pattern.finditer(shown)]
+        while True:
+            encoded, taken = self._with_secrets(text, found)
+            if len(taken) == len(found):
+                return encoded
+            found = taken  # a rule of the token's own (`single_word`) kept it a text
+
+    def _spells(self, text: str, span: np.ndarray) -> bool:
+        return text[span[0] : span[1]].strip() in self.control
+
+    @cached_property
+    def _control_pattern(self) -> re.Pattern[str]:
+        longest_first = sorted(self.control, key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
+
+    def _with_secrets(
+        self, text: str, found: Sequence[tuple[int, int, str]]
+    ) -> tuple[Encoded, list[tuple[int, int, str]]]:
+        """The encoding with these control tokens, and those of them that the engine took."""
+        parts, places, at = [], [], 0
+        for start, end, name in found:
+            parts += [text[at:start], self._secret[name]]
+            places += [*range(at, start), *[start] * (len(self._secret[name]) - 1), end - 1]
+            at = end
+        parts.append(text[at:])
+        places += [*range(at, len(text))]
+        encoded = _encoded(self.twin.encode("".join(parts), add_special_tokens=False))
+        firsts = np.array([*places, len(text)], dtype=np.int64)
+        lasts = np.array([0, *(place + 1 for place in places)], dtype=np.int64)
+        spans = np.stack([firsts[encoded.spans[:, 0]], lasts[encoded.spans[:, 1]]], axis=1)
+        spans[:, 1] = np.maximum(spans[:, 0], spans[:, 1])
+        is_control = np.isin(encoded.ids, list(self.control.values()))
+        took = [(start, end) for start, end in spans[is_control].tolist()]
+        taken = [one for one in found if any(start <= one[0] and one[1] <= end for start, end in took)]
+        return Encoded(encoded.ids, spans), taken
+
+    # --- decoding -----------------------------------------------------------------------------------------------------
+
+    def decode(self, ids: Sequence[int], skip_special: bool = False) -> str:
+        """The text of `ids`, as transformers writes it."""
+        text = self.tokenizer.decode(ids, skip_special_tokens=skip_special)
+        if self.cleans_up:
+            for before, after in CLEANED:
+                text = text.replace(before, after)
+        return str(text)
+
+    def stream(self, before: Sequence[int]) -> EngineStream:
+        """See `Tokenizer.stream`."""
+        fragile, whole, bytewise = self._decoding
+        return EngineStream(lambda ids: self.decode(ids, skip_special=True), bytewise, fragile, whole, before[-CONTEXT:])
+
+    @cached_property
+    def _decoding(self) -> tuple[set[str], bool, frozenset[int]]:
+        decoder = json.loads(self.tokenizer.to_str())["decoder"]
+        runs = '"ByteFallback"' in json.dumps(decoder)
+        singles = (self.tokenizer.token_to_id(f"<0x{value:02X}>") for value in range(256 if runs else 0))
+        fragile, whole = fragile_endings(decoder, CLEANED if self.cleans_up else [])
+        return fragile, whole, frozenset(number for number in singles if number is not None)
+
+
+def _encoded(encoding: Any) -> Encoded:
+    spans = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+    return Encoded(np.array(encoding.ids, dtype=np.uint32), spans)
+
+
+def _matches_anywhere(token: AddedToken) -> bool:
+    return not (token.single_word or token.lstrip or token.rstrip)
+
+
+def _cleans_up(full: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    """Whether answers lose the blanks before punctuation; byte-pair vocabularies are spared unless they insist."""
+    insists = config.get("clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output")
+    return bool(config.get("clean_up_tokenization_spaces")) and (full["model"].get("type", "BPE") != "BPE" or bool(insists))
+
+
+# --- loading ----------------------------------------------------------------------------------------------------------
+
+
+def _loaded(full: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Tokenizer, dict[str, str]]:
+    """The tokenizer with every token that the folder adds, and the texts of its special tokens by role."""
+    llama = _is_llama(full, config)
+    tokenizer = Tokenizer.from_str(json.dumps(_as_llama(full, config) if llama else full))
+    roles: dict[str, Any] = {**LLAMA_DEFAULTS} if llama else {}
+    roles |= {role: config[role] for role in ROLES if config.get(role) is not None}
+    extra = config.get("extra_special_tokens") or config.get("additional_special_tokens") or []
+    listed = config.get("added_tokens_decoder")
+    if listed is None:
+        roles |= {role: one for role, one in config.get("special_tokens_map", {}).items() if role in ROLES and one}
+        extra = config.get("special_tokens_map", {}).get("additional_special_tokens") or extra
+        listed = _legacy_tokens(full, config, {*map(_content, roles.values()), *map(_content, extra)})
+    ordered = [_token(one) for _, one in sorted(listed.items(), key=lambda entry: int(entry[0]))]
+    by_text = {token.content: token for token in ordered}
+    roles = {role: by_text.get(_content(one)) or _token(one) for role, one in roles.items()}
+    there = tokenizer.get_added_tokens_decoder().values()
+    known, same = {token.content for token in there}, {repr(token) for token in there}
+    adding = [token for token in ordered if repr(token) not in same]
+    known |= {token.content for token in adding}
+    for token in [*roles.values(), *map(_token, extra if isinstance(extra, list) else extra.values())]:
+        if token.content not in known:
+            adding.append(token)
+            known.add(token.content)
+    for token in adding:
+        token.special = token.special or token.content in {one.content for one in roles.values()}
+    tokenizer.add_tokens(adding)
+    return tokenizer, {role: token.content for role, token in roles.items()}
+
+
+def _legacy_tokens(full: Mapping[str, Any], config: Mapping[str, Any], special: set[str]) -> dict[int, Any]:
+    """Added tokens by id where `tokenizer_config.json` does not list them."""
+    listed: dict[int, Any] = {}
+    for text, number in (config.get("added_tokens") or {}).items():
+        is_special = text in special
+        listed[int(number)] = {"content": text, "normalized": not is_special, "special": is_special}
+    return listed | {int(one["id"]): one for one in full.get("added_tokens") or []}
+
+
+def _token(entry: Any) -> AddedToken:
+    """A token as a string (then it is special) or with its flags."""
+    if not isinstance(entry, dict):
+        return AddedToken(str(entry), special=True)
+    return AddedToken(str(entry["content"]), **{flag: bool(entry[flag]) for flag in FLAGS if flag in entry})
+
+
+def _content(entry: Any) -> str:
+    return str(entry["content"] if isinstance(entry, dict) else entry)
+
+
+def _is_llama(full: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    """Whether transformers would set up its `LlamaTokenizer` instead of what the file describes."""
+    name = str(config.get("tokenizer_class") or ("LlamaTokenizer" if config.get("model_type") == "llama" else ""))
+    mistral = str(config.get("model_type")).startswith(("mistral", "ministral", "mixtral"))
+    byte_level = '"ByteLevel"' in json.dumps({**full, "model": None})
+    of_pairs = full["model"].get("type", "BPE") == "BPE"
+    return name.removesuffix("Fast") == "LlamaTokenizer" and of_pairs and not byte_level and not mistral
+
+
+def _as_llama(full: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    prefix = config.get("add_prefix_space")
+    prefix = True if prefix is None else bool(prefix)
+    scheme = "never" if not prefix else "always" if config.get("legacy") else "first"
+    decoders: list[dict[str, Any]] = [
+        {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+        {"type": "ByteFallback"},
+        {"type": "Fuse"},
+    ]
+    decoders += [{"type": "Strip", "content": " ", "start": 1, "stop": 0}] if prefix else []
+    kept = {"vocab": full["model"]["vocab"], "merges": full["model"].get("merges") or []}
+    fixed = {"type": "BPE", "dropout": None, "unk_token": None, "fuse_unk": True, "byte_fallback": True}
+    return {
+        **full,
+        "added_tokens": [],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": False},
+        "decoder": {"type": "Sequence", "decoders": decoders},
+        "model": {**fixed, **kept},
+    }
+
+
+def _renamed(full: dict[str, Any], secret: Mapping[str, str]) -> dict[str, Any]:
+    """A `tokenizer.json` with other names for control tokens, in the list of added tokens and in the vocabulary."""
+    model = full["model"]
+    for token in full["added_tokens"]:
+        token["content"] = secret.get(token["content"], token["content"])
+    if isinstance(model["vocab"], dict):
+        model["vocab"] = {secret.get(spelled, spelled): number for spelled, number in model["vocab"].items()}
+    else:
+        model["vocab"] = [[secret.get(spelled, spelled), score] for spelled, score in model["vocab"]]
+    if model.get("unk_token") in secret:
+        model["unk_token"] = secret[model["unk_token"]]
+    if model.get("merges"):
+        pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
+        model["merges"] = [pair for pair in pairs if not {*pair, "".join(pair)} & secret.keys()]
+    return full
