@@ -41,6 +41,8 @@ class SamplingParams:
         logprobs: How many top tokens to report with each token; `None`: no log-probabilities.
         echo_logprobs: Report those of the prompt's tokens too.
         tools: Run the model's calculator calls and insert their results.
+        continues: The text goes on where the prompt ends, instead of answering it: some vocabularies leave out the
+            blank in front of an answer's first word.
 
     Raises:
         ValueError: A value is out of bounds; the message names the field.
@@ -62,6 +64,7 @@ class SamplingParams:
     logprobs: int | None = None
     echo_logprobs: bool = False
     tools: bool = False
+    continues: bool = False
 
     def __post_init__(self) -> None:
         _check("max_tokens", self.max_tokens is None or self.max_tokens >= 0, self.max_tokens, "at least 0")

@@ -30,6 +30,7 @@ from glassmill.serve.schema import (
     DetokenizeRequest,
     TemplateRequest,
     TokenizeRequest,
+    template_options,
 )
 from glassmill.serve.shapes import Chunk, ModelCard, Usage
 from glassmill.serve.work import Work
@@ -92,7 +93,7 @@ def _add_generation(app: FastAPI, provider: Provider) -> None:
     async def chat_completions(body: ChatRequest, request: Request) -> Response:
         params = body.sampling()
         model = await current_model(provider, body.model)
-        prompt = await run_in_threadpool(_chat_ids, model, body.messages)
+        prompt = await run_in_threadpool(_chat_ids, model, body.messages, body.template_options())
         work = await Work.submit(model.engine, [prompt], params, body.n or 1, "messages")
         envelope = Envelope("chat.completion", model.name)
         shape = ChatShape(model.tokenizer, bool(body.logprobs), bool(body.return_token_ids))
@@ -162,9 +163,9 @@ async def _completion_events(
         yield b"data: [DONE]\n\n"
 
 
-def _chat_ids(model: Model, messages: Sequence[Mapping[str, object]]) -> list[int]:
+def _chat_ids(model: Model, messages: Sequence[Mapping[str, object]], options: Mapping[str, object]) -> list[int]:
     try:
-        return model.chat_ids(to_internal(messages))
+        return model.chat_ids(to_internal(messages), options)
     except UserError as error:
         raise ApiError(400, str(error), param="messages") from None
 
@@ -240,9 +241,11 @@ def _add_tokens(app: FastAPI, provider: Provider) -> None:
         if (text is None) == (body.messages is None):
             raise ApiError(400, "give exactly one of prompt, content and messages", param="prompt")
         if body.messages is not None:
-            ids = await run_in_threadpool(_chat_ids, model, body.messages)
+            options = template_options(body.chat_template_kwargs, body.documents)
+            ids = await run_in_threadpool(_chat_ids, model, body.messages, options)
         else:
-            ids = [int(token) for token in await run_in_threadpool(model.tokenizer.encode, text or "")]
+            encode = model.tokenizer.framed if body.as_prompt else model.tokenizer.encode
+            ids = [int(token) for token in await run_in_threadpool(encode, text or "")]
         answer: dict[str, object] = {"tokens": ids, "count": len(ids), "max_model_len": model.engine.max_length}
         if body.with_pieces:
             answer["pieces"] = [model.tokenizer.decode([token]) for token in ids]
@@ -260,5 +263,6 @@ def _add_tokens(app: FastAPI, provider: Provider) -> None:
     @app.post("/apply-template")
     async def apply_template(body: TemplateRequest) -> Response:
         model = await current_model(provider)
-        ids = await run_in_threadpool(_chat_ids, model, body.messages)
+        options = template_options(body.chat_template_kwargs, body.documents)
+        ids = await run_in_threadpool(_chat_ids, model, body.messages, options)
         return json_response({"prompt": model.tokenizer.decode(ids), "tokens": ids})

@@ -58,7 +58,9 @@ class Engine:
         """
         try:
             self.tokenizer, self.names = _loaded(full, config)
-        except Exception as error:  # the engine raises bare Exception for anything it cannot read
+        except BaseException as error:  # the engine raises bare Exception for anything it cannot read, or panics
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
             raise UserError(f"{where} is damaged: {' '.join(str(error).split())[:300]}") from None
         self.where = where
         self.processor = self.tokenizer.post_processor
@@ -71,10 +73,20 @@ class Engine:
         normalizes = self.tokenizer.normalizer is not None
         words = [one for _, one in added if one.content in self.words]
         self.plain_words = all(_matches_anywhere(one) and not (one.normalized and normalizes) for one in words)
-        self.hidden = frozenset(number for number, one in added if one.special)
+        self.hidden = self._hidden([number for number, one in added if one.special])
         self.cleans_up = _cleans_up(full, config)
         unknown = self.names.get("unk_token")
         self._unknown = self.control.get(unknown or "", -1)
+
+    def _hidden(self, special: Sequence[int]) -> frozenset[int]:
+        """The special tokens that the engine leaves out of answers: not those that a normalizer has rewritten."""
+        others = self.tokenizer.get_vocab(with_added_tokens=False).items()
+        ordinary = next((number for spelled, number in others if number not in special and spelled.isalnum()), None)
+        if ordinary is None:
+            return frozenset(special)
+        alone = self.tokenizer.decode([ordinary])
+        pairs = self.tokenizer.decode_batch([[number, ordinary] for number in special], skip_special_tokens=True)
+        return frozenset(number for number, text in zip(special, pairs, strict=True) if text == alone)
 
     # --- encoding -----------------------------------------------------------------------------------------------------
 
@@ -155,16 +167,21 @@ class Engine:
 
     def decode(self, ids: Sequence[int], skip_special: bool = False) -> str:
         """The text of `ids`, as transformers writes it."""
-        text = self.tokenizer.decode(ids, skip_special_tokens=skip_special)
-        if self.cleans_up:
-            for before, after in CLEANED:
-                text = text.replace(before, after)
-        return str(text)
+        return self._clean(self._decoded([number for number in ids if not (skip_special and number in self.hidden)]))
+
+    def _decoded(self, ids: Sequence[int]) -> str:
+        return str(self.tokenizer.decode(ids, skip_special_tokens=False)) if ids else ""  # some panic at nothing
+
+    def _clean(self, text: str) -> str:
+        for before, after in CLEANED if self.cleans_up else ():
+            text = text.replace(before, after)
+        return text
 
     def stream(self, before: Sequence[int]) -> EngineStream:
         """See `Tokenizer.stream`."""
         fragile, whole, bytewise = self._decoding
-        return EngineStream(lambda ids: self.decode(ids, skip_special=True), bytewise, fragile, whole, before[-CONTEXT:])
+        shown = [number for number in before[-CONTEXT:] if number not in self.hidden]
+        return EngineStream(self._decoded, self._clean, bytewise, fragile, whole, shown)
 
     @cached_property
     def _decoding(self) -> tuple[set[str], bool, frozenset[int]]:

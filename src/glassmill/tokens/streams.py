@@ -54,6 +54,7 @@ class EngineStream:
 
     Args:
         decode: Ids -> text.
+        clean: The same text without blanks before punctuation, or as it is.
         bytewise: Ids that stand for one byte each: a run of them is right or wrong as a whole.
         fragile: Endings of a text that a later id may still change.
         whole: Nothing is certain before the end.
@@ -63,12 +64,14 @@ class EngineStream:
     def __init__(
         self,
         decode: Callable[[Sequence[int]], str],
+        clean: Callable[[str], str],
         bytewise: Collection[int],
         fragile: Collection[str],
         whole: bool,
         before: Sequence[int] = (),
     ) -> None:
-        self._decode, self._bytewise, self._fragile, self._whole = decode, bytewise, tuple(fragile), whole
+        self._decode, self._clean = decode, clean
+        self._bytewise, self._fragile, self._whole = bytewise, tuple(fragile), whole
         self._ids, self._given = list(before), len(before)
         self._start = 0
 
@@ -82,9 +85,9 @@ class EngineStream:
         return self._give(text)
 
     def _give(self, text: str) -> str:
-        known = self._decode(self._ids[self._start : self._given])
+        known = self._clean(self._decode(self._ids[self._start : self._given]))
         self._start, self._given = self._given, len(self._ids)
-        return text[len(known) :]
+        return self._clean(text)[len(known) :]
 
     def finish(self) -> str:
         rest = self._give(self._decode(self._ids[self._start :])) if self._given < len(self._ids) else ""
@@ -100,7 +103,7 @@ def fragile_endings(decoder: Mapping[str, Any] | None, cleaned: Sequence[tuple[s
     for step in steps:
         kind = step.get("type")
         if kind == "Strip" and step.get("stop"):
-            fragile.add(str(step["content"]))
+            whole = True
         elif kind == "Replace":
             pattern = step["pattern"].get("String")
             whole |= fused and (pattern is None or len(pattern) != 1)

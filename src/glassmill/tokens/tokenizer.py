@@ -196,12 +196,13 @@ class Tokenizer:
             ]
         )
 
-    def prompt_ids(self, text: str) -> Ids:
-        """Ids of a raw prompt: of `text`, and of what the tokenizer's files put around a text.
+    def framed(self, text: str) -> Ids:
+        """Ids of `text` and of what an imported tokenizer's files put around a text."""
+        return self._codec.encode(text) if self.engine is None else self.engine.prompt(repair(text))
 
-        An empty prompt is the start of a document.
-        """
-        ids = self._codec.encode(text) if self.engine is None else self.engine.prompt(repair(text))
+    def prompt_ids(self, text: str) -> Ids:
+        """Ids of a raw prompt, `framed`; an empty one is the start of a document."""
+        ids = self.framed(text)
         if len(ids):
             return ids
         return np.array([self.eos_id if self.bos_id is None else self.bos_id], dtype=np.uint32)
