@@ -59,6 +59,10 @@ class Made:
     def maybe(self, share: float = 0.5) -> bool:
         return self.random.random() < share
 
+    @property
+    def added(self) -> list[AddedToken]:
+        return list(self.tokenizer.get_added_tokens_decoder().values())
+
     # --- models -------------------------------------------------------------------------------------------------------
 
     @property
@@ -183,8 +187,8 @@ class Made:
         self.tokenizer.save(str(self.folder / "tokenizer.json"))
         roles = {"bos_token": self.names["bos"], "eos_token": self.names["eos"], "unk_token": self.names["unk"]}
         config: dict[str, Any] = {role: self._entry(name) for role, name in roles.items() if self.maybe(0.9)}
-        if self.kind in ("spaces", "unigram") and self.maybe(0.2) and "ByteLevel" not in self.tokenizer.to_str():
-            config["tokenizer_class"] = "LlamaTokenizer" if self.kind == "spaces" else "PreTrainedTokenizerFast"
+        if self.kind == "spaces" and self.maybe(0.3) and "ByteLevel" not in self.tokenizer.to_str():
+            config["tokenizer_class"] = self.random.choice(["LlamaTokenizer", "LlamaTokenizerFast"])
             config |= {"legacy": self.maybe()} if self.maybe() else {}
             config |= {"add_prefix_space": self.maybe()} if self.maybe(0.3) else {}
         else:

@@ -69,12 +69,13 @@ def with_added(folder: Path, content: str, special: bool) -> Tokenizer:
     return Tokenizer.load(folder / "tokenizer.json")
 
 
-@pytest.mark.parametrize("special", [True, False])
-def test_markers_like_think_are_control_tokens_even_if_their_folder_calls_them_ordinary(tmp_path: Path, special: bool):
-    tokenizer = with_added(tmp_path, "<think>", special)
-    assert tokenizer.special["<think>"] == 512
-    assert 512 not in tokenizer.encode("<think>hm</think>").tolist()
-    assert tokenizer.decode([512]) == "<think>"
+def test_only_a_token_called_special_is_a_control_token(tmp_path: Path):
+    control, word = with_added(tmp_path / "a", "<think>", True), with_added(tmp_path / "b", "<think>", False)
+    assert control.special["<think>"] == 512 and "<think>" not in word.special
+    assert 512 not in control.encode("<think>hm</think>").tolist()
+    assert word.encode("<think>hm</think>").tolist()[0] == 512
+    assert control.decode([512]) == word.decode([512]) == word.decode([512], skip_special=True) == "<think>"
+    assert control.decode([512], skip_special=True) == ""
 
 
 def test_added_runs_of_spaces_are_text(tmp_path: Path):

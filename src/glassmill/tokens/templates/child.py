@@ -47,7 +47,7 @@ def main() -> None:
             answer, healthy = _answer(request), True
         except (OutOfTime, MemoryError) as error:
             what = "too much memory" if isinstance(error, MemoryError) else "too long"
-            answer, healthy = {"error": f"the model's chat template failed: it takes {what}"}, False
+            answer, healthy = {"error": f"the model's chat template failed: it takes {what}", "last": True}, False
         except RecursionError:
             answer, healthy = {"error": "the model's chat template failed: it is nested too deeply"}, True
         _unlimit()
@@ -88,6 +88,8 @@ def _answer(request: Request) -> dict[str, Any]:
         return {"unknown": _unknown_functions(request["template"])}
     try:
         return render(template, request)
+    except (MemoryError, RecursionError):
+        raise
     except Exception as error:  # whatever untrusted code raises
         return {"error": f"the model's chat template failed: {_line(error)}"}
 

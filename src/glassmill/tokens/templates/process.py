@@ -47,7 +47,10 @@ class _Process:
             if not answer.endswith(b"\n"):
                 self.close()
                 raise UserError("the model's chat template failed: it takes too long or too much memory")
-        return dict(json.loads(answer))
+            told = dict(json.loads(answer))
+            if told.get("last"):
+                self.close()
+        return told
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self.child is not None and self.owner == os.getpid() and self.child.poll() is None:
