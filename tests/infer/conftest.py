@@ -20,8 +20,8 @@ from glassmill.model.config import ModelConfig
 from glassmill.model.initial import initialize
 from glassmill.model.transformer import Transformer
 from glassmill.tokens.specials import NAMED, special_ids
-from glassmill.tokens.streams import ByteStream
 from glassmill.tokens.split import OWN_PATTERN, PATTERNS
+from glassmill.tokens.streams import ByteStream
 from glassmill.tokens.tokenizer import Tokenizer
 from tests.infer.numpy_decoder import NumpyDecoder
 

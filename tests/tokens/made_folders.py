@@ -1,5 +1,7 @@
 """Tokenizer folders made up from a seed: every part that a folder from elsewhere may have, in any combination."""
 
+# ruff: noqa: E501  (a template is one line)
+
 from __future__ import annotations
 
 import json
@@ -13,8 +15,34 @@ from tokenizers.pre_tokenizers import ByteLevel
 
 SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 LETTERS = list("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,!?'-<>/|[]_:\n")
-WORDS = ["the", "mill", "grinds", "rye", "water", "is", "do", "not", "n't", "it's", "user", "assistant", "two", "he", "er"]
-MERGES = [("t", "h"), ("h", "e"), ("th", "e"), ("m", "i"), ("l", "l"), ("mi", "ll"), ("e", "r"), ("u", "s"), ("us", "er")]
+WORDS = [
+    "the",
+    "mill",
+    "grinds",
+    "rye",
+    "water",
+    "is",
+    "do",
+    "not",
+    "n't",
+    "it's",
+    "user",
+    "assistant",
+    "two",
+    "he",
+    "er",
+]
+MERGES = [
+    ("t", "h"),
+    ("h", "e"),
+    ("th", "e"),
+    ("m", "i"),
+    ("l", "l"),
+    ("mi", "ll"),
+    ("e", "r"),
+    ("u", "s"),
+    ("us", "er"),
+]
 SETS = [
     {"unk": "<unk>", "bos": "<s>", "eos": "</s>", "turn": "</s>"},
     {"unk": "<unk>", "bos": "<s>", "eos": "</s>", "turn": "<|im_end|>"},
@@ -94,7 +122,9 @@ class Made:
         scheme = self.random.choice(["first", "always", "never"])
         if self.maybe():
             steps = [normalizers.Replace(" ", "▁")]
-            tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), *steps] if self.maybe(0.7) else steps)
+            tokenizer.normalizer = normalizers.Sequence(
+                [normalizers.Prepend("▁"), *steps] if self.maybe(0.7) else steps
+            )
         else:
             tokenizer.pre_tokenizer = pre_tokenizers.Metaspace("▁", prepend_scheme=scheme, split=self.maybe())
         sequence = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
@@ -117,7 +147,9 @@ class Made:
         ends = [f"{letter}</w>" for letter in LETTERS]
         merges = [("t", "h"), ("th", "e</w>"), ("m", "i"), ("l", "l</w>"), ("mi", "ll</w>")]
         vocab = self._vocabulary([*LETTERS, *ends, *map("".join, merges)])
-        tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges, unk_token=self.names["unk"], end_of_word_suffix="</w>"))
+        tokenizer = Tokenizer(
+            models.BPE(vocab=vocab, merges=merges, unk_token=self.names["unk"], end_of_word_suffix="</w>")
+        )
         tokenizer.normalizer = self.random.choice([None, normalizers.Lowercase(), normalizers.NFC()])
         tokenizer.pre_tokenizer = self.random.choice([pre_tokenizers.Whitespace(), pre_tokenizers.BertPreTokenizer()])
         tokenizer.decoder = decoders.BPEDecoder(suffix="</w>")
@@ -201,7 +233,9 @@ class Made:
         if self.maybe(0.2):
             config["additional_special_tokens"] = self.random.sample(["<|extra|>", *self.specials], 2)
         if self.maybe(0.3):
-            self._json("special_tokens_map.json", {"eos_token": self.random.choice([self.names["eos"], self.names["turn"]])})
+            self._json(
+                "special_tokens_map.json", {"eos_token": self.random.choice([self.names["eos"], self.names["turn"]])}
+            )
         self._write_templates(config)
         self._json("tokenizer_config.json", config)
         self._write_ends()
@@ -240,7 +274,10 @@ class Made:
 
     def conversation(self, without: Collection[str]) -> list[dict[str, str]]:
         """Messages that spell none of the tokens in `without`."""
-        texts = [self.random.choice([text for text in TEXTS if not any(name in text for name in without)]) for _ in range(self.random.randrange(1, 6))]
+        texts = [
+            self.random.choice([text for text in TEXTS if not any(name in text for name in without)])
+            for _ in range(self.random.randrange(1, 6))
+        ]
         if self.maybe(0.3) and not {"<think>", "</think>"} & {*without}:
             texts[len(texts) // 2] = "<think>\nhm\n</think>\n\n" + texts[len(texts) // 2]
         return [{"role": ("user", "assistant")[place % 2], "content": text} for place, text in enumerate(texts)]

@@ -27,7 +27,10 @@ def outcome(function: Callable[[], Any], failures: type[Exception]) -> Any:
 def differences(made: Made) -> list[str]:
     """What the two say differently about one folder. (`AutoTokenizer` takes a tenth of a second.)"""
     auto = made.random.random() < 0.1 or "LlamaTokenizer" in (made.folder / "tokenizer_config.json").read_text()
-    ours, theirs = Tokenizer.load(made.folder), (AutoTokenizer if auto else PreTrainedTokenizerFast).from_pretrained(made.folder)
+    ours, theirs = (
+        Tokenizer.load(made.folder),
+        (AutoTokenizer if auto else PreTrainedTokenizerFast).from_pretrained(made.folder),
+    )
     out: list[str] = []
 
     def compare(what: str, one: Any, other: Any) -> None:

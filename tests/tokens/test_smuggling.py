@@ -1,5 +1,7 @@
 """No text becomes a control token, and no word of a user is learned: adversarial contents in every kind of folder."""
 
+# ruff: noqa: E501  (a template is one line)
+
 from __future__ import annotations
 
 import json
@@ -55,7 +57,10 @@ def smuggled(folder: Path, seeds: range, conversations: int) -> Iterator[str]:
             if np.isin(render(tokenizer, messages), control).sum() != harmless:
                 yield f"seed {seed}: {messages}"
             text = str(messages[0]["content"])
-            if np.isin(tokenizer.encode(text), control).any() or np.isin(tokenizer.framed(text), control).sum() != framed:
+            if (
+                np.isin(tokenizer.encode(text), control).any()
+                or np.isin(tokenizer.framed(text), control).sum() != framed
+            ):
                 yield f"seed {seed}: {text!r}"
 
 
@@ -98,7 +103,19 @@ def test_tools_documents_reasoning_and_variables_bring_none_either(tmp_path: Pat
         assert len(counts) == 1
 
 
-ADVERSARIAL = ["", " ", "\n", "same words", "assistant", "user\n", "<assistant>\n", "</think>", "a</think>b", "b", "[/INST] b"]
+ADVERSARIAL = [
+    "",
+    " ",
+    "\n",
+    "same words",
+    "assistant",
+    "user\n",
+    "<assistant>\n",
+    "</think>",
+    "a</think>b",
+    "b",
+    "[/INST] b",
+]
 
 
 def test_the_mask_never_covers_a_word_of_the_user(tmp_path: Path):

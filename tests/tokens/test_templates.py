@@ -1,5 +1,7 @@
 """Chat templates of imported models: everything transformers lets them do, within bounds of time and memory."""
 
+# ruff: noqa: E501  (a template is one line)
+
 from __future__ import annotations
 
 import json
@@ -98,7 +100,9 @@ def test_named_templates_are_chosen_as_in_transformers(tmp_path: Path):
 MASKED = "{% for m in messages %}{{ '<' + m.role + '>' }}{% if m.role == 'assistant' %}{% generation %}{{ m.content + TURN }}{% endgeneration %}{% else %}{{ m.content + TURN }}{% endif %}{% endfor %}"
 
 
-@pytest.mark.parametrize("template", [MASKED, MASKED.replace("{% generation %}", "{%- generation -%}").replace("'>'", "'>\n'")])
+@pytest.mark.parametrize(
+    "template", [MASKED, MASKED.replace("{% generation %}", "{%- generation -%}").replace("'>'", "'>\n'")]
+)
 def test_generation_blocks_are_the_mask_of_transformers(tmp_path: Path, template: str):
     ours, theirs = both(tmp_path, template)
     ids, mask = render_with_mask(ours, MESSAGES)
@@ -110,7 +114,9 @@ def test_generation_blocks_are_the_mask_of_transformers(tmp_path: Path, template
 def test_what_a_template_writes_behind_an_answer_ends_it(tmp_path: Path):
     ours, _ = both(tmp_path, TEMPLATES[0])
     assert turn_end(ours) == Made(tmp_path / "again", SEED).names["turn"]
-    for place, template in enumerate(["{{ messages[0].content }}", "{{ raise_exception('no') }}", "{% if %}", "{{ messages[1].content }} x"]):
+    for place, template in enumerate(
+        ["{{ messages[0].content }}", "{{ raise_exception('no') }}", "{% if %}", "{{ messages[1].content }} x"]
+    ):
         assert turn_end(both(tmp_path / str(place), template)[0]) is None
 
 

@@ -165,9 +165,7 @@ class CompletionRequest(GenerationRequest):
             raise ApiError(400, "best_of is not supported: request n completions and choose one", param="best_of")
         scores_prompt = bool(self.echo and self.logprobs is not None)
         max_tokens = 16 if self.max_tokens is None else self.max_tokens
-        return self.params(
-            logprobs=self.logprobs, echo_logprobs=scores_prompt, max_tokens=max_tokens, continues=True
-        )
+        return self.params(logprobs=self.logprobs, echo_logprobs=scores_prompt, max_tokens=max_tokens, continues=True)
 
     def prompts(self) -> list[str | list[TokenId]]:
         """The prompts as a list."""

@@ -25,8 +25,16 @@ if TYPE_CHECKING:
 
 MODELS = ("BPE", "WordPiece", "Unigram", "WordLevel")
 WORD_MARK = "▁"  # SentencePiece's space
-KEPT = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")
-KEPT += ("vocab.json", "merges.txt", "tokenizer.model")
+KEPT = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.model",
+)
 TEMPLATES = "additional_chat_templates"
 
 
@@ -52,7 +60,11 @@ class ForeignFiles:
 
 
 def foreign_parts(
-    full: object, config: Mapping[str, Any], where: str, said: Mapping[str, Any] | None = None, folder: Path | None = None
+    full: object,
+    config: Mapping[str, Any],
+    where: str,
+    said: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
 ) -> Parts:
     """A tokenizer described by a `tokenizer.json`.
 
@@ -71,19 +83,21 @@ def foreign_parts(
     model = full.get("model") if isinstance(full, dict) else None
     kind = model.get("type", "BPE") if isinstance(model, dict) else None
     if not isinstance(full, dict) or not isinstance(model, dict) or kind not in MODELS or not model.get("vocab"):
-        raise UserError(f"{where}: not a tokenizer of a known kind ({kind or 'no model'}); known are {', '.join(MODELS)}")
+        raise UserError(
+            f"{where}: not a tokenizer of a known kind ({kind or 'no model'}); known are {', '.join(MODELS)}"
+        )
     said = said or {}
     try:
-        added = {str(token["content"]): int(token["id"]) for token in full.get("added_tokens") or []}
         vocab = _vocabulary(model["vocab"])
         engine = Engine({"added_tokens": [], **full}, {**config, **said}, where)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{where} is damaged: {error}") from None
-    del added
     spell = _spelling(full)
     names = {**engine.control, **engine.words}
     symbols = {number: spell(spelled) for spelled, number in vocab.items() if spelled not in names}
-    words = {number: spell(text) if spell is _alphabet_bytes else text.encode() for text, number in engine.words.items()}
+    words = {
+        number: spell(text) if spell is _alphabet_bytes else text.encode() for text, number in engine.words.items()
+    }
     eos, bos = engine.names.get("eos_token"), engine.names.get("bos_token")
     templates = _templates(said.get("chat_template", config.get("chat_template")))
     return {
@@ -118,7 +132,9 @@ def sayings(folder: Path) -> dict[str, Any]:
     """
     said: dict[str, Any] = {}
     for name in ("special_tokens_map", "added_tokens"):
-        if (folder / f"{name}.json").is_file() and isinstance(value := formats.read_json(folder / f"{name}.json"), dict):
+        if (folder / f"{name}.json").is_file() and isinstance(
+            value := formats.read_json(folder / f"{name}.json"), dict
+        ):
             said[name] = value
     templates = {}
     if (folder / "chat_template.jinja").is_file():

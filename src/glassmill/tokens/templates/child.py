@@ -19,7 +19,7 @@ import jinja2
 from jinja2 import meta, nodes
 
 from glassmill.tokens.templates.environment import Environment
-from glassmill.tokens.templates.marked import ASSISTANT, OTHER, Alphabet, Marked
+from glassmill.tokens.templates.marked import ASSISTANT, OTHER, Alphabet
 
 try:
     import resource
@@ -100,14 +100,17 @@ def render(template: jinja2.Template, request: Request) -> dict[str, Any]:
     It is rendered twice: with plain strings, which is what transformers does, and with marked ones. If the two differ,
     the template takes texts apart in a way that loses track of them, and nothing is guessed.
     """
-    environment: Environment = template.environment  # type: ignore[assignment]
+    environment = template.environment
+    assert isinstance(environment, Environment)
     environment.now = datetime.now()
     environment.alphabet = None
     random.seed(0)
     text = template.render(_variables(request, None))
     alphabet = Alphabet()
     generation = environment.generation
-    generation.blocks, generation.spans = blocks, spans = [], []
+    blocks: list[str] = []
+    spans: list[tuple[int, int]] = []
+    generation.blocks, generation.spans = blocks, spans
     environment.alphabet = alphabet
     random.seed(0)
     try:
@@ -135,9 +138,7 @@ def _variables(request: Request, alphabet: Alphabet | None) -> dict[str, Any]:
                 for key, value in message.items()
             }
         )
-    others = {
-        key: _marked(request.get(key), OTHER, alphabet) for key in ("tools", "documents")
-    }
+    others = {key: _marked(request.get(key), OTHER, alphabet) for key in ("tools", "documents")}
     options = {key: _marked(value, OTHER, alphabet) for key, value in request.get("options", {}).items()}
     fixed = {"messages": messages, "add_generation_prompt": request["add_generation_prompt"]}
     return {**request["names"], **options, **others, **fixed}
@@ -182,6 +183,3 @@ def _unknown_functions(source: str) -> list[str]:
 def _line(error: Exception) -> str:
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
     return " ".join(text.split())[:300] or type(error).__name__
-
-
-__all__ = ["Marked", "main", "render"]

@@ -21,8 +21,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from glassmill.tokens.templates.marked import STAND_IN, Alphabet, Marked, plain
 
-WHOLE = ("center", "e", "escape", "forceescape", "indent", "striptags", "title", "truncate", "urlencode", "urlize")
-WHOLE += ("wordwrap", "pprint", "xmlattr")
+WHOLE = {"center", "e", "escape", "forceescape", "indent", "striptags", "title", "truncate", "urlencode", "urlize"}
+WHOLE |= {"wordwrap", "pprint", "xmlattr"}
 """Filters that look into a text letter by letter: what they make of a marked one is marked as a whole."""
 ASKING = ("int", "float", "wordcount", "filesizeformat", "abs", "round", "length", "count")
 """Filters that make a number of a text."""
@@ -105,13 +105,15 @@ class Environment(ImmutableSandboxedEnvironment):
         self.globals["strftime_now"] = lambda form: self.now.strftime(form)
         self.globals["dict"] = _Dict()
         self.globals["namespace"] = Namespace
-        self.generation: Generation = self.extensions[Generation.identifier]  # type: ignore[assignment]
+        generation = self.extensions[Generation.identifier]
+        assert isinstance(generation, Generation)
+        self.generation = generation
 
     def wrapped(self, value: Any) -> Any:
         """`value`, as a `Marked` string if it is one that lost its type."""
         return value if self.alphabet is None else self.alphabet.wrap(value)
 
-    def concat(self, parts: Iterable[str]) -> str:  # type: ignore[override]
+    def concat(self, parts: Iterable[str]) -> str:
         """What macros, set blocks and whole templates are put together with."""
         return str(self.wrapped("".join(parts)))
 
@@ -122,11 +124,11 @@ class Environment(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         return self.wrapped(super().call_binop(context, operator, left, right))
 
-    def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: B902, N805
+    def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:
         receiver = getattr(__obj, "__self__", None)
         if type(receiver) is str and __self.alphabet is not None and any(isinstance(one, Marked) for one in args):
             __obj = getattr(Marked(receiver, __self.alphabet), __obj.__name__)
-        return __self.wrapped(super(Environment, __self).call(__context, __obj, *args, **kwargs))
+        return __self.wrapped(super().call(__context, __obj, *args, **kwargs))
 
     def _remarking(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """The filter, for marked strings too. Jinja's own first arguments (`pass_context`, ...) stay in front."""
@@ -172,7 +174,9 @@ def _escaped(value: Any, alphabet: Alphabet, ensure_ascii: bool) -> Any:
             out += [alphabet.stand_in(one, origin) for one in spelled] if origin else [char]
         return "".join(out)
     if isinstance(value, Mapping):
-        return {_escaped(key, alphabet, ensure_ascii): _escaped(one, alphabet, ensure_ascii) for key, one in value.items()}
+        return {
+            _escaped(key, alphabet, ensure_ascii): _escaped(one, alphabet, ensure_ascii) for key, one in value.items()
+        }
     if isinstance(value, list | tuple):
         return [_escaped(one, alphabet, ensure_ascii) for one in value]
     return value

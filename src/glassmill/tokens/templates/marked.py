@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, SupportsIndex
 
 TEMPLATE, OTHER, ASSISTANT = 0, 1, 2
-"""Origins: the template, a message of the user (or system, tool, ...), the assistant's. From `ASSISTANT` on, odd and even
-numbers take turns, so that two answers in a row are told apart."""
+"""Origins: the template, a message of the user (or system, tool, ...), the assistant's. From `ASSISTANT` on, odd and
+even numbers take turns, so that two answers in a row are told apart."""
 FIRST, LAST = 0xF0000, 0x10FFFF
 STAND_IN = chr(FIRST)
 
@@ -97,28 +97,28 @@ class Marked(str):
         return self
 
     def __eq__(self, other: object) -> bool:
-        return self.plain == plain(other)
+        return bool(self.plain == plain(other))
 
     def __ne__(self, other: object) -> bool:
-        return self.plain != plain(other)
+        return bool(self.plain != plain(other))
 
     def __lt__(self, other: str) -> bool:
-        return self.plain < plain(other)
+        return bool(self.plain < plain(other))
 
     def __le__(self, other: str) -> bool:
-        return self.plain <= plain(other)
+        return bool(self.plain <= plain(other))
 
     def __gt__(self, other: str) -> bool:
-        return self.plain > plain(other)
+        return bool(self.plain > plain(other))
 
     def __ge__(self, other: str) -> bool:
-        return self.plain >= plain(other)
+        return bool(self.plain >= plain(other))
 
     def __hash__(self) -> int:
         return hash(self.plain)
 
     def __contains__(self, other: object) -> bool:
-        return plain(other) in self.plain
+        return bool(plain(other) in self.plain)
 
     def __iter__(self) -> Iterator[str]:
         return (self._made(char) for char in str.__iter__(self))
@@ -238,9 +238,7 @@ class Marked(str):
         if len(changed) != len(self):
             return self.alphabet.copy_origin(changed, self)
         pairs = zip(changed, self.alphabet.origins(self), strict=True)
-        return self._made(
-            "".join(self.alphabet.stand_in(char, origin) if origin else char for char, origin in pairs)
-        )
+        return self._made("".join(self.alphabet.stand_in(char, origin) if origin else char for char, origin in pairs))
 
     def upper(self) -> str:
         return self._mapped(str.upper)

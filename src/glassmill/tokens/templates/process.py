@@ -7,12 +7,14 @@ does, and from any thread.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from glassmill.errors import UserError
@@ -57,7 +59,7 @@ class _Process:
             return self.child
         if self.owner == os.getpid():
             self.close()
-        start = START.format(path=[os.path.abspath(place) for place in sys.path])
+        start = START.format(path=[str(Path(place).absolute()) for place in sys.path])
         self.child = subprocess.Popen(
             [sys.executable, "-c", start], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
@@ -72,10 +74,8 @@ class _Process:
         child.kill()
         for pipe in (child.stdin, child.stdout):
             if pipe is not None:
-                try:
+                with contextlib.suppress(OSError):  # of what was not yet written
                     pipe.close()
-                except OSError:  # what was not yet written
-                    pass
         child.wait()
 
 
