@@ -20,6 +20,8 @@ from glassmill.infer.folder import load_folder, save_folder
 from glassmill.model.transformer import Transformer
 from glassmill.run.files import sha256_file
 from glassmill.tokens.formats import read_json
+from glassmill.tokens.templates.turns import complaint
+from glassmill.tokens.tokenizer import Tokenizer
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}
 MODELS = Path("models")
@@ -66,13 +68,17 @@ def import_weights(
     notify(f"converting {path.name}")
     if path.is_dir():
         loaded = load_folder(path, dtype=DTYPES[dtype])
-        save_folder(folder, loaded.model, loaded.tokenizer, provenance)
+        tokenizer = loaded.tokenizer
+        save_folder(folder, loaded.model, tokenizer, provenance)
     else:
-        _import_gguf(path, folder, DTYPES[dtype], provenance)
+        tokenizer = _import_gguf(path, folder, DTYPES[dtype], provenance)
+    for template in tokenizer.templates.values():
+        if said := complaint(template):
+            notify(said)
     return folder
 
 
-def _import_gguf(path: Path, folder: Path, dtype: torch.dtype, provenance: Mapping[str, object]) -> None:
+def _import_gguf(path: Path, folder: Path, dtype: torch.dtype, provenance: Mapping[str, object]) -> Tokenizer:
     file = GgufFile(path)
     config = read_config(file)
     tokenizer = read_tokenizer(file)
@@ -90,6 +96,7 @@ def _import_gguf(path: Path, folder: Path, dtype: torch.dtype, provenance: Mappi
     kinds = sorted({info.kind.name for info in file.tensors.values()})
     known = {"name": file.metadata.get("general.name"), "license": file.metadata.get("general.license"), "types": kinds}
     save_folder(folder, model, tokenizer, {**provenance, **known})
+    return tokenizer
 
 
 def _name(source: str | Path) -> str:
