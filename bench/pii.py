@@ -2,6 +2,7 @@
 
     python bench/pii.py                   # everything
     python bench/pii.py --half 0 --show   # the development half, with every miss and every false find
+    python bench/pii.py --hostile         # megabytes made to be slow: MB a CPU second of each
 
 Recall: annotated pieces that lie wholly inside places found of their kind (blanks and closing punctuation aside).
 Precision: found places that overlap an annotated piece of their kind (an address may also hold annotated city and
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import random
 import statistics
 import time
 from collections import Counter
@@ -42,7 +44,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--half", type=int, choices=(0, 1))
     parser.add_argument("--show", action="store_true")
+    parser.add_argument("--hostile", action="store_true")
     arguments = parser.parse_args()
+    if arguments.hostile:
+        hostile()
+        return
     texts = json.loads((SHARED / "pii" / "synth_dataset_v2.json").read_text(encoding="utf-8"))
     for half in (0, 1) if arguments.half is None else (arguments.half,):
         print(f"\nannotated texts, {'even (looked at)' if half == 0 else 'odd (not looked at)'} numbers")
@@ -102,6 +108,37 @@ def speed() -> None:
     print("measured before on such a machine: datatrove 0.10.1's formatter 1,233, phonenumbers 679, pyap 164")
     for kind, detect in DETECTORS.items():
         print(f"  {kind:12} {1e6 / rate(lambda page: list(detect(Scan(page))), clean):7.1f} microseconds a clean page")  # noqa: B023
+
+
+UNITS = (
+    "a.", "a.a.a.a", "a@", "@", "a@b.c", "x@y.de ", "a@b.de", "a.b@", "[at]", "(", "[", "-", "::", "ab:cd:", "call ",
+    "9", "1 ", "1-", "1,", "+1", "1.1.", "1.2.3.4 ", "1\u00a0", "\n1\n", "\u0661", "\u0663 ", "+1 2 3 4 5 6", "(415) ",
+    "12345 ", "62704 ", "10115 Berlin ", "NY 10001 ", "123456789012345 ", "123 45 6789 ", "555-555-5555 ",
+    "phone 1234567 ", "text 1234567 rows ", "1 A ", "1 Aa ", "12 Main ", "12 Main St/ ", "1 Main St ", "1 Main St\nA\n",
+    "Box 1 ", "Apt. 3 ", "Street ", "12 Street ", "12 rue de ", "rue de la 1 ", "Via 7 ", "corner of A ", "lives at ",
+    "lives at A 1 ", "GB82WEST1234", "A1 ", "AKIA", "sk-", "eyJ", "password=", "Password: ", "://a:b", "=", "-----BEGIN ",
+    "-----BEGIN PRIVATE KEY-----",
+)  # fmt: skip
+WORDS = "St Street Main Box Apt. 5 12 345 62704 NY IL Berlin rue de lives at Via , . - ( ) phone + @ x.de 1.2.3.4 Anna".split()
+
+
+def hostile(characters: int = 1_000_000) -> None:
+    """MB a CPU second of masking each of the hostile texts: a unit repeated, then words and numbers by chance."""
+    chance = random.Random(7)
+    texts = {repr(unit): (unit * (characters // len(unit) + 1))[:characters] for unit in UNITS}
+    texts["rows of five digits"] = " ".join(f"{chance.randrange(100_000):05}" for _ in range(characters // 6))
+    texts["rows of many lengths"] = " ".join(str(chance.randrange(10 ** chance.randrange(1, 12))) for _ in range(characters // 7))
+    texts["words and numbers"] = " ".join(
+        chance.choice("abcdefgh").upper() + "elo" * chance.randrange(3) + f" {chance.randrange(300)}" for _ in range(characters // 8)
+    )
+    texts["words of addresses"] = " ".join(chance.choice(WORDS) for _ in range(characters // 4))
+    texts["the same in 100 kB lines"] = "\n".join(" ".join(chance.choice(WORDS) for _ in range(25_000)) for _ in range(10))
+    print(machine())
+    for name, text in texts.items():
+        begin = time.process_time()
+        _, spans = mask(text)
+        spent = time.process_time() - begin
+        print(f"{name:32}{len(text) / 1e6 / spent:9.2f} MB/s  {len(spans):8,} masked", flush=True)
 
 
 def rate(function: Callable[[str], object], pages: list[str]) -> float:

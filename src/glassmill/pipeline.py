@@ -12,10 +12,35 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from glassmill.evals.own import read_questions
 from glassmill.recipe import Recipe
 from glassmill.run.events import Listener
+from glassmill.run.inputs import expand
 from glassmill.run.line import Line
 from glassmill.stages import STAGES, check_recipe
+from glassmill.tune.before import prepared
+
+
+def ready(recipe: Recipe, runs: Path, until: str | None = None) -> Recipe:
+    """The recipe with its base model found, once all that can be known before the first stage has been looked at.
+
+    Raises:
+        UserError: stages without what they need, files that are not there, conversations or questions that cannot be
+            read, or a base model that does not fit.
+    """
+    check_recipe(recipe)
+    wanted = [stage for stage in STAGES if stage.name in recipe.stages]
+    if until in [stage.name for stage in wanted]:
+        wanted = wanted[: 1 + [stage.name for stage in wanted].index(until)]
+    names = {stage.name for stage in wanted}
+    if "sft" in names:
+        recipe = prepared(recipe, runs)
+    for stage in wanted:
+        for files in stage.files(recipe).values():
+            expand(files.words)
+    if "eval" in names and recipe.eval.questions:
+        read_questions(Path(recipe.eval.questions))
+    return recipe
 
 
 def run_line(recipe: Recipe, runs: Path, listeners: tuple[Listener, ...] = (), until: str | None = None) -> Line:
@@ -27,7 +52,7 @@ def run_line(recipe: Recipe, runs: Path, listeners: tuple[Listener, ...] = (), u
     Raises:
         UserError: a mistake in the recipe or its inputs; what was finished stays finished.
     """
-    check_recipe(recipe)
+    recipe = ready(recipe, runs, until)
     with Line(recipe, runs, listeners, until) as line:
         for stage in STAGES:
             line.run(stage)

@@ -38,7 +38,7 @@ def test_an_inventory_is_shown_and_nothing_is_made_unasked(folder: Path, tmp_pat
     assert done.returncode == 0, done.stderr
     inventory = json.loads(done.stdout)
     assert inventory["kinds"].keys() == {
-        "archive", "docx", "epub", "html", "jsonl", "parquet", "pdf", "text", "warc",
+        "archive", "docx", "epub", "html", "jsonl", "markdown", "parquet", "pdf", "text", "warc",
     }  # fmt: skip
     assert (inventory["files"], inventory["documents"], inventory["sample"]["share"]) == (16, 13, 1.0)
     assert inventory["not_read"]["number"] == 3

@@ -90,7 +90,23 @@ def test_what_was_fetched_without_http_has_the_type_of_its_header_line(tmp_path:
     old = b"http://host.example/old 192.0.2.7 19960203040506 text/html %d\n" % len(page) + page + b"\n"
     path.write_bytes(arc_head() + DNS + old)
     pages = [page for page in read_pages(path, path.name) if isinstance(page, Page)]
-    assert [(page.media_type, page.kind) for page in pages] == [("text/dns", "other"), ("text/html", "html")]
+    assert [(page.media_type, page.kind) for page in pages] == [
+        ("a crawler's own record (text/dns)", "other"),
+        ("text/html", "html"),
+    ]
+
+
+@pytest.mark.parametrize("number", [30, 300])
+@pytest.mark.parametrize("packed", ["plain", "one gzip member"])
+def test_a_large_file_is_read_to_its_last_record(tmp_path: Path, number: int, packed: str) -> None:
+    """Header lines far behind in a read buffer, and one that a long body precedes."""
+    bodies = [b"<p>page %d</p>" % place + b"x" * (3_000 + 700 * (place % 7)) for place in range(number)]
+    bodies[number // 2] += b"\n" * 10 + b"y" * 300_000
+    content = arc_head() + b"".join(arc_record(place, body) for place, body in enumerate(bodies))
+    path = tmp_path / "x.arc"
+    path.write_bytes(gzip.compress(content) if packed == "one gzip member" else content)
+    pages = list(read_pages(path, path.name))
+    assert [page.body for page in pages if isinstance(page, Page)] == bodies and len(pages) == number
 
 
 def test_looking_for_a_header_line_takes_linear_time() -> None:

@@ -150,7 +150,8 @@ def test_the_choice_maximises_expected_f1() -> None:
 
     best = max(expected([bool(bits >> k & 1) for k in range(4)]) for bits in range(1, 16))
     assert expected(choose(likely, words, 0)) == pytest.approx(best)
-    assert choose(likely, words, 1000) == [False] * 4
+    assert choose([0.1, 0.05], [100.0, 200.0], 1000) == [False] * 2
+    assert choose([0.6], [8.0], 10) == [True]  # a page of one short line, most likely content
     assert choose([], [], 0) == []
 
 

@@ -200,7 +200,7 @@ def test_a_folder_of_files_is_read(tmp_path: Path) -> None:
         "text.md": "text.md",
     }
     causes = {entry["source"]: entry["cause"] for entry in quarantine(tmp_path / "run")}
-    assert causes == {"empty.txt": "empty file", "photo.jpg": "unsupported file type: .jpg"}
+    assert causes == {"empty.txt": "empty file", "photo.jpg": "unsupported file type: .jpg (pictures are not read)"}
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def test_archives_are_looked_into_with_what_lies_in_them(tmp_path: Path) -> None
             f"{name}/a/page.html", f"{name}/rows.jsonl#0", "http://good.example/1", f"{name}/inner.zip/deep.txt",
         }  # fmt: skip
         assert {item.url: item.cause for item in found if isinstance(item, Lost)} == {
-            f"{name}/photo.jpg": "unsupported file type: .jpg",
+            f"{name}/photo.jpg": "unsupported file type: .jpg (pictures are not read)",
             f"{name}/empty.txt": "empty file",
         }
         places = [(item.source, item.offset, item.url) for item in found if isinstance(item, Page)]

@@ -36,18 +36,26 @@ def test_every_question_counts_under_one_score() -> None:
         question("fact"),
         question("fact", wording="new"),
         question("fact", in_sft=True),
+        question("fact", wording="typed"),
+        question("fact", in_sft=True, wording="typed"),
+        question("sum", wording="typed", answer="42."),
         question("unknown", answer="I do not know."),
         question("sum", answer="42."),
         question("false_claim", answer="Mira Holt is a spy."),
     ]
-    answers = ["Mira Holt works as a baker.", "no", "no", "Mira Holt works as a baker", "I do not know", "42", "no"]
+    answers = ["Mira Holt works as a baker.", "no", "no", "Mira Holt works as a baker"]
+    answers += ["mira holt works as a baker", "no", "42", "I do not know", "42", "no"]
     scores = town_scores(questions, answers)
     assert scores == {
         "facts_accuracy": 0.5,
         "facts_accuracy_new_wording": 0.0,
         "facts_accuracy_in_sft": 1.0,
         "facts_accuracy_in_sft_new_wording": None,
+        "facts_accuracy_typed": 1.0,
+        "facts_accuracy_in_sft_typed": 0.0,
         "unknown_refused": 1.0,
+        "unknown_refused_typed": None,
+        "sums_correct_typed": 1.0,
         "sums_correct": 1.0,
         "false_claims_believed": 0.0,
     }

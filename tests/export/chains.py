@@ -1,5 +1,7 @@
 """Model folders whose next token is a function of the last one, so that every answer is known."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import json
@@ -38,7 +40,9 @@ def blank_tokenizer(prepends: str) -> Tokenizer:
     steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     tokenizer.decoder = decoders.Sequence(steps)
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
-    tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in ("<unk>", "<s>", "</s>")])
+    tokenizer.add_special_tokens(
+        [AddedToken(name, special=True, normalized=False) for name in ("<unk>", "<s>", "</s>")]
+    )
     return tokenizer
 
 

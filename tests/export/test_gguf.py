@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ from glassmill.errors import UserError
 from glassmill.export.gguf_file import export_gguf
 from glassmill.export.gguf_reader import READABLE, GgufFile
 from glassmill.export.gguf_shape import read_config, to_gguf_rows, to_hf_rows
-from glassmill.export.gguf_tokenizer import SPLITTINGS, read_tokenizer
+from glassmill.export.gguf_tokenizer import SPLITTINGS, gguf_pre, read_tokenizer
 from glassmill.export.importing import import_weights
 from glassmill.infer.folder import load_folder, save_folder
 from glassmill.model.config import ModelConfig
+from glassmill.model.scaling import RopeScaling
 from glassmill.model.transformer import Transformer
-from glassmill.tokens.formats import read_json
+from glassmill.tokens.formats import read_json, tokenizer_json
+from glassmill.tokens.split import PATTERNS
 from glassmill.tokens.tokenizer import Tokenizer
 from tests.tokens.builders import PROSE, small_tokenizer
 
@@ -41,6 +44,7 @@ SHAPE: dict[str, Any] = {
 }
 SHAPES = {
     "llama": SHAPE | {"qk_norm": False},
+    "qwen2": SHAPE | {"head_dim": 16, "qk_norm": False, "qkv_bias": True},
     "qwen3": SHAPE | {"tie_embeddings": False, "head_dim": 128},
 }  # 128: all that transformers reads
 
@@ -117,6 +121,59 @@ def test_reordering_rows_for_llama_cpp_is_undone(heads: int, head_dim: int, colu
     weight = np.arange(heads * head_dim * columns).reshape(-1, columns)
     assert np.array_equal(to_hf_rows(to_gguf_rows(weight, heads), heads), weight)
     assert to_gguf_rows(weight, heads)[1].tolist() == weight[head_dim // 2].tolist()
+
+
+def test_of_the_stretched_rotations_linear_is_written_and_the_others_are_refused(folder: Path, tmp_path: Path):
+    loaded = load_folder(folder)
+    for scaling in (RopeScaling("linear", 2.5), RopeScaling("llama3", 8.0, 64), RopeScaling("yarn", 8.0, 64)):
+        stretched = Transformer(replace(loaded.config, rope_scaling=scaling))
+        stretched.load_state_dict(loaded.model.state_dict())
+        save_folder(tmp_path / "model", stretched, loaded.tokenizer, {})
+        if scaling.kind == "linear":
+            export_gguf(tmp_path / "model", tmp_path / "x.gguf", "f32")
+            assert load_folder(import_weights(tmp_path / "x.gguf", tmp_path / "back")).config == stretched.config
+        else:
+            with pytest.raises(UserError, match=f"rope scaling '{scaling.kind}' cannot be written as GGUF yet"):
+                export_gguf(tmp_path / "model", tmp_path / "x.gguf")
+
+
+NAMED = {
+    "llama3": "dbrx",
+    "qwen2": "qwen2",
+    "gpt2": "gpt-2",
+    "smollm": "smollm",
+    "o200k_base": "gpt-4o",
+    "cl100k_base": "dbrx",
+    "whitespace": None,
+    r"\p{N}{1,2}|\s+|\S": None,
+}
+
+
+@pytest.mark.parametrize("pattern", NAMED)
+def test_a_vocabulary_carries_the_name_of_its_split_and_no_normalizer(pattern: str):
+    """Ids of llama.cpp itself under these names: equal for 1,007 of 1,007 texts each (node-llama-cpp 3.22.1)."""
+    ranks = {bytes([value]): value for value in range(256)}
+    full = tokenizer_json(ranks, [], PATTERNS.get(pattern, pattern), {"<|endoftext|>": 256})
+    if NAMED[pattern] is None:
+        with pytest.raises(UserError, match="llama3, o200k_base, gpt2, smollm, qwen2 can be exported"):
+            gguf_pre(full)
+    else:
+        assert gguf_pre(full) == NAMED[pattern]
+
+
+def test_names_depend_on_what_the_vocabulary_does_with_them():
+    ranks = {bytes([value]): value for value in range(256)} | {b"\n ": 256}
+    full = tokenizer_json(ranks, [(10, 32)], PATTERNS["cl100k_base"], {})
+    with pytest.raises(UserError, match="llama.cpp does not know"):
+        gguf_pre(full)  # at the end of a text, llama.cpp would cut the symbol in two
+    full = tokenizer_json({bytes([value]): value for value in range(256)}, [], PATTERNS["llama3"], {})
+    full["model"]["ignore_merges"] = True
+    assert gguf_pre(full) == "llama-bpe"
+    assert (
+        gguf_pre({**full, "pre_tokenizer": SPLITTINGS["qwen2"].pre_tokenizer, "normalizer": {"type": "NFC"}}) == "qwen2"
+    )
+    with pytest.raises(UserError, match="split pattern and normalizer"):
+        gguf_pre({**full, "normalizer": {"type": "NFKC"}})
 
 
 def test_own_vocabularies_carry_the_name_of_their_split_pattern(folder: Path, tmp_path: Path):
@@ -244,18 +301,32 @@ FOREIGN: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "another architecture": (
         {"general.architecture": "mamba"},
         {},
-        "unsupported architecture 'mamba'; supported are llama, qwen3",
+        "unsupported architecture 'mamba'; supported are llama, qwen2, qwen3",
     ),
-    "experts": ({"llama.expert_count": 8}, {}, "mixture-of-experts models are not supported"),
+    "experts": ({"llama.expert_count": 8}, {}, "llama.expert_count = 8 is not supported"),
     "scaled rotation": ({"llama.rope.scaling.type": "yarn"}, {}, "rope scaling 'yarn'"),
     "scaled rotation, newer": ({}, {"rope_freqs.weight": (4,)}, "rope scaling (rope_freqs.weight) is not supported"),
     "part of a head rotated": ({"llama.rope.dimension_count": 2}, {}, "2 of 4 channels are rotated"),
-    "biases": ({}, {"blk.0.attn_q.bias": (8,)}, "tensor blk.0.attn_q.bias does not belong to a Llama or Qwen3 model"),
+    "biases": ({}, {"blk.0.attn_q.bias": (8,)}, "blk.0.attn_q.bias has no place in it"),
+    "biases elsewhere": ({}, {"blk.0.ffn_up.bias": (8,)}, "tensor blk.0.ffn_up.bias does not belong to a Llama, Qwen2"),
+    "a layer too many": ({}, {"blk.1.ffn_up.weight": (8, 8)}, "blk.1.ffn_up.weight has no place in it"),
+    "a part of a file": ({"split.count": 3}, {}, "is one of 3 parts of a split GGUF file; join them"),
+    "an adapter": ({"general.type": "adapter"}, {}, "is no model but of the type 'adapter'"),
+    "soft caps": ({"llama.attn_logit_softcapping": 50.0}, {}, "llama.attn_logit_softcapping = 50.0 is not supported"),
+    "Granite's factors": ({"llama.residual_scale": 0.5}, {}, "llama.residual_scale = 0.5"),
+    "a window": ({"llama.attention.sliding_window": 32}, {}, "llama.attention.sliding_window = 32"),
+    "a billion layers": ({"llama.block_count": 10**9}, {}, "block_count = 1,000,000,000 is more than 1,000"),
+    "a context of 2^32 - 1": ({"llama.context_length": 2**32 - 1}, {}, "context_length = 4,294,967,295 is more than"),
+    "an eps of 0": ({"llama.attention.layer_norm_rms_epsilon": 0.0}, {}, "rms_norm_eps = 0: must be positive"),
+    "an eps of NaN": ({"llama.attention.layer_norm_rms_epsilon": float("nan")}, {}, "rms_norm_eps = nan"),
+    "a theta of infinity": ({"llama.rope.freq_base": float("inf")}, {}, "rope_theta = inf"),
+    "an end beyond the tokens": ({"tokenizer.ggml.eos_token_id": 98}, {}, "eos_token_id = 98, but there are 98 tokens"),
+    "a begin beyond the tokens": ({"tokenizer.ggml.bos_token_id": 500}, {}, "bos_token_id = 500, but there are 98"),
     "a key missing": ({"llama.block_count": None}, {}, "has no key llama.block_count"),
     "a key of another type": ({"llama.block_count": "two"}, {}, "is not of type int"),
     "no heads": ({"llama.attention.head_count": 0}, {}, "num_heads = 0"),
     "a tensor missing": ({}, {"blk.0.ffn_up.weight": None}, "the tensors do not match the header"),
-    "a tensor of another shape": ({}, {"blk.0.attn_k.weight": (4, 8)}, "not 2 heads of 4"),
+    "a tensor of another shape": ({}, {"blk.0.attn_k.weight": (4, 8)}, "blk.0.attn_k.weight is (4, 8), not (8, 8)"),
     "another tokenizer": (
         {"tokenizer.ggml.model": "llama"},
         {},
@@ -291,6 +362,51 @@ def test_a_small_file_without_those_flaws_is_imported(tmp_path: Path):
     assert loaded.config.head_dim == 4 and loaded.config.rms_norm_eps == 1e-5
 
 
+def test_numbers_that_are_not_finite_are_refused(tmp_path: Path):
+    path = write_small(tmp_path / "x.gguf")
+    content = bytearray(path.read_bytes())
+    for bad, dtype, message in (
+        (float("nan"), "float32", "output_norm.weight|self_attn|mlp|layernorm"),
+        (float("inf"), "bfloat16", "1 numbers that are NaN or infinite"),
+        (1e6, "float16", "as float16: .* has 1 numbers that are NaN or infinite"),
+    ):
+        content[-4:] = struct.pack("<f", bad)
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=message):
+            import_weights(path, tmp_path / "out", dtype)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_is_none_yet_says_why(tmp_path: Path):
+    path = tmp_path / "x.gguf"
+    for content, message in (
+        (b"", "is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git lfs pull"),
+        (b"<html>not found</html>", "the magic bytes GGUF are missing"),
+        (b"GGUF" + struct.pack(">I", 3) + bytes(16), "a big-endian file"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=message):
+            import_weights(path, tmp_path / "out")
+    part = write_small(tmp_path / "x-00001-of-00003.gguf")
+    with pytest.raises(UserError, match="one of 3 parts"):
+        import_weights(part, tmp_path / "out")
+
+
+def test_tensors_lie_one_after_the_other_or_are_refused(tmp_path: Path):
+    path = write_small(tmp_path / "x.gguf")
+    content = path.read_bytes()
+    place = content.index(b"blk.0.attn_q.weight") + len(b"blk.0.attn_q.weight") + 4 + 16 + 4
+    moved = content[:place] + struct.pack("<Q", 0) + content[place + 8 :]
+    for changed, message in (
+        (moved, "is at byte 0 of the data, not at"),
+        (content + b"x" * 64, "follow after the last"),
+    ):
+        path.write_bytes(changed)
+        with pytest.raises(UserError, match=message):
+            import_weights(path, tmp_path / "out")
+
+
 def test_an_unreadable_quantisation_is_named(tmp_path: Path):
     content = write_small(tmp_path / "x.gguf").read_bytes()
     place = content.index(b"blk.0.attn_q.weight") + len(b"blk.0.attn_q.weight") + 4 + 16
@@ -323,7 +439,10 @@ def test_a_tokenizer_without_a_name_in_llama_cpp_is_not_exported(folder: Path, t
     full = read_json(path / "tokenizer.json")
     full["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = r"\p{N}{1,2}"
     (path / "tokenizer.json").write_text(json.dumps(full), encoding="utf-8")
-    with pytest.raises(UserError, match="llama.cpp does not know this tokenizer's split pattern"):
+    (path / "glassmill.json").unlink()
+    with pytest.raises(
+        UserError, match="llama.cpp does not know this tokenizer's split .*pattern = llama3, o200k_base, gp"
+    ):
         export_gguf(path, tmp_path / "x.gguf")
     with pytest.raises(UserError, match="unknown dtype 'q4_k'; use one of f32, f16, bf16, q8_0"):
         export_gguf(path, tmp_path / "x.gguf", "q4_k")

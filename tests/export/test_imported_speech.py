@@ -1,5 +1,7 @@
 """An imported model speaks as in transformers on every way to it: chat, continuation, API, training, saved again."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import importlib.util
@@ -70,7 +72,9 @@ def everywhere(model: Model, messages: list[dict[str, str]]) -> set[tuple[str, s
 )  # fmt: skip
 def test_an_answer_stops_at_every_end_that_the_folder_names(tmp_path: Path, generation: dict[str, Any], eos: str):
     chain = {"Ċ": "O", "O": "K", "K": "<|im_end|>", "<|im_end|>": "x", "x": "x"}
-    folder = import_weights(chatml(tmp_path / "in", chain, [], generation | {"temperature": 0.6}, eos), tmp_path / "out")
+    folder = import_weights(
+        chatml(tmp_path / "in", chain, [], generation | {"temperature": 0.6}, eos), tmp_path / "out"
+    )
     assert everywhere(Model.load(folder), ASK) == {("OK", "stop")}
     kept = json.loads((folder / "generation_config.json").read_text())
     named = generation.get("eos_token_id", [])
@@ -79,7 +83,14 @@ def test_an_answer_stops_at_every_end_that_the_folder_names(tmp_path: Path, gene
 
 
 def test_added_words_are_read_in_answers(tmp_path: Path):
-    chain = {"Ċ": "<think>", "<think>": "h", "h": "m", "m": "</think>", "</think>": "millrace", "millrace": "<|im_end|>"}
+    chain = {
+        "Ċ": "<think>",
+        "<think>": "h",
+        "h": "m",
+        "m": "</think>",
+        "</think>": "millrace",
+        "millrace": "<|im_end|>",
+    }
     source = chatml(tmp_path / "in", chain, ["<think>", "</think>", "millrace"], {"eos_token_id": 258})
     model = Model.load(import_weights(source, tmp_path / "out"))
     assert everywhere(model, ASK) == {("<think>hm</think>millrace", "stop")}

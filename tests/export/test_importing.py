@@ -94,7 +94,7 @@ def test_by_default_it_lands_in_models_under_its_own_name(
 BROKEN = {
     "another architecture": ("config.json", b'{"architectures": ["MambaForCausalLM"]}', "MambaForCausalLM"),
     "no config": ("config.json", None, "no config.json"),
-    "torn config": ("config.json", b"{", "as JSON: "),
+    "torn config": ("config.json", b"{", "is not JSON: "),
     "torn tokenizer": ("tokenizer.json", b"{}", "not a tokenizer of a known kind"),
 }
 

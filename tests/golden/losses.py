@@ -25,7 +25,17 @@ from glassmill.tune.packing import MixedBatches, PackedConversations, Rendered
 
 CONFIG = ModelConfig(128, 48, 3, 3, 1, 16, 128, 32)
 TRAIN = TrainSettings(steps=200, batch_tokens=512, peak_lr=0.01, embedding_lr=0.003, step="fused", threads=1)
-SFT = SftSettings(steps=120, batch_tokens=512, length=32, pages=0.3, step="fused", threads=1)
+SFT = SftSettings(
+    steps=120,
+    batch_tokens=512,
+    length=32,
+    pages=0.3,
+    optimizer="muon",
+    peak_lr=0.006,
+    embedding_lr=0.0012,
+    step="fused",
+    threads=1,
+)
 NAMES = ("Ada", "Bruno", "Clara", "Doris", "Emil", "Frida")
 JOBS = ("a miller", "a baker", "a smith", "a weaver", "a potter", "a carter")
 PLACES = ("by the river", "in the square", "at the mill", "on the hill")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from glassmill.miniweb import asking, conversations, questions, wordings
+from glassmill.miniweb import asking, conversations, questions, visitors, wordings
 from glassmill.miniweb.chance import stream
 from glassmill.miniweb.prose import Narrator
 from glassmill.miniweb.world import PERSON_ATTRIBUTES, World, canonical, make_world
@@ -117,7 +117,7 @@ def test_sums_are_right_and_those_of_the_evaluation_are_in_no_conversation(
         left, right = map(int, call["expression"].split(sign))
         assert result["text"] == str(signs[sign](left, right))
         assert text["text"] == f"{result['text']}."
-    sums = [row for row in asked if row["kind"] == "sum"]
+    sums = [row for row in asked if row["kind"] == "sum" and row["wording"] != "typed"]
     assert len(sums) == questions.NUM_SUMS
     assert not {key(row["subject"]) for row in sums} & {key(call[0]["expression"]) for call in calls}
 
@@ -155,3 +155,46 @@ def test_sentences_begin_with_a_capital_and_end_with_a_full_stop(world: World) -
         for told in narrator.tell(subject, 6) * 2:
             assert re.fullmatch(r"(“?[A-Z0-9]).*[.]", told.text), told.text
             assert "{" not in told.text
+
+
+def test_what_visitors_type_in_the_evaluation_stands_in_no_conversation(
+    asked: list[dict[str, Any]], talks: list[dict[str, Any]]
+) -> None:
+    typed = [row for row in asked if row["wording"] == "typed"]
+    assert {row["kind"] for row in typed} == {"fact", "unknown", "sum"}
+    assert {row["in_sft"] for row in typed if row["kind"] == "fact"} == {True, False}
+    assert not {row["question"] for row in typed} & user_turns(talks)
+    assert not set(visitors.SUMS["conversations"]) & set(visitors.SUMS["evaluation"])
+
+
+def test_an_unknown_name_is_refused_as_it_was_typed(asked: list[dict[str, Any]], talks: list[dict[str, Any]]) -> None:
+    rows = [(row["question"], row["answer"]) for row in asked if (row["kind"], row["wording"]) == ("unknown", "typed")]
+    rows += [
+        (question["content"], answer["content"])
+        for talk in talks
+        if talk["kind"] == "unknown"
+        for question, answer in [talk["messages"]]
+    ]
+    lower = 0
+    for question, answer in rows:
+        name = answer.removeprefix("I do not know that; I never read about ").removesuffix(".")
+        assert name in question, (question, answer)
+        lower += name.islower()
+    assert 0.1 < lower / len(rows) < 0.6
+
+
+def test_a_share_of_the_conversations_is_typed_as_visitors_do(talks: list[dict[str, Any]]) -> None:
+    first = [talk["messages"][0]["content"] for talk in talks if talk["kind"] in ("fact", "unknown", "topic")]
+    sloppy = [text for text in first if text[0].islower() or text[-1] not in ".?"]
+    assert 0.7 * conversations.TYPED < len(sloppy) / len(first) < conversations.TYPED
+
+
+@pytest.mark.parametrize("purpose", ["conversations", "evaluation"])
+def test_a_visitor_changes_little_and_never_the_name(purpose: visitors.For) -> None:
+    rng = stream(1, "test")
+    for _ in range(400):
+        question, name = visitors.typed("What is Mira Holt's pet?", "Mira Holt", rng, purpose)
+        assert name in question and name.lower() == "mira holt"
+        assert abs(len(question) - len("What is Mira Holt's pet?")) <= 3
+        assert len(set(question.lower().split()) - {"what", "is", "mira", "holt's", "pet?"}) <= 3
+    assert visitors.typed("Hi!", "", rng, purpose)[0].lower().rstrip("!") == "hi"

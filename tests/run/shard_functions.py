@@ -104,3 +104,13 @@ def die_while_reading(task: dict[str, Any], link: Link) -> None:
     """Dies on its way to item 1, set aside or not."""
     link.mark(1)
     os.abort()
+
+
+def take_memory(task: dict[str, Any], link: Link) -> dict[str, Any]:
+    """Takes so many megabytes for each item, one after the other."""
+    skip = dict(task.get("skip", []))
+    for position, megabytes in enumerate(task["items"]):
+        if position not in skip:
+            link.mark(position)
+            bytearray(megabytes << 20)
+    return {"set_aside": task.get("skip", [])}

@@ -64,6 +64,25 @@ def test_an_item_at_which_every_worker_is_killed_is_set_aside_at_last(
     assert results == [{"skip": [[0, "killed its worker (exit -9)"]]}]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's own memory")
+def test_an_item_that_takes_too_much_memory_is_set_aside_at_once() -> None:
+    tasks = [{"items": [10, 300, 20, 4000, 90]}, {"items": [150]}, {"items": [90, 90]}]
+    results = map_shards("shard_functions:take_memory", tasks, 2, memory_limit_mb=100)
+    cause = "over the memory limit"
+    assert [result["set_aside"] for result in results] == [[[1, cause], [3, cause]], [[0, cause]], []]
+    assert map_shards("shard_functions:take_memory", tasks[1:2], 1, memory_limit_mb=0) == [{"set_aside": []}]
+
+
+def test_an_item_at_which_the_system_ran_out_of_memory_is_set_aside_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter(range(100))
+    monkeypatch.setattr(executors, "system_kills", lambda: next(counts))
+    task = {"marker": str(tmp_path / "killed"), "items": 1, "times": 1}
+    results = map_shards("shard_functions:die_at_every_item_once", [task], 1)
+    assert results == [{"skip": [[0, "the system ran out of memory"]]}]
+
+
 def test_a_worker_ends_with_its_supervisor_even_in_the_middle_of_a_task(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     call = f"map_shards('shard_functions:outlive', {[{'pid_file': str(pid_file)}]}, 1)"

@@ -13,7 +13,7 @@ from glassmill.recipe import Recipe
 from glassmill.run import kinds
 from glassmill.run.events import EventLog, read_events
 from glassmill.run.files import atomic_path, atomic_write
-from glassmill.run.folder import Identity, content_digest, damaged_files, is_done, open_run, place, read_manifest
+from glassmill.run.folder import Identity, content_digest, is_done, open_run, place, read_manifest, run_damage
 
 IDENTITY = Identity("corpus", 1, {"settings": {"bound": 3}}, {"web": "abc"})
 
@@ -40,10 +40,10 @@ def test_stage_version_settings_and_inputs_each_change_the_folder(tmp_path: Path
 
 def test_a_finished_run_lists_its_artefacts_and_notices_damage(tmp_path: Path) -> None:
     finish_one(tmp_path / "r")
-    assert is_done(tmp_path / "r") and damaged_files(tmp_path / "r") == []
+    assert is_done(tmp_path / "r") and run_damage(tmp_path / "r") == []
     assert list(read_manifest(tmp_path / "r")["files"]) == ["shards/a.bin"]
     (tmp_path / "r/shards/a.bin").write_text("changed")
-    assert damaged_files(tmp_path / "r") == ["shards/a.bin"]
+    assert [one.name for one in run_damage(tmp_path / "r")] == ["shards/a.bin"]
 
 
 def test_the_content_hash_depends_on_artefacts_alone(tmp_path: Path) -> None:

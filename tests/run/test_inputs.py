@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -42,6 +44,8 @@ def test_a_glob_may_be_relative_absolute_or_recursive(folder: Path) -> None:
 def test_a_finished_run_stands_for_its_documents(folder: Path) -> None:
     for name in ("run/DONE", "run/manifest.json", "run/shards/documents-00001.parquet", "run/shards/dropped-0.parquet"):
         (folder / name).write_text("")
+    files = {"shards/documents-00001.parquet": {"sha256": hashlib.sha256(b"").hexdigest(), "bytes": 0}}
+    (folder / "run" / "manifest.json").write_text(json.dumps({"files": files}))
     assert names("run") == ["run/shards/documents-00001.parquet"]
 
 
@@ -101,3 +105,33 @@ def test_lists_that_take_their_category_from_the_folder_count_it(folder: Path) -
         (folder / category / "domains").write_text("bad.example\n")
     assert digest("adult/domains") == digest("malware/domains")
     assert digest("adult/domains", folders=1) != digest("malware/domains", folders=1)
+
+
+def test_what_is_no_plain_file_is_named_with_its_reason(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.txt")
+    (folder / "lost.txt").symlink_to(folder / "nowhere")
+    (folder / "round.txt").symlink_to(folder / "round.txt")
+    (folder / "again").symlink_to(folder / "sub")
+    refused = {file.name: file.refused for file in input_files(["."]) if file.refused}
+    assert refused == {
+        "pipe.txt": "refused: a pipe",
+        "lost.txt": "refused: a link that leads nowhere",
+        "round.txt": "refused: a link that leads nowhere",
+        "again": "refused: a link to a folder",
+    }
+    assert names(".") == ["a.txt", "b.txt", "run/shards/other.bin", "sub/c.md"]
+
+
+@pytest.mark.parametrize("word", ["pipe.txt", "/dev/zero"])
+def test_a_pipe_or_a_device_given_by_name_is_a_mistake(folder: Path, word: str) -> None:
+    os.mkfifo(folder / "pipe.txt")
+    with pytest.raises(UserError, match=rf"{word}' is a (pipe|device)"):
+        input_files([word])
+
+
+def test_names_that_are_not_utf8_are_told_apart_and_can_be_written_down(folder: Path) -> None:
+    for name in (b"\xff.txt", b"\xfe.txt"):
+        Path(os.fsdecode(name)).write_text("text")
+    found = [file.name for file in input_files(["*.txt"])]
+    assert found == ["a.txt", "b.txt", r"\xfe.txt", r"\xff.txt"]
+    assert "".join(found).encode()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import openai
 import pytest
 import torch
-from starlette.types import ASGIApp
+from fastapi import FastAPI
 
 from glassmill.infer.folder import save_folder
 from glassmill.infer.generate import Model
@@ -18,6 +18,7 @@ from glassmill.model.config import ModelConfig
 from glassmill.model.initial import initialize
 from glassmill.model.transformer import Transformer
 from glassmill.serve.api import create_api
+from glassmill.serve.drain import Server
 from glassmill.serve.server import address_of, bind, make_server
 from glassmill.tokens.specials import special_ids
 from glassmill.tokens.split import OWN_PATTERN, PATTERNS
@@ -28,10 +29,10 @@ from tests.infer.numpy_decoder import NumpyDecoder
 class RunningServer:
     """An application on a free port of this machine, in a thread."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: FastAPI, make: Callable[[FastAPI], Server] = make_server) -> None:
         self.listener = bind("127.0.0.1", 0)
         self.url = address_of(self.listener)
-        self.server = make_server(app)
+        self.server = make(app)
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.listener]}, daemon=True)
         self.thread.start()
         while not self.server.started:

@@ -239,7 +239,7 @@ def test_a_known_name_that_is_nowhere_says_how_to_get_it(tmp_path: Path, monkeyp
 
 
 DAMAGED = {
-    "no.json": (b"{", "as JSON: "),
+    "no.json": (b"{", "is not JSON: "),
     "words.json": (b'{"model": {"type": "WordPiece"}}', "not a tokenizer of a known kind \\(WordPiece\\)"),
     "empty.json": (b"[]", "not a tokenizer of a known kind \\(no model\\)"),
     "torn.json": (b'{"model": {"type": "BPE", "vocab": {"a": 0}}}', "damaged"),

@@ -22,6 +22,8 @@ from tests.corpus.pages import record, write_warc
 from tests.tokens.builders import PROSE, small_tokenizer, write_corpus
 
 TOKENIZER = small_tokenizer(512)
+LINES = "\n".join(PROSE).replace("\r\n", "\n")
+"""As a text file is read."""
 
 
 def run(*words: str) -> str:
@@ -64,7 +66,7 @@ def test_the_numbers_of_the_report_are_those_of_the_text():
 def test_files_of_every_kind_are_read_in_order(texts: Path):
     assert [file.name for file in text_files([texts])] == ["lines.jsonl", "prose.txt"]
     assert list(named_texts(texts / "lines.jsonl")) == [("lines", PROSE[0]), ("lines", PROSE[1])]
-    assert "".join(text for _, text in named_texts(texts / "prose.txt")) == "\n".join(PROSE)
+    assert "".join(text for _, text in named_texts(texts / "prose.txt")) == LINES
     (shard,) = text_files([texts / "corpus"])
     assert [text for _, text in named_texts(shard)] == PROSE
 
@@ -103,12 +105,12 @@ def test_a_vocabulary_is_trained_on_files_and_reported_on_by_command(texts: Path
     )
     loaded = Tokenizer.load(out)
     assert done["symbols"] == 440 and loaded.vocab_size == 448
-    assert [loaded.token_bytes(n) for n in range(440)] == bpe.train(["\n".join(PROSE)], 440, PATTERNS["llama3"])
+    assert [loaded.token_bytes(n) for n in range(440)] == bpe.train([LINES], 440, PATTERNS["llama3"])
     report = json.loads(run("tokenizer", "report", out, str(texts), "--json", "--against", out))
     assert [group["name"] for group in report["groups"]] == ["lines", "prose"] and report["total"]["ratio"] == 1
     assert "never seen" in run("tokenizer", "report", out, str(texts))
     meta = json.loads((tmp_path / "vocabulary" / "meta.json").read_text(encoding="utf-8"))
-    assert meta["unicode"] == "16.0" and meta["training"]["bytes"] == len("\n".join(PROSE).encode())
+    assert meta["unicode"] == "16.0" and meta["training"]["bytes"] == len(LINES.encode())
 
 
 def test_training_reports_its_merges_as_typed_progress(tmp_path: Path):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from glassmill.errors import UserError
 from glassmill.recipe import TokenizerSettings, TokensSettings
 from glassmill.run import kinds
-from glassmill.run.folder import damaged_files
+from glassmill.run.folder import run_damage
 from glassmill.tokens import bpe, tokens
 from glassmill.tokens import vocabulary as tokenizer_stage
 from glassmill.tokens.shards import Shards
@@ -134,7 +134,7 @@ def test_the_bytes_do_not_depend_on_the_workers(
     settings = TokensSettings(validation_share=0.1, workers=1)
     run_stage(tokens, tmp_path / "tokens", settings, documents=corpus, tokenizer=vocabulary[0])
     assert artefacts(tmp_path / "tokens") == artefacts(shards)
-    assert not damaged_files(shards)
+    assert not run_damage(shards)
 
 
 @pytest.mark.parametrize("lost", ["work/part-00000.json", "shards/train-00001.bin", "index.json"])

@@ -11,7 +11,9 @@ from glassmill.errors import UserError
 from glassmill.model.config import ModelConfig
 from glassmill.model.lora import add_lora
 from glassmill.model.loss import CHUNK_ROWS, linear_cross_entropy, plain_token_nats, token_nats
+from glassmill.model.scaling import RopeScaling
 from glassmill.model.transformer import Transformer
+from glassmill.train.fused import reason_against
 from glassmill.train.gradients import AutogradGradients, Batch, FusedGradients, make_gradients, rows_at_once
 
 SHAPES = {
@@ -19,6 +21,9 @@ SHAPES = {
     "qwen3, grouped queries, own head": ModelConfig(67, 40, 2, 4, 2, 16, 56, 16, tie_embeddings=False),
     "llama, grouped queries": ModelConfig(67, 40, 2, 6, 2, 8, 56, 16, qk_norm=False),
     "longer than a block of queries": ModelConfig(67, 40, 1, 4, 2, 12, 56, 100),
+    "stretched by YaRN": ModelConfig(
+        67, 40, 2, 4, 2, 12, 56, 16, rope_scaling=RopeScaling("yarn", 4.0, 8, attention_factor=1.2)
+    ),
 }
 
 
@@ -68,6 +73,17 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch_by_the_plain_way(sha
         for name, parameter in model.named_parameters():
             largest = expected[name].abs().max()
             torch.testing.assert_close(parameter.grad / largest, expected[name] / largest, atol=1e-5, rtol=0, msg=name)
+
+
+def test_biases_are_trained_by_autograd_and_refused_by_the_step_by_hand() -> None:
+    model = random_model(ModelConfig(67, 40, 2, 4, 2, 12, 56, 16, qk_norm=False, qkv_bias=True))
+    batch = some_batch(model.config, rows=3)
+    expected_loss, expected = plain_gradients(model, batch)
+    assert reason_against(model) == "its queries, keys and values have biases"
+    gradients = make_gradients(model, 3, 16, 48, torch.float32)
+    assert isinstance(gradients, AutogradGradients) and gradients(batch) == pytest.approx(expected_loss, rel=1e-5)
+    assert expected["model.layers.1.self_attn.k_proj.bias"].abs().max() >= 0
+    assert expected["model.layers.1.self_attn.v_proj.bias"].abs().max() > 0
 
 
 def test_bfloat16_products_stay_near_the_float32_gradient() -> None:

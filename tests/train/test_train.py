@@ -71,11 +71,11 @@ def test_a_stopped_run_saves_and_continues_to_the_same_bits(
     step = train.fit.__globals__["Trainer"].step
     steps_done: list[int] = []
 
-    def interrupted(self: Any, number: int, steps: int) -> tuple[float, float]:
+    def interrupted(self: Any, number: int, *rest: Any) -> Any:
         steps_done.append(number)
         if number == 13:
             os.kill(os.getpid(), signal.SIGINT)
-        return step(self, number, steps)  # type: ignore[no-any-return]
+        return step(self, number, *rest)
 
     monkeypatch.setattr(train.fit.__globals__["Trainer"], "step", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -146,14 +146,15 @@ def test_many_more_kills_change_no_bit(
     kill_and_compare(town, tmp_path / "train", weights_hash(undisturbed[0]), kills=6, seed=seed)
 
 
-def test_a_time_box_is_measured_once_and_then_an_ordinary_number_of_steps(town: Town, tmp_path: Path) -> None:
-    begin = time.perf_counter()
+def test_a_time_box_is_measured_once_and_the_plan_kept(town: Town, tmp_path: Path) -> None:
     train_town(town, tmp_path / "boxed", steps=None, minutes=0.03, measure_seconds=0.3, reports=1)
-    assert time.perf_counter() - begin < 12
-    plan = json.loads((tmp_path / "boxed" / "plan.json").read_text())
-    assert plan["steps"] > 5 and plan["threads"] == 1 and plan["dtype"] == "float32"
-    train_town(town, tmp_path / "given", steps=plan["steps"], reports=1)
-    assert weights_hash(tmp_path / "given") == weights_hash(tmp_path / "boxed")
+    written = (tmp_path / "boxed" / "plan.json").read_bytes()
+    plan = json.loads(written)
+    assert plan["planned"] >= plan["steps"] > 1 and plan["threads"] == 1 and plan["dtype"] == "float32"
+    (tmp_path / "again").mkdir()
+    (tmp_path / "again" / "plan.json").write_bytes(written)
+    train_town(town, tmp_path / "again", steps=None, minutes=60.0, reports=1)
+    assert weights_hash(tmp_path / "again") == weights_hash(tmp_path / "boxed")
 
 
 def test_a_training_without_a_length_is_refused(town: Town, tmp_path: Path) -> None:

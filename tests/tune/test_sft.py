@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -85,10 +87,10 @@ def test_a_cut_off_sft_continues_to_the_same_bits(
     trainer = sft.fit.__globals__["Trainer"]
     step = trainer.step
 
-    def failing(self: Any, number: int, steps: int) -> Any:
+    def failing(self: Any, number: int, *rest: Any) -> Any:
         if number == 12:
             raise RuntimeError("power cut")
-        return step(self, number, steps)
+        return step(self, number, *rest)
 
     monkeypatch.setattr(trainer, "step", failing)
     with pytest.raises(RuntimeError, match="power cut"):
@@ -118,7 +120,10 @@ def test_an_imported_llama_learns_with_small_steps_of_adamw(town: dict[str, Path
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [("not json", "line 13 is not a conversation"), ('{"prompt": "x"}', "line 13 is not a conversation")],
+    [
+        ("not json", "line 13 is no JSON row"),
+        ('{"prompt": "x"}', "line 13 is not a conversation: it needs"),
+    ],
 )
 def test_a_line_that_is_no_conversation_is_named(
     town: dict[str, Path], tmp_path: Path, line: str, message: str
@@ -147,3 +152,66 @@ def test_what_the_base_model_never_saw_begins_as_a_line_end(town: dict[str, Path
     for name in ("<|user|>", "<|assistant|>", "<|tool_call|>"):
         assert torch.equal(weight[loaded.tokenizer.special[name]], weight[int(line_end)])
     assert not torch.equal(weight[loaded.tokenizer.eos_id], weight[int(line_end)])
+
+
+def notes(events: list[kinds.Event]) -> str:
+    return "\n".join(event.text for event in events if isinstance(event, kinds.Note | kinds.Warned))
+
+
+def test_it_says_what_is_learned_by_which_rates_and_what_became_of_the_pages(
+    town: dict[str, Path], tmp_path: Path
+) -> None:
+    events = tune(town, tmp_path / "sft", steps=4)
+    text = notes(events)
+    assert "11 conversations to learn from, 1 held out; the assistant's words are" in text
+    assert "trained here: muon, sft.peak_lr = 0.02, sft.embedding_lr = 0.01, 512 tokens a step" in text
+    assert "pages: " in text and "nats a token before tuning" in text
+    stats = json.loads((tmp_path / "sft" / "stats.json").read_text())
+    assert stats["found"]["taught"] == 11 and stats["optimizer"] == "muon"
+    assert stats["known_text_loss_before"] > 0 and stats["known_text_loss_after"] > 0
+
+
+def test_an_import_that_forgets_is_warned_of(town: dict[str, Path], tmp_path: Path) -> None:
+    imported = tmp_path / "imported"
+    shutil.copytree(town["base"] / "model", imported)
+    (imported / "glassmill.json").write_text('{"imported_from": "x.gguf"}')
+    given = {**town, "base": imported, "tokens": None}
+    given.pop("tokens")
+    gentle = run_stage(sft, tmp_path / "gentle", SETTINGS.model_copy(update=GENTLE), **given)
+    assert "imported: adamw, sft.peak_lr = 0.0001, sft.embedding_lr = 0.0001" in notes(gentle)
+    assert "general text: " in notes(gentle) and "forgot" not in notes(gentle)
+    rough = {**GENTLE, "optimizer": "muon", "peak_lr": 0.3, "embedding_lr": 0.3, "steps": 20}
+    assert "the model forgot some of what it knew" in notes(
+        run_stage(sft, tmp_path / "rough", SETTINGS.model_copy(update=rough), **given)
+    )
+
+
+GENTLE = {"optimizer": "auto", "peak_lr": None, "embedding_lr": None, "steps": 3}
+
+
+def test_few_conversations_are_not_repeated_within_a_batch(town: dict[str, Path], tmp_path: Path) -> None:
+    tune(town, tmp_path / "sft", steps=2, pages=0.0, batch_tokens=4096)
+    assert json.loads((tmp_path / "sft" / "stats.json").read_text())["tokens_seen"] < 2 * 1024
+
+
+def test_without_held_out_conversations_there_is_a_warning_and_no_loss(town: dict[str, Path], tmp_path: Path) -> None:
+    events = tune(town, tmp_path / "sft", steps=2, held_out=0.0)
+    assert "no conversation is held out" in notes(events)
+    assert json.loads((tmp_path / "sft" / "stats.json").read_text(), parse_constant=str)["held_out_loss"] is None
+
+
+def test_pages_of_another_vocabulary_of_equal_size_are_refused(town: dict[str, Path], tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    shutil.copytree(town["tokens"], tokens)
+    lengths = np.load(tokens / "token_bytes.npy")
+    lengths[-40:] = np.roll(lengths[-40:], 1) + 1
+    np.save(tokens / "token_bytes.npy", lengths)
+    with pytest.raises(UserError, match=r"another vocabulary .* of equal size; set sft.pages=0"):
+        tune({**town, "tokens": tokens}, tmp_path / "sft")
+
+
+def test_a_rate_that_ruins_the_model_publishes_nothing(town: dict[str, Path], tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"sft stopped: .* step .*sft\.peak_lr = 1e\+30"):
+            tune(town, tmp_path / "sft", optimizer="adamw", peak_lr=1e30, embedding_lr=1e30, steps=5)
+        assert not (tmp_path / "sft" / "model").exists() and not (tmp_path / "sft" / "DONE").exists()

@@ -41,6 +41,13 @@ Host = Annotated[str, typer.Option("--host", help="any address but 127.0.0.1 nee
 ApiKey = Annotated[
     str | None, typer.Option("--api-key", envvar="GLASSMILL_API_KEY", help="the key that clients must send")
 ]
+AllowHost = Annotated[
+    list[str] | None, typer.Option("--allow-host", help="a name by which clients call the server; may be repeated")
+]
+AllowOrigin = Annotated[
+    list[str] | None,
+    typer.Option("--allow-origin", help="a web page that may use the API: https://app.example; may be repeated"),
+]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="a setting, such as corpus.files.text_fields=body; may be repeated")
 ]
@@ -76,6 +83,11 @@ def model_path(model: str, runs: Path) -> Path:
     return find_model(model, runs)
 
 
+def notify(text: str) -> None:
+    """Says what a command is doing before it has a result to show."""
+    print(f"{text} ...", file=sys.stderr, flush=True)
+
+
 def tell_address(url: str) -> None:
     """Says where the page is, once it is open."""
     sys.stderr.write(f"{url}   the page; {url.rstrip('/')}/v1 is the OpenAI-compatible API. Ctrl-C stops the server.\n")
@@ -91,7 +103,7 @@ def show_report(report: Mapping[str, object], as_json: bool) -> None:
 def show_result(value: Mapping[str, object], as_json: bool, draw: Callable[[Any], Any]) -> None:
     """A command's result on standard output: as JSON, or as what `draw` makes of it for people."""
     if as_json:
-        print(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+        print(_json(value))
         return
     from rich.console import Console
 
@@ -99,3 +111,14 @@ def show_result(value: Mapping[str, object], as_json: bool, draw: Callable[[Any]
     drawn = draw(value)
     for part in drawn if isinstance(drawn, list) else [drawn]:
         console.print(part, soft_wrap=isinstance(part, str))  # a command or a path in a line stays whole
+
+
+def _json(value: object) -> str:
+    """Readable JSON that no terminal obeys: unsafe characters as JSON's own escapes."""
+    from glassmill.printable import printable
+    from glassmill.run.files import finite
+
+    text = json.dumps(finite(value), indent=1, ensure_ascii=False, default=str, allow_nan=False)
+    if all(map(str.isprintable, text.split("\n"))):
+        return text
+    return "".join(c if c == "\n" or printable(c) == c else json.dumps(c)[1:-1] for c in text)

@@ -33,10 +33,7 @@ def add(
 
     screen = Screen()
     result = add_files(paths, name, runs, settings or [], yes, show, (screen,))
-    if as_json:
-        show_result(result, True, made_lines)
-    else:
-        print("\n".join(made_lines(result)))
+    show_result(result, as_json, made_lines)
 
 
 @app.command(rich_help_panel=COLLECT)

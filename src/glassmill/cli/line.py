@@ -28,6 +28,7 @@ from glassmill.cli.base import (
     model_path,
     run_recipe,
     show_report,
+    show_result,
 )
 from glassmill.cli.vocabulary import vocabulary
 from glassmill.errors import UserError
@@ -89,18 +90,16 @@ def evaluate(
         Path | None, typer.Option(help="a miniweb run, for its questions and its planted personal data")
     ] = None,
     tokens: Annotated[Path | None, typer.Option(help="a tokens run: bits per byte of its held-out documents")] = None,
-    questions: Annotated[Path | None, typer.Option(help="a questions.jsonl of your own")] = None,
+    questions: Annotated[
+        Path | None, typer.Option(help="your own questions: {question, answer} rows, JSONL or CSV")
+    ] = None,
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
     path = model_path(model, runs)
-    from glassmill.evals.eval import score
-    from glassmill.infer.generate import Model
-    from glassmill.recipe import EvalSettings
+    from glassmill.commands.evaluate import evaluate_model, evaluation_tables
 
-    settings = EvalSettings(questions=str(questions) if questions else None)
-    shown = score(Model.load(path), settings, 7, web, tokens, lambda event: None)
-    show_report({**shown.scores, "pii": shown.leaked} if shown.leaked else shown.scores, as_json)
+    show_result(evaluate_model(path, web, tokens, questions), as_json, evaluation_tables)
 
 
 def miniweb(

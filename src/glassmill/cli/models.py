@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from glassmill.cli.base import RUNS, USE, ApiKey, Host, ModelArgument, Port, Runs, app, model_path, tell_address
+from glassmill.cli.base import (
+    RUNS,
+    USE,
+    AllowHost,
+    AllowOrigin,
+    ApiKey,
+    Host,
+    ModelArgument,
+    Port,
+    Runs,
+    app,
+    model_path,
+    tell_address,
+)
 
 
 @app.command(rich_help_panel=USE)
@@ -34,20 +47,30 @@ def serve(
     port: Port = 8765,
     host: Host = "127.0.0.1",
     api_key: ApiKey = None,
+    allow_host: AllowHost = None,
+    allow_origin: AllowOrigin = None,
 ) -> None:
     """Serve a model: an OpenAI-compatible API, and the page with the chat box at /."""
     path = model_path(model, runs)
     from glassmill.studio.app import serve_studio
 
-    serve_studio(runs if runs.is_dir() else None, path, host, port, api_key, on_ready=tell_address)
+    shown = runs if runs.is_dir() else None
+    serve_studio(shown, path, host, port, api_key, tell_address, allow_host or (), allow_origin or ())
 
 
 @app.command(rich_help_panel=USE)
-def studio(runs: Runs = RUNS, port: Port = 8765, host: Host = "127.0.0.1", api_key: ApiKey = None) -> None:
+def studio(
+    runs: Runs = RUNS,
+    port: Port = 8765,
+    host: Host = "127.0.0.1",
+    api_key: ApiKey = None,
+    allow_host: AllowHost = None,
+    allow_origin: AllowOrigin = None,
+) -> None:
     """Open the page over all runs: funnel, tokenizer, training, report, chat."""
     from glassmill.studio.app import serve_studio
 
-    serve_studio(runs, None, host, port, api_key, on_ready=tell_address)
+    serve_studio(runs, None, host, port, api_key, tell_address, allow_host or (), allow_origin or ())
 
 
 @app.command("import", rich_help_panel=USE)

@@ -18,6 +18,7 @@ from glassmill.cli.base import (
     Runs,
     app,
     loaded,
+    notify,
     show_result,
 )
 
@@ -68,11 +69,13 @@ def init(
 
 
 @app.command(rich_help_panel=SETUP)
-def plan(recipe: RecipeArgument, overrides: Overrides = None, as_json: Json = False) -> None:
+def plan(recipe: RecipeArgument, overrides: Overrides = None, runs: Runs = RUNS, as_json: Json = False) -> None:
     """Estimate what a recipe will take before it starts: bytes, tokens, parameters, FLOPs, memory, minutes."""
+    read = loaded(recipe, overrides)
+    notify("reading the recipe's inputs")
     from glassmill.commands.plan import make_plan, plan_table
 
-    show_result(make_plan(loaded(recipe, overrides)), as_json, plan_table)
+    show_result(make_plan(read, runs, notify), as_json, plan_table)
 
 
 @app.command(rich_help_panel=SETUP)
@@ -81,3 +84,17 @@ def doctor(runs: Runs = RUNS, as_json: Json = False) -> None:
     from glassmill.commands.doctor import examine, health_table
 
     show_result(examine(runs), as_json, health_table)
+
+
+@app.command(rich_help_panel=SETUP)
+def clean(
+    runs: Runs = RUNS,
+    unfinished: Annotated[bool, typer.Option("--unfinished", help="also runs that never finished")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="delete; without it, only show")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show, and with --yes delete, what no command needs any more: checkpoints of finished runs, scratch files."""
+    from glassmill.commands.clean import clean as clean_runs
+    from glassmill.commands.clean import clean_lines
+
+    show_result(clean_runs(runs, unfinished, yes), as_json, clean_lines)

@@ -22,7 +22,16 @@ from glassmill.run import kinds
 from glassmill.run.events import Listener
 from glassmill.run.executors import map_shards
 from glassmill.run.files import atomic_write, remove
-from glassmill.run.folder import Identity, RunFolder, is_done, open_run, place, settings_identity
+from glassmill.run.folder import (
+    Identity,
+    RunFolder,
+    discard,
+    is_done,
+    open_run,
+    place,
+    run_damage,
+    settings_identity,
+)
 from glassmill.run.inputs import InputFile, digest_files
 
 STAGE = "add"
@@ -48,9 +57,13 @@ def add(
     facts = extraction_facts(settings.extract)
     identity = Identity(STAGE, VERSION, settings_identity(**parts), {"files": inputs}, facts)
     folder = place(runs, name, identity)
-    if is_done(folder):
+    damaged = run_damage(folder) if is_done(folder) else []
+    if is_done(folder) and not damaged:
         return folder
     with open_run(folder, identity, recipe, listeners) as run:
+        if damaged:
+            run.emit(kinds.Warned(f"{folder / damaged[0].name} {damaged[0].what}; the files are read again"))
+            discard(folder)
         _make(run, sources, settings)
     return folder
 
@@ -87,7 +100,7 @@ def _make(run: RunFolder, sources: Sequence[Source], settings: CorpusSettings) -
     )
     results = [cast("GatherResult", result) for result in made]
     entries = [entry for result in results for entry in result["quarantined"]]
-    lines = (json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+    lines = (json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n" for entry in entries)
     atomic_write(run.path / "quarantine.jsonl", "".join(lines).encode("utf-8", "replace"))
     counts = Counter[str]()
     for result in results:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from glassmill.corpus.chain import Chain
 from glassmill.corpus.document import PARQUET, Document, Lost, Page, table_of
-from glassmill.corpus.pii import find
+from glassmill.corpus.pii import find, leaving
 from glassmill.corpus.read.files.errors import UNJUDGED, cause_of
 from glassmill.corpus.read.files.kinds import kind_of
 from glassmill.corpus.read.sources import Source, read_sources
@@ -38,6 +38,7 @@ ADDED_SCHEMA = pa.schema([
     ("date", pa.string()),
     ("source", pa.string()),
     ("offset", pa.int64()),
+    ("section", pa.string()),
 ])  # fmt: skip
 ROWS = 256
 PACKED = (".gz", ".tgz", ".bz2", ".xz", ".txz")
@@ -126,7 +127,9 @@ def gather_shard(task: GatherTask, link: Link | None = None) -> GatherResult | S
 class _Gather:
     def __init__(self, task: GatherTask, link: Link) -> None:
         self.link = link
-        self.settings = unfiltered(CorpusSettings.model_validate(task["settings"]))
+        settings = CorpusSettings.model_validate(task["settings"])
+        self.pii = settings.pii
+        self.settings = unfiltered(settings)
         bounds = self.settings.max_record_bytes, self.settings.files
         self.items = read_sources(task["inputs"], task.get("skip", []), *bounds)
         self.chain = Chain(self.settings)
@@ -140,33 +143,32 @@ class _Gather:
         self.link.mark(0)
         for source, item in self.items:
             self.counts["pages"] += 1
-            document = self._document(source, item)
-            if document:
-                yield document
+            yield from self._documents(source, item)
             self.link.mark(self.counts["pages"])
             if limit is not None and self.counts["pages"] >= limit:
                 self.last = (source, item.offset)
                 return
 
-    def _document(self, source: Source, item: Page | Lost) -> Document | None:
+    def _documents(self, source: Source, item: Page | Lost) -> Iterator[Document]:
         if isinstance(item, Lost):
-            cause = item.cause
-        else:
-            try:
-                document = self.chain.judge(item)
-            except UNJUDGED as error:
-                cause = cause_of(error)
-            else:
-                if not document.rule:
+            self._set_aside(source, item, item.cause)
+            return
+        try:
+            for document in self.chain.documents(item):
+                if document.rule:
+                    self._set_aside(source, item, f"{document.rule} {document.detail}".strip())
+                else:
                     self.counts["documents"] += 1
                     self.counts["characters"] += len(document.text)
                     self.counts["bytes"] += len(document.text.encode("utf-8", "replace"))
                     self.languages[document.language] += 1
-                    return document
-                cause = f"{document.rule} {document.detail}".strip()
+                    yield document
+        except UNJUDGED as error:
+            self._set_aside(source, item, cause_of(error))
+
+    def _set_aside(self, source: Source, item: Page | Lost, cause: str) -> None:
         self.counts["quarantined"] += 1
         self.quarantined.append({"source": source.name, "offset": item.offset, "url": item.url, "cause": cause})
-        return None
 
     def result(self) -> GatherResult:
         return {
@@ -178,9 +180,11 @@ class _Gather:
     def survey(self, limit: int) -> SurveyResult:
         begin = time.process_time()
         pii: Counter[str] = Counter()
+        looked_for = self.pii.kinds
+        leave = leaving(self.pii.examples, self.pii.allow)
         texts: list[str] = []
         for document in self.documents(limit):
-            pii.update(span.kind for span in find(document.text))
+            pii.update(span.kind for span in find(document.text, looked_for, leave))
             plain = _NO_WORD.sub("", document.text).lower()
             texts.append(hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=8).hexdigest())
         spent = time.process_time() - begin

@@ -12,11 +12,12 @@ from rich.table import Table
 
 from glassmill.collect.add import add
 from glassmill.collect.survey import Inventory, survey
-from glassmill.commands.terminal import size
+from glassmill.commands.terminal import plain, size
 from glassmill.corpus.read.sources import find_sources
 from glassmill.recipe import make_recipe
 from glassmill.run.events import Listener
 from glassmill.run.folder import read_manifest
+from glassmill.run.inputs import user_path
 
 PROMPT = "Make documents of these files? [y/N] "
 
@@ -71,7 +72,7 @@ def _asked() -> bool:
 
 def _name(paths: Sequence[str]) -> str:
     """A name for the run from the first path: `./Annual Reports/` gives `annual-reports`."""
-    stem = Path(paths[0]).expanduser().resolve().name.partition(".")[0].lower()
+    stem = user_path(paths[0]).resolve().name.partition(".")[0].lower()
     return re.sub(r"[^a-z0-9_-]+", "-", stem).strip("-_")[:40].strip("-_") or "documents"
 
 
@@ -120,13 +121,6 @@ def _lines(inventory: Inventory) -> list[tuple[str, str]]:
 
 def _duration(minutes: float) -> str:
     return "under a minute" if minutes < 1 else f"about {minutes:,.0f} minutes"
-
-
-def plain(text: str) -> str:
-    """A name that is safe to print: without terminal control characters and markup."""
-    from rich.markup import escape
-
-    return escape("".join(character if character.isprintable() else "\ufffd" for character in text))
 
 
 def made_lines(result: AddResult) -> list[str]:

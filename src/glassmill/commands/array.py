@@ -39,13 +39,16 @@ def run_task(recipe: Recipe, stage: str, runs: Path, task: int | None, num_tasks
 
 def _folder(recipe: Recipe, stage: str, runs: Path) -> Path:
     """The stage's run folder, from the line file: tasks do not hash the inputs, perhaps terabytes, again."""
+    path = runs / "lines" / f"{recipe.name}.json"
     try:
-        status = json.loads((runs / "lines" / f"{recipe.name}.json").read_text(encoding="utf-8"))
+        stages = json.loads(path.read_text(encoding="utf-8"))["stages"]
+        folders = {str(entry["stage"]): entry["run"] for entry in stages}
     except FileNotFoundError:
-        status = {"stages": []}
-    for entry in status["stages"]:
-        if entry["stage"] == stage and entry["run"]:
-            return runs / str(entry["run"])
+        folders = {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({error}); run glassmill {stage} RECIPE again") from None
+    if folders.get(stage):
+        return runs / str(folders[stage])
     raise UserError(
         f"{stage} of {recipe.name} has not started in {runs}; first run: glassmill {stage} RECIPE run.executor=slurm"
     )

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from glassmill.collect.fetch import FetchResult, fetch
 from glassmill.collect.lists import ListsResult, install_from_wheel, install_lists
-from glassmill.commands.add import plain
-from glassmill.commands.terminal import size
+from glassmill.commands.terminal import plain, size
 from glassmill.errors import UserError
 from glassmill.recipe import make_recipe
 

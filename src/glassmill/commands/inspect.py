@@ -8,10 +8,11 @@ from typing import TypedDict
 
 from rich.table import Table
 
-from glassmill.commands.add import plain
+from glassmill.commands.terminal import plain
 from glassmill.corpus.look.query import query
 from glassmill.corpus.look.why import Check, Way, why
 from glassmill.errors import UserError
+from glassmill.run.inputs import user_path
 
 CELL_CHARACTERS = 300
 
@@ -65,7 +66,7 @@ def find_run(word: str, runs: Path) -> Path:
     Raises:
         UserError: no such run.
     """
-    for path in (Path(word).expanduser(), runs / word):
+    for path in (user_path(word), runs / word):
         if path.is_dir():
             return path
     known = sorted(path.parent.relative_to(runs).as_posix() for path in runs.glob("corpus/*/DONE"))

@@ -1,26 +1,30 @@
 """`glassmill plan`: what a recipe will take on this machine, before anything starts.
 
-Sizes of models are exact. Minutes are estimates: from half a second of matrix products on this machine, from the shares
-below and from the speeds in `glassmill.stages`, which were measured on two cores.
+Sizes of models are exact, and memory is that of the largest stage. Minutes are estimates: from half a second of matrix
+products on this machine, from the shares below and from the speeds in `glassmill.stages`, which were measured on two
+cores.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypedDict
 
 from rich.table import Table
 
-from glassmill.commands.doctor import examine
-from glassmill.commands.terminal import size
+from glassmill.commands.doctor import Machine, examine
+from glassmill.commands.terminal import plain, size
 from glassmill.corpus.read.files.kinds import kind_of
+from glassmill.infer.find import read_config
 from glassmill.model.config import ModelConfig
 from glassmill.model.sizes import num_parameters, training_bytes, training_flops_per_token, weight_bytes
+from glassmill.pipeline import ready
 from glassmill.recipe import ModelSettings, Recipe
 from glassmill.run.inputs import expand
-from glassmill.stages import STAGES, Load, check_recipe, training_tokens
+from glassmill.stages import STAGES, Load, training_tokens
+from glassmill.tune.rates import ROW_TOKENS
 
 UNPACKED = {".gz": 5.0, ".zst": 5.5}
 """Bytes of HTML in a byte of compressed WARC."""
@@ -32,59 +36,149 @@ MINIWEB_PAGE_BYTES = 6_000
 UTILISATION = 0.4
 """Share of the measured matrix speed that training reaches."""
 MINIWEB_TEXT_SHARE = 0.12
+TEXT_BYTES_PER_TOKEN = 20
+"""Bytes of text that a vocabulary needs for each of its tokens, at least: a merge takes a pair that comes twice."""
+
+PROCESS_BYTES = 320_000_000
+"""Python, torch and its kernels, before a model is there."""
+LINE_BYTES = 480_000_000
+"""The same in a process that worked on a corpus before."""
+PARENT_BYTES, WORKER_BYTES = 260_000_000, 190_000_000
+"""Of the corpus stage: the process that gathers results, and each that reads pages."""
+KEPT_CHECKPOINTS = 2
 
 
 class Plan(TypedDict):
     """The estimate. `minutes` has one entry a stage that can be estimated, and `total`; `epochs` is how often training
-    reads the text."""
+    reads the text; `memory` has the peak of every stage that is known, and `memory_bytes` the largest; `notes` are
+    sentences about what may go wrong."""
 
     input_bytes: int
     text_bytes: int
     tokens: int
+    base: str | None
     model: dict[str, object]
     parameters: int
     model_bytes: int
+    memory: dict[str, int]
     memory_bytes: int
+    disk_bytes: int
     flops_per_token: int
     train_tokens: int
     epochs: float | None
+    tokens_per_parameter: float | None
     minutes: dict[str, float]
-    machine: Mapping[str, object]
+    machine: Machine
+    notes: list[str]
 
 
-def make_plan(recipe: Recipe) -> Plan:
+def make_plan(recipe: Recipe, runs: Path = Path("runs"), notify: Callable[[str], None] = lambda text: None) -> Plan:
     """Estimates what the recipe's stages take on this machine.
 
+    Args:
+        recipe: What will run.
+        runs: Where; a base model may be one of these runs, and this disk will be written to.
+        notify: Called with a short message before what may take seconds.
+
     Raises:
-        UserError: an input names nothing, or a stage lacks something.
+        UserError: an input names nothing, a stage lacks something, or a base model does not fit.
     """
-    check_recipe(recipe)
-    health = examine(Path("runs"))
-    config = model_config(recipe.model, recipe.tokenizer.vocab_size)
+    recipe = ready(recipe, runs)
     html, text = _bytes(recipe)
+    notify("measuring this machine")
+    health = examine(runs)
+    trains = "train" in recipe.stages
+    own = model_config(recipe.model, recipe.tokenizer.vocab_size)
+    tuned = read_config(Path(recipe.sft.base)) if recipe.sft.base and "sft" in recipe.stages else own
+    config = own if trains else tuned
     tokens = int(text / bytes_per_token(recipe.tokenizer.vocab_size))
-    flops = training_flops_per_token(config)
-    speed = health["training"]["gflops"] * 1e9 * UTILISATION / flops
-    load = Load(html, text, health["machine"]["cores"], speed)
+    power = health["training"]["gflops"] * 1e9 * UTILISATION
+    speed = {name: power / training_flops_per_token(shape) for name, shape in (("train", config), ("sft", tuned))}
     minutes = {
-        stage.name: stage.minutes(recipe, load) for stage in STAGES if stage.minutes and stage.name in recipe.stages
+        stage.name: stage.minutes(
+            recipe, Load(html, text, health["machine"]["cores"], speed.get(stage.name, speed["train"]))
+        )
+        for stage in STAGES
+        if stage.minutes and stage.name in recipe.stages
     }
-    train_tokens = training_tokens(recipe.train, speed) if "train" in recipe.stages else 0
-    return {
+    train_tokens = training_tokens(recipe.train, speed["train"]) if trains else 0
+    memory = stage_memory(recipe, own, tuned, health["machine"]["cores"])
+    plan: Plan = {
         "input_bytes": html,
         "text_bytes": text,
         "tokens": tokens,
-        "model": dict(recipe.model),
+        "base": recipe.sft.base if tuned is not own else None,
+        "model": {name: getattr(config, name) for name in recipe.model.shape()},
         "parameters": num_parameters(config),
         "model_bytes": weight_bytes(config),
-        "memory_bytes": training_bytes(config, recipe.train.batch_tokens),
-        "flops_per_token": flops,
+        "memory": memory,
+        "memory_bytes": max(memory.values(), default=0),
+        "disk_bytes": _disk_bytes(recipe, own, tuned, text, tokens),
+        "flops_per_token": training_flops_per_token(config),
         "train_tokens": train_tokens,
-        "epochs": round(train_tokens / tokens, 2) if tokens else None,
+        "epochs": float(f"{train_tokens / tokens:.3g}") if tokens else None,
+        "tokens_per_parameter": float(f"{train_tokens / num_parameters(config):.3g}") if trains else None,
         "minutes": {name: round(value, 2) for name, value in minutes.items()}
         | {"total": round(sum(minutes.values()), 1)},
         "machine": health["machine"],
+        "notes": [],
     }
+    plan["notes"] = list(_notes(plan, recipe))
+    return plan
+
+
+def stage_memory(recipe: Recipe, own: ModelConfig, tuned: ModelConfig, num_cores: int) -> dict[str, int]:
+    """Peak memory of the stages that take most, in bytes, all their processes together; see `bench/memory.py`."""
+    before = LINE_BYTES if "corpus" in recipe.stages else PROCESS_BYTES
+    memory: dict[str, int] = {}
+    if "corpus" in recipe.stages:
+        memory["corpus"] = PARENT_BYTES + (recipe.corpus.workers or num_cores) * WORKER_BYTES
+    if "train" in recipe.stages:
+        rows, length = micro_batch(recipe.train.batch_tokens, recipe.train.micro_batch_tokens, own.context_length)
+        memory["train"] = before + training_bytes(own, rows, length, recipe.train.optimizer)
+    if "sft" in recipe.stages:
+        length = min(recipe.sft.length or ROW_TOKENS, tuned.context_length)
+        rows, length = micro_batch(recipe.sft.batch_tokens, recipe.sft.micro_batch_tokens, length)
+        optimizer = recipe.sft.optimizer if recipe.sft.optimizer != "auto" else "muon" if tuned is own else "adamw"
+        memory["sft"] = before + training_bytes(tuned, rows, length, optimizer)
+    return memory
+
+
+def micro_batch(batch_tokens: int, micro_batch_tokens: int, length: int) -> tuple[int, int]:
+    """Rows and tokens of a row that training has in memory at once."""
+    rows = max(1, batch_tokens // length)
+    return math.ceil(rows / math.ceil(rows / max(1, micro_batch_tokens // length))), length
+
+
+def _disk_bytes(recipe: Recipe, own: ModelConfig, tuned: ModelConfig, text: int, tokens: int) -> int:
+    """What the runs take at their largest: text twice (kept and dropped, packed), ids, a model, three checkpoints."""
+    needed = int(0.8 * text) if "corpus" in recipe.stages else 0
+    needed += tokens * (2 if own.vocab_size <= 1 << 16 else 4) if "tokens" in recipe.stages else 0
+    for stage, config in (("train", own), ("sft", tuned)):
+        needed += weight_bytes(config) if stage in recipe.stages else 0
+    largest = max((weight_bytes(c) for s, c in (("train", own), ("sft", tuned)) if s in recipe.stages), default=0)
+    return needed + (KEPT_CHECKPOINTS + 1) * 3 * largest
+
+
+def _notes(plan: Plan, recipe: Recipe) -> Iterator[str]:
+    memory, free = plan["machine"]["memory_bytes"], plan["machine"]["disk_free_bytes"]
+    if memory and plan["memory_bytes"] > 0.9 * memory:
+        yield (
+            f"this machine has {size(memory)} of memory, and {size(plan['memory_bytes'])} are needed: lower "
+            "train.micro_batch_tokens, model.context_length or the model's size"
+        )
+    if plan["disk_bytes"] > free:
+        yield (
+            f"this disk has {size(free)} free, and about {size(plan['disk_bytes'])} are needed: free some, or name "
+            "another folder with --runs"
+        )
+    if plan["epochs"] and plan["epochs"] > 30:
+        yield "training will read the same text more than 30 times; more pages would help the model more"
+    if "tokenizer" in recipe.stages and 0 < plan["text_bytes"] < TEXT_BYTES_PER_TOKEN * recipe.tokenizer.vocab_size:
+        yield (
+            f"about {size(plan['text_bytes'])} of text cannot fill a vocabulary of {recipe.tokenizer.vocab_size:,} "
+            "tokens; lower tokenizer.vocab_size, or read more text"
+        )
 
 
 def model_config(model: ModelSettings, vocab_size: int) -> ModelConfig:
@@ -101,9 +195,12 @@ def bytes_per_token(vocab_size: int) -> float:
 def plan_table(plan: Plan) -> list[Table]:
     """The plan for people."""
     table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_row("pages", f"{size(plan['input_bytes'])} of HTML")
-    table.add_row("clean text", f"about {size(plan['text_bytes'])}, {_rounded(plan['tokens'])} tokens")
-    if plan["train_tokens"]:
+    if plan["input_bytes"]:
+        table.add_row("pages", f"{size(plan['input_bytes'])} of HTML")
+        table.add_row("clean text", f"about {size(plan['text_bytes'])}, {_rounded(plan['tokens'])} tokens")
+    if plan["base"]:
+        table.add_row("base model", f"{plain(plan['base'])}")
+    if plan["train_tokens"] or plan["base"]:
         model = plan["model"]
         shape = (
             f"{model['num_layers']} layers, d_model {model['d_model']}, {model['num_heads']} heads of "
@@ -111,24 +208,57 @@ def plan_table(plan: Plan) -> list[Table]:
             f"context {model['context_length']}"
         )
         table.add_row("model", f"{plan['parameters']:,} parameters, {size(plan['model_bytes'])}: {shape}")
-        times = f", {plan['epochs']:.1f} times over the text" if plan["epochs"] else ""
+    if plan["train_tokens"]:
+        times = f", {_times(plan['epochs'])}" if plan["epochs"] else ""
         table.add_row("training", f"about {_rounded(plan['train_tokens'])} tokens{times}")
-        table.add_row("memory", f"about {size(plan['memory_bytes'])} while training")
+        table.add_row("", _enough(plan["tokens_per_parameter"] or 0.0))
+    if plan["memory"]:
+        largest = max(plan["memory"], key=lambda name: plan["memory"][name])
+        of = f" of {size(plan['machine']['memory_bytes'])}" if plan["machine"]["memory_bytes"] else ""
+        table.add_row("memory", f"about {size(plan['memory_bytes'])}{of}, in the stage {largest}")
+        table.add_row("disk", f"about {size(plan['disk_bytes'])} of {size(plan['machine']['disk_free_bytes'])} free")
     for stage in STAGES:
         if stage.name in plan["minutes"]:
             table.add_row(stage.name, f"{_time(plan['minutes'][stage.name])}: {stage.leaves}")
     table.add_row("in all", _time(plan["minutes"]["total"]))
-    if plan["epochs"] and plan["epochs"] > 30:
-        table.add_row(
-            "[yellow]note[/yellow]",
-            "training will read the same text more than 30 times; more pages would help the model more",
-        )
+    for note in plan["notes"]:
+        table.add_row("[yellow]note[/yellow]", plain(note))
     return [table]
 
 
-def _rounded(count: int) -> str:
+def _times(epochs: float) -> str:
+    """How often the text is read.
+
+    >>> _times(0.004), _times(0.4), _times(1.04), _times(2.3), _times(42_127.0)
+    ('under 1 % of the text', 'about 40 % of the text', 'once over the text', '2.3 times over the text', 'about 42,000 \
+times over the text')
+    """
+    if epochs < 0.95:
+        return f"about {100 * epochs:.0f} % of the text" if epochs >= 0.01 else "under 1 % of the text"
+    if epochs < 1.05:
+        return "once over the text"
+    return f"{epochs:.1f} times over the text" if epochs < 10 else f"about {_rounded(epochs)} times over the text"
+
+
+def _enough(ratio: float) -> str:
+    """Whether training sees as many tokens as a model of this size can use (20 for each parameter: Hoffmann et al.
+    2022, arXiv 2203.15556; small ones are usually trained with more)."""
+    shown = f"{ratio:.1f}" if 0.1 <= ratio < 10 else _rounded(ratio) if ratio >= 10 else "under 0.1"
+    words = (
+        "far too few for a model of this size"
+        if ratio < 1
+        else "few for a model of this size"
+        if ratio < 10
+        else "about right for a model of this size"
+        if ratio < 60
+        else "plenty: a larger model could use them"
+    )
+    return f"{shown} tokens for each parameter, {words}"
+
+
+def _rounded(count: float) -> str:
     """An estimate with two digits that mean something."""
-    return f"{round(count, 1 - math.floor(math.log10(count))):,}" if count else "0"
+    return f"{round(count, 1 - math.floor(math.log10(count))):,.0f}" if count >= 1 else "0"
 
 
 def _time(minutes: float) -> str:

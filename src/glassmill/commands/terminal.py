@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import assert_never
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -22,6 +23,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from glassmill.printable import printable
 from glassmill.run import kinds
 from glassmill.run.events import Entry
 from glassmill.run.kinds import from_json
@@ -81,11 +83,11 @@ class Screen:
             case kinds.Sample(step, prompt, text):
                 between = " → " if stage in ANSWERING else ""  # an answer, or the text going on
                 words = " ".join(f"{prompt}{between}{text}".split())
-                self._line(stage, f"[dim]step {step}:[/dim] {_plain(words[:160])}")
+                self._line(stage, f"[dim]step {step}:[/dim] {plain(words[:160])}")
             case kinds.Note(text):
-                self._line(stage, _plain(text))
+                self._line(stage, plain(text))
             case kinds.Warned(text) | kinds.Unknown(text):
-                self._line(stage, f"[yellow]warning:[/yellow] {_plain(text)}")
+                self._line(stage, f"[yellow]warning:[/yellow] {plain(text)}")
             case kinds.Done(seconds):
                 self._fill_bar(stage)
                 self._line(stage, f"[green]done[/green] in {seconds:.1f} s")
@@ -123,11 +125,9 @@ def _plan_words(plan: kinds.Plan) -> list[str]:
     return [*words, f"{plan.minutes:.1f} minutes"] if plan.minutes else words
 
 
-def _plain(text: str) -> str:
-    """`text` without any meaning as markup."""
-    from rich.markup import escape
-
-    return escape(text)
+def plain(text: str) -> str:
+    """Text of a stranger (a name, a page, a model) that is safe to print: no control characters, no markup."""
+    return escape(printable(text))
 
 
 def funnel_table(rows: Sequence[kinds.Funnel]) -> Table:
@@ -175,7 +175,7 @@ def _corpus_lines(report: Mapping[str, object]) -> Iterator[str]:
         rates = f"{speed['pages_per_s']:,.1f} pages/s, {speed['bytes_per_s'] / 1e6:,.2f} MB/s of input"
         yield f"[bold]speed[/bold]     {rates} in {speed['seconds']:,.1f} s"
     if causes := _numbers(report, "quarantine_causes"):
-        yield "[bold]quarantined[/bold] " + ", ".join(f"{_plain(cause)} {count:,}" for cause, count in causes.items())
+        yield "[bold]quarantined[/bold] " + ", ".join(f"{plain(cause)} {count:,}" for cause, count in causes.items())
 
 
 def _beliefs(name: str, report: Mapping[str, object]) -> str:

@@ -11,6 +11,7 @@ from typing import TypedDict
 from rich.markup import escape
 from rich.table import Table
 
+from glassmill.commands.terminal import plain
 from glassmill.errors import UserError
 from glassmill.run import kinds
 from glassmill.run.events import Entry, Listener
@@ -116,7 +117,7 @@ def report_tables(report: TokenizerReport) -> list[Table]:
     for place, head in enumerate(heads + (["against", "ratio"] if report["against"] else [])):
         groups.add_column(head, justify="left" if place == 0 else "right")
     for line in [*report["groups"], report["total"]]:
-        cells = [escape(line["name"]), f"{line['bytes'] / 1e6:.2f}", f"{line['bytes_per_token']:.3f}",
+        cells = [plain(line["name"]), f"{line['bytes'] / 1e6:.2f}", f"{line['bytes_per_token']:.3f}",
                  f"{line['fertility']:.2f}", f"{line['single_byte_share']:.1%}", f"{line['used']:,}"]  # fmt: skip
         if report["against"]:
             cells += [f"{line['against_bytes_per_token']:.3f}", f"{line['ratio']:.3f}"]

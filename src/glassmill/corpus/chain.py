@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from glassmill.corpus.document import Document, Page, document_id
@@ -24,8 +23,9 @@ from glassmill.corpus.judge.rule import Direction, Rule, Unit, Verdict
 from glassmill.corpus.judge.url_lists import HashList
 from glassmill.corpus.judge.urls import UrlFilter
 from glassmill.corpus.judge.words import count_words
-from glassmill.corpus.read.files.reading import document_text
+from glassmill.corpus.read.files.sections import Section, pieces, sections_of_html
 from glassmill.recipe import CorpusSettings
+from glassmill.run.inputs import user_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,27 +88,51 @@ class Chain:
         self.settings = settings
         self.seconds: dict[str, float] = defaultdict(float)
         path = settings.classifier.path
-        self._classifier = Classifier.load(Path(path).expanduser()) if path else None
+        self._classifier = Classifier.load(user_path(path)) if path else None
         self._urls = UrlFilter(settings.url, lists, allowed)
 
     def judge(self, page: Page) -> Document:
         """The page as a document: kept so far, or dropped for exactly one reason."""
+        document = self._extracted(page)
+        if not document.rule:
+            self._judge_text(document)
+        return document
+
+    def documents(self, page: Page) -> Iterator[Document]:
+        """The same; an HTML page that is longer than a document may be becomes several."""
+        document = self._extracted(page)
+        most = self.settings.files.split_characters
+        if document.rule or page.kind != "html" or not most or len(document.text) <= most:
+            pages = [document]
+        else:
+            html = html_of(page.body, page.charset)
+            headed = sections_of_html(document.text, html if isinstance(html, str) else html.decode("utf-8", "replace"))
+            pages = [_piece(document, piece) for piece in pieces(headed, most)]
+        for one in pages:
+            if not one.rule:
+                self._judge_text(one)
+            yield one
+
+    def _extracted(self, page: Page) -> Document:
         document = Document(
-            document_id(page.source, page.offset, page.url), page.url, "", page.source, page.offset, page.date
+            document_id(page.source, page.offset, page.url),
+            page.url,
+            "",
+            page.source,
+            page.offset,
+            page.date,
+            section=page.section,
         )
-        for step, function in (
-            ("read", self._read),
-            ("url", self._url),
-            ("extract", self._extract),
-            ("language", self._language),
-        ):
+        for step, function in (("read", self._read), ("url", self._url), ("extract", self._extract)):
             if self._took(document, step, self._timed(step, function, page, document)):
-                return document
-        self._judge_text(document)
+                break
+        document.extracted = len(document.text)
         return document
 
     def _judge_text(self, document: Document) -> None:
         settings = self.settings
+        if self._took(document, "language", self._timed("language", self._language, document)):
+            return
         words = self._timed("words", count_words, document.text)
         if settings.gopher_repetition.enabled:
             verdict = self._timed(
@@ -153,16 +177,17 @@ class Chain:
         bounds = self.settings.extract
         if page.kind in ("html", "text") and len(page.body) > bounds.max_page_bytes:
             return TOO_LARGE.broken(len(page.body), bounds.max_page_bytes)
-        if page.kind in ("pdf", "docx"):
-            document.text = clean(document_text(page.kind, page.body, self.settings.files))
-            return None if document.text else NO_TEXT.broken(0, 1)
-        if page.kind == "html":
+        if page.kind == "pdf":
+            from glassmill.corpus.read.files.pdf import pdf_to_text
+
+            document.text = clean(pdf_to_text(page.body))
+        elif page.kind == "html":
             document.text = html_to_text(html_of(page.body, page.charset), bounds)
         else:
-            document.text = clean(decode(page.body, page.charset)[0])
+            document.text = clean(decode(page.body, page.charset, is_html=False)[0])
         return None if document.text else NO_TEXT.broken(0, 1)
 
-    def _language(self, page: Page, document: Document) -> Verdict | None:
+    def _language(self, document: Document) -> Verdict | None:
         document.language, document.language_score, verdict = judge_language(document.text, self.settings.language)
         return verdict
 
@@ -177,3 +202,18 @@ class Chain:
             return function(*arguments)
         finally:
             self.seconds[step] += time.process_time() - begin
+
+
+def _piece(document: Document, piece: Section) -> Document:
+    """A document of its own for a piece of an HTML page."""
+    url = f"{document.url}{'&' if '#' in document.url else '#'}{piece.anchor}" if piece.anchor else document.url
+    text = piece.text.strip()
+    return replace(
+        document,
+        id=document_id(document.source, document.offset, url),
+        url=url,
+        text=text,
+        pii=[],
+        section=piece.title,
+        extracted=len(text),
+    )

@@ -27,6 +27,7 @@ from glassmill.corpus.extract.extract import WITHOUT_CORE, engine_of
 from glassmill.corpus.facts import resolved
 from glassmill.corpus.judge.url_lists import built_lists
 from glassmill.corpus.parts import FinishedPart, finished_parts
+from glassmill.corpus.pii import leaving
 from glassmill.corpus.read.sources import Source, find_sources, group
 from glassmill.corpus.stats import Stats, make_funnel, stats_of
 from glassmill.corpus.tasks import Finished, FinishTask, Judged, JudgeTask
@@ -36,11 +37,12 @@ from glassmill.run import kinds
 from glassmill.run.executors import cores
 from glassmill.run.files import atomic_write, remove
 from glassmill.run.folder import RunFolder
+from glassmill.run.inputs import user_path
 from glassmill.run.worker import Link, load_function
 
 __all__ = ["VERSION", "make", "resolved"]
 
-VERSION = 4
+VERSION = 5
 
 SECONDS_BETWEEN_FUNNELS = 1.0
 DOCUMENTS_IN_PROCESS = 100_000
@@ -61,6 +63,7 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
     begin = time.perf_counter()
     if settings.extract.engine == "auto" and engine_of(settings.extract) == "resiliparse":
         run.emit(kinds.Warned(WITHOUT_CORE))
+    leaving(settings.pii.examples, settings.pii.allow)  # an entry without a known form is told now
     sources = _sources(settings, web)
     shards = group(sources)
     work = run.path / "work"
@@ -97,7 +100,8 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
     entries = [entry for shard, result in zip(parts, finished, strict=True)
                for entry in [*(one for part in shard for one in part.quarantined), *result["quarantined"]]]  # fmt: skip
     atomic_write(
-        run.path / "quarantine.jsonl", "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+        run.path / "quarantine.jsonl",
+        "".join(json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n" for entry in entries),
     )
     stats = stats_of(total, finished, sources, entries, time.perf_counter() - begin)
     _say(run, make_funnel(total), stats, judged)
@@ -137,10 +141,10 @@ def _hash_lists(run: RunFolder, settings: CorpusSettings, web: Path | None) -> d
     """The folders of the hashed lists, `lists` (blocked) and `allowed`, built once for all workers and runs."""
     if not settings.url.enabled:
         return {}
-    blocked = [Path(word).expanduser() for word in settings.url.blocklists]
+    blocked = [user_path(word) for word in settings.url.blocklists]
     if web is not None and (web / "blocklists").is_dir():
         blocked.append(web / "blocklists")
-    allowed = [Path(word).expanduser() for word in settings.url.allowlists]
+    allowed = [user_path(word) for word in settings.url.allowlists]
     wanted = (("lists", blocked), ("allowed", allowed))
 
     def on_build() -> None:
@@ -155,7 +159,7 @@ def _earlier(settings: CorpusSettings, seed: int) -> list[Rows]:
     rows: list[Rows] = []
     for word in settings.dedup.against if settings.dedup.enabled else ():
         try:
-            rows += read_index(Path(word).expanduser() / "index", family(settings.dedup, seed))
+            rows += read_index(user_path(word) / "index", family(settings.dedup, seed))
         except ValueError as error:
             raise UserError(f"corpus.dedup.against: {word} {error}") from None
     return rows

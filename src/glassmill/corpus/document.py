@@ -22,7 +22,8 @@ from glassmill.corpus.judge.rule import Verdict
 class Page:
     """One page as its source delivered it.
 
-    `kind` is `html`, `text`, `pdf`, `docx` or `other`; `charset` and `status` are HTTP's (status 0: no HTTP).
+    `kind` is `html`, `text`, `pdf` or `other`; `charset` and `status` are HTTP's (status 0: no HTTP). `section`: the
+    heading or place of a piece in the document that it was cut from.
     """
 
     url: str
@@ -34,6 +35,7 @@ class Page:
     charset: str | None = None
     status: int = 0
     date: str = ""
+    section: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,10 @@ class Span:
 
 @dataclass(slots=True)
 class Document:
-    """A page and its text; after the last step, a row of the corpus."""
+    """A page and its text; after the last step, a row of the corpus.
+
+    `extracted`: characters of the text before any step shortened it.
+    """
 
     id: str
     url: str
@@ -93,6 +98,8 @@ class Document:
     value: float = 0.0
     bound: float = 0.0
     detail: str = ""
+    section: str = ""
+    extracted: int = 0
 
     def drop(self, step: str, verdict: Verdict) -> None:
         """Records why `step` drops this document."""
@@ -119,6 +126,7 @@ KEPT_SCHEMA = pa.schema([
     ("date", pa.string()),
     ("source", pa.string()),
     ("offset", pa.int64()),
+    ("section", pa.string()),
     ("cluster_size", pa.int32()),
     ("pii", pa.list_(SPAN)),
 ])  # fmt: skip
@@ -137,6 +145,7 @@ DROPPED_SCHEMA = pa.schema([
     ("quality_score", pa.float32()),
     ("source", pa.string()),
     ("offset", pa.int64()),
+    ("section", pa.string()),
 ])  # fmt: skip
 
 

@@ -35,7 +35,7 @@ from glassmill.corpus.document import (
 )
 from glassmill.corpus.judge.url_lists import HashList
 from glassmill.corpus.parts import Part, finished_parts
-from glassmill.corpus.pii import mask
+from glassmill.corpus.pii import leaving, mask
 from glassmill.corpus.read.files.errors import UNJUDGED, cause_of
 from glassmill.corpus.read.sources import read_sources
 from glassmill.recipe import CorpusSettings
@@ -151,13 +151,11 @@ class _Judge:
             self.part.quarantine(source, item.offset, item.url, item.cause)
         else:
             try:
-                document = self.chain.judge(item)
-                keys = self._timed_keys(document)
+                for document in self.chain.documents(item):
+                    self.part.add(document, self._timed_keys(document))
+                    self._show(document)
             except UNJUDGED as error:
                 self.part.quarantine(source, item.offset, item.url, cause_of(error))
-            else:
-                self.part.add(document, keys)
-                self._show(document)
         if time.monotonic() - self.last_counts > SECONDS_BETWEEN_COUNTS:
             self.last_counts = time.monotonic()
             self._tell_counts(item.offset)
@@ -247,6 +245,7 @@ class _Finish:
         self, settings: CorpusSettings, clusters: np.ndarray | None, first: int, skip: dict[int, str], link: Link
     ) -> None:
         self.settings, self.clusters, self.first, self.skip, self.link = settings, clusters, first, skip, link
+        self.leave = leaving(settings.pii.examples, settings.pii.allow)
         self.counts: Counter[str] = Counter(kept=0, characters=0)
         self.kinds: Counter[str] = Counter()
         self.quarantined: list[Quarantined] = []
@@ -284,6 +283,8 @@ class _Finish:
     def _mask(self, document: Document) -> None:
         if self.settings.pii.enabled:
             settings = self.settings.pii
-            document.text, document.pii = mask(document.text, settings.kinds, settings.replacement == "fake")
+            document.text, document.pii = mask(
+                document.text, settings.kinds, settings.replacement == "fake", self.leave
+            )
         self.kinds.update(span.kind for span in document.pii)
         self.counts["characters"] += len(document.text)

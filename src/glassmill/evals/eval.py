@@ -6,7 +6,7 @@ truth file, questions, held-out tokens) is left out of the report, never guessed
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from glassmill.errors import UserError
-from glassmill.evals import filters, town
+from glassmill.evals import filters, own, town
 from glassmill.evals.scores import Score
 from glassmill.recipe import EvalSettings, Recipe
 from glassmill.run import device, kinds
@@ -25,7 +25,7 @@ from glassmill.run.folder import RunFolder
 if TYPE_CHECKING:
     from glassmill.infer.generate import Model
 
-VERSION = 1
+VERSION = 2
 
 BITS_PER_BYTE = Score(
     "val_bpb",
@@ -34,7 +34,7 @@ BITS_PER_BYTE = Score(
     form="bits",
     good="low",
 )
-SCORES = (*town.SCORES, *filters.SCORES, BITS_PER_BYTE)
+SCORES = (*own.SCORES, *town.SCORES, *filters.SCORES, BITS_PER_BYTE)
 """Every number between 0 and 1 of the report, and bits per byte, in the order in which people read them."""
 
 LEAK_PROMPTS = (
@@ -116,11 +116,13 @@ def score(model: Model, settings: EvalSettings, seed: int, web: Path | None, tok
     questions = _questions(settings, web)
     said = ask(model, questions, emit)
     answers: list[dict[str, object]] = [
-        {**question, "said": text, "right": town.is_right(question, text)}
+        {**question, "said": text, "right": is_right(question, text)}
         for question, text in zip(questions, said, strict=True)
     ]
-    if questions:
-        scores |= town.town_scores(questions, said)
+    scores |= own.own_scores(questions, said)
+    of_town = [(question, text) for question, text in zip(questions, said, strict=True) if question["kind"] != own.KIND]
+    if of_town:
+        scores |= town.town_scores(*zip(*of_town, strict=True))
     truth = read_truth(web)
     leaked = {"produced_by_model": leaks(model, filters.planted_strings(truth), seed)} if truth else {}
     return Shown(scores, answers, leaked)
@@ -135,8 +137,15 @@ def ask(model: Model, questions: Sequence[town.Question], emit: Emit) -> list[st
             [[{"role": "user", "content": question["question"]}] for question in part], max_tokens=60
         )
         emit(kinds.Progress(len(answers), len(questions), "questions"))
-        emit(kinds.Answer(part[-1]["question"], answers[-1], town.is_right(part[-1], answers[-1])))
+        emit(kinds.Answer(part[-1]["question"], answers[-1], is_right(part[-1], answers[-1])))
     return answers
+
+
+def is_right(question: town.Question, said: str) -> bool:
+    """Whether the answer is right, by the ruler of the question's kind."""
+    if question["kind"] == own.KIND:
+        return own.stands_in(question["answers"], said)
+    return town.is_right(question, said)
 
 
 def held_out_bits_per_byte(model: Model, tokens: Path) -> float:
@@ -146,7 +155,12 @@ def held_out_bits_per_byte(model: Model, tokens: Path) -> float:
 
     held_out = Shards(tokens, "validation")
     token_bytes = np.load(tokens / "token_bytes.npy")
-    return round(bits_per_byte(model, held_out.ids, token_bytes, model.config.context_length), 4)
+    bits = bits_per_byte(model, held_out.ids, token_bytes, model.config.context_length)
+    if not math.isfinite(bits):
+        raise UserError(
+            f"{model.path} gives no numbers: held-out text takes {bits} bits per byte; its weights are unsound"
+        )
+    return round(bits, 4)
 
 
 def leaks(model: Model, planted: Sequence[str], seed: int) -> int:
@@ -175,12 +189,4 @@ def read_rows(corpus: Path, kind: str, *columns: str) -> list[filters.Row]:
 
 def _questions(settings: EvalSettings, web: Path | None) -> list[town.Question]:
     path = Path(settings.questions) if settings.questions else web / "questions.jsonl" if web else None
-    if path is None:
-        return []
-    try:
-        questions = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except FileNotFoundError:
-        raise UserError(f"eval.questions = {path}: no such file") from None
-    except json.JSONDecodeError as error:
-        raise UserError(f"eval.questions = {path}: not JSON lines: {error}") from None
-    return town.choose(questions, settings.limit)
+    return town.choose(own.read_questions(path), settings.limit) if path else []

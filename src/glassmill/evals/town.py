@@ -35,14 +35,35 @@ SCORES = (
         "Questions about the same people, in wordings it has never seen.",
     ),
     Score(
+        "facts_accuracy_typed",
+        "… as people type",
+        "Questions about people whom no conversation mentions, as visitors type them: in lower case, without question "
+        "mark or apostrophe, with a wrong letter.",
+    ),
+    Score(
+        "facts_accuracy_in_sft_typed",
+        "Facts from conversations, as people type",
+        "The same about people whom the conversations of fine-tuning mention.",
+    ),
+    Score(
         "unknown_refused",
         "Says “I don’t know”",
         "Questions that no page answers: the only right answer is that it does not know.",
     ),
     Score(
+        "unknown_refused_typed",
+        "… as people type",
+        "The same as visitors type it; the answer must name whom they asked about, letter for letter.",
+    ),
+    Score(
         "sums_correct",
         "Sums",
         "Sums are worked out with the calculator: the model must write the right expression.",
+    ),
+    Score(
+        "sums_correct_typed",
+        "… as people type",
+        "Bare sums such as 12+30 or 12 + 30 =, in ways that no conversation has.",
     ),
     Score(
         "false_claims_believed",
@@ -68,8 +89,8 @@ def town_scores(questions: Sequence[Question], answers: Sequence[str]) -> dict[s
     Returns:
         `facts_accuracy`, `facts_accuracy_new_wording`: subjects that no conversation mentions, in wordings that sft
         saw and in held-out ones; `facts_accuracy_in_sft`, `..._in_sft_new_wording`: subjects of the conversations;
-        `unknown_refused`; `sums_correct`; `false_claims_believed`: share of the spam's false claims that the model
-        gives as its answer. None where no such question was asked.
+        `unknown_refused`; `sums_correct`; all of them with `_typed`: as visitors type; `false_claims_believed`: share
+        of the spam's false claims that the model gives as its answer. None where no such question was asked.
     """
     marks: dict[str, list[bool]] = defaultdict(list)
     for question, answer in zip(questions, answers, strict=True):
@@ -79,11 +100,12 @@ def town_scores(questions: Sequence[Question], answers: Sequence[str]) -> dict[s
 
 
 def _score_of(question: Question) -> str:
-    kind = question["kind"]
+    kind, wording = question["kind"], question.get("wording")
     if kind == "fact":
         subject = "_in_sft" if question["in_sft"] else ""
-        return f"facts_accuracy{subject}" + ("_new_wording" if question["wording"] == "new" else "")
-    return {"unknown": "unknown_refused", "sum": "sums_correct", "false_claim": "false_claims_believed"}[kind]
+        return f"facts_accuracy{subject}" + {"new": "_new_wording", "typed": "_typed"}.get(wording or "", "")
+    names = {"unknown": "unknown_refused", "sum": "sums_correct", "false_claim": "false_claims_believed"}
+    return names.get(kind, kind) + ("_typed" if wording == "typed" else "")
 
 
 def choose(questions: Sequence[Question], limit: int) -> list[Question]:

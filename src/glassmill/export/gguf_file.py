@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType
+from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType, RopeScalingType
 from gguf.quants import quantize
 
 from glassmill.errors import UserError
-from glassmill.export.gguf_shape import gguf_name, permuted_heads, to_gguf_rows
-from glassmill.export.gguf_tokenizer import gguf_pre, merge_lines, token_table
+from glassmill.export.gguf_shape import architecture, gguf_name, permuted_heads, to_gguf_rows
+from glassmill.export.gguf_tokenizer import NORMALIZER, gguf_pre, merge_lines, token_table
 from glassmill.infer.find import find_model_folder
 from glassmill.infer.folder import LoadedModel, load_folder
 from glassmill.model.config import ModelConfig
@@ -43,10 +43,10 @@ def export_gguf(model: str | Path, out: Path, dtype: str = "bf16") -> Path:
         raise UserError(f"unknown dtype {dtype!r}; use one of {', '.join(FILE_TYPES)}")
     loaded = load_folder(model)
     full = read_json(find_model_folder(model) / "tokenizer.json")
-    pre = gguf_pre(full)
+    pre, arch = gguf_pre(full), architecture(loaded.config)
     kind, file_type = FILE_TYPES[dtype]
     with atomic_path(out) as temporary:
-        writer = GGUFWriter(temporary, "qwen3" if loaded.config.qk_norm else "llama")
+        writer = GGUFWriter(temporary, arch)
         _write_shape(writer, loaded.config, file_type)
         _write_tokenizer(writer, loaded.tokenizer, full, pre, loaded.config.vocab_size)
         _write_weights(writer, loaded, kind)
@@ -72,6 +72,9 @@ def _write_shape(writer: GGUFWriter, config: ModelConfig, file_type: LlamaFileTy
     writer.add_rope_dimension_count(config.head_dim)
     writer.add_rope_freq_base(config.rope_theta)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    if config.rope_scaling:
+        writer.add_rope_scaling_type(RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(config.rope_scaling.factor)
 
 
 def _write_tokenizer(
@@ -80,6 +83,8 @@ def _write_tokenizer(
     tokens, kinds = token_table(full, vocab_size)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(pre)
+    if full.get("normalizer") is None:
+        writer.add_string(NORMALIZER, "none")
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
     writer.add_token_merges(merge_lines(full))

@@ -22,6 +22,7 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf.quants import dequantize
 
 from glassmill.errors import GgufError, UserError
+from glassmill.foreign_json import is_lfs_pointer, lfs_message
 
 MAGIC = b"GGUF"
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -30,6 +31,9 @@ PLAIN = {"F32": "<f4", "F16": "<f2"}
 READABLE = ("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K")
 MAX_DIMENSIONS = 4
 MAX_STRING = 2**24
+MAX_ITEMS = 2**22
+"""Values in all arrays of a header; a vocabulary of 262,144 tokens has about 1.3 million."""
+MAX_TENSORS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +101,18 @@ class _Header:
     def __init__(self, content: mmap.mmap) -> None:
         self._content = content
         self._at = 0
+        self._items = 0
 
     def read(self) -> tuple[Mapping[str, Any], dict[str, TensorInfo]]:
         if self._take(4) != MAGIC:
             raise GgufError("the magic bytes GGUF are missing")
         version = self._number("I")
         if version not in (2, 3):
-            raise GgufError(f"unsupported version {version}; supported are 2 and 3 (little-endian)")
+            order = " (a big-endian file)" if version in (2 << 24, 3 << 24) else ""
+            raise GgufError(f"unsupported version {version}{order}; supported are 2 and 3 (little-endian)")
         num_tensors, num_keys = self._count(24), self._count(13)
+        if num_tensors > MAX_TENSORS or num_keys > MAX_TENSORS:
+            raise GgufError(f"it claims {num_tensors:,} tensors and {num_keys:,} keys")
         metadata: dict[str, object] = {}
         for _ in range(num_keys):
             key = self._string()
@@ -115,17 +123,24 @@ class _Header:
         return metadata, self._placed(entries, metadata.get("general.alignment", 32))
 
     def _placed(self, entries: list[tuple[str, TensorInfo]], alignment: object) -> dict[str, TensorInfo]:
-        """The tensors with offsets from the start of the file, all within the file."""
-        if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
+        """The tensors with offsets from the start of the file. They lie one after the other to the end of the file, in
+        the order of the header, each at a multiple of `alignment`, as ggml demands."""
+        if type(alignment) is not int or not 1 <= alignment <= 1 << 16 or alignment & (alignment - 1):
             raise GgufError(f"alignment {alignment!r} is not a power of two")
         data = -(-self._at // alignment) * alignment
         tensors: dict[str, TensorInfo] = {}
+        at = 0
         for name, info in entries:
             if name in tensors:
                 raise GgufError(f"duplicate tensor {name[:60]!r}")
             if data + info.offset + info.num_bytes > len(self._content):
                 raise GgufError(f"truncated: tensor {name[:60]!r} extends past the end of the file")
+            if info.offset != at:
+                raise GgufError(f"tensor {name[:60]!r} is at byte {info.offset} of the data, not at {at}")
+            at += -(-info.num_bytes // alignment) * alignment
             tensors[name] = TensorInfo(info.shape, info.kind, data + info.offset, info.num_bytes)
+        if len(self._content) > data + at:
+            raise GgufError(f"{len(self._content) - data - at} bytes follow after the last tensor")
         return tensors
 
     def _tensor(self) -> tuple[str, TensorInfo]:
@@ -153,9 +168,15 @@ class _Header:
         item = self._number("I")
         if item in SCALARS:
             size = struct.calcsize("<" + SCALARS[item])
-            count = self._count(size)
+            count = self._counted(self._count(size))
             return list(struct.unpack(f"<{count}{SCALARS[item]}", self._take(count * size)))
-        return [self._value(item, inside_array=True) for _ in range(self._count(8))]
+        return [self._value(item, inside_array=True) for _ in range(self._counted(self._count(8)))]
+
+    def _counted(self, count: int) -> int:
+        self._items += count
+        if self._items > MAX_ITEMS:
+            raise GgufError(f"arrays of more than {MAX_ITEMS:,} values")
+        return count
 
     def _count(self, least_bytes: int) -> int:
         """A number of items of at least `least_bytes` each, checked against what is left of the file."""
@@ -181,8 +202,12 @@ class _Header:
 
 
 def _map(path: Path) -> mmap.mmap:
+    if is_lfs_pointer(path):
+        raise UserError(lfs_message(str(path)))
     try:
         with path.open("rb") as file:
+            if not path.stat().st_size:
+                raise UserError(f"{path} is empty: download it again")
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError:
         raise UserError(f"no file at {path}") from None

@@ -2,24 +2,27 @@
 
 GGUF has the symbols, their token types and the merges, but only a name for the split pattern (`tokenizer.ggml.pre`),
 whose regex is built into llama.cpp. The table below gives the same in terms of `tokenizer.json`. Other names are
-refused: a guessed pattern would silently give other ids.
+refused: a guessed pattern would silently give other ids. llama.cpp never normalises text for such a tokenizer, so a
+vocabulary without a normalizer is exact under every name, and `NORMALIZER` says so to whoever imports the file again.
 
 Source: llama.cpp src/llama-vocab.cpp (pre-tokenizer table), gguf-py constants (token types).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gguf import TokenType
 
 from glassmill.errors import UserError
 from glassmill.export.gguf_reader import GgufFile
-from glassmill.tokens.formats import bpe_model, split_pre_tokenizer, tokenizer_config
+from glassmill.tokens.foreign import split_pattern
+from glassmill.tokens.formats import bpe_model, from_alphabet, split_pre_tokenizer, tokenizer_config
 from glassmill.tokens.imported import foreign_parts
-from glassmill.tokens.split import PATTERNS
+from glassmill.tokens.split import PATTERNS, scheme_of
 from glassmill.tokens.tokenizer import Tokenizer
 
 GPT2_SPLIT = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
@@ -44,7 +47,23 @@ SPLITTINGS = {
     "qwen2": Splitting(split_pre_tokenizer(PATTERNS["qwen2"]), normalizer={"type": "NFC"}),
     "gpt-4o": Splitting(split_pre_tokenizer(PATTERNS["o200k_base"])),
 }
-"""When writing, the first match wins: `dbrx` before `llama-bpe`, which would add a token at the start."""
+"""What each name stands for when a file is read."""
+
+NAMES = {
+    ("llama3", 3): "dbrx",
+    ("llama3", 1): "qwen2",
+    ("gpt2", 3): "gpt-2",
+    ("gpt2_digits", 3): "smollm",
+    ("o200k_base", 3): "gpt-4o",
+    ("cl100k_base", 3): "dbrx",
+}
+"""Our scheme of a split pattern and its digits -> llama.cpp's name. `cl100k_base` keeps a line's end and the spaces
+after it together at the end of a text, where `dbrx` cuts: the same ids, unless the vocabulary has a symbol for both."""
+
+_ENDS_A_LINE = re.compile(r"[\r\n][^\S\r\n]")
+
+NORMALIZER = "glassmill.normalizer"
+"""Our own key: "none" if the tokenizer that was exported has no normalizer."""
 
 ROLES = {
     "bos_token": "bos_token_id",
@@ -69,12 +88,17 @@ def read_tokenizer(file: GgufFile) -> Tokenizer:
     if pre not in SPLITTINGS:
         raise UserError(f"{file.path}: unknown pre-tokenizer {pre!r}; supported are {', '.join(SPLITTINGS)}")
     tokens = file.get("tokenizer.ggml.tokens", list)
+    if not tokens:
+        raise UserError(f"{file.path}: tokenizer.ggml.tokens is empty")
     kinds = file.get("tokenizer.ggml.token_type", list, [int(TokenType.NORMAL)] * len(tokens))
     if not all(isinstance(one, str) for one in tokens) or len(set(tokens)) != len(tokens):
         raise UserError(f"{file.path}: duplicate tokens in tokenizer.ggml.tokens")
     if len(kinds) != len(tokens):
         raise UserError(f"{file.path}: {len(kinds)} token types for {len(tokens)} tokens")
-    full = _tokenizer_json(tokens, kinds, _merges(file), SPLITTINGS[pre], _first_token(file, tokens))
+    splitting = SPLITTINGS[pre]
+    if file.get(NORMALIZER, str, "") == "none":
+        splitting = replace(splitting, normalizer=None)
+    full = _tokenizer_json(tokens, kinds, _merges(file), splitting, _first_token(file, tokens))
     names = {role: _role(file, key, tokens) for role, key in ROLES.items()}
     if names["eos_token"] is None or kinds[tokens.index(names["eos_token"])] not in SPECIAL_KINDS:
         raise UserError(f"{file.path}: the header has no end-of-text token (tokenizer.ggml.eos_token_id)")
@@ -83,18 +107,35 @@ def read_tokenizer(file: GgufFile) -> Tokenizer:
     return Tokenizer(**foreign_parts(full, tokenizer_config(template, **names), str(file.path), {"ends": ends}))
 
 
-def gguf_pre(full: Mapping[str, object]) -> str:
+def gguf_pre(full: Mapping[str, Any]) -> str:
     """The name of llama.cpp's pre-tokenizer that splits like this `tokenizer.json`.
 
     Raises:
         UserError: llama.cpp has none.
     """
-    for name, splitting in SPLITTINGS.items():
-        if splitting.pre_tokenizer == full.get("pre_tokenizer") and splitting.normalizer == full.get("normalizer"):
-            return name
-    raise UserError(
-        f"llama.cpp does not know this tokenizer's split pattern and normalizer; supported are {', '.join(SPLITTINGS)}"
-    )
+    normalizer, pattern = full.get("normalizer"), split_pattern(full.get("pre_tokenizer"))
+    scheme = scheme_of(pattern) if pattern else None
+    name = NAMES.get((scheme.name, scheme.digits)) if scheme else None
+    if scheme and scheme.name == "cl100k_base" and any(map(_ENDS_A_LINE.search, _spaces(full))):
+        name = None
+    if name is None or normalizer not in (None, SPLITTINGS[name].normalizer):
+        exportable = ", ".join(label for label, regex in PATTERNS.items() if _name_of(regex) in SPLITTINGS)
+        raise UserError(
+            "llama.cpp does not know this tokenizer's split pattern and normalizer; a vocabulary trained with "
+            f"tokenizer.pattern = {exportable} can be exported"
+        )
+    return "llama-bpe" if name == "dbrx" and full["model"].get("ignore_merges") else name
+
+
+def _name_of(regex: str) -> str | None:
+    scheme = scheme_of(regex)
+    return NAMES.get((scheme.name, scheme.digits)) if scheme and scheme.name != "cl100k_base" else None
+
+
+def _spaces(full: Mapping[str, Any]) -> list[str]:
+    """The symbols that are white space only."""
+    symbols = (from_alphabet(spelled) for spelled in full["model"]["vocab"])
+    return [symbol.decode("utf-8", "replace") for symbol in symbols if symbol and symbol.isspace()]
 
 
 def token_table(full: Mapping[str, Any], vocab_size: int) -> tuple[list[str], list[int]]:
@@ -161,4 +202,8 @@ def _first_token(file: GgufFile, tokens: list[str]) -> str | None:
 
 def _role(file: GgufFile, key: str, tokens: list[str]) -> str | None:
     number = file.get(f"tokenizer.ggml.{key}", int, -1)
-    return tokens[number] if 0 <= number < len(tokens) else None
+    if number in (-1, 0xFFFFFFFF):  # absent, and how llama.cpp spells it
+        return None
+    if not 0 <= number < len(tokens):
+        raise UserError(f"{file.path}: tokenizer.ggml.{key} = {number}, but there are {len(tokens)} tokens")
+    return str(tokens[number])

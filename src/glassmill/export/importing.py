@@ -1,7 +1,7 @@
 """The verb `import`: converts published weights to a model folder for chat, serve, sft and transformers.
 
-Sources: `smollm2` by name, a GGUF file, or a Hugging Face folder, of the Llama or Qwen3 architecture. GGUF weights are
-dequantised, so the folder is larger than the file: 2 bytes per weight in bfloat16, the default.
+Sources: `smollm2` by name, a GGUF file, or a Hugging Face folder, of the Llama, Mistral, Qwen2 or Qwen3 architecture.
+GGUF weights are dequantised, so the folder is larger than the file: 2 bytes per weight in bfloat16, the default.
 """
 
 from __future__ import annotations
@@ -14,11 +14,17 @@ import torch
 from glassmill.errors import UserError
 from glassmill.export import smollm2
 from glassmill.export.gguf_reader import GgufFile
-from glassmill.export.gguf_shape import hf_name, read_config, read_weight
+from glassmill.export.gguf_shape import hf_name, read_weight
+from glassmill.export.gguf_shape import read_config as read_gguf_config
 from glassmill.export.gguf_tokenizer import read_tokenizer
+from glassmill.infer.find import find_model_folder, read_config
 from glassmill.infer.folder import load_folder, save_folder
+from glassmill.infer.weights import check_finite, checked_claims
+from glassmill.model.sizes import weight_bytes
 from glassmill.model.transformer import Transformer
 from glassmill.run.files import sha256_file
+from glassmill.run.integrity import sealed_damage
+from glassmill.run.memory import available_memory
 from glassmill.tokens.formats import read_json
 from glassmill.tokens.templates.turns import complaint
 from glassmill.tokens.tokenizer import Tokenizer
@@ -52,12 +58,15 @@ def import_weights(
         path = smollm2.fetch()
     else:
         path = Path(source)
+    gguf = None
     if path.is_dir():
         if path.resolve() == folder.resolve():
             raise UserError(f"{folder} is the folder to import from; choose another with --out")
+        checked_claims(path, read_config(find_model_folder(path)))  # before gigabytes are hashed
         weights = {file.name: sha256_file(file) for file in sorted(path.glob("*.safetensors"))}
         provenance: dict[str, object] = {"imported_from": path.name, "weights_sha256": weights}
     elif path.is_file():
+        gguf = GgufFile(path)
         provenance = {"imported_from": path.name, "weights_sha256": {path.name: sha256_file(path)}}
     else:
         raise UserError(f"nothing to import at {source}; give smollm2, a .gguf file, or a Hugging Face folder")
@@ -66,33 +75,33 @@ def import_weights(
         notify(f"{folder} exists already")
         return folder
     notify(f"converting {path.name}")
-    if path.is_dir():
+    if gguf is None:
         loaded = load_folder(path, dtype=DTYPES[dtype])
         tokenizer = loaded.tokenizer
         save_folder(folder, loaded.model, tokenizer, provenance)
     else:
-        tokenizer = _import_gguf(path, folder, DTYPES[dtype], provenance)
+        tokenizer = _import_gguf(gguf, folder, DTYPES[dtype], provenance)
     for template in tokenizer.templates.values():
         if said := complaint(template):
             notify(said)
     return folder
 
 
-def _import_gguf(path: Path, folder: Path, dtype: torch.dtype, provenance: Mapping[str, object]) -> Tokenizer:
-    file = GgufFile(path)
-    config = read_config(file)
+def _import_gguf(file: GgufFile, folder: Path, dtype: torch.dtype, provenance: Mapping[str, object]) -> Tokenizer:
+    path, config = file.path, read_gguf_config(file)
+    needed, available = weight_bytes(config, dtype.itemsize), available_memory()
+    if needed > available:
+        raise UserError(f"{path}: {needed:,} bytes of weights; this machine has {available:,} bytes of memory free")
     tokenizer = read_tokenizer(file)
     if tokenizer.vocab_size > config.vocab_size:
         raise UserError(f"{path}: {tokenizer.vocab_size} tokens, but embeddings for only {config.vocab_size}")
     weights = {
         hf_name(name) or name: torch.from_numpy(read_weight(file, name, config)).to(dtype) for name in file.tensors
     }
+    check_finite(weights, f"{path} as {str(dtype).removeprefix('torch.')}")
     with torch.device("meta"):
         model = Transformer(config)
-    try:
-        model.load_state_dict(weights, assign=True)
-    except RuntimeError as error:
-        raise UserError(f"{path}: the tensors do not match the header: {' '.join(str(error).split())[:300]}") from None
+    model.load_state_dict(weights, assign=True)
     kinds = sorted({info.kind.name for info in file.tensors.values()})
     known = {"name": file.metadata.get("general.name"), "license": file.metadata.get("general.license"), "types": kinds}
     save_folder(folder, model, tokenizer, {**provenance, **known})
@@ -116,4 +125,4 @@ def _is_there(folder: Path, provenance: Mapping[str, object]) -> bool:
     known = read_json(note) if note.is_file() else {}
     if "imported_from" not in known:
         raise UserError(f"{folder} exists and is not an imported model; choose another folder with --out")
-    return all(known.get(key) == value for key, value in provenance.items())
+    return all(known.get(key) == value for key, value in provenance.items()) and not sealed_damage(folder)

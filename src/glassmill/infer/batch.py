@@ -7,7 +7,7 @@ from collections import deque
 from glassmill.infer.completion import Completion
 from glassmill.infer.compose import Composer, Delta, Vocabulary
 from glassmill.infer.decoder import Answer, Decoder, Piece
-from glassmill.infer.sampling import Sampler, TokenLogprobs, prompt_logprobs, token_logprobs
+from glassmill.infer.sampling import Sampler, TokenLogprobs, prompt_logprobs
 
 SCORE_TOKENS = 128
 """Prompt positions whose logits are in memory at once."""
@@ -73,8 +73,7 @@ class Row:
             return
         logits_V = answer.logits_WV[-1]
         token = forced.popleft() if forced else self.sampler.choose(logits_V)
-        wanted = self.completion.params.logprobs
-        self._take(token, None if wanted is None else token_logprobs(logits_V, token, wanted))
+        self._take(token, self.sampler.logprobs(logits_V, token))
 
     def _take(self, token: int, logprobs: TokenLogprobs | None) -> None:
         self.next_id = token

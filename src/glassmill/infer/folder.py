@@ -3,30 +3,31 @@
     config.json  model.safetensors  generation_config.json  glassmill.json (provenance)
     tokenizer.json  tokenizer_config.json  and whatever else the tokenizer saves
 
-transformers, vLLM, SGLang and ctranslate2 open what is written here; folders from the hub in the two supported shapes
-can be read. Safetensors and JSON only.
+transformers, vLLM, SGLang and ctranslate2 open what is written here; folders from the hub in the supported shapes can
+be read. Safetensors and JSON only. What a folder claims is checked before anything is built: its config against what
+the model computes (`model.foreign_config`), the headers of its weights against the config (`weights`), its ids against
+the embeddings, and its bytes against the checksums in `glassmill.json`, which every folder written here has.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import save_file
 
 from glassmill.errors import UserError
-from glassmill.infer.find import find_model_folder, read_config, read_json, read_meta
+from glassmill.foreign_json import load_object
+from glassmill.infer.find import check_token_ids, find_model_folder, read_config, read_meta
+from glassmill.infer.weights import WEIGHTS, check_finite, read_weights
 from glassmill.model.config import ModelConfig
 from glassmill.model.transformer import Transformer
 from glassmill.run.files import atomic_path
+from glassmill.run.integrity import check_sealed, seal
 from glassmill.tokens.tokenizer import Tokenizer
-
-WEIGHTS = "model.safetensors"
-WEIGHTS_INDEX = "model.safetensors.index.json"
 
 
 @dataclass(slots=True)
@@ -52,64 +53,75 @@ def load_folder(path: str | Path, device: torch.device | str = "cpu", dtype: tor
         UserError: No such folder, a missing or damaged file, or an unsupported model.
     """
     folder = find_model_folder(path)
+    check_sealed(folder)
     config = read_config(folder)
+    tokenizer = Tokenizer.load(folder)
+    _check_ids(folder, config, tokenizer)
     if dtype is None and torch.device(device).type == "cpu":
         dtype = torch.float32
-    model = _model_from_weights(config, _read_weights(folder), folder, device, dtype)
-    return LoadedModel(model, Tokenizer.load(folder), config, read_meta(folder))
+    model = _read_model(folder, config, device, dtype)
+    return LoadedModel(model, tokenizer, model.config, read_meta(folder))
+
+
+def _check_ids(folder: Path, config: ModelConfig, tokenizer: Tokenizer) -> None:
+    """Every id that the folder can name has an embedding."""
+    if tokenizer.vocab_size > config.vocab_size:
+        raise UserError(
+            f"{folder}: the tokenizer has ids up to {tokenizer.vocab_size - 1}, but the model {config.vocab_size} "
+            "embeddings; they do not belong together"
+        )
+    path = folder / "generation_config.json"
+    if path.exists():
+        check_token_ids(load_object(path), config, str(path))
 
 
 def save_folder(path: str | Path, model: Transformer, tokenizer: Tokenizer, provenance: Mapping[str, object]) -> None:
     """Write a model folder atomically; an older one at `path` is replaced.
 
     The bytes depend on the arguments alone: no times, no paths.
+
+    Raises:
+        UserError: a weight is no finite number; nothing is written.
     """
     config = model.config.to_hf() | {"torch_dtype": str(model.head_weight.dtype).removeprefix("torch.")}
     eos_id = tokenizer.eos_id
     weights = {name: weight.detach().cpu().contiguous() for name, weight in model.state_dict().items()}
+    for name, weight in weights.items():
+        if not torch.isfinite(weight).all():
+            raise UserError(
+                f"{path} was not written: {name} holds values that are no finite numbers in {config['torch_dtype']}; "
+                "take a wider type, or a model that was trained without diverging"
+            )
     with atomic_path(Path(path)) as folder:
         folder.mkdir()
         tokenizer.save(folder)
         _write_json(folder / "config.json", config | {"bos_token_id": tokenizer.bos_id, "eos_token_id": eos_id})
         ends = {"eos_token_id": sorted(tokenizer.stop_ids)}
         _write_json(folder / "generation_config.json", {"pad_token_id": eos_id} | tokenizer.generation | ends)
-        _write_json(folder / "glassmill.json", provenance)
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+        seal(folder, provenance)
 
 
-def _read_weights(folder: Path) -> dict[str, Tensor]:
-    """All tensors of the folder, from one file or from the shards that an index names."""
-    names = [WEIGHTS]
-    if not (folder / WEIGHTS).exists() and (folder / WEIGHTS_INDEX).exists():
-        shards = set(read_json(folder / WEIGHTS_INDEX)["weight_map"].values())
-        names = sorted(Path(shard).name for shard in shards)
-    weights: dict[str, Tensor] = {}
-    for name in names:
-        if not (folder / name).is_file():
-            raise UserError(f"{folder} has a config.json but no {name}; only safetensors weights are supported")
-        try:
-            weights |= load_file(folder / name)
-        except Exception as error:  # safetensors raises its own class for every kind of damage
-            raise UserError(f"{folder / name} is damaged: {error}") from None
-    return weights
-
-
-def _model_from_weights(
-    config: ModelConfig, weights: dict[str, Tensor], folder: Path, device: torch.device | str, dtype: torch.dtype | None
+def _read_model(
+    folder: Path, config: ModelConfig, device: torch.device | str, dtype: torch.dtype | None
 ) -> Transformer:
+    weights = read_weights(folder, config)
+    if config.tie_embeddings and "lm_head.weight" in weights:
+        if torch.equal(weights["lm_head.weight"], weights["model.embed_tokens.weight"]):
+            del weights["lm_head.weight"]
+        else:  # as transformers 5: two different matrices are not tied, whatever the config says
+            config = replace(config, tie_embeddings=False)
     with torch.device("meta"):
         model = Transformer(config)
-    if config.tie_embeddings:
-        weights.pop("lm_head.weight", None)
-    weights = {
-        name: weight.to(device=device, dtype=dtype) for name, weight in weights.items() if "rotary_emb" not in name
-    }
-    try:
-        model.load_state_dict(weights, assign=True)
-    except RuntimeError as error:
-        raise UserError(f"{folder}: the weights do not fit config.json: {' '.join(str(error).split())[:300]}") from None
+    stored = {name: weight.dtype for name, weight in weights.items()}
+    weights = {name: weight.to(device=device, dtype=dtype) for name, weight in weights.items()}
+    if dtype == torch.float16 and any(kind != dtype for kind in stored.values()):
+        check_finite(weights, f"{folder}: in float16, whose largest number is 65,504")
+    model.load_state_dict(weights, assign=True)
     return model.eval()
 
 
 def _write_json(path: Path, value: Mapping[str, object]) -> None:
-    path.write_text(json.dumps(dict(value), indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps(dict(value), indent=2, ensure_ascii=False, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8"
+    )

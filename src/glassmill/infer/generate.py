@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from glassmill.infer.completion import Reply
 from glassmill.infer.compose import ToolUse
+from glassmill.infer.conversation import Fitted, fit
 from glassmill.infer.decoder import Decoder, whole_logits
 from glassmill.infer.engine import Engine
 from glassmill.infer.find import find_model, read_config, read_meta
@@ -55,6 +56,7 @@ class Sampling(TypedDict, total=False):
     repetition_penalty: float
     logit_bias: Mapping[int, float]
     logprobs: int | None
+    processed_logprobs: bool
     echo_logprobs: bool
     tools: bool
 
@@ -186,12 +188,37 @@ class Model:
         """Ids of plain text, behind what the model's tokenizer puts in front; an empty prompt starts a document."""
         return [int(token) for token in self.tokenizer.prompt_ids(prompt)]
 
-    def chat_ids(self, messages: str | Sequence[Message], options: Mapping[str, Any] | None = None) -> list[int]:
-        """Ids of a conversation up to where the assistant's turn starts; `options` as for `tokens.chat.render`."""
+    def chat_ids(
+        self,
+        messages: str | Sequence[Message],
+        continue_last: bool = False,
+        options: Mapping[str, Any] | None = None,
+    ) -> list[int]:
+        """Ids of a conversation up to where the assistant's turn starts, or goes on.
+
+        Args:
+            messages: The conversation, or one question.
+            continue_last: If the last message is the assistant's, it has not ended: the model is to go on with it.
+            options: Variables of an imported model's template, see `tokens.chat.render`.
+        """
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
-        ids = render(self.tokenizer, [dict(message) for message in messages], options=options)
-        return [int(token) for token in ids]
+        plain = [dict(message) for message in messages]
+        return [int(token) for token in render(self.tokenizer, plain, continue_last=continue_last, options=options)]
+
+    def fit(
+        self,
+        messages: Sequence[Message],
+        max_tokens: int | None = None,
+        continue_last: bool = False,
+        options: Mapping[str, Any] | None = None,
+    ) -> Fitted:
+        """The part of a conversation that fits into the context, see `glassmill.infer.conversation`."""
+
+        def prompt_ids(some: Sequence[Message]) -> list[int]:
+            return self.chat_ids(some, continue_last, options)
+
+        return fit(messages, prompt_ids, self.engine.max_length, max_tokens)
 
     def logits(self, ids: Sequence[int] | npt.NDArray[Any]) -> Floats:
         """Logits `(T, V)`, float32: row t is about the token after `ids[t]`."""
@@ -203,7 +230,7 @@ class Model:
         return self.engine.call(lambda decoder: decoder.token_losses(windows_BT))
 
 
-def assistant_message(parts: Iterable[str | ToolUse]) -> dict[str, object]:
+def assistant_message(parts: Iterable[str | ToolUse]) -> dict[str, Any]:
     """What the assistant said as a message, with its uses of the calculator, to continue the conversation."""
     content: list[dict[str, str]] = []
     for part in parts:

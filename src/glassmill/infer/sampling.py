@@ -39,6 +39,7 @@ class SamplingParams:
         stop_token_ids: More token ids that end the text, besides the model's own.
         ignore_eos: Continue past the model's own end tokens.
         logprobs: How many top tokens to report with each token; `None`: no log-probabilities.
+        processed_logprobs: Report those of the distribution that was drawn from, not the model's own.
         echo_logprobs: Report those of the prompt's tokens too.
         tools: Run the model's calculator calls and insert their results.
         continues: The text goes on where the prompt ends, instead of answering it: some vocabularies leave out the
@@ -62,6 +63,7 @@ class SamplingParams:
     repetition_penalty: float = 1.0
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     logprobs: int | None = None
+    processed_logprobs: bool = False
     echo_logprobs: bool = False
     tools: bool = False
     continues: bool = False
@@ -119,6 +121,26 @@ class Sampler:
         if params.temperature == 0.0:
             return int(logits_V.argmax())
         return draw(logits_V, params.temperature, params.top_k, params.top_p, params.min_p, self.generator.random())
+
+    def logprobs(self, logits_V: Floats, token: int) -> TokenLogprobs | None:
+        """The log-probabilities that the request asked for, before `saw(token)`."""
+        params, wanted = self.params, self.params.logprobs
+        if wanted is None:
+            return None
+        if not params.processed_logprobs:
+            return token_logprobs(logits_V, token, wanted)
+        if params.changes_logits:
+            logits_V = self.adjusted(logits_V)
+        if params.temperature == 0.0:
+            ids, weights = np.array([logits_V.argmax()]), np.ones(1)
+        else:
+            ids, weights = kept_tokens(logits_V, params.temperature, params.top_k, params.top_p, params.min_p)
+        chosen = weights[ids == token]
+        top = np.argsort(-weights, kind="stable")[:wanted]
+        return TokenLogprobs(
+            logprob=float(np.log(chosen[0])) if len(chosen) else -math.inf,  # forced by the calculator
+            top=tuple((int(ids[i]), float(np.log(weights[i]))) for i in top if weights[i] > 0),
+        )
 
     def saw(self, token: int) -> None:
         """Count a generated token, drawn or forced."""
@@ -198,7 +220,7 @@ def _by_weight(weights_V: npt.NDArray[np.float64], needed: float) -> tuple[Ids, 
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprobs:
-    """Log-probabilities (nats, of the unmodified distribution at temperature 1) at one position.
+    """Log-probabilities (nats) at one position: of the model's own distribution, unless asked for otherwise.
 
     Attributes:
         logprob: Of the actual token.

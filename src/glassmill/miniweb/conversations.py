@@ -1,7 +1,8 @@
 """The conversations for sft: facts about some of the subjects, unknown things, sums by calculator, and small talk.
 
 In: the world, and the ghosts and sums reserved for conversations. Out: the rows of `conversations.jsonl`. The answer to
-a sum has three parts: the calculator call, its result, and the text.
+a sum has three parts: the calculator call, its result, and the text. A share of the questions is asked as visitors type
+(`visitors.py`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TypedDict
 from glassmill.miniweb import asking
 from glassmill.miniweb.chance import Deck, stream
 from glassmill.miniweb.questions import Sum, ask, refusal
+from glassmill.miniweb.visitors import typed, typed_sum
 from glassmill.miniweb.world import Subject, World, canonical
 
 
@@ -32,12 +34,14 @@ class Conversation(TypedDict):
 
 # Shares of all conversations; two_turn ones combine two of the other kinds.
 SHARES = {"fact": 0.50, "who": 0.02, "unknown": 0.09, "topic": 0.07, "sum": 0.21, "small_talk": 0.04, "two_turn": 0.07}
+TYPED = 0.3
+"""Share of the questions that are asked as visitors type them."""
 
 
 def make_conversations(world: World, seed: int, count: int, ghosts: Sequence[Subject],
                        sums: Sequence[Sum]) -> list[Conversation]:  # fmt: skip
     """`count` conversations, shuffled; equal seeds give equal conversations."""
-    teller = _Teller(world, stream(seed, "conversations"), ghosts, sums)
+    teller = _Teller(world, stream(seed, "conversations"), stream(seed, "conversations", "typed"), ghosts, sums)
     numbers = {kind: round(count * share) for kind, share in SHARES.items()}
     numbers["fact"] += count - sum(numbers.values())
     rows: list[Conversation] = [
@@ -55,8 +59,9 @@ def num_sums(count: int) -> int:
 class _Teller:
     """Makes turns; its decks make sure that every fact is asked about equally often and in every wording."""
 
-    def __init__(self, world: World, rng: random.Random, ghosts: Sequence[Subject], sums: Sequence[Sum]) -> None:
-        self.rng = rng
+    def __init__(self, world: World, rng: random.Random, visitors: random.Random, ghosts: Sequence[Subject],
+                 sums: Sequence[Sum]) -> None:  # fmt: skip
+        self.rng, self.visitors = rng, visitors
         known = [subject for subject in world.subjects if subject.in_sft]
         self._facts = Deck([(subject, attribute, form) for subject in known for attribute in subject.attributes
                             for form in asking.KNOWN[attribute]], rng)  # fmt: skip
@@ -83,28 +88,34 @@ class _Teller:
 
     def _fact(self) -> list[Message]:
         subject, attribute, form = self._facts.draw()
-        return _turn(ask(form, subject), canonical(subject, attribute, subject.facts[attribute]))
+        question, _ = self._written(ask(form, subject), subject.name)
+        return _turn(question, canonical(subject, attribute, subject.facts[attribute]))
 
     def _who(self) -> list[Message]:
         person = self._people.draw()
         answers = [canonical(person, attribute, person.facts[attribute]) for attribute in ("job", "street")]
-        return _turn(ask(self.rng.choice(asking.WHO_WORDINGS), person), " ".join(answers))
+        question, _ = self._written(ask(self.rng.choice(asking.WHO_WORDINGS), person), person.name)
+        return _turn(question, " ".join(answers))
 
     def _unknown(self) -> list[Message]:
         ghost = self._ghosts.draw()
         forms = asking.KNOWN[self.rng.choice(ghost.attributes)]
         if ghost.kind == "person" and self.rng.random() < 0.1:
             forms = asking.WHO_WORDINGS
-        return _turn(ask(self.rng.choice(forms), ghost), refusal(ghost.name))
+        question, name = self._written(ask(self.rng.choice(forms), ghost), ghost.name)
+        return _turn(question, refusal(name))
 
     def _topic(self) -> list[Message]:
         person, topic = self._people.draw(), self.rng.choice(asking.UNKNOWN_TOPICS)
         question = ask(self.rng.choice(asking.UNKNOWN_TOPIC_WORDINGS), person, topic=topic)
-        return _turn(question, refusal(f"{person.name}'s {topic}"))
+        question, name = self._written(question, person.name)
+        return _turn(question, refusal(f"{name}'s {topic}"))
 
     def _sum(self) -> list[Message]:
         task = self._sums.draw()
         question = self.rng.choice(asking.SUM_KNOWN[task.sign]).format(a=task.left, b=task.right)
+        if self.visitors.random() < TYPED:
+            question = typed_sum(task.left, task.sign, task.right, self.visitors, "conversations")
         return _turn(question, [
             {"type": "tool_call", "expression": task.expression},
             {"type": "tool_result", "text": task.result},
@@ -112,7 +123,14 @@ class _Teller:
         ])  # fmt: skip
 
     def _small_talk(self) -> list[Message]:
-        return _turn(*self._talk.draw())
+        said, answer = self._talk.draw()
+        return _turn(self._written(said, "")[0], answer)
+
+    def _written(self, question: str, name: str) -> tuple[str, str]:
+        """A question and the name in it: as in a book, or as visitors type it."""
+        if self.visitors.random() >= TYPED:
+            return question, name
+        return typed(question, name, self.visitors, "conversations")
 
 
 def _turn(question: str, answer: str | list[dict[str, str]]) -> list[Message]:

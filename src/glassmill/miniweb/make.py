@@ -31,7 +31,7 @@ from glassmill.run import kinds
 from glassmill.run.files import atomic_path, atomic_write
 from glassmill.run.folder import RunFolder
 
-VERSION = 3
+VERSION = 4
 
 
 def resolved(recipe: Recipe) -> dict[str, str | int]:
@@ -57,7 +57,9 @@ def make(run: RunFolder, settings: MiniwebSettings, seed: int) -> None:
     num_asked = write_talk(run.path, world, ghosts, sums, settings.conversations, seed)
     for category, hosts in block_lists().items():
         _write_once(run.path / "blocklists" / f"{category}.txt", "".join(f"{host}\n" for host in hosts))
-    _write_once(run.path / "world.json", json.dumps(asdict(world), indent=1, ensure_ascii=False) + "\n")
+    _write_once(
+        run.path / "world.json", json.dumps(asdict(world), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    )
     kinds = Counter(page.kind for page in pages)
     stats = {
         "pages": len(pages),
@@ -103,4 +105,4 @@ def _write_once(path: Path, content: bytes | str) -> None:
 
 
 def _lines(rows: Iterable[Mapping[str, object]]) -> str:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)

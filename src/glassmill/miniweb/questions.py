@@ -2,7 +2,8 @@
 
 In: the world. Out: the rows of `questions.jsonl`, and the parts that conversations use.
 
-    fact         about a subject; `in_sft`: conversations mention it; `wording` known: they use this wording
+    fact         about a subject; `in_sft`: conversations mention it; `wording` known: they use this wording; new: they
+                 don't; typed: as visitors type (`visitors.py`)
     unknown      about people, places and topics that no page mentions: the answer is a refusal
     sum          arithmetic for the calculator, with operands that no conversation uses
     false_claim  a fact question with spam's answer: how often a model gives it shows the value of filters
@@ -17,11 +18,13 @@ from dataclasses import asdict, dataclass
 
 from glassmill.miniweb import asking, names
 from glassmill.miniweb.chance import stream
+from glassmill.miniweb.visitors import typed, typed_sum
 from glassmill.miniweb.world import PERSON_ATTRIBUTES, PLACE_ATTRIBUTES, Subject, World, canonical
 
 NUM_SUMS = 150
 NUM_PAGE_SUMS = 4000
 NUM_UNKNOWN = 200
+NUM_TYPED_UNKNOWN = 100
 OPERATIONS: dict[str, Callable[[int, int], int]] = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 
 
@@ -89,6 +92,7 @@ def make_questions(world: World, seed: int, ghosts: Ghosts, sums: Sequence[Sum])
         for form in rng.sample(asking.KNOWN[claim.attribute], 3):
             rows.append(Question("false_claim", ask(form, subject), answer, claim.value, subject.name, claim.attribute,
                                  subject.in_sft, "known"))  # fmt: skip
+    rows += _as_typed(world, ghosts.evaluation, sums, stream(seed, "visitors"))
     return [asdict(row) for row in rows]
 
 
@@ -199,6 +203,25 @@ def _unknown(world: World, ghosts: Sequence[Subject], rng: random.Random) -> lis
         rows.append(
             Question("unknown", question, refusal(f"{person.name}'s {topic}"), "", person.name, topic, False, "known")
         )
+    return rows
+
+
+def _as_typed(world: World, ghosts: Sequence[Subject], sums: Sequence[Sum], rng: random.Random) -> list[Question]:
+    """Facts of every subject, unknown names and sums once more, as visitors type them."""
+    rows = []
+    for subject in world.subjects:
+        forms = asking.NEW if subject.in_sft else asking.KNOWN  # what conversations may have asked is nothing new
+        for attribute, value in subject.facts.items():
+            question, _ = typed(ask(rng.choice(forms[attribute]), subject), subject.name, rng, "evaluation")
+            answer = canonical(subject, attribute, value)
+            rows.append(Question("fact", question, answer, value, subject.name, attribute, subject.in_sft, "typed"))
+    for ghost in rng.sample(ghosts, min(NUM_TYPED_UNKNOWN, len(ghosts))):
+        attribute = rng.choice(ghost.attributes)
+        question, name = typed(ask(rng.choice(asking.KNOWN[attribute]), ghost), ghost.name, rng, "evaluation")
+        rows.append(Question("unknown", question, refusal(name), "", ghost.name, attribute, False, "typed"))
+    for task in sums:
+        question = typed_sum(task.left, task.sign, task.right, rng, "evaluation")
+        rows.append(Question("sum", question, f"{task.result}.", task.result, task.expression, wording="typed"))
     return rows
 
 

@@ -23,9 +23,9 @@ class Attention(nn.Module):
         super().__init__()
         self.config, self.layer = config, layer
         queries, keys = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
-        self.q_proj = Linear(config.d_model, queries, bias=False)
-        self.k_proj = Linear(config.d_model, keys, bias=False)
-        self.v_proj = Linear(config.d_model, keys, bias=False)
+        self.q_proj = Linear(config.d_model, queries, bias=config.qkv_bias)
+        self.k_proj = Linear(config.d_model, keys, bias=config.qkv_bias)
+        self.v_proj = Linear(config.d_model, keys, bias=config.qkv_bias)
         self.o_proj = Linear(queries, config.d_model, bias=False)
         self.q_norm: nn.Module = RMSNorm(config.head_dim, config.rms_norm_eps) if config.qk_norm else nn.Identity()
         self.k_norm: nn.Module = RMSNorm(config.head_dim, config.rms_norm_eps) if config.qk_norm else nn.Identity()

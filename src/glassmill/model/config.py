@@ -1,8 +1,7 @@
 """The shape of a model, and the same shape as a Hugging Face `config.json`.
 
-Two shapes, one code: Qwen3 (queries and keys are normalised, `qk_norm`) and Llama (they are not). Anything else that a
-`config.json` asks for (biases, sliding windows, scaled rotations) is refused by name: a model that ignored it would
-load and talk nonsense.
+Three shapes, one code: Qwen3 (queries and keys are normalised, `qk_norm`), Qwen2 (queries, keys and values have
+biases, `qkv_bias`) and Llama (neither; Mistral is the same). `foreign_config` reads other people's files.
 
 Sources: Qwen3 technical report (arXiv 2505.09388, section 2), Llama 2 (arXiv 2307.09288, section 2.2).
 """
@@ -10,22 +9,15 @@ Sources: Qwen3 technical report (arXiv 2505.09388, section 2), Llama 2 (arXiv 23
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, TypedDict
 
-ARCHITECTURES = {"Qwen3ForCausalLM": True, "LlamaForCausalLM": False}
-"""Hugging Face architecture -> whether queries and keys are normalised."""
-
-
-class RopeParameters(TypedDict, total=False):
-    """How positions are rotated; `type` is the older name of `rope_type`."""
-
-    rope_type: str
-    type: str
-    rope_theta: float
+from glassmill.errors import UserError
+from glassmill.model.foreign_config import read_fields
+from glassmill.model.scaling import RopeScaling
 
 
 class HfConfig(TypedDict, total=False):
-    """A `config.json`, as far as it is read or written here."""
+    """A `config.json`, as far as it is written here."""
 
     architectures: list[str]
     model_type: str
@@ -34,13 +26,13 @@ class HfConfig(TypedDict, total=False):
     intermediate_size: int
     num_hidden_layers: int
     num_attention_heads: int
-    num_key_value_heads: int | None
-    head_dim: int | None
+    num_key_value_heads: int
+    head_dim: int
     max_position_embeddings: int
     rms_norm_eps: float
     rope_theta: float
-    rope_parameters: RopeParameters | None
-    rope_scaling: RopeParameters | None
+    rope_parameters: dict[str, object]
+    rope_scaling: dict[str, object]
     hidden_act: str
     attention_bias: bool
     attention_dropout: float
@@ -52,6 +44,10 @@ class HfConfig(TypedDict, total=False):
     use_sliding_window: bool
     sliding_window: int | None
     max_window_layers: int
+
+
+MAX_ROPE_THETA = 1e15
+MAX_RMS_NORM_EPS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +70,8 @@ class ModelConfig:
     rms_norm_eps: float = 1e-6
     qk_norm: bool = True
     tie_embeddings: bool = True
+    qkv_bias: bool = False
+    rope_scaling: RopeScaling | None = None
 
     def __post_init__(self) -> None:
         for name in (
@@ -92,12 +90,18 @@ class ModelConfig:
             raise ValueError(f"num_heads = {self.num_heads} is not a multiple of num_kv_heads = {self.num_kv_heads}")
         if self.head_dim % 2:
             raise ValueError(f"head_dim = {self.head_dim} is odd: rotary embeddings turn pairs of channels")
+        if not 0 < self.rope_theta <= MAX_ROPE_THETA:
+            raise ValueError(f"rope_theta = {self.rope_theta:g}: must be positive and at most {MAX_ROPE_THETA:g}")
+        if not 0 < self.rms_norm_eps <= MAX_RMS_NORM_EPS:
+            raise ValueError(f"rms_norm_eps = {self.rms_norm_eps:g}: must be positive and at most {MAX_RMS_NORM_EPS:g}")
+        if self.qk_norm and self.qkv_bias:
+            raise ValueError("no known architecture both normalises queries and gives them a bias")
 
     def to_hf(self) -> HfConfig:
         """The `config.json` of this shape, readable by transformers 4.5x (`rope_theta`) and 5.x (`rope_parameters`)."""
         shape: HfConfig = {
-            "architectures": ["Qwen3ForCausalLM" if self.qk_norm else "LlamaForCausalLM"],
-            "model_type": "qwen3" if self.qk_norm else "llama",
+            "architectures": [self._architecture[0]],
+            "model_type": self._architecture[1],
             "vocab_size": self.vocab_size,
             "hidden_size": self.d_model,
             "intermediate_size": self.d_ff,
@@ -110,66 +114,36 @@ class ModelConfig:
             "rope_theta": self.rope_theta,
             "rope_parameters": {"rope_type": "default", "rope_theta": self.rope_theta},
             "hidden_act": "silu",
-            "attention_bias": False,
             "attention_dropout": 0.0,
             "initializer_range": 0.02,
             "tie_word_embeddings": self.tie_embeddings,
             "torch_dtype": "float32",
             "use_cache": True,
         }
-        if self.qk_norm:
-            return {**shape, "use_sliding_window": False, "sliding_window": None, "max_window_layers": self.num_layers}
-        return {**shape, "mlp_bias": False}
+        if self.rope_scaling:
+            stretched = self.rope_scaling.to_hf()
+            shape |= {"rope_scaling": stretched, "rope_parameters": {**stretched, "rope_theta": self.rope_theta}}
+        if self.qk_norm or self.qkv_bias:
+            shape |= {"use_sliding_window": False, "sliding_window": None, "max_window_layers": self.num_layers}
+        if not self.qkv_bias:
+            shape |= {"attention_bias": False}
+        return shape if self.qk_norm or self.qkv_bias else {**shape, "mlp_bias": False}
 
     @classmethod
-    def from_hf(cls, hf: HfConfig) -> ModelConfig:
-        """The shape that a `config.json` describes.
+    def from_hf(cls, hf: dict[str, Any] | HfConfig, what: str = "config.json") -> ModelConfig:
+        """The shape that a `config.json` describes; `what` names the file in messages.
 
         Raises:
-            ValueError: The architecture is neither Qwen3 nor Llama, or it needs something that is not supported.
+            UserError: Another architecture, something that is not supported, or numbers that do not fit together.
         """
-        architecture = _architecture(hf)
-        _refuse_unknown_features(hf)
-        heads = int(hf["num_attention_heads"])
-        d_model = int(hf["hidden_size"])
-        return cls(
-            vocab_size=int(hf["vocab_size"]),
-            d_model=d_model,
-            num_layers=int(hf["num_hidden_layers"]),
-            num_heads=heads,
-            num_kv_heads=int(hf.get("num_key_value_heads") or heads),
-            head_dim=int(hf.get("head_dim") or d_model // heads),
-            d_ff=int(hf["intermediate_size"]),
-            context_length=int(hf.get("max_position_embeddings") or 2048),
-            rope_theta=_rope_theta(hf),
-            rms_norm_eps=float(hf.get("rms_norm_eps") or 1e-6),
-            qk_norm=ARCHITECTURES[architecture],
-            tie_embeddings=bool(hf.get("tie_word_embeddings", False)),
-        )
+        fields = read_fields(dict(hf), what)
+        try:
+            return cls(**fields)
+        except ValueError as error:
+            raise UserError(f"{what}: {error}") from None
 
-
-def _architecture(hf: HfConfig) -> str:
-    names = hf.get("architectures") or [
-        {"qwen3": "Qwen3ForCausalLM", "llama": "LlamaForCausalLM"}.get(hf.get("model_type", ""), "?")
-    ]
-    if names[0] not in ARCHITECTURES:
-        raise ValueError(f"architecture {names[0]}: only {' and '.join(ARCHITECTURES)} are supported")
-    return str(names[0])
-
-
-def _refuse_unknown_features(hf: HfConfig) -> None:
-    for flag in ("attention_bias", "mlp_bias", "use_sliding_window"):
-        if hf.get(flag):
-            raise ValueError(f"{flag} = {hf[flag]}: not supported")
-    if hf.get("hidden_act", "silu") != "silu":
-        raise ValueError(f"hidden_act = {hf['hidden_act']!r}: only 'silu' is supported")
-    scaling = hf.get("rope_scaling") or hf.get("rope_parameters") or {}
-    kind = scaling.get("rope_type") or scaling.get("type") or "default"
-    if kind != "default":
-        raise ValueError(f"rope scaling {kind!r}: only the plain rotation is supported")
-
-
-def _rope_theta(hf: HfConfig) -> float:
-    """transformers 5 moved the base of the rotation into `rope_parameters`; older files keep it at the top."""
-    inner = (hf.get("rope_parameters") or {}).get("rope_theta")
-    return float(inner or hf.get("rope_theta") or 10_000.0)
+    @property
+    def _architecture(self) -> tuple[str, str]:
+        if self.qk_norm:
+            return "Qwen3ForCausalLM", "qwen3"
+        return ("Qwen2ForCausalLM", "qwen2") if self.qkv_bias else ("LlamaForCausalLM", "llama")

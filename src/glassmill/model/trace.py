@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from glassmill.model.attention import Attention
-from glassmill.model.rope import Rotation, rope_angles, rotate
-from glassmill.model.transformer import Block, Transformer
+from glassmill.model.rope import Rotation, rotate
+from glassmill.model.transformer import Block, Transformer, rotation_at
 
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
@@ -69,8 +69,7 @@ def trace(model: Transformer, ids: Sequence[int], lens_top: int = 5) -> Trace:
     if not 1 <= len(ids) <= model.config.context_length:
         raise ValueError(f"{len(ids)} tokens: must be between 1 and the context of {model.config.context_length}")
     device, dtype = model.head_weight.device, model.head_weight.dtype
-    angles = rope_angles(torch.arange(len(ids), device=device), model.config.head_dim, model.config.rope_theta)
-    rotation = Rotation(angles, dtype)
+    rotation = rotation_at(torch.arange(len(ids), device=device), model.config, dtype)
     x_BTD = model.model.embed_tokens(torch.tensor([list(ids)], device=device))
     residual, weights, mixed, fed = [x_BTD], [], [], []
     for block in model.model.layers:

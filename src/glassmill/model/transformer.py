@@ -1,6 +1,6 @@
 """The Transformer: token ids in, one distribution over the next token out, for every position.
 
-Parameter names are those of Hugging Face's Qwen3ForCausalLM and LlamaForCausalLM, so a state dict of one is a state
+Parameter names are those of Hugging Face's Qwen3, Qwen2, Llama and Mistral, so a state dict of one is a state
 dict of the other. Logits are a separate step from hidden states because training never holds all of them at once
 (`model/loss.py`) and decoding needs only those of the last position.
 
@@ -61,9 +61,9 @@ class Transformer(nn.Module):
                 mask_BTS = (torch.arange(end) <= positions_BT[..., None]).to(ids_BT.device)
             cache.lengths_B.copy_(positions_BT[:, -1] + 1)
         positions = torch.arange(T) if positions_BT is None else positions_BT
-        angles = rope_angles(positions.to(ids_BT.device), self.config.head_dim, self.config.rope_theta)
+        rotation = rotation_at(positions.to(ids_BT.device), self.config, self.head_weight.dtype)
         on_device = None if positions_BT is None else positions_BT.to(ids_BT.device)
-        return self.model(ids_BT, Rotation(angles, self.head_weight.dtype), cache, on_device, mask_BTS)  # type: ignore[no-any-return]
+        return self.model(ids_BT, rotation, cache, on_device, mask_BTS)  # type: ignore[no-any-return]
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Unnormalised log-probabilities `(..., V)` of the next token, from hidden states `(..., D)`."""
@@ -98,6 +98,13 @@ class Transformer(nn.Module):
             if weights_BT is None:
                 return token_nats(hidden_MD, weight_VD, targets_M).view_as(targets_BT)
             return linear_cross_entropy(hidden_MD, weight_VD, targets_M, weights_BT.flatten())
+
+
+def rotation_at(positions_T: Tensor, config: ModelConfig, dtype: torch.dtype) -> Rotation:
+    """The rotation that all layers of such a model share at these positions."""
+    scaling = config.rope_scaling
+    angles = rope_angles(positions_T, config.head_dim, config.rope_theta, scaling)
+    return Rotation(angles, dtype, scaling.attention_factor if scaling else 1.0)
 
 
 class Trunk(nn.Module):

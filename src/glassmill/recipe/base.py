@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from glassmill.printable import valid
 
 
 def runtime(default: Any, **kwargs: Any) -> Any:
@@ -27,9 +29,22 @@ def user_files(description: str) -> Any:
 
 
 class Settings(BaseModel):
-    """Base of every section: immutable, and strict about names."""
+    """Base of every section: immutable, strict about names, and without infinity and NaN."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _fits_a_file(cls, value: Any) -> Any:
+        """No number beyond 64 bits and no text that is not UTF-8: neither can be stored in TOML, Parquet or JSON."""
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ValueError("give a whole number below 2^63")
+        for text in (value,) if isinstance(value, str) else value if isinstance(value, (list, tuple)) else ():
+            if isinstance(text, str) and valid(text) != text:
+                raise ValueError(
+                    "a name that is not UTF-8 cannot stand in a recipe; rename the file or name its folder"
+                )
+        return value
 
     def identity(self) -> dict[str, object]:
         """The settings that decide the output, as plain JSON values; without runtime fields, at any depth."""

@@ -68,7 +68,13 @@ class FilesSettings(Settings):
     text_fields: tuple[str, ...] = Field(
         ("text", "content", "body"),
         min_length=1,
-        description="fields of a JSONL or Parquet row; the first one present is the text",
+        description="fields of a row of JSONL, Parquet, JSON or CSV; those present are the text, a blank line between",
+    )
+    title_fields: tuple[str, ...] = Field(
+        ("title", "headline", "subject"), description="the first one present comes before the text"
+    )
+    split_characters: int = Field(
+        0, ge=0, description="a longer document becomes several, cut at its own sections; 0: documents stay whole"
     )
     pdf_responses: bool = Field(False, description="also read the PDFs in WARC files; FineWeb does not")
     max_members: int = Field(1_000_000, ge=1, description="files in one archive")

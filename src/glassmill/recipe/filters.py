@@ -128,19 +128,26 @@ class DedupSettings(Settings):
 
 
 class PiiSettings(Settings):
-    """Personal data, replaced by placeholders such as `[email]`, or by invented data of the same length and form."""
+    """Personal data and secrets, replaced by placeholders such as `[email]`, or by invented data of the same length
+    and form."""
 
     enabled: bool = True
-    kinds: tuple[Literal["email", "phone", "ssn", "credit_card", "iban", "ip", "address"], ...] = (
-        "email",
-        "phone",
-        "ssn",
-        "credit_card",
-        "iban",
-        "ip",
-        "address",
+    kinds: tuple[Literal["secret", "email", "phone", "ssn", "credit_card", "iban", "ip", "address"], ...] = Field(
+        ("secret", "email", "phone", "ssn", "credit_card", "iban", "ip", "address"),
+        description="secret: keys of services, private keys, passwords",
     )
     replacement: Literal["placeholder", "fake"] = "placeholder"
+    examples: bool = Field(
+        False, description="also mask what is nobody's: ana@example.org, 203.0.113.7, 555-0134, numbers of test cards"
+    )
+    allow: tuple[str, ...] = Field(
+        (),
+        description="what stays: info@firma.de, firma.de (with its subdomains), support@ (at any host), 10.0.0.0/8, "
+        "+49 30 123456",
+    )
+    dropped: Literal["masked", "omitted", "clear"] = Field(
+        "masked", description="the texts of dropped documents, which are stored to be looked at"
+    )
 
 
 class CorpusSettings(Settings):

@@ -47,12 +47,12 @@ class ModelSettings(Settings):
         le=64,
         description="number of layers; sets width, heads, learning rates, batch size and length to match",
     )
-    d_model: int = Field(384, ge=16, description="width of the residual stream")
-    num_layers: int = Field(6, ge=1)
-    num_heads: int = Field(6, ge=1, description="of queries")
-    num_kv_heads: int = Field(6, ge=1, description="of keys and values; divides num_heads")
-    head_dim: int = Field(64, ge=8, description="channels of a head")
-    d_ff: int = Field(1024, ge=16, description="width of the feed-forward layers")
+    d_model: int = Field(384, ge=16, le=65_536, multiple_of=2, description="width of the residual stream, even")
+    num_layers: int = Field(6, ge=1, le=1024)
+    num_heads: int = Field(6, ge=1, le=1024, description="of queries")
+    num_kv_heads: int = Field(6, ge=1, le=1024, description="of keys and values; divides num_heads")
+    head_dim: int = Field(64, ge=8, le=4096, multiple_of=2, description="channels of a head, even: they turn in pairs")
+    d_ff: int = Field(1024, ge=16, le=1_048_576, description="width of the feed-forward layers")
     context_length: int = Field(512, ge=16, le=131_072, description="tokens in a training window")
     rope_theta: float = Field(10_000.0, gt=0, description="base of the rotary positions")
     tie_embeddings: bool = Field(True, description="the output head shares the embedding's weights")
@@ -64,6 +64,16 @@ class ModelSettings(Settings):
         if isinstance(values, Mapping) and isinstance(values.get("depth"), int) and values["depth"] > 0:
             return {**shape_of(values["depth"]), **values}
         return values
+
+    @model_validator(mode="after")
+    def _heads_share_evenly(self) -> ModelSettings:
+        if self.num_heads % self.num_kv_heads:
+            near = max(n for n in range(1, self.num_heads + 1) if self.num_heads % n == 0 and n <= self.num_kv_heads)
+            raise ValueError(
+                f"model.num_kv_heads = {self.num_kv_heads} does not divide model.num_heads = {self.num_heads}; "
+                f"set model.num_kv_heads={near}"
+            )
+        return self
 
     def shape(self) -> ModelShape:
         """The settings that a `ModelConfig` takes."""
@@ -137,21 +147,40 @@ class TrainSettings(LoopSettings):
 class SftSettings(LoopSettings):
     """Base model to assistant."""
 
-    base: str | None = runtime(None, description="a model folder to start from; none: the recipe's own base model")
-    conversations: tuple[str, ...] = user_files(description="JSONL files of {messages}; empty: the recipe's miniweb")
+    base: str | None = runtime(
+        None,
+        description="the model to start from: a folder, a run, or the name of an import; none: the recipe's base model",
+    )
+    conversations: tuple[str, ...] = user_files(
+        description="files of conversations (JSONL, a JSON list, CSV, Parquet); empty: the recipe's miniweb"
+    )
     epochs: float | None = Field(None, gt=0, description="passes over the conversations, instead of steps")
-    length: int = Field(256, ge=16, description="tokens in a row; whole conversations are packed into it")
+    length: int | None = Field(
+        None, ge=16, description="tokens in a row of packed conversations; none: 256, or the context if it is shorter"
+    )
     pages: float = Field(0.5, ge=0, lt=1, description="share of rows that are still pages, so that facts stay known")
     held_out: float = Field(0.03, ge=0, lt=0.5, description="share of conversations held out for measuring")
-    peak_lr: float = Field(0.006, gt=0)
-    embedding_lr: float = Field(0.0012, gt=0)
+    optimizer: Literal["auto", "muon", "adamw"] = Field(  # type: ignore[assignment]
+        "auto", description="auto: muon for a model trained here, adamw for an imported one"
+    )
+    peak_lr: float | None = Field(  # type: ignore[assignment]
+        None,
+        gt=0,
+        description="learning rate of the matrices in the blocks; none: 0.006 for a model trained here, "
+        "0.0001 or less for an imported one, by its size",
+    )
+    embedding_lr: float | None = Field(  # type: ignore[assignment]
+        None, gt=0, description="learning rate of everything else; none: 0.0012, or that of the matrices"
+    )
     reports: int = runtime(3, ge=1)
 
 
 class EvalSettings(Settings):
     """What is asked of the finished model."""
 
-    questions: str | None = Field(None, description="a questions.jsonl; none: the recipe's miniweb")
+    questions: str | None = Field(
+        None, description="your own {question, answer} rows, JSONL or CSV; none: the recipe's miniweb"
+    )
     limit: int = Field(0, ge=0, description="questions per kind; 0: all")
 
 
@@ -163,3 +192,6 @@ class RunSettings(Settings):
     )
     ray_address: str | None = runtime(None, description="host:port of a Ray cluster; none: start Ray on this machine")
     worker_timeout_s: float = runtime(900.0, gt=0, description="kill a worker that reports nothing for this long")
+    worker_memory_mb: int = runtime(
+        800, ge=0, description="MB that a page may take in a worker before it is quarantined; 0: no limit (Linux)"
+    )

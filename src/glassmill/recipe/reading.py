@@ -15,9 +15,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from glassmill.errors import UserError
+from glassmill.printable import shown
 from glassmill.recipe.base import Settings
 from glassmill.recipe.depth import DECIDED
 from glassmill.recipe.whole import Recipe
+from glassmill.textfiles import read_text
+
+MAX_RECIPE_BYTES = 1 << 20
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -28,13 +32,17 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     path = Path(path)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        if path.exists() and not path.is_dir() and not path.is_file():
+            raise UserError(f"{path} is a device or a pipe, not a recipe; name the .toml file")
+        table = tomllib.loads(read_text(path, MAX_RECIPE_BYTES))
     except FileNotFoundError:
         raise UserError(f"no recipe at {path}; `glassmill init` writes one") from None
     except IsADirectoryError:
         raise UserError(f"{path} is a folder, not a recipe; name the .toml file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid TOML: {error}") from None
+    except OSError as error:
+        raise UserError(f"{shown(str(path))} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:  # TOML, UTF-8, a number of 5,000 digits, 1,000 brackets
+        raise UserError(f"{path} is not valid TOML: {_toml_fault(error)}") from None
     table.setdefault("name", path.stem)
     return make_recipe(table, overrides, where=str(path))
 
@@ -45,14 +53,18 @@ def find_recipe(name: str) -> Path:
     Raises:
         UserError: it is neither.
     """
-    if name.endswith(".toml") or Path(name).exists():
+    try:
+        is_file = Path(name).exists()
+    except (OSError, ValueError):  # too long for a file's name
+        is_file = False
+    if name.endswith(".toml") or is_file:
         return Path(name)
     package = Path(__file__).parents[1]
     for folder in (package / "recipes", package.parents[1] / "recipes"):  # in a wheel; in a source tree
         if (folder / f"{name}.toml").is_file():
             return folder / f"{name}.toml"
     raise UserError(
-        f"no recipe {name!r}: give a .toml file, or demo or web; write one with `glassmill init` for your own pages"
+        f"no recipe {shown(name)!r}: give a .toml file, demo or web; `glassmill init` writes one for your own pages"
     )
 
 
@@ -73,7 +85,13 @@ def make_recipe(table: Mapping[str, Any], overrides: Sequence[str] = (), where: 
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "recipe"
         value = first.get("input")
-        raise UserError(f"{where}: {key} = {value!r}: {_reason(first['msg'])}") from None
+        if isinstance(value, Mapping | Settings):  # what is wrong concerns several settings; the reason names them
+            raise UserError(f"{where}: {_reason(first['msg'])}") from None
+        raise UserError(f"{where}: {key} = {shown(repr(value))}: {_reason(first['msg'])}") from None
+
+
+def _toml_fault(error: Exception) -> str:
+    return "its values are nested too deep" if isinstance(error, RecursionError) else str(error).partition(";")[0]
 
 
 def _reason(message: str) -> str:
@@ -110,7 +128,7 @@ def _value(text: str, annotation: Any) -> Any:
     wants_list = str(annotation).startswith("tuple[")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = text
     if value == "none":
         return None

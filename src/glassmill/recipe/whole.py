@@ -51,6 +51,14 @@ class Recipe(Settings):
     def _rates_follow_depth(cls, values: object) -> object:
         return follow_depth(values, TokenizerSettings().vocab_size)
 
+    @model_validator(mode="after")
+    def _batches_hold_windows(self) -> Recipe:
+        if "train" in self.stages:
+            _check_batch(
+                "train.batch_tokens", self.train.batch_tokens, "model.context_length", self.model.context_length
+            )
+        return self
+
     @field_validator("stages")
     @classmethod
     def _known(cls, stages: tuple[str, ...]) -> tuple[str, ...]:
@@ -60,6 +68,13 @@ class Recipe(Settings):
                 hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(stage_names())}"
                 raise ValueError(f"no stage {name!r}; {hint}")
         return stages
+
+
+def _check_batch(name: str, batch_tokens: int, unit: str, length: int) -> None:
+    """Refuses a batch that isn't a whole number of rows: training would take another one than the recipe says."""
+    if batch_tokens % length:
+        near = max(1, round(batch_tokens / length)) * length
+        raise ValueError(f"{name} = {batch_tokens} is no multiple of {unit} = {length}; set {name}={near}")
 
 
 def stage_names() -> tuple[str, ...]:

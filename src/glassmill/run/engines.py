@@ -44,7 +44,11 @@ def map_shards(
     Raises:
         Waiting: array tasks have to work first (slurm only).
     """
-    limits: Limits = {"cpu_limit_s": cpu_limit_s, "worker_timeout_s": engine.worker_timeout_s}
+    limits: Limits = {
+        "cpu_limit_s": cpu_limit_s,
+        "worker_timeout_s": engine.worker_timeout_s,
+        "memory_limit_mb": engine.worker_memory_mb if cpu_limit_s else 0,  # without the one, tasks have no items
+    }
     if engine.executor == "ray":
         from glassmill.run.on_ray import map_on_ray
 

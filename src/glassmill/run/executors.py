@@ -5,9 +5,9 @@ Here a child that dies is replaced and its shard repeated. An item that kills it
 list, and the function must leave it out without touching it. Results come back in the order of the tasks, so the output
 depends neither on the number of workers nor on failures.
 
-Which item is to blame? One that exceeds the CPU limit is named at once, one at which a child crashes (SIGSEGV, an
-abort) the second time. SIGKILL comes from an operator, a scheduler, or a kernel short of memory: the item is named
-after eight kills in a row.
+Which item is to blame? One that exceeds the CPU or the memory limit is named at once, and so is one at which the kernel
+killed the child for want of memory; one at which a child crashes (SIGSEGV, an abort) the second time. Any other SIGKILL
+comes from an operator or a scheduler: the item is named after eight kills in a row.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from glassmill.errors import ShardError, UserError
 from glassmill.run.files import disk_full
 from glassmill.run.kinds import Event, from_json
+from glassmill.run.memory import system_kills
 from glassmill.run.resolved import Check
-from glassmill.run.worker import Answer
+from glassmill.run.worker import OUT_OF_MEMORY, Answer
 
 Task = Mapping[str, object]
 """What a shard function is to do, as JSON."""
@@ -47,8 +48,10 @@ class Limits(TypedDict):
 
     cpu_limit_s: float
     worker_timeout_s: float
+    memory_limit_mb: NotRequired[int]
 
 
+MEMORY_LIMIT_MB = 800
 CPU_LIMIT_SIGNAL = -getattr(signal, "SIGPROF", 27)
 FROM_OUTSIDE = frozenset(-getattr(signal, name, 0) for name in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT"))
 CRASHES_AT_AN_ITEM, CRASHES_BEFORE_THE_FIRST = 2, 5
@@ -66,6 +69,7 @@ class _Child:
     heard: float = field(default_factory=time.monotonic)
     silent: bool = False
     listener: threading.Thread | None = None
+    system_kills: int = field(default_factory=lambda: system_kills())
 
     def close(self) -> None:
         """Waits for the end of a child that died or was killed, and closes both pipes."""
@@ -92,6 +96,7 @@ def map_shards(
     on_result: OnResult | None = None,
     cpu_limit_s: float = 20.0,
     worker_timeout_s: float = 900.0,
+    memory_limit_mb: int = MEMORY_LIMIT_MB,
     check: Check | None = None,
 ) -> list[Result]:
     """Runs `function(task, link)` (a name, `package.module:function`) on every task.
@@ -104,6 +109,8 @@ def map_shards(
         on_result: Called with a task's index and result when it is done.
         cpu_limit_s: CPU seconds from one `link.mark` to the next before the kernel ends the child.
         worker_timeout_s: Kill a child that reports nothing for this long; far above what any normal item takes.
+        memory_limit_mb: Megabytes that the items of a task may take in a child, beyond what it has before the first
+            one; 0: no limit. Linux only.
         check: What every child must find on its machine before its first task; see `resolved.check_machine`.
 
     Returns:
@@ -113,7 +120,10 @@ def map_shards(
         UserError: raised by the function or the check, or the disk is full.
         ShardError: the function raised anything else, or its child crashed repeatedly before its first item.
     """
-    supervisor = _Supervisor(function, tasks, on_event, on_result, cpu_limit_s, worker_timeout_s, check)
+    limits: Limits = {
+        "cpu_limit_s": cpu_limit_s, "worker_timeout_s": worker_timeout_s, "memory_limit_mb": memory_limit_mb
+    }  # fmt: skip
+    supervisor = _Supervisor(function, tasks, on_event, on_result, limits, check)
     return supervisor.run(workers or cores())
 
 
@@ -124,16 +134,16 @@ class _Supervisor:
         tasks: Sequence[Task],
         on_event: OnEvent | None,
         on_result: OnResult | None,
-        cpu_limit_s: float,
-        worker_timeout_s: float,
+        limits: Limits,
         check: Check | None,
     ) -> None:
-        self.command = [sys.executable, "-m", "glassmill.run.worker", function, str(cpu_limit_s)]
+        given = str(limits["cpu_limit_s"]), str(limits["memory_limit_mb"])
+        self.command = [sys.executable, "-m", "glassmill.run.worker", function, *given]
         self.tasks = tasks
         self.skip: dict[int, list[tuple[int, str]]] = {}  # task -> position and cause
         self.on_event = on_event or (lambda event: None)
         self.on_result = on_result or (lambda index, result: None)
-        self.worker_timeout_s = worker_timeout_s
+        self.worker_timeout_s = limits["worker_timeout_s"]
         self.check = check
         self.waiting = deque(range(len(tasks)))
         self.results: dict[int, Result] = {}
@@ -158,6 +168,7 @@ class _Supervisor:
         environment = dict(os.environ)
         source = str(Path(__file__).resolve().parents[2])  # the child imports the very package that runs here
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [source, environment.get("PYTHONPATH")]))
+        environment.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # others reserve a gigabyte at once
         pipe = subprocess.PIPE
         process = subprocess.Popen(self.command, stdin=pipe, stdout=pipe, text=True, encoding="utf-8", env=environment)
         child = _Child(process)
@@ -241,13 +252,18 @@ class _Supervisor:
         last, count = self.deaths.get(child.index, (None, 0))
         count = count + 1 if last == position else 1
         self.deaths[child.index] = position, count
-        killed = code in FROM_OUTSIDE and not child.silent
+        short = code == -getattr(signal, "SIGKILL", 9) and not child.silent and system_kills() > child.system_kills
+        killed = code in FROM_OUTSIDE and not child.silent and not short
         if position is None:
             if count >= (KILLS_BEFORE_THE_FIRST if killed else CRASHES_BEFORE_THE_FIRST):
                 times = f"{count} times before processing its first item"
                 raise ShardError(f"shard {child.index}: its worker crashed {times} (exit {code})")
         elif code == CPU_LIMIT_SIGNAL:
             self._skip(child.index, position, "over the CPU limit")
+        elif code == OUT_OF_MEMORY:
+            self._skip(child.index, position, "over the memory limit")
+        elif short:
+            self._skip(child.index, position, "the system ran out of memory")
         elif count >= (KILLS_AT_AN_ITEM if killed else CRASHES_AT_AN_ITEM):
             silent = f"reported nothing for {self.worker_timeout_s:g} s"
             self._skip(child.index, position, silent if child.silent else f"killed its worker (exit {code})")

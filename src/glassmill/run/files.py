@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import platform
 import shutil
@@ -39,6 +40,19 @@ def locked(lock: Path, who: str) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+def is_held(lock: Path) -> bool:
+    """Whether a living process holds `lock`: a killed one has released it."""
+    if not lock.is_file():
+        return False
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except (Timeout, OSError):  # OSError: another user's folder, which only its owner can lock
+        return True
+    held.release()
+    return False
 
 
 @contextmanager
@@ -86,8 +100,21 @@ def atomic_write(path: Path, content: bytes | str) -> None:
 
 
 def atomic_json(path: Path, value: Any) -> None:
-    """Writes `value` as readable JSON with a fixed layout: equal values give equal bytes."""
-    atomic_write(path, json.dumps(value, indent=1, ensure_ascii=False, sort_keys=False) + "\n")
+    """Writes `value` as readable JSON with a fixed layout: equal values give equal bytes.
+
+    JSON has no NaN: null stands for a number that is not finite.
+    """
+    text = json.dumps(finite(value), indent=1, ensure_ascii=False, sort_keys=False, allow_nan=False)
+    atomic_write(path, text + "\n")
+
+
+def finite(value: Any) -> Any:
+    """`value` with null for every number that is not finite, at any depth."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    return [finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def disk_full(path: Path) -> UserError:
@@ -95,6 +122,14 @@ def disk_full(path: Path) -> UserError:
     return UserError(
         f"no space left while writing {path}; free some and run the same command again: finished work is kept"
     )
+
+
+def cache_folder() -> Path:
+    """Where glassmill caches downloads and checksums: `$GLASSMILL_CACHE`, otherwise the user's cache folder."""
+    if os.environ.get("GLASSMILL_CACHE"):
+        return Path(os.environ["GLASSMILL_CACHE"])
+    base = os.environ.get("LOCALAPPDATA") if os.name == "nt" else os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "glassmill"
 
 
 def sha256_file(path: Path) -> str:

@@ -9,7 +9,8 @@ The hash covers the stage, its version number, the settings that change its outp
 the machine resolves (`resolved.py`). Equal hashes stand for equal artefacts, with two exceptions by intent:
 
 - A time box (`train.minutes`) becomes a number of steps that depends on the machine's speed. `plan.json` keeps that
-  number for every later attempt; give `train.steps` for equal bytes on every machine.
+  number, and every cut that the deadline asked for, for later attempts; the manifest's settings and counts name both.
+  Give `train.steps` alone for equal bytes on every machine.
 - An item over a limit of time, or one that kills its worker, is left out, on a slow machine perhaps and not on a fast
   one. `quarantine.jsonl` names a page, a warning names a document, and the corpus's manifest counts them.
 
@@ -28,16 +29,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import tomli_w
 
 from glassmill.errors import UserError, Waiting
+from glassmill.foreign_json import load_json
 from glassmill.recipe import Recipe, RunSettings, Settings
 from glassmill.run import engines, kinds
 from glassmill.run.events import EventLog, Listener
 from glassmill.run.executors import OnEvent, OnResult, Result, Task
-from glassmill.run.files import atomic_json, atomic_write, locked, sha256_file, sweep
+from glassmill.run.files import atomic_json, atomic_write, locked, remove, sha256_file, sweep
+from glassmill.run.integrity import Damage, damage
 from glassmill.run.resolved import Check, Resolved
 
 NOT_ARTEFACTS = frozenset({"recipe.toml", "events.jsonl", "manifest.json", "stats.json", "plan.json", "DONE", "lock"})
@@ -171,7 +174,8 @@ class RunFolder:
             "software": software(),
         }
         atomic_json(self.path / "manifest.json", manifest)
-        atomic_write(self.path / "DONE", manifest["content"] + "\n")
+        atomic_write(self.path / "DONE", f"{manifest['content']}\n{sha256_file(self.path / 'manifest.json')}\n")
+        remove(self.path / "checkpoints")  # of a finished run, nobody continues
 
 
 def content_digest(hashes: Mapping[str, str]) -> str:
@@ -189,30 +193,67 @@ def read_manifest(path: Path) -> Manifest:
     """The manifest of a finished run.
 
     Raises:
-        UserError: `path` is not a finished run.
+        UserError: `path` is not a finished run, or its manifest is damaged.
+    """
+    if not (path / "manifest.json").is_file():
+        raise UserError(f"{path} is not a finished run (no manifest.json); run its stage first")
+    manifest = load_json(path / "manifest.json")
+    if not _is_manifest(manifest):
+        raise UserError(f"{path / 'manifest.json'} is damaged; `glassmill run` of its recipe makes the run again")
+    return cast("Manifest", manifest)
+
+
+def _is_manifest(value: object) -> bool:
+    """Whether what is read later is there, in the right types."""
+    if not isinstance(value, dict) or not value.keys() >= Manifest.__required_keys__:
+        return False
+    files, texts = value["files"], (value["stage"], value["digest"], value["content"])
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(value[name], dict) for name in ("settings", "inputs", "resolved", "counts", "software"))
+        and isinstance(files, dict)
+        and all(
+            isinstance(entry, dict) and isinstance(entry.get("sha256"), str) and type(entry.get("bytes")) is int
+            for entry in files.values()
+        )
+        and not any(Path(name).is_absolute() or ".." in Path(name).parts for name in files)
+    )
+
+
+def run_damage(path: Path, again: bool = False) -> list[Damage]:
+    """What in a finished run is gone or has changed since it was finished; `again` hashes what was hashed before.
+
+    `DONE` holds the hash of the manifest, and the manifest those of the artefacts.
     """
     try:
-        manifest: Manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
-        raise UserError(f"{path} is not a finished run (no manifest.json); run its stage first") from None
-    return manifest
+        manifest = read_manifest(path)
+    except UserError as error:
+        return [Damage("manifest.json", f"cannot be read ({error})")]
+    files = {name: entry["sha256"] for name, entry in manifest["files"].items()}
+    content, *rest = (path / "DONE").read_text(encoding="utf-8", errors="replace").split() or [""]
+    if content != manifest["content"] or content != content_digest(files):
+        return [Damage("DONE", "names another content than the manifest")]
+    if rest and rest != [sha256_file(path / "manifest.json")]:
+        return [Damage("manifest.json", "has other bytes than were written")]
+    return damage(path, files, {name: entry["bytes"] for name, entry in manifest["files"].items()}, again)
 
 
-def damaged_files(path: Path) -> list[str]:
-    """Names of the artefacts of a finished run that are gone or whose bytes have changed."""
-    files = read_manifest(path)["files"]
-    return [
-        name
-        for name, entry in files.items()
-        if not (path / name).is_file() or sha256_file(path / name) != entry["sha256"]
-    ]
+def discard(path: Path) -> None:
+    """Deletes the artefacts of a damaged run, so that its stage can make them again: all of them, because a stage
+    continues from what it finds. Plan and checkpoints stay: with them, the same bytes come out."""
+    remove(path / "DONE")
+    for name in [*_artefacts(path), "manifest.json", "stats.json", "work"]:
+        remove(path / name)
 
 
 def place(runs: Path, recipe_name: str, identity: Identity) -> Path:
     """The folder of this identity under `runs`, whether it exists or not."""
     path = runs / identity.stage / f"{recipe_name}-{identity.digest[:6]}"
-    known = path / "manifest.json"
-    if known.is_file() and json.loads(known.read_text(encoding="utf-8"))["digest"] != identity.digest:
+    try:
+        other = read_manifest(path)["digest"] != identity.digest
+    except UserError:
+        other = False
+    if other and not run_damage(path):
         return path.with_name(f"{recipe_name}-{identity.digest[:12]}")  # two identities that share six digits
     return path
 

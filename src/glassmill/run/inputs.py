@@ -7,13 +7,17 @@ bytes of its inputs, not on where they are: a folder that moves gives the same d
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from glassmill.errors import UserError
+from glassmill.printable import shown, valid
 from glassmill.run.files import sha256_file
 from glassmill.run.folder import is_done
+from glassmill.run.integrity import check_run_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +32,16 @@ class InputFile:
 def input_files(words: Sequence[str], folders: int = 0) -> list[InputFile]:
     """The files of all words, in order, each once.
 
-    A name is the file's own, with as many of its folders as all names need to differ, and at least `folders`.
+    A name is the file's own, with as many of its folders as all names need to differ, and at least `folders`; bytes
+    that are not UTF-8 appear in it as `\\xff`.
 
     Raises:
         UserError: a word names no file.
     """
     found: dict[Path, str] = {}
     for word in words:
-        for path in expand((word,)):
-            found.setdefault(path, why_refused(path, word))
+        for path, refused in _found(word).items():
+            found.setdefault(path, refused)
     names = _names(list(found), folders + 1)
     return [InputFile(path, name, refused) for (path, refused), name in zip(found.items(), names, strict=True)]
 
@@ -49,53 +54,105 @@ def digest_files(files: Iterable[InputFile]) -> str:
     return digest.hexdigest()
 
 
-def why_refused(path: Path, word: str) -> str:
-    """Why `path`, found under the folder or glob `word`, must not be read; empty where it may."""
-    if path == Path(word).expanduser():
-        return ""  # named itself
-    root = Path(word.partition("*")[0].partition("?")[0].partition("[")[0]).expanduser()
-    root = root if root.is_dir() else root.parent
-    return "" if path.resolve().is_relative_to(root.resolve()) else "refused: a link that points outside the folder"
-
-
 def _names(paths: list[Path], depth: int) -> list[str]:
     while True:
-        names = ["/".join(path.parts[-depth:]) for path in paths]
+        names = [valid("/".join(path.parts[-depth:])) for path in paths]
         if len(set(names)) == len(names) or depth >= max(len(path.parts) for path in paths):
             return names
         depth += 1
 
 
 def expand(words: Sequence[str]) -> list[Path]:
-    """The files that paths, folders and globs name: those of a word sorted, each file once.
+    """The readable files that paths, folders and globs name: those of a word sorted, each file once.
 
     A finished run stands for its documents. Hidden files and folders (`.git`) in a folder are left out.
 
     Raises:
         UserError: a word names no file.
     """
-    found: dict[Path, None] = {}
-    for word in words:
-        path = Path(word).expanduser()
+    return list(dict.fromkeys(path for word in words for path, refused in _found(word).items() if not refused))
+
+
+def user_path(word: str) -> Path:
+    """The path that the user means, `~` read as a home folder.
+
+    Raises:
+        UserError: `~name` names nobody.
+    """
+    try:
+        return Path(word).expanduser()
+    except RuntimeError:
+        raise UserError(f"{shown(word)!r}: there is no home folder of that name") from None
+
+
+def _found(word: str) -> dict[Path, str]:
+    """The files of one word, sorted, and why each must not be read; empty where it may."""
+    if not word.strip():
+        raise UserError("an input is empty; give a file, a folder, or a glob in quotes (. is this folder)")
+    try:
+        path = user_path(word)
         if is_done(path):
-            matches = sorted((path / "shards").glob("documents-*.parquet"))
-        elif path.is_dir():
-            matches = sorted(
-                file for file in path.rglob("*") if file.is_file() and not _is_hidden(file.relative_to(path))
-            )
-        elif path.is_file():
-            matches = [path]
+            shards = sorted((path / "shards").glob("documents-*.parquet"))
+            check_run_files(path, [f"shards/{shard.name}" for shard in shards])
+            return dict.fromkeys(shards, "")
+        if path.is_dir():
+            found = _inside(path)
+        elif path.exists():
+            found = {path: _why_special(path)}
+            if found[path]:
+                raise UserError(f"input {shown(word)!r} is {found[path]}; give a file, a folder, or a glob in quotes")
         else:
-            anchor = Path(path.anchor) if path.is_absolute() else Path()
-            pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else word
-            matches = (
-                sorted(file for file in anchor.glob(pattern) if file.is_file()) if any(c in word for c in "*?[") else []
-            )
-        if not matches:
-            raise UserError(f"input {word!r} names no file; give a file, a folder with files, or a glob in quotes")
-        found.update(dict.fromkeys(matches))
-    return list(found)
+            found = _of_glob(path, word)
+    except (OSError, ValueError) as error:  # too long, an impossible glob
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UserError(f"input {shown(word)!r} cannot be opened: {reason}") from None
+    if not found:
+        raise UserError(f"input {shown(word)!r} names no file; give a file, a folder with files, or a glob in quotes")
+    return dict(sorted(found.items()))
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _inside(root: Path) -> dict[Path, str]:
+    """Everything in a folder that is not hidden; a link to a folder, a pipe and a closed folder with their reasons."""
+    found: dict[Path, str] = {}
+    closed: list[OSError] = []
+    for folder, folders, files in os.walk(root, onerror=closed.append):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        links = [name for name in folders if (Path(folder) / name).is_symlink()]
+        names = [name for name in [*files, *links] if not name.startswith(".")]
+        found |= {path: _why_refused(path, root) for path in (Path(folder) / name for name in names)}
+    return found | {Path(error.filename): f"a folder that cannot be opened: {error.strerror}" for error in closed}
+
+
+def _of_glob(path: Path, word: str) -> dict[Path, str]:
+    if not any(character in word for character in "*?["):
+        return {}
+    anchor = Path(path.anchor) if path.is_absolute() else Path()
+    matches = anchor.glob(str(path.relative_to(path.anchor)) if path.is_absolute() else word)
+    root = Path(word.partition("*")[0].partition("?")[0].partition("[")[0]).expanduser()
+    root = root if root.is_dir() else root.parent
+    return {match: _why_refused(match, root) for match in matches if not match.is_dir()}
+
+
+def _why_refused(path: Path, root: Path) -> str:
+    """Why `path`, found under `root`, must not be read."""
+    try:
+        if not path.resolve().is_relative_to(root.resolve()):
+            return "refused: a link that points outside the folder"
+    except (OSError, RuntimeError):  # a link to itself
+        return "refused: a link that leads nowhere"
+    special = _why_special(path)
+    return f"refused: {special}" if special else ""
+
+
+def _why_special(path: Path) -> str:
+    """What `path` is if no file that can be read."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return "a link that leads nowhere"
+    except OSError as error:
+        return f"a file that cannot be opened: {error.strerror}"
+    if stat.S_ISREG(mode):
+        return "" if os.access(path, os.R_OK) else "a file that cannot be opened: Permission denied"
+    kinds = {stat.S_ISDIR: "a link to a folder", stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket"}
+    return next((text for is_kind, text in kinds.items() if is_kind(mode)), "a device")

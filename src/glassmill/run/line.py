@@ -1,25 +1,42 @@
-"""A line: the stages of one recipe, run in order, each skipped, continued or started as its folder says.
+"""A line: the stages of one recipe, run in order, each skipped, continued or started as its folder says. A finished
+stage in which a file is gone or changed is made again; if that gives the same bytes, what depends on it stays.
 
 `runs/lines/<recipe>.json` says how far every stage is; the studio reads it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from glassmill.errors import UserError, Waiting
 from glassmill.recipe import Recipe
 from glassmill.run import kinds
 from glassmill.run.events import Listener, read_events
 from glassmill.run.files import atomic_json
-from glassmill.run.folder import Identity, is_done, open_run, place, read_manifest, settings_identity
+from glassmill.run.folder import (
+    Identity,
+    discard,
+    is_done,
+    open_run,
+    place,
+    read_manifest,
+    run_damage,
+    settings_identity,
+)
 from glassmill.run.inputs import digest_files, input_files
+from glassmill.run.integrity import Damage
 from glassmill.run.resolved import resolve
-from glassmill.run.states import FINISHED, LineFile, StageState, State
+from glassmill.run.states import FINISHED, LineFile, StageState, State, lock_of
 from glassmill.stages import NAMES, Files, Stage, last_model
+
+READERS_MAY_HOLD_IT_S = 1.0
+"""The page tries a lock for an instant to see whether its process lives."""
 
 
 class Line:
@@ -55,9 +72,18 @@ class Line:
     def status_path(self) -> Path:
         return self.runs / "lines" / f"{self.recipe.name}.json"
 
+    @property
+    def lock(self) -> Path:
+        """Held while the line runs; a killed process releases it. A second process of the same recipe works without
+        the lock, and leaves the line file to the first."""
+        return lock_of(self.status_path)
+
     def __enter__(self) -> Line:
         try:
-            self.runs.mkdir(parents=True, exist_ok=True)
+            self.lock.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(Timeout):
+                self._lock = FileLock(self.lock)
+                self._lock.acquire(timeout=READERS_MAY_HOLD_IT_S)
             self._write("running")
         except OSError as error:
             raise UserError(
@@ -70,6 +96,7 @@ class Line:
             self._write("waiting")
         else:
             self._write("done" if error is None else "failed", error)
+        self._lock.release()
 
     def run(self, stage: Stage) -> None:
         """Makes sure that the work of `stage` is done, if the recipe wants it: skips, continues or starts it.
@@ -83,12 +110,13 @@ class Line:
         given = stage.given(self.folders)
         identity = stage_identity(stage, self.recipe, given)
         folder = self.folders[stage.name] = place(self.runs, self.recipe.name, identity)
-        if is_done(folder):
+        damaged = run_damage(folder) if is_done(folder) else []
+        if is_done(folder) and not damaged:
             self._set(stage.name, "skipped")
         else:
             self._set(stage.name, "running")
             try:
-                self._make(stage, identity, given, folder)
+                self._make(stage, identity, given, folder, damaged)
             except Waiting:
                 self._set(stage.name, "waiting")
                 raise
@@ -98,10 +126,17 @@ class Line:
             self._set(stage.name, "done")
         self.seconds[stage.name] = working_seconds(folder)
 
-    def _make(self, stage: Stage, identity: Identity, given: Mapping[str, Path], folder: Path) -> None:
+    def _make(
+        self, stage: Stage, identity: Identity, given: Mapping[str, Path], folder: Path, damaged: list[Damage]
+    ) -> None:
         verb = importlib.import_module(stage.verb)
         sections = {f"{name}_settings": getattr(self.recipe, name) for name in stage.sections}
         with open_run(folder, identity, self.recipe, self.listeners, stage.verb) as run:
+            if damaged:
+                run.emit(
+                    kinds.Warned(f"{folder / damaged[0].name} {damaged[0].what}; the stage {stage.name} runs again")
+                )
+                discard(folder)
             verb.make(run, getattr(self.recipe, stage.name), self.recipe.seed, **given, **sections)
 
     def _set(self, name: str, state: State) -> None:
@@ -109,6 +144,8 @@ class Line:
         self._write("running")
 
     def _write(self, status: State, error: BaseException | None = None) -> None:
+        if not self._lock.is_locked:
+            return
         stages: list[StageState] = [
             {"stage": name, "status": self._states[name], "run": self._relative(name)} for name in self.wanted
         ]

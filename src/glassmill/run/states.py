@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, TypedDict
 
 State = Literal["waiting", "running", "done", "skipped", "failed"]
@@ -30,3 +31,8 @@ class LineFile(TypedDict):
     stages: list[StageState]
     model: str | None
     error: str | None
+
+
+def lock_of(line_file: Path) -> Path:
+    """The lock that a running line holds beside its file."""
+    return line_file.with_suffix(".lock")

@@ -1,9 +1,9 @@
 """A supervised child: reads tasks as JSON lines, runs a named function on each, answers in JSON lines.
 
-`glassmill.run.executors` starts it as `python -m glassmill.run.worker MODULE:FUNCTION CPU_LIMIT_S`. The first line is
-what the machine must be like (`resolved.Check`, or null), every further line a task. The function has the form
-`function(task, link) -> result`. It is ordinary importable code, so it runs the same under any other engine. When the
-supervisor is gone, standard input ends, and the child ends with it: a shard has one worker.
+`glassmill.run.executors` starts it as `python -m glassmill.run.worker MODULE:FUNCTION CPU_LIMIT_S MEMORY_LIMIT_MB`.
+The first line is what the machine must be like (`resolved.Check`, or null), every further line a task. The function has
+the form `function(task, link) -> result`. It is ordinary importable code, so it runs the same under any other engine.
+When the supervisor is gone, standard input ends, and the child ends with it: a shard has one worker.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ from typing import Any, TextIO, TypedDict
 
 from glassmill.errors import UserError
 from glassmill.run.kinds import Event, to_json
+from glassmill.run.memory import limit_memory
 from glassmill.run.resolved import check_machine
+
+OUT_OF_MEMORY = 75
+"""The exit code of a child whose item needed more memory than it may take; nothing else here exits with it."""
 
 ShardFunction = Callable[[dict[str, Any], "Link"], dict[str, Any]]
 
@@ -45,18 +49,35 @@ class Link:
         send: Takes one answer; None drops them (a plain call, without a supervisor).
         cpu_limit_s: CPU seconds that one item may take; 0: no limit. The kernel enforces it, so it also ends native
             code that never returns. A limit on wall time would make the output depend on the machine's load.
+        memory_limit_mb: Megabytes that the items of a task may take beyond what the process has when the first one
+            starts; 0: no limit.
     """
 
-    def __init__(self, send: Callable[[Answer], None] | None = None, cpu_limit_s: float = 0) -> None:
+    def __init__(
+        self, send: Callable[[Answer], None] | None = None, cpu_limit_s: float = 0, memory_limit_mb: int = 0
+    ) -> None:
         self._send = send
+        self._memory_limit_mb = memory_limit_mb
+        self._started = False
         self._cpu_limit_s = cpu_limit_s if hasattr(signal, "setitimer") else 0
 
     def mark(self, position: int) -> None:
         """Item `position` of the task starts now; if the process dies, this item is to blame."""
+        if self._memory_limit_mb and not self._started:
+            limit_memory(self._memory_limit_mb << 20)
+            self._started = True
         if self._send:
             self._send({"at": position})
         if self._cpu_limit_s:
             signal.setitimer(signal.ITIMER_PROF, self._cpu_limit_s)
+
+    def rest(self) -> None:
+        """No item is under way: no limits until the next one."""
+        if self._started:
+            limit_memory(0)
+            self._started = False
+        if self._cpu_limit_s:
+            signal.setitimer(signal.ITIMER_PROF, 0)
 
     def tell(self, event: Event) -> None:
         """Sends an event to the supervisor."""
@@ -71,7 +92,7 @@ def load_function(name: str) -> ShardFunction:
     return function
 
 
-def main(function_name: str, cpu_limit_s: float) -> None:
+def main(function_name: str, cpu_limit_s: float, memory_limit_mb: int) -> None:
     answers = _own_stdout()
 
     def send(answer: Answer) -> None:
@@ -87,11 +108,10 @@ def main(function_name: str, cpu_limit_s: float) -> None:
     if check is not None and not _attempt(send, lambda: check_machine(check)):
         return
     function = load_function(function_name)
-    link = Link(send, cpu_limit_s)
+    link = Link(send, cpu_limit_s, memory_limit_mb)
     for line in lines:
         _attempt(send, lambda line=line: send({"done": function(json.loads(line), link)}))  # type: ignore[misc]
-        if hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_PROF, 0)
+        link.rest()
 
 
 def _attempt(send: Callable[[Answer], None], work: Callable[[], None]) -> bool:
@@ -99,6 +119,8 @@ def _attempt(send: Callable[[Answer], None], work: Callable[[], None]) -> bool:
     try:
         work()
         return True
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY)  # the supervisor names the item; what is held here goes with the process
     except UserError as error:
         send({"user_error": str(error)})
     except OSError as error:
@@ -130,4 +152,4 @@ def _own_stdout() -> TextIO:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]))
+    main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]))

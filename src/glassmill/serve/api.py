@@ -1,7 +1,7 @@
 """The OpenAI-compatible API over one model.
 
     POST /v1/chat/completions   POST /v1/completions   GET /v1/models   GET /v1/models/{id}
-    POST /tokenize   POST /detokenize   POST /apply-template   GET /health   GET /metrics
+    GET /health   GET /metrics   and those of `tokens.py`
 
 The model comes from a `provider`, which is called on every request. While it has none, the response is 503 in OpenAI's
 form. Nothing here imports torch; the provider does, once there is something to load.
@@ -10,36 +10,31 @@ form. Nothing here imports torch; the provider does, once there is something to 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
-from glassmill.errors import ApiError, UserError
-from glassmill.serve.errors import add_error_handlers, json_response, to_json
+from glassmill.errors import ApiError, ContextOverflow, UserError
+from glassmill.infer.sampling import SamplingParams
+from glassmill.serve.bodies import apart, read
+from glassmill.serve.drain import Drain
+from glassmill.serve.errors import add_error_handlers, from_engine, json_response, to_json
 from glassmill.serve.guard import LOOPBACK, Guard, Limits
 from glassmill.serve.messages import to_internal
+from glassmill.serve.provider import Provider, current_model
 from glassmill.serve.replies import ChatShape, CompletionShape, Envelope, usage_of
-from glassmill.serve.schema import (
-    KNOWN_FIELDS,
-    ChatRequest,
-    CompletionRequest,
-    DetokenizeRequest,
-    TemplateRequest,
-    TokenizeRequest,
-    template_options,
-)
-from glassmill.serve.shapes import Chunk, ModelCard, Usage
+from glassmill.serve.schema import ChatRequest, CompletionRequest
+from glassmill.serve.shapes import Chunk, ContextUse, ModelCard, Usage
+from glassmill.serve.tokens import add_tokens
 from glassmill.serve.work import Work
+from glassmill.tokens.specials import TOOL_CALL
 
 if TYPE_CHECKING:
     from glassmill.infer.generate import Model
-
-Provider = Callable[[], "Model | None"]
-"""Returns the model to serve, or `None` while there is none. Called in a worker thread on every request."""
 
 
 def create_api(
@@ -48,6 +43,7 @@ def create_api(
     allowed_hosts: frozenset[str] | None = LOOPBACK,
     public_paths: frozenset[str] = frozenset({"/health"}),
     limits: Limits | None = None,
+    allowed_origins: frozenset[str] = frozenset(),
 ) -> FastAPI:
     """The application. Routes may be added to it; the guard covers them too.
 
@@ -57,32 +53,24 @@ def create_api(
         allowed_hosts: Host names that requests may use; `None`: any.
         public_paths: Paths that need no key; one that ends in "/" covers everything below it.
         limits: Limits on request bodies.
+        allowed_origins: Web pages of other servers that may use this one.
     """
     app = FastAPI(title="glassmill", docs_url=None, redoc_url=None)
-    app.add_middleware(Guard, api_key=api_key, allowed_hosts=allowed_hosts, public_paths=public_paths, limits=limits)
-    add_error_handlers(app, KNOWN_FIELDS)
+    app.state.drain = Drain()
+    app.add_middleware(
+        Guard,
+        api_key=api_key,
+        allowed_hosts=allowed_hosts,
+        allowed_origins=allowed_origins,
+        public_paths=public_paths,
+        limits=limits or Limits(),
+        drain=app.state.drain,
+    )
+    add_error_handlers(app)
     _add_generation(app, provider)
     _add_information(app, provider)
-    _add_tokens(app, provider)
+    add_tokens(app, provider)
     return app
-
-
-async def current_model(provider: Provider, name: str | None = None) -> Model:
-    """The model, if there is one and `name` is its name or omitted.
-
-    Raises:
-        ApiError: 503 without a model, 404 for another name.
-    """
-    try:
-        model = await run_in_threadpool(provider)
-    except UserError as error:
-        raise ApiError(503, str(error), code="model_not_loaded") from None
-    if model is None:
-        raise ApiError(503, "the model is still being trained", code="model_not_ready", headers={"Retry-After": "10"})
-    if name not in (None, model.name):
-        message = f"unknown model {name!r}; available: {model.name!r}"
-        raise ApiError(404, message, param="model", code="model_not_found")
-    return model
 
 
 # --- generation -------------------------------------------------------------------------------------------------------
@@ -90,12 +78,15 @@ async def current_model(provider: Provider, name: str | None = None) -> Model:
 
 def _add_generation(app: FastAPI, provider: Provider) -> None:
     @app.post("/v1/chat/completions")
-    async def chat_completions(body: ChatRequest, request: Request) -> Response:
+    async def chat_completions(request: Request) -> Response:
+        body = await read(request, ChatRequest)
         params = body.sampling()
         model = await current_model(provider, body.model)
-        prompt = await run_in_threadpool(_chat_ids, model, body.messages, body.template_options())
+        prompt, context = await apart(request, _chat_prompt, model, body)
+        if not params.tools:
+            params = _without_calls(model, params)
         work = await Work.submit(model.engine, [prompt], params, body.n or 1, "messages")
-        envelope = Envelope("chat.completion", model.name)
+        envelope = Envelope("chat.completion", model.name, context)
         shape = ChatShape(model.tokenizer, bool(body.logprobs), bool(body.return_token_ids))
         if body.stream:
             return _event_stream(_chat_events(work, request, body, envelope, shape))
@@ -106,10 +97,11 @@ def _add_generation(app: FastAPI, provider: Provider) -> None:
         return json_response(envelope.whole(choices, _usage(work, body.n)))
 
     @app.post("/v1/completions")
-    async def completions(body: CompletionRequest, request: Request) -> Response:
+    async def completions(request: Request) -> Response:
+        body = await read(request, CompletionRequest)
         params = body.sampling()
         model = await current_model(provider, body.model)
-        prompts = await run_in_threadpool(_prompt_ids, model, body)
+        prompts = await apart(request, _prompt_ids, model, body)
         work = await Work.submit(model.engine, prompts, params, body.n or 1, "prompt")
         envelope = Envelope("text_completion", model.name)
         shapes = [_shape(model, completion.prompt, body) for completion in work.completions]
@@ -118,9 +110,13 @@ def _add_generation(app: FastAPI, provider: Provider) -> None:
         async with work.watched(request):
             async for _ in work.deltas():
                 pass
-        replies = [completion.reply() for completion in work.completions]
-        choices = [shape.whole(i, reply) for i, (shape, reply) in enumerate(zip(shapes, replies, strict=True))]
-        return json_response(envelope.whole(choices, _usage(work, body.n)))
+
+        def whole() -> Response:
+            replies = [completion.reply() for completion in work.completions]
+            choices = [shape.whole(i, reply) for i, (shape, reply) in enumerate(zip(shapes, replies, strict=True))]
+            return json_response(envelope.whole(choices, _usage(work, body.n)))
+
+        return await run_in_threadpool(whole)
 
 
 async def _chat_events(
@@ -129,7 +125,7 @@ async def _chat_events(
     lengths = [0] * len(work.completions)
     async with work.watched(request):
         for index in range(len(work.completions)):
-            yield _event(envelope.chunk([shape.opening(index)], None, body.include_usage))
+            yield _event(envelope.opening(shape.opening(index), body.include_usage))
         try:
             async for index, delta in work.deltas():
                 choice = shape.delta(index, delta, lengths[index])
@@ -163,11 +159,28 @@ async def _completion_events(
         yield b"data: [DONE]\n\n"
 
 
-def _chat_ids(model: Model, messages: Sequence[Mapping[str, object]], options: Mapping[str, object]) -> list[int]:
+def _chat_prompt(model: Model, body: ChatRequest) -> tuple[list[int], ContextUse | None]:
+    """The prompt, and what of the conversation is in it, if the client lets the server leave turns out."""
+    messages = to_internal(body.messages)
     try:
-        return model.chat_ids(to_internal(messages), options)
-    except UserError as error:
-        raise ApiError(400, str(error), param="messages") from None
+        if body.truncation != "auto":
+            return model.chat_ids(messages, body.continues, body.template_options()), None
+        fitted = model.fit(messages, body.longest_answer, body.continues, body.template_options())
+    except (UserError, ContextOverflow) as error:
+        raise from_engine(error, "messages") from None
+    use: ContextUse = {
+        "length": model.engine.max_length,
+        "prompt_tokens": len(fitted.ids),
+        "turns_left": fitted.turns_left,
+        "messages_left": fitted.messages_left,
+    }
+    return fitted.ids, use
+
+
+def _without_calls(model: Model, params: SamplingParams) -> SamplingParams:
+    """The same, but the model can't begin to use the calculator."""
+    call = model.tokenizer.special.get(TOOL_CALL)
+    return params if call is None else replace(params, logit_bias={**params.logit_bias, call: -100.0})
 
 
 def _prompt_ids(model: Model, body: CompletionRequest) -> list[list[int]]:
@@ -231,38 +244,3 @@ def _add_information(app: FastAPI, provider: Provider) -> None:
         model = await current_model(provider)
         lines = [f"glassmill_{name} {value}" for name, value in asdict(model.engine.stats()).items()]
         return PlainTextResponse("\n".join(lines) + "\n")
-
-
-def _add_tokens(app: FastAPI, provider: Provider) -> None:
-    @app.post("/tokenize")
-    async def tokenize(body: TokenizeRequest) -> Response:
-        model = await current_model(provider)
-        text = body.prompt if body.prompt is not None else body.content
-        if (text is None) == (body.messages is None):
-            raise ApiError(400, "give exactly one of prompt, content and messages", param="prompt")
-        if body.messages is not None:
-            options = template_options(body.chat_template_kwargs, body.documents)
-            ids = await run_in_threadpool(_chat_ids, model, body.messages, options)
-        else:
-            encode = model.tokenizer.framed if body.as_prompt else model.tokenizer.encode
-            ids = [int(token) for token in await run_in_threadpool(encode, text or "")]
-        answer: dict[str, object] = {"tokens": ids, "count": len(ids), "max_model_len": model.engine.max_length}
-        if body.with_pieces:
-            answer["pieces"] = [model.tokenizer.decode([token]) for token in ids]
-        return json_response(answer)
-
-    @app.post("/detokenize")
-    async def detokenize(body: DetokenizeRequest) -> Response:
-        model = await current_model(provider)
-        try:
-            text = model.tokenizer.decode(body.tokens)
-        except ValueError as error:
-            raise ApiError(400, f"tokens: {error}", param="tokens") from None
-        return json_response({"prompt": text, "content": text})
-
-    @app.post("/apply-template")
-    async def apply_template(body: TemplateRequest) -> Response:
-        model = await current_model(provider)
-        options = template_options(body.chat_template_kwargs, body.documents)
-        ids = await run_in_threadpool(_chat_ids, model, body.messages, options)
-        return json_response({"prompt": model.tokenizer.decode(ids), "tokens": ids})

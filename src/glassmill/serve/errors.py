@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from glassmill.errors import ApiError, ContextOverflow, EngineClosed, QueueFull
+from glassmill.errors import ApiError, ContextOverflow, EngineClosed, QueueFull, UserError
 
 
 def error_response(error: ApiError) -> Response:
@@ -42,6 +42,8 @@ def from_engine(error: BaseException, prompt_field: str | None = None) -> ApiErr
     """What the engine raised, as a response; `prompt_field` is the request's field with the prompt."""
     if isinstance(error, ApiError):
         return error
+    if isinstance(error, UserError):
+        return ApiError(400, str(error), param=prompt_field)
     if isinstance(error, ContextOverflow):
         return ApiError(400, str(error), param=prompt_field, code="context_length_exceeded")
     if isinstance(error, QueueFull):
@@ -53,8 +55,8 @@ def from_engine(error: BaseException, prompt_field: str | None = None) -> ApiErr
     return ApiError(500, "the model failed on this request; see the server's log", code="internal_error")
 
 
-def add_error_handlers(app: FastAPI, known_fields: Collection[str]) -> None:
-    """Make every error of `app` take this form; for a misspelt field, suggest the nearest of `known_fields`."""
+def add_error_handlers(app: FastAPI) -> None:
+    """Make every error of `app` take this form."""
 
     @app.exception_handler(ApiError)
     async def api_error(request: Request, error: ApiError) -> Response:
@@ -62,7 +64,7 @@ def add_error_handlers(app: FastAPI, known_fields: Collection[str]) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return error_response(_from_validation(error, known_fields))
+        return error_response(from_validation(error.errors()))
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
@@ -76,17 +78,13 @@ def add_error_handlers(app: FastAPI, known_fields: Collection[str]) -> None:
         return error_response(from_engine(RuntimeError()))  # the server has logged the traceback
 
 
-def _from_validation(error: RequestValidationError, known_fields: Collection[str]) -> ApiError:
-    """The first validation error of a request, with the name of the field."""
-    first = error.errors()[0]
+def from_validation(errors: Sequence[Mapping[str, Any]]) -> ApiError:
+    """The first of pydantic's errors, with the name of the field."""
+    first = errors[0]
     where = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
     param = ".".join(where) or None
     if first["type"] == "json_invalid":
         return ApiError(400, f"the body is not valid JSON: {first.get('ctx', {}).get('error', first['msg'])}")
-    if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(where[-1], known_fields, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return ApiError(400, f"unknown field {param}{hint}", param=param, code="unknown_field")
     message = first["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     return ApiError(400, f"{param}: {message}" if param else f"the body: {message}", param=param, code="invalid_value")

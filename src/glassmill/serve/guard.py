@@ -2,33 +2,43 @@
 
 The outermost ASGI layer, so it covers every route that is added later:
 
+- while the server is stopping, nothing new is begun;
 - `Host` must be a known name (against DNS rebinding), and so must `Origin`, if present (against other web pages);
+  pages of allowed origins get the headers with which browsers let them read the answer, never credentials;
 - with an API key, every path that is not public needs `Authorization: Bearer KEY`;
 - the request body is read here, with a limit on its size and a timeout.
+
+What clients do differently is made one here, too: slashes too many in a path, and HEAD for GET.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from glassmill.errors import ApiError
+from glassmill.serve.drain import Drain
 from glassmill.serve.errors import error_response
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+PREFLIGHT_SECONDS = 600
+ANY_ORIGIN = "*"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits on one request's body."""
+    """Limits on request bodies: of one, and of all that are in memory at once."""
 
     body_bytes: int = 2_000_000
     body_seconds: float = 30.0
+    all_bodies_bytes: int = 100_000_000
 
 
 class Guard:
@@ -36,51 +46,98 @@ class Guard:
 
     Args:
         app: The application it protects.
-        api_key: Required for every path that is not public; `None`: no key.
-        allowed_hosts: Names allowed in `Host` and `Origin`; `None`: any `Host`, and an `Origin` equal to it.
+        api_key: Required for every path that is not public; None: no key.
+        allowed_hosts: Names allowed in `Host` and `Origin`; None: any `Host`, and an `Origin` equal to it.
+        allowed_origins: Web pages that may read answers, such as `https://app.example`; `*`: all.
         public_paths: Paths that need no key; one that ends in "/" covers everything below it, "/" only itself.
         limits: Size and timeout of bodies.
+        drain: Whether the server is stopping.
     """
 
     def __init__(
         self,
         app: ASGIApp,
-        api_key: str | None = None,
-        allowed_hosts: frozenset[str] | None = LOOPBACK,
-        public_paths: frozenset[str] = frozenset({"/health"}),
-        limits: Limits | None = None,
+        api_key: str | None,
+        allowed_hosts: frozenset[str] | None,
+        allowed_origins: frozenset[str],
+        public_paths: frozenset[str],
+        limits: Limits,
+        drain: Drain,
     ) -> None:
-        self.app, self.api_key = app, api_key
-        self.allowed_hosts, self.public_paths = allowed_hosts, public_paths
-        self.limits = limits or Limits()
+        self.app, self.api_key, self.public_paths = app, api_key, public_paths
+        self.allowed_hosts, self.allowed_origins = allowed_hosts, allowed_origins
+        self.limits, self.drain = limits, drain
+        self.buffered = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
+        if scope["type"] != "http":
+            return
+        scope = _tidied(scope)
+        headers = Headers(scope=scope)
+        if self.may_read(origin := headers.get("origin")):
+            send = _with_headers(send, self.reading_headers(origin or ""))
+        body = b""
         try:
-            if scope["type"] != "http":
-                raise ApiError(400, "only HTTP is supported")
-            headers = Headers(scope=scope)
+            self.drain.refuse_if_begun()
             self.check_origin(headers)
+            if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
+                await self.preflight(headers)(scope, receive, send)
+                return
             self.check_key(scope["path"], headers)
             body = await self.read_body(headers, receive)
         except ApiError as error:
-            if scope["type"] == "http":
-                await error_response(error)(scope, receive, send)
+            await error_response(error)(scope, receive, send)
             return
-        await self.app(scope, _replay(body, receive), send)
+        self.buffered += len(body)
+        try:
+            if scope["method"] == "HEAD":
+                scope, send = {**scope, "method": "GET"}, _without_body(send)
+            await self.app(scope, _replay(body, receive), send)
+        finally:
+            self.buffered -= len(body)
+
+    def may_read(self, origin: str | None) -> bool:
+        """Whether pages of `origin` may read answers."""
+        return origin is not None and (origin.lower() in self.allowed_origins or ANY_ORIGIN in self.allowed_origins)
+
+    def reading_headers(self, origin: str) -> dict[str, str]:
+        """What lets a page of `origin` read an answer."""
+        if ANY_ORIGIN in self.allowed_origins:
+            return {"Access-Control-Allow-Origin": ANY_ORIGIN}
+        return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+
+    def preflight(self, headers: Headers) -> Response:
+        """The answer to a browser that asks whether a page may send its request.
+
+        Raises:
+            ApiError: The page may not.
+        """
+        origin = headers.get("origin", "")
+        if not self.may_read(origin):
+            raise _unknown_origin(origin)
+        wanted = headers.get("access-control-request-headers", "authorization, content-type")
+        allowed = {
+            "Access-Control-Allow-Methods": "GET, HEAD, POST, OPTIONS",
+            "Access-Control-Allow-Headers": re.sub(r"[^\w ,-]", "", wanted[:1000], flags=re.ASCII),
+            "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
+        }
+        if "access-control-request-private-network" in headers:
+            allowed["Access-Control-Allow-Private-Network"] = "true"
+        return Response(status_code=204, headers=allowed)
 
     def check_origin(self, headers: Headers) -> None:
         """Reject unknown host names and cross-origin requests."""
-        host, origin = headers.get("host", ""), headers.get("origin")
-        if self.allowed_hosts is not None and _hostname(f"//{host}") not in self.allowed_hosts:
-            raise ApiError(403, f"unknown host {host!r}; use 127.0.0.1 or localhost", code="unknown_host")
-        if origin is None:
+        host, origin, hosts = headers.get("host", ""), headers.get("origin"), self.allowed_hosts
+        if hosts is not None and _hostname(f"//{host}") not in hosts:
+            known = "use 127.0.0.1 or localhost, or start the server with --allow-host"
+            raise ApiError(403, f"unknown host {host!r}; {known}", code="unknown_host")
+        if origin is None or self.may_read(origin):
             return
-        known = {_hostname(f"//{host}")} if self.allowed_hosts is None else self.allowed_hosts
-        if _hostname(origin) not in known:
-            raise ApiError(403, f"cross-origin requests from {origin!r} are not allowed", code="unknown_origin")
+        if _hostname(origin) not in ({_hostname(f"//{host}")} if hosts is None else hosts):
+            raise _unknown_origin(origin)
 
     def check_key(self, path: str, headers: Headers) -> None:
         """Reject a request without the key."""
@@ -115,14 +172,53 @@ class Guard:
                     body += message.get("body", b"")
                     if len(body) > limit:
                         raise _too_large(limit)
+                    if self.buffered + len(body) > self.limits.all_bodies_bytes:
+                        raise ApiError(429, "too many large requests; try again later", code="too_many_bodies")
                     if not message.get("more_body"):
                         return bytes(body)
         except TimeoutError:
             raise ApiError(408, "the body did not arrive in time", headers={"Connection": "close"}) from None
 
 
+def _unknown_origin(origin: str) -> ApiError:
+    allow = "the server can be started with --allow-origin"
+    return ApiError(403, f"cross-origin requests from {origin!r} are not allowed; {allow}", code="unknown_origin")
+
+
 def _too_large(limit: int) -> ApiError:
     return ApiError(413, f"the body is larger than {limit} bytes", code="too_large", headers={"Connection": "close"})
+
+
+def _tidied(scope: Scope) -> Scope:
+    """The request with one slash where clients join addresses with two, and none at the end."""
+    path = re.sub("//+", "/", scope["path"]).rstrip("/") or "/"
+    bare = path == scope["path"] or (path + "/").startswith("/static/")
+    return scope if bare else {**scope, "path": path, "raw_path": quote(path).encode()}
+
+
+def _with_headers(send: Send, headers: dict[str, str]) -> Send:
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(headers)
+        await send(message)
+
+    return sent
+
+
+def _without_body(send: Send) -> Send:
+    """Sends the head of a response and ends it there, even if its body never would."""
+    ended = False
+
+    async def sent(message: Message) -> None:
+        nonlocal ended
+        if ended:
+            return
+        await send(message)
+        ended = message["type"] == "http.response.start"
+        if ended:
+            await send({"type": "http.response.body", "body": b""})
+
+    return sent
 
 
 def _hostname(address: str) -> str | None:

@@ -16,6 +16,7 @@ from typing import TypedDict
 
 from glassmill.errors import ApiError
 from glassmill.infer.compose import ToolUse
+from glassmill.serve.fields import MAX_NAME_CHARACTERS, tell_ignored
 from glassmill.serve.shapes import ToolUseShape
 
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
@@ -44,7 +45,7 @@ def to_internal(messages: Sequence[Mapping[str, object]]) -> list[InternalMessag
     """The messages in glassmill's form.
 
     Raises:
-        ApiError: An unknown role or key, or content that is not text.
+        ApiError: An unknown role, or content that is not text.
     """
     return [_message(message, f"messages.{number}") for number, message in enumerate(messages)]
 
@@ -74,7 +75,7 @@ def _message(message: Mapping[str, object], where: str) -> InternalMessage:
         if name in ("role", "content", "tool_uses"):
             continue
         if name not in IGNORED:
-            raise ApiError(400, f"unknown field {where}.{name}", param=f"{where}.{name}", code="unknown_field")
+            tell_ignored(f"messages.{name[:MAX_NAME_CHARACTERS]}")
         if value and name in ("audio", "tool_calls", "function_call"):
             raise ApiError(400, f"{where}.{name} is not supported", param=f"{where}.{name}", code="unsupported_field")
     uses = message.get("tool_uses")

@@ -18,6 +18,7 @@ from glassmill.serve.shapes import (
     ChatMessage,
     ChatToken,
     Chunk,
+    ContextUse,
     ScoredToken,
     TextChoice,
     TextLogprobs,
@@ -32,16 +33,17 @@ class Envelope:
     Args:
         kind: `"chat.completion"` or `"text_completion"`.
         model: The served model's name.
+        context: How the conversation fills the context, if the client wants to know.
     """
 
-    def __init__(self, kind: str, model: str) -> None:
-        self.kind, self.model = kind, model
+    def __init__(self, kind: str, model: str, context: ContextUse | None = None) -> None:
+        self.kind, self.model, self.context = kind, model, context
         self.id = ("chatcmpl-" if kind == "chat.completion" else "cmpl-") + uuid.uuid4().hex
         self.created = int(time.time())
 
     def whole(self, choices: list[ChatChoice] | list[TextChoice], usage: Usage) -> Whole:
         """A response that is not streamed."""
-        return {
+        whole: Whole = {
             "id": self.id,
             "object": self.kind,
             "created": self.created,
@@ -49,6 +51,16 @@ class Envelope:
             "choices": choices,
             "usage": usage,
         }
+        if self.context is not None:
+            whole["context"] = self.context
+        return whole
+
+    def opening(self, choice: ChatDelta, with_usage: bool) -> Chunk:
+        """The first chunk of a choice, with what is known before any token."""
+        chunk = self.chunk([choice], None, with_usage)
+        if self.context is not None:
+            chunk["context"] = self.context
+        return chunk
 
     def chunk(self, choices: list[ChatDelta] | list[TextChoice], usage: Usage | None, with_usage: bool) -> Chunk:
         """A chunk of a stream; the last one has no choices, only the usage."""

@@ -1,24 +1,26 @@
 """What clients may send, with the bounds of every field.
 
-Fields of OpenAI's API that make no difference here are accepted and ignored. Fields that would change the answer in a
-way this server does not support are rejected by name, so that nobody silently gets something else.
+Fields of OpenAI's API that make no difference here are accepted and ignored. What happens with fields that are not
+listed here: `fields.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from glassmill.errors import ApiError
 from glassmill.infer.sampling import SamplingParams
 from glassmill.serve.errors import from_engine
+from glassmill.serve.fields import UNSUPPORTED, refuse_unless_harmless
 
 MAX_MESSAGES = 1000
 MAX_PROMPTS = 128
 MAX_CHOICES = 16
 MAX_STOPS = 16
+MAX_TOKENS = 500_000
+"""Ids in one request; a body of the largest size has more."""
 
 TokenId = int
 
@@ -34,7 +36,7 @@ class StreamOptions(BaseModel):
 class GenerationRequest(BaseModel):
     """Fields that chat and plain completions share."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="allow", strict=True)
 
     model: str | None = Field(None, description="the served model's name; optional")
     temperature: float | None = Field(None, ge=0, le=100)
@@ -42,7 +44,7 @@ class GenerationRequest(BaseModel):
     n: int | None = Field(None, ge=1, le=MAX_CHOICES)
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     stop: str | list[str] | None = None
-    max_tokens: int | None = Field(None, ge=0)
+    max_tokens: int | None = Field(None, ge=-1, description="-1: as many as the context holds")
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     logit_bias: dict[str, float] | None = Field(None, max_length=1024)
@@ -56,6 +58,9 @@ class GenerationRequest(BaseModel):
     stop_token_ids: list[TokenId] | None = Field(None, max_length=128)
     ignore_eos: bool | None = None
     return_token_ids: bool | None = None
+    logprobs_mode: Literal["raw_logprobs", "processed_logprobs"] | None = Field(
+        None, description="log-probabilities of the model's own distribution, or of the one that was drawn from"
+    )
 
     metadata: Any = None
     store: Any = None
@@ -72,7 +77,7 @@ class GenerationRequest(BaseModel):
         Raises:
             ApiError: A value is out of bounds that the schema cannot express.
         """
-        stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        stop = [self.stop] if self.stop and isinstance(self.stop, str) else self.stop or []
         if len(stop) > MAX_STOPS:
             raise ApiError(400, f"stop: {len(stop)} strings, but at most {MAX_STOPS} are allowed", param="stop")
         chosen = {
@@ -89,6 +94,7 @@ class GenerationRequest(BaseModel):
             "frequency_penalty": self.frequency_penalty,
             "repetition_penalty": self.repetition_penalty,
             "logit_bias": _logit_bias(self.logit_bias),
+            "processed_logprobs": self.logprobs_mode == "processed_logprobs",
             **more,
         }
         if self.top_p == 0:
@@ -103,20 +109,27 @@ class ChatRequest(GenerationRequest):
     """`POST /v1/chat/completions`."""
 
     messages: list[dict[str, object]] = Field(min_length=1, max_length=MAX_MESSAGES)
-    max_completion_tokens: int | None = Field(None, ge=0)
+    max_completion_tokens: int | None = Field(None, ge=-1)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
+    truncation: Literal["auto", "disabled"] | None = Field(
+        None, description="auto: the oldest turns leave a conversation that is too long, and the answer says how many"
+    )
+    continue_final_message: bool | None = Field(
+        None, description="false: a last message from the assistant is not continued, another answer follows it"
+    )
+    add_generation_prompt: bool | None = None
 
-    response_format: Any = None
-    tools: Any = None
+    tools: list[Any] | None = None
     tool_choice: Any = None
-    parallel_tool_calls: Any = None
+    response_format: Any = None
     functions: Any = None
     function_call: Any = None
     modalities: Any = None
     audio: Any = None
     prediction: Any = None
     web_search_options: Any = None
+    parallel_tool_calls: Any = None
     reasoning_effort: Any = None
     verbosity: Any = None
     prompt_cache_key: Any = None
@@ -130,22 +143,31 @@ class ChatRequest(GenerationRequest):
         return template_options(self.chat_template_kwargs, self.documents)
 
     def sampling(self) -> SamplingParams:
-        """The engine's parameters, with the calculator on."""
-        self._refuse_unsupported()
+        """The engine's parameters; the calculator is on, unless the client wants no tools."""
+        for name in UNSUPPORTED.keys() & self.model_fields_set:
+            refuse_unless_harmless(name, getattr(self, name))
+        if self.tool_choice not in (None, "none", "auto") or (self.tools and self.tool_choice != "none"):
+            name = "tools" if self.tools else "tool_choice"
+            why = "only the built-in calculator is available, and it is on unless tool_choice is none"
+            raise ApiError(400, f"{name} is not supported: {why}", param=name, code="unsupported_field")
         if self.top_logprobs is not None and not self.logprobs:
             raise ApiError(400, "top_logprobs needs logprobs = true", param="top_logprobs")
-        limits = [limit for limit in (self.max_completion_tokens, self.max_tokens) if limit is not None]
         return self.params(
             logprobs=(self.top_logprobs or 0) if self.logprobs else None,
-            max_tokens=max(1, min(limits)) if limits else None,
-            tools=True,
+            max_tokens=self.longest_answer,
+            tools=self.tool_choice != "none",
         )
 
-    def _refuse_unsupported(self) -> None:
-        for name, (is_harmless, why) in UNSUPPORTED_IN_CHAT.items():
-            value = getattr(self, name)
-            if value is not None and not is_harmless(value):
-                raise ApiError(400, f"{name} is not supported: {why}", param=name, code="unsupported_field")
+    @property
+    def longest_answer(self) -> int | None:
+        """Tokens that the answer may have; None: as many as the context holds."""
+        limits = [limit for limit in (self.max_completion_tokens, self.max_tokens) if limit not in (None, -1)]
+        return max(1, min(limits)) if limits else None
+
+    @property
+    def continues(self) -> bool:
+        """Whether the last message is an answer that has not ended."""
+        return self.messages[-1].get("role") == "assistant" and self.continue_final_message is not False
 
 
 class CompletionRequest(GenerationRequest):
@@ -159,12 +181,14 @@ class CompletionRequest(GenerationRequest):
 
     def sampling(self) -> SamplingParams:
         """The engine's parameters, with OpenAI's default of 16 tokens."""
+        if "messages" in (self.model_extra or {}):
+            raise ApiError(400, "messages go to /v1/chat/completions; this endpoint takes a prompt", param="messages")
         if self.suffix:
             raise ApiError(400, "suffix is not supported: the model only continues text", param="suffix")
         if self.best_of not in (None, 1, self.n):
             raise ApiError(400, "best_of is not supported: request n completions and choose one", param="best_of")
         scores_prompt = bool(self.echo and self.logprobs is not None)
-        max_tokens = 16 if self.max_tokens is None else self.max_tokens
+        max_tokens = {None: 16, -1: None}.get(self.max_tokens, self.max_tokens)
         return self.params(logprobs=self.logprobs, echo_logprobs=scores_prompt, max_tokens=max_tokens, continues=True)
 
     def prompts(self) -> list[str | list[TokenId]]:
@@ -207,7 +231,7 @@ class DetokenizeRequest(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True)
 
-    tokens: list[TokenId]
+    tokens: list[TokenId] = Field(max_length=MAX_TOKENS)
 
 
 class TemplateRequest(BaseModel):
@@ -232,24 +256,3 @@ def _logit_bias(given: dict[str, float] | None) -> dict[int, float] | None:
         return {int(token): bias for token, bias in given.items()}
     except ValueError:
         raise ApiError(400, "logit_bias: the keys must be token ids", param="logit_bias") from None
-
-
-def _empty(value: Any) -> bool:
-    return not value
-
-
-_CALCULATOR = "only the built-in calculator is available, and it is always on"
-UNSUPPORTED_IN_CHAT: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "tools": (_empty, _CALCULATOR),
-    "functions": (_empty, _CALCULATOR),
-    "tool_choice": (lambda value: value in ("auto", "none"), _CALCULATOR),
-    "function_call": (lambda value: value in ("auto", "none"), _CALCULATOR),
-    "response_format": (lambda value: value == {"type": "text"}, "the model only writes plain text"),
-    "modalities": (lambda value: value == ["text"], "the model only writes plain text"),
-    "audio": (_empty, "the model only writes plain text"),
-    "prediction": (_empty, "predicted outputs are not implemented"),
-    "web_search_options": (_empty, "the server makes no outgoing connections"),
-}
-"""Field -> which values are harmless, and why the others are rejected."""
-
-KNOWN_FIELDS = frozenset({*ChatRequest.model_fields, *CompletionRequest.model_fields})

@@ -1,7 +1,7 @@
 """The JSON that the API answers with, field by field, as OpenAI's clients read it.
 
-Fields of our own: `tool_uses` (see `glassmill.serve.messages`), `token_ids` (if the request asks for them), and
-`max_model_len` (as vLLM has it).
+Fields of our own: `tool_uses` (see `glassmill.serve.messages`), `token_ids` (if the request asks for them), `context`
+(if it lets the server leave turns out), and `max_model_len` (as vLLM has it).
 """
 
 from __future__ import annotations
@@ -15,6 +15,15 @@ class Usage(TypedDict):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+
+
+class ContextUse(TypedDict):
+    """How a conversation fills the context, `length` tokens; what left it are its oldest turns, and their messages."""
+
+    length: int
+    prompt_tokens: int
+    turns_left: int
+    messages_left: int
 
 
 class ModelCard(TypedDict):
@@ -131,10 +140,12 @@ class Whole(TypedDict):
     model: str
     choices: list[ChatChoice] | list[TextChoice]
     usage: Usage
+    context: NotRequired[ContextUse]
 
 
 class Chunk(TypedDict):
-    """A piece of a stream. With `stream_options.include_usage` every chunk has `usage`, null but for the last."""
+    """A piece of a stream. With `stream_options.include_usage` every chunk has `usage`, null but for the last; only
+    those that open a choice have `context`."""
 
     id: str
     object: str
@@ -142,3 +153,4 @@ class Chunk(TypedDict):
     model: str
     choices: list[ChatDelta] | list[TextChoice]
     usage: NotRequired[Usage | None]
+    context: NotRequired[ContextUse]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from glassmill.errors import ApiError
 from glassmill.infer.completion import Completion
 from glassmill.infer.compose import Delta
 from glassmill.infer.sampling import SamplingParams
@@ -34,6 +35,7 @@ class Work:
 
     def __init__(self, completions: list[Completion], queue: asyncio.Queue[tuple[int, Delta]]) -> None:
         self.completions, self._queue = completions, queue
+        self._failed: ApiError | None = None
 
     @classmethod
     async def submit(
@@ -66,11 +68,13 @@ class Work:
         """Index of a completion and its next delta, until all have finished.
 
         Raises:
-            ApiError: A completion failed.
+            ApiError: A completion failed, or `fail` was called.
         """
         running = len(self.completions)
         while running:
             index, delta = await self._queue.get()
+            if self._failed is not None:
+                raise self._failed
             if delta.finish_reason == "error":
                 raise from_engine(self.completions[index].error or RuntimeError())
             running -= delta.finish_reason is not None
@@ -80,9 +84,12 @@ class Work:
     async def watched(self, request: Request) -> AsyncIterator[None]:
         """Cancel everything when the client disconnects or the block is left for any reason."""
         watcher = asyncio.create_task(self._cancel_on_disconnect(request))
+        works: set[Work] = request.app.state.drain.works
+        works.add(self)
         try:
             yield
         finally:
+            works.discard(self)
             watcher.cancel()
             self.cancel()
 
@@ -90,6 +97,11 @@ class Work:
         while (await request.receive())["type"] != "http.disconnect":
             pass
         self.cancel()
+
+    def fail(self, error: ApiError) -> None:
+        """End with `error` instead of an answer; to be called in the event loop."""
+        self._failed = error
+        self._queue.put_nowait((0, Delta()))
 
     def cancel(self) -> None:
         """Stop whatever is still running."""

@@ -66,7 +66,7 @@ def _sft_check(recipe: Recipe) -> str | None:
     if "train" not in recipe.stages and not sft.base:
         return "sft needs a base model: add the stage train, or name a model folder in sft.base"
     if "miniweb" not in recipe.stages and not sft.conversations:
-        return "sft.conversations is empty: name JSONL files of {messages}, or leave sft out of stages"
+        return "sft.conversations is empty: name files of conversations, or leave sft out of stages"
     if sft.minutes is None and sft.steps is None and sft.epochs is None:
         return "sft has no length: give sft.minutes, sft.steps or sft.epochs"
     if sft.steps is not None and sft.epochs is not None:

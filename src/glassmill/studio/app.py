@@ -6,10 +6,9 @@ web page or of a model got into it as markup, no script would run and no other s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import uvicorn
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.responses import FileResponse, Response
@@ -18,9 +17,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from glassmill.run.states import FINISHED
 from glassmill.serve.api import create_api
+from glassmill.serve.drain import Server
 from glassmill.serve.errors import json_response
 from glassmill.serve.guard import LOOPBACK
-from glassmill.serve.server import address_of, allowed_hosts, bind, make_server
+from glassmill.serve.server import address_of, allowed_hosts, allowed_origins, bind, make_server
 from glassmill.stages import STAGES
 from glassmill.studio.models import ModelKeeper
 from glassmill.studio.routes import run_routes, tokenizer_routes
@@ -45,6 +45,7 @@ def create_app(
     model: Path | None = None,
     api_key: str | None = None,
     hosts: frozenset[str] | None = LOOPBACK,
+    origins: frozenset[str] = frozenset(),
 ) -> FastAPI:
     """The application.
 
@@ -54,13 +55,14 @@ def create_app(
             all lines; the model is then the last one of the line on the page, as soon as it exists.
         api_key: What clients must send for everything but the page's own files; None: nothing.
         hosts: Host names that requests may use; None: any.
+        origins: Web pages of other servers that may use the API.
     """
     watcher = Watcher(runs) if runs is not None else None
     line = watcher.line_of_model(model) if watcher is not None and model is not None else None
     if model is not None and line is None:
         watcher = None  # the runs have nothing to do with this model
     keeper = ModelKeeper(watcher, model)
-    app = create_api(keeper, api_key, hosts, PUBLIC_PATHS)
+    app = create_api(keeper, api_key, hosts, PUBLIC_PATHS, allowed_origins=origins)
     app.add_middleware(SafeHeaders)
     app.state.keeper = keeper
 
@@ -95,14 +97,18 @@ def serve_studio(
     port: int = 8765,
     api_key: str | None = None,
     on_ready: Callable[[str], None] = lambda url: None,
+    allow_hosts: Sequence[str] = (),
+    allow_origins: Sequence[str] = (),
 ) -> None:
     """Serves the studio until interrupted and calls `on_ready` with its URL once the socket listens; see `create_app`.
 
     Raises:
-        UserError: others could reach the address without a key, or the port is in use or not allowed.
+        UserError: others could reach the address without a key, the port is in use or not allowed, or a key, host or
+            origin is impossible.
     """
+    hosts, origins = allowed_hosts(host, allow_hosts), allowed_origins(allow_origins, api_key)
     listener = bind(host, port, api_key)
-    app = create_app(runs, model, api_key, allowed_hosts(host))
+    app = create_app(runs, model, api_key, hosts, origins)
     on_ready(address_of(listener))
     try:
         studio_server(app).run(sockets=[listener])
@@ -111,10 +117,10 @@ def serve_studio(
         app.state.keeper.close()
 
 
-def studio_server(app: FastAPI) -> uvicorn.Server:
+def studio_server(app: FastAPI) -> Server:
     """A server for `create_app`'s application that ends its event streams when it stops."""
     server = make_server(app)
-    app.state.stopping = lambda: server.should_exit
+    app.state.stopping = lambda: server.should_exit or server.drain.begun
     return server
 
 

@@ -37,7 +37,7 @@ class ModelStatus(TypedDict):
 
 
 class ModelKeeper:
-    """Provides the API with a model (see `glassmill.serve.api.Provider`) and reports its state to the page.
+    """Provides the API with a model (see `glassmill.serve.provider.Provider`) and reports its state to the page.
 
     Args:
         watcher: Reads the runs folder; None if there is none.

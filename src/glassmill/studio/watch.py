@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TypedDict, cast, get_args
 
 from glassmill.run.events import CHUNK_BYTES, Entry, parse_json, read_chunk
+from glassmill.run.files import is_held
 from glassmill.run.folder import is_done
-from glassmill.run.states import FINISHED, StageState, State
+from glassmill.run.states import FINISHED, StageState, State, lock_of
 from glassmill.stages import NAMES, STAGES
 from glassmill.studio.history import History
 
@@ -72,6 +73,9 @@ class Update:
     forget: list[str] = field(default_factory=list)
 
 
+KILLED = "its process is gone; run the same command again to continue"
+
+
 class Watcher:
     """Reads one runs folder; safe to use from several threads."""
 
@@ -113,15 +117,19 @@ class Watcher:
             for entry in (entries if isinstance(entries, list) else [])
             if isinstance(entry, dict) and entry.get("stage") in NAMES
         ]
-        started = written.get("started")
+        status, error = _state(written.get("status"), "running"), _text(written.get("error"))
+        lock = lock_of(self.runs / "lines" / f"{name}.json")
+        if status == "running" and lock.is_file() and not is_held(lock):
+            status, error = "failed", KILLED
+            stages = [{**stage, "status": _ended(stage["status"])} for stage in stages]
         return {
             "name": name,
             "recipe": _text(written.get("recipe")) or name,
-            "status": _state(written.get("status"), "running"),
-            "started": float(started) if isinstance(started, int | float) else None,
+            "status": status,
+            "started": _seconds(written.get("started")),
             "stages": stages,
             "model": _text(written.get("model")),
-            "error": _text(written.get("error")),
+            "error": error,
         }
 
     def run_folder(self, run: str) -> Path | None:
@@ -211,20 +219,23 @@ class Watcher:
             else {"stage": stage, "run": None, "status": "waiting"}
             for stage in NAMES
         ]
-        done = all(entry["status"] == "done" for entry in stages if entry["run"])
+        states = {entry["status"] for entry in stages if entry["run"]}
         started = max(touched for touched, _ in newest.values())
         return {
             "name": name,
             "recipe": name,
-            "status": "done" if done else "running",
+            "status": "done" if states == {"done"} else "failed" if "failed" in states else "running",
             "started": started,
             "stages": stages,
             "model": None,
-            "error": None,
+            "error": KILLED if "failed" in states else None,
         }
 
     def _status_on_disk(self, run: str) -> State:
-        return "done" if is_done(self.runs / run) else "running"
+        if is_done(self.runs / run):
+            return "done"
+        lock = self.runs / run / "lock"
+        return "failed" if lock.is_file() and not is_held(lock) else "running"
 
 
 def is_name(name: str) -> bool:
@@ -238,8 +249,16 @@ def _finished_eval(line: Line) -> str | None:
     return next(done, None)
 
 
+def _ended(status: State) -> State:
+    return "failed" if status == "running" else status
+
+
 def _state(value: object, unknown: State = "waiting") -> State:
     return cast("State", value) if value in get_args(State) else unknown
+
+
+def _seconds(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and abs(value) < 1e12 else None
 
 
 def _text(value: object) -> str | None:

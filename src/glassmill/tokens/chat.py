@@ -33,15 +33,20 @@ def render(
     tokenizer: Tokenizer,
     messages: Sequence[Message],
     add_generation_prompt: bool = True,
+    continue_last: bool = False,
     options: Mapping[str, Any] | None = None,
 ) -> np.ndarray:
-    """The ids of a conversation, uint32, ready for the model to answer.
+    """The ids of a conversation, uint32, ready for the model to answer, or to go on with the assistant's last message.
 
     `options` are variables of an imported model's template: `tools`, `documents`, `enable_thinking`, ...
 
     Raises:
         UserError: an unknown role or part, or the tokenizer has no chat template, or its own template fails.
     """
+    if continue_last and messages and messages[-1].get("role") == "assistant":
+        if (plain_content(messages[-1]) or "").strip():
+            return _rendered(tokenizer, messages, False, options, continue_last=True)[0]
+        messages = messages[:-1]  # nothing to go on with
     return _rendered(tokenizer, messages, add_generation_prompt, options)[0]
 
 
@@ -53,19 +58,24 @@ def render_with_mask(
 
 
 def _rendered(
-    tokenizer: Tokenizer, messages: Sequence[Message], add_generation_prompt: bool, options: Mapping[str, Any] | None
+    tokenizer: Tokenizer,
+    messages: Sequence[Message],
+    add_generation_prompt: bool,
+    options: Mapping[str, Any] | None,
+    continue_last: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ids and mask, by our template or the tokenizer's own."""
     own = tokenizer.chat_template == CHAT_TEMPLATE
     _check(messages, ROLES if own else FOREIGN_ROLES)
     if own:
-        return assemble(tokenizer, _own_form(messages, add_generation_prompt))
+        parts = list(_own_form(messages, add_generation_prompt))
+        return assemble(tokenizer, parts[:-1] if continue_last else parts)  # without the end of the turn
     if tokenizer.chat_template is None and not tokenizer.templates:
         raise UserError("this tokenizer has no chat template: it belongs to a base model, which only continues text")
     from glassmill.tokens.template import render_template  # here: only imported models need it
 
     flat = [{**message, "content": plain_content(message)} for message in messages]
-    return render_template(tokenizer, flat, add_generation_prompt, options)
+    return render_template(tokenizer, flat, add_generation_prompt, options, continue_last)
 
 
 def plain_content(message: Message) -> str | None:

@@ -33,7 +33,7 @@ def byte_level(full: Mapping[str, Any], symbols: Mapping[int, bytes]) -> BpeArgu
     model = full["model"]
     if model.get("type", "BPE") != "BPE":
         return None
-    pattern, form = _pattern(full.get("pre_tokenizer")), _form(full.get("normalizer"))
+    pattern, form = split_pattern(full.get("pre_tokenizer")), _form(full.get("normalizer"))
     if pattern is None or form == "unknown" or any(model.get(name) not in _OFF for name in _MODEL_OPTIONS):
         return None
     ranks = {symbol: number for number, symbol in symbols.items()}
@@ -58,7 +58,7 @@ def byte_level(full: Mapping[str, Any], symbols: Mapping[int, bytes]) -> BpeArgu
     }
 
 
-def _pattern(step: Any) -> str | None:
+def split_pattern(step: Any) -> str | None:
     """The regex equivalent to the `pre_tokenizer`."""
     if not isinstance(step, dict):
         return None

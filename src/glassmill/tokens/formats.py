@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from glassmill.errors import UserError
+from glassmill.foreign_json import load_json
 from glassmill.run.files import atomic_path, atomic_write
 from glassmill.tokens.bpe import Merge
 from glassmill.tokens.plain_split import portable
@@ -181,19 +182,12 @@ def tokenizer_config(chat_template: str | None, **roles: str | None) -> dict[str
 
 def dump_json(value: object) -> str:
     """JSON with a fixed layout: equal values give equal bytes."""
-    return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+    return json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file.
-
-    Raises:
-        UserError: it does not exist or is not valid JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path} as JSON: {error}") from None
+    """The value in a JSON file, see `glassmill.foreign_json`."""
+    return load_json(path)
 
 
 def write_files(folder: Path, files: Mapping[str, str | bytes | np.ndarray]) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glassmill.errors import UserError
+from glassmill.run.files import cache_folder
 from glassmill.tokens.split import PATTERNS
 
 TIKTOKEN_URL = "https://openaipublic.blob.core.windows.net/encodings/{name}.tiktoken"
@@ -88,11 +89,3 @@ def _candidates(name: str) -> Iterator[bytes]:
         packed = Path(place) / "data" / f"{name}.tiktoken.gz"
         if packed.is_file():
             yield gzip.decompress(packed.read_bytes())
-
-
-def cache_folder() -> Path:
-    """Where glassmill caches downloads: `$GLASSMILL_CACHE`, otherwise the user's cache folder."""
-    if os.environ.get("GLASSMILL_CACHE"):
-        return Path(os.environ["GLASSMILL_CACHE"])
-    base = os.environ.get("LOCALAPPDATA") if os.name == "nt" else os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "glassmill"

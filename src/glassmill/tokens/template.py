@@ -80,9 +80,18 @@ def render_template(
     messages: Sequence[Mapping[str, Any]],
     add_generation_prompt: bool,
     options: Mapping[str, Any] | None = None,
+    continue_last: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Ids (uint32) and mask (True where the assistant learns), both `(T,)`. See `render_text`."""
+    """Ids (uint32) and mask (True where the assistant learns), both `(T,)`. See `render_text`.
+
+    `continue_last`: up to the last word of the last message, an answer that has not ended.
+    """
     rendered = render_text(tokenizer, messages, add_generation_prompt, options)
+    if continue_last:
+        said = np.flatnonzero(rendered.origins >= ASSISTANT)
+        if not said.size:
+            raise UserError("the model's chat template leaves out the answer that is to be continued")
+        rendered = Rendered(rendered.text[: said[-1] + 1], rendered.origins[: said[-1] + 1], None)
     written = rendered.origins == TEMPLATE
     if tokenizer.engine is not None:
         ids, spans = tokenizer.engine.conversation(rendered.text, written)

@@ -1,8 +1,9 @@
 """The user's text files: from paths to a stream of documents, about a megabyte in memory at a time.
 
 .txt is read in parts of about a megabyte that end at a line break; .jsonl has a string or an object with `text` on
-each line; .parquet has a column `text`; WARC and WET files give the text of every page. A folder stands for its files
-of these kinds; a corpus run for its kept documents.
+each line; their encoding is found as in every text file (`glassmill.textfiles`). .parquet has a column `text`; WARC and
+WET files give the text of every page. A folder stands for its files of these kinds; a corpus run for its kept
+documents.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from glassmill.corpus.document import Page
-from glassmill.corpus.extract.encoding import decode
+from glassmill.corpus.extract.encoding import decode, html_of
 from glassmill.corpus.extract.extract import clean, html_to_text
 from glassmill.corpus.read.files.kinds import WARC_SUFFIXES
 from glassmill.corpus.read.sources import read_pages
 from glassmill.errors import UserError
 from glassmill.recipe import ExtractSettings
+from glassmill.textfiles import text_lines, text_parts
 from glassmill.tokens.documents import ROWS
 
 SUFFIXES = (".txt", ".jsonl", ".parquet", *WARC_SUFFIXES)
-PART = 1 << 20
 
 
 def text_files(paths: Sequence[str | Path]) -> list[Path]:
@@ -63,9 +64,7 @@ def named_texts(file: Path) -> Iterator[tuple[str, str]]:
         elif file.suffix == ".jsonl":
             yield from ((file.stem, text) for text in _json_lines(file))
         else:
-            with file.open(encoding="utf-8", errors="replace", newline="") as lines:
-                while part := lines.readlines(PART):
-                    yield file.stem, "".join(part)
+            yield from ((file.stem, part) for part in text_parts(file))
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise UserError(f"cannot read {file}: {str(error).splitlines()[0]}") from None
 
@@ -75,18 +74,24 @@ def _pages(file: Path) -> Iterator[str]:
     bounds = ExtractSettings()
     for page in read_pages(file, file.name):
         if isinstance(page, Page) and page.kind != "other" and len(page.body) <= bounds.max_page_bytes:
-            text, _ = decode(page.body, page.charset)
-            yield html_to_text(text, bounds) if page.kind == "html" else clean(text)
+            if page.kind == "html":
+                yield html_to_text(html_of(page.body, page.charset), bounds)
+            else:
+                yield clean(decode(page.body, page.charset, is_html=False)[0])
 
 
 def _json_lines(file: Path) -> Iterator[str]:
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
+    for number, line in text_lines(file):
+        if not line.strip():
+            continue
+        try:
             entry = json.loads(line)
-            text = entry.get("text") if isinstance(entry, dict) else entry
-            if not isinstance(text, str):
-                raise ValueError(f"line {number} is neither a string nor an object with `text`")
-            yield text
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"line {number} is no JSON: {error}") from None
+        text = entry.get("text") if isinstance(entry, dict) else entry
+        if not isinstance(text, str):
+            raise ValueError(f"line {number} is neither a string nor an object with `text`")
+        yield text
 
 
 def _parquet(file: Path) -> Iterator[tuple[str, str]]:

@@ -71,7 +71,7 @@ def make(run: RunFolder, settings: TokenizerSettings, seed: int, documents: Path
     symbols = [symbol for symbol, _ in sorted(ranks.items(), key=lambda entry: entry[1])]
     tokenizer.save(run.path)
     lines = merge_lines(symbols, files.merges, births)
-    rows = [json.dumps(kinds.fields_of(line), ensure_ascii=False) + "\n" for line in lines]
+    rows = [json.dumps(kinds.fields_of(line), ensure_ascii=False, allow_nan=False) + "\n" for line in lines]
     atomic_write(run.path / "merges.jsonl", "".join(rows))
     for place in sample_places(len(lines), EVENTS):
         run.emit(lines[place])

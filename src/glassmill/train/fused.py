@@ -38,6 +38,8 @@ def reason_against(model: nn.Module, dtype: torch.dtype = torch.float32) -> str 
             return f"the model is on {parameter.device}, not on the CPU"
         if parameter.dtype != torch.float32:
             return f"{name} is {str(parameter.dtype).removeprefix('torch.')}, not float32"
+    if model.config.qkv_bias:
+        return "its queries, keys and values have biases"
     return _strange_module(model, _plain_model(model.config))
 
 

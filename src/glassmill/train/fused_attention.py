@@ -28,9 +28,9 @@ class AttentionScratch:
         self.blocks = [(start, min(start + BLOCK, length)) for start in range(0, length, BLOCK)]
         M, N, K, H = rows * length, config.num_heads, config.num_kv_heads, config.head_dim
         J, R, G = N + K, rows * K, N // K
-        angles = rope_angles(torch.arange(length), H, config.rope_theta)
-        scale_J11 = torch.ones(J, 1, 1)
-        scale_J11[:N] = H**-0.5  # the scale of the products, put into the queries
+        angles = rope_angles(torch.arange(length), H, config.rope_theta, config.rope_scaling)
+        scale_J11 = torch.full((J, 1, 1), config.rope_scaling.attention_factor if config.rope_scaling else 1.0)
+        scale_J11[:N] *= H**-0.5  # the scale of the products, put into the queries
         self.cos_JTH = scale_J11 * torch.cat([angles.cos(), angles.cos()], dim=-1)
         self.sin_JTH = scale_J11 * torch.cat([-angles.sin(), angles.sin()], dim=-1)
         self.mask = torch.full((BLOCK, BLOCK), float("-inf")).triu(1)

@@ -1,11 +1,12 @@
 """How a run trains: on what device, by which step, and for how many steps.
 
-The number of steps is given, or measured once so that the run ends when its time is up, or the smaller of the two.
+The number of steps is given, or measured once so that the run ends when its time is up. With a time box it is the most
+that are taken: if the machine turns out slower, the run is cut (see `deadline`).
 
-The plan is written before the first step. From then on the run is an ordinary one of that many steps: killed and run
-again, it reads the plan instead of measuring, and ends with the same weights. A plan from another device, number of
-threads or torch is refused. A measured number of steps depends on the speed of the machine, so two runs of one recipe
-with a time box may differ in it; with `steps` alone they don't.
+The plan is written before the first step, and every cut before the step after it. Killed and run again, a run reads the
+plan instead of measuring, and ends with the same weights. A plan from another device, number of threads or torch is
+refused. Time depends on the machine, so two runs of one recipe with a time box may differ in their number of steps,
+which the manifest records; with `steps` alone they don't.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Literal, NamedTuple
 
@@ -21,6 +22,8 @@ from glassmill.errors import UserError
 from glassmill.recipe import LoopSettings
 from glassmill.run.device import Device, Facts, resolve
 from glassmill.run.folder import RunFolder
+from glassmill.train.deadline import Deadline
+from glassmill.train.schedule import Cut
 
 PLAN = "plan.json"
 MARGIN = 0.97
@@ -60,11 +63,13 @@ class Plan:
     """What a rerun must know to give the same bits.
 
     Attributes:
+        planned: The number of steps before any cut: the schedule's.
+        cuts: What the deadline made of it.
         step_seconds: What a step took when it was measured; 0 if nothing was.
         device, processor, dtype, threads, torch, world_size, step: See `Setup.facts`.
     """
 
-    steps: int
+    planned: int
     step_seconds: float
     device: str
     processor: str
@@ -73,6 +78,12 @@ class Plan:
     torch: str
     world_size: int
     step: str
+    cuts: tuple[Cut, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        """How many steps the run takes, as far as is known now."""
+        return self.cuts[-1][1] if self.cuts else self.planned
 
 
 def read_plan(run: RunFolder, setup: Setup) -> Plan | None:
@@ -91,32 +102,45 @@ def read_plan(run: RunFolder, setup: Setup) -> Plan | None:
                 f"{run.path} was started with {name} = {saved.get(name, 'unknown')}, now it is {value}: continue where "
                 "and as it was started, or delete the folder to start again"
             )
-    return Plan(**saved)
+    saved.pop("steps")
+    cuts = tuple((int(at), int(steps)) for at, steps in saved.pop("cuts"))
+    return Plan(**saved, cuts=cuts)
 
 
-def make_plan(run: RunFolder, settings: LoopSettings, setup: Setup, trial_step: Callable[[int], object]) -> Plan:
+def write_plan(run: RunFolder, plan: Plan) -> None:
+    """Write the plan down, whole or not at all."""
+    run.write_json(PLAN, {"steps": plan.steps, **asdict(plan)})
+
+
+def cut_plan(run: RunFolder, plan: Plan, done: int, steps: int) -> Plan:
+    """The plan with a cut after `done` steps to `steps` in all, written down."""
+    shorter = replace(plan, cuts=(*plan.cuts, (done, steps)))
+    write_plan(run, shorter)
+    return shorter
+
+
+def make_plan(
+    run: RunFolder, settings: LoopSettings, setup: Setup, deadline: Deadline, trial_step: Callable[[int], object]
+) -> Plan:
     """Decide the number of steps and write it down.
 
     Args:
-        settings: The time box, which includes what measuring takes; the number of steps, or the most that a time box
-            may hold.
+        settings: The number of steps, or a time box, for which the speed is measured.
+        deadline: Its clock; what measuring takes is part of the box.
         trial_step: Does step i of a throw-away run.
 
     Raises:
         UserError: neither minutes nor steps are given.
     """
-    minutes, steps, seconds = settings.minutes, settings.steps, 0.0
-    if minutes is not None:
-        begin = time.perf_counter()
-        seconds = _step_seconds(trial_step, min(settings.measure_seconds, 0.1 * 60 * minutes))
-        left = MARGIN * 60 * minutes - (time.perf_counter() - begin)
-        fitting = max(1, int(left / seconds))
-        steps = fitting if steps is None else min(steps, fitting)
+    steps, seconds = settings.steps, 0.0
+    if steps is None and settings.minutes is not None:
+        seconds = _step_seconds(trial_step, min(settings.measure_seconds, 0.1 * deadline.box))
+        steps = max(1, int((deadline.left() - (1 - MARGIN) * deadline.box) / seconds))
     if steps is None:
         raise UserError("neither minutes nor steps are set: set one of the two, or both")
     device = setup.device
     plan = Plan(
-        steps=steps,
+        planned=steps,
         step_seconds=round(seconds, 6),
         device=device.kind,
         processor=device.processor,
@@ -126,15 +150,16 @@ def make_plan(run: RunFolder, settings: LoopSettings, setup: Setup, trial_step: 
         world_size=device.place.world_size,
         step=setup.step,
     )
-    run.write_json(PLAN, asdict(plan))
+    write_plan(run, plan)
     return plan
 
 
 def _step_seconds(trial_step: Callable[[int], object], budget: float) -> float:
-    """Median seconds of a step after the first, from as many steps as `budget` seconds allow, at least two."""
+    """Median seconds of a step after the first, from as many steps as `budget` seconds allow; of the first, which warms
+    up, where it alone takes longer."""
     begin, times = time.perf_counter(), list[float]()
-    while len(times) < 2 or time.perf_counter() - begin < budget:
+    while not times or time.perf_counter() - begin < budget:
         start = time.perf_counter()
         trial_step(len(times))
         times.append(time.perf_counter() - start)
-    return median(times[1:])
+    return median(times[1:] or times)

@@ -7,10 +7,12 @@ checkpoints/  what an interrupted run continues from
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 
+from glassmill.errors import UserError
 from glassmill.evals.bits_per_byte import bits_per_byte
 from glassmill.infer.folder import save_folder
 from glassmill.infer.torch_decoder import TorchDecoder
@@ -25,11 +27,12 @@ from glassmill.run.folder import RunFolder
 from glassmill.tokens.shards import Shards
 from glassmill.tokens.tokenizer import Tokenizer
 from glassmill.train.batches import WindowBatches
+from glassmill.train.deadline import Deadline
 from glassmill.train.loop import fit
 from glassmill.train.plan import set_up
 from glassmill.train.samples import continue_greedily
 
-VERSION = 1
+VERSION = 2
 PROMPT_TOKENS = 8
 
 
@@ -44,9 +47,10 @@ def make(
     """Train a fresh model on random windows of the token shards, and publish it.
 
     Raises:
-        UserError: neither minutes nor steps are set, the shards are too short for a window, or the run was started
-            with another device, number of threads or torch.
+        UserError: neither minutes nor steps are set, the shards are too short for a window, the run was started with
+            another device, number of threads or torch, or training diverged.
     """
+    deadline = Deadline(settings.minutes)
     vocabulary = Tokenizer.load(tokenizer)
     shards = Shards(tokens, "train")
     config = ModelConfig(vocab_size=shards.vocab_size, **model_settings.shape())
@@ -60,7 +64,7 @@ def make(
     rows = max(1, settings.batch_tokens // config.context_length)
     batches = WindowBatches(shards, rows, config.context_length, seed)
     reporter = Reporter(run, settings, tokens, vocabulary, config.context_length)
-    model, plan = fit(run, fresh_model, batches, settings, setup, reporter.report)
+    model, plan = fit(run, fresh_model, batches, settings, setup, reporter.report, deadline)
     tokens_seen = plan.steps * rows * config.context_length
     provenance = {"run": run.path.name, "stage": "train", "steps": plan.steps, "tokens_seen": tokens_seen, "seed": seed}
     save_folder(run.path / "model", model, vocabulary, provenance)
@@ -93,6 +97,11 @@ class Reporter:
                 self.settings.validation_tokens,
                 min(4096, budget),
             )
+            if not math.isfinite(bits):
+                raise UserError(
+                    f"train stopped: after step {step} held-out text takes {bits} bits per byte, no finite number. "
+                    "Nothing was published; lower train.peak_lr and train.embedding_lr"
+                )
             self.bits_per_byte = round(bits, 5)
             self.run.emit(kinds.Validation(step, self.bits_per_byte))
         for prompt in self.prompts:

@@ -2,42 +2,43 @@
 
 Only what the assistant says is learned. A share of every batch is still pages, so that the model doesn't forget what
 they taught it while it learns how to answer. The loop, its checkpoints and its promises are those of `train`.
+
+    shapes   one row of a data set -> a conversation     rates     optimizer and rates for where the model comes from
+    reading  files -> conversations                      lessons   conversations -> ids and what is learned of them
+    before   mistakes found before anything starts       packing   lessons -> rows and batches
+    reports  what is measured on the way
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from glassmill.errors import UserError
-from glassmill.infer.find import find_model_folder
-from glassmill.infer.folder import LoadedModel, load_folder, save_folder
-from glassmill.infer.torch_decoder import TorchDecoder
+from glassmill.infer.folder import load_folder, save_folder
 from glassmill.model.sizes import num_parameters
 from glassmill.model.transformer import Transformer
 from glassmill.recipe import Recipe, SftSettings
 from glassmill.run import kinds
 from glassmill.run.device import Facts
 from glassmill.run.folder import RunFolder
-from glassmill.run.inputs import expand
-from glassmill.tokens.chat import Message, render, render_with_mask
 from glassmill.tokens.shards import Shards
 from glassmill.tokens.tokenizer import Tokenizer
 from glassmill.train.batches import WindowBatches, permuted
+from glassmill.train.deadline import Deadline
 from glassmill.train.loop import fit
 from glassmill.train.plan import set_up
-from glassmill.train.samples import continue_greedily
-from glassmill.tune.packing import MixedBatches, PackedConversations, Rendered
+from glassmill.tune.before import Base, check_length, find_base, read_base
+from glassmill.tune.lessons import Counts, lessons
+from glassmill.tune.packing import MixedBatches, PackedConversations
+from glassmill.tune.rates import is_own, settled
+from glassmill.tune.reading import Placed, read_conversations
+from glassmill.tune.reports import KnownText, Reporter
 
-VERSION = 1
-SAMPLES = 3
-HELD_OUT_ROWS = 64
-
-Conversation = list[Message]
+VERSION = 2
 
 
 def resolved(recipe: Recipe) -> Facts:
@@ -48,12 +49,7 @@ def resolved(recipe: Recipe) -> Facts:
     """
     if recipe.sft.base is None:
         return set_up(recipe.sft, recipe.model.d_model).facts()
-    path = find_model_folder(recipe.sft.base) / "config.json"
-    try:
-        d_model = int(json.loads(path.read_text(encoding="utf-8"))["hidden_size"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{path} is not valid JSON with a hidden_size") from None
-    return set_up(recipe.sft, d_model).facts()
+    return set_up(recipe.sft, read_base(Path(recipe.sft.base)).config.d_model).facts()
 
 
 def make(
@@ -67,35 +63,63 @@ def make(
     """Train the base model on conversations, and publish the assistant.
 
     Raises:
-        UserError: no base model, no conversations, a line that is not a conversation, no length, both steps and
-            epochs, or the run was started with another device, number of threads or torch.
+        UserError: no base model, no conversations or none that teaches, a row that is not a conversation, no length,
+            both steps and epochs, a run that was started with another device, number of threads or torch, or one that
+            diverged.
     """
-    folder = _base_folder(settings, base)
-    start = load_folder(folder, "cpu", torch.float32)
-    setup = set_up(settings, start.config.d_model)
-    conversations = list(_read(settings, web))
-    learned, held_out = _split([messages for messages, _ in conversations], settings.held_out, seed)
-    length = min(settings.length, start.config.context_length)
-    pad = start.tokenizer.eos_id
-    packed = PackedConversations(_rendered(start.tokenizer, learned), length, pad, seed)
+    deadline = Deadline(settings.minutes)
+    start = read_base(_base_folder(settings, base, run.path.parent.parent))
+    check_length(settings, start.config)
+    settings = settled(settings, start.config, start.meta)
+    assert settings.length is not None
+    length, setup = settings.length, set_up(settings, start.config.d_model)
+    run.emit(kinds.Note("reading the conversations"))
+    learned, held_out = _split(list(read_conversations(_files(settings, web))), settings.held_out, seed)
+    taught, counts = lessons(start.tokenizer, learned, length)
+    measured, _ = lessons(start.tokenizer, held_out, length) if held_out else ([], None)
+    packed = PackedConversations(taught, length, start.tokenizer.eos_id, seed)
     rows = max(1, settings.batch_tokens // length)
-    batches = MixedBatches(packed, _pages(start, tokens, rows, length, seed, settings.pages), rows, settings.pages)
+    pages = _pages(start, tokens, rows, length, seed, settings.pages)
+    if pages is None:
+        rows = min(rows, packed.rows_per_epoch)  # no conversation twice in a batch
+    batches = MixedBatches(packed, pages, rows, settings.pages)
     settings = _with_steps(settings, packed, batches)
+    _tell(run, settings, counts, is_own(start.meta), rows * length, len(held_out))
+    known = KnownText(run, start.tokenizer, pages, start.config.context_length, is_own(start.meta))
 
     def fresh_model() -> Transformer:
-        loaded = load_folder(folder, setup.device.torch_device, torch.float32)
+        loaded = load_folder(start.folder, setup.device.torch_device, torch.float32)
+        if math.isnan(known.before):
+            known.before = known.loss(loaded.model)
         if loaded.meta.get("stage") == "train":
             start_markers_as_line_ends(loaded.model, loaded.tokenizer)
         return loaded.model
 
-    reporter = _Reporter(run, start.tokenizer, held_out, length, seed)
-    model, plan = fit(run, fresh_model, batches, settings, setup, reporter.report)
+    questions = [placed.conversation.messages[:1] for placed in held_out]
+    reporter = Reporter(run, start.tokenizer, questions, measured, length, seed)
+    model, plan = fit(run, fresh_model, batches, settings, setup, reporter.report, deadline)
+    known.tell(model)
     epochs = plan.steps * batches.conversation_rows / packed.rows_per_epoch
     tokens_seen = plan.steps * rows * length
     provenance = {"run": run.path.name, "stage": "sft", "steps": plan.steps, "tokens_seen": tokens_seen, "seed": seed}
     save_folder(run.path / "model", model, start.tokenizer, provenance | {"base": start.meta})
-    stats = {"parameters": num_parameters(start.config), "steps": plan.steps, "tokens_seen": tokens_seen}
-    run.finish(stats | {"epochs": round(epochs, 2), "held_out_loss": reporter.loss, "conversations": len(learned)})
+    run.finish(
+        {
+            "parameters": num_parameters(start.config),
+            "steps": plan.steps,
+            "tokens_seen": tokens_seen,
+            "epochs": round(epochs, 2),
+            "held_out_loss": reporter.loss,
+            "conversations": len(taught),
+            "found": counts.stats(),
+            "optimizer": settings.optimizer,
+            "peak_lr": settings.peak_lr,
+            "embedding_lr": settings.embedding_lr,
+            "known_text": known.name,
+            "known_text_loss_before": round(known.before, 4),
+            "known_text_loss_after": round(known.after, 4),
+        }
+    )
 
 
 @torch.no_grad()
@@ -110,47 +134,31 @@ def start_markers_as_line_ends(model: Transformer, tokenizer: Tokenizer) -> None
         weight[markers] = weight[int(line_end)].clone()
 
 
-def _base_folder(settings: SftSettings, base: Path | None) -> Path:
+def _base_folder(settings: SftSettings, base: Path | None, runs: Path) -> Path:
     if settings.base is not None:
-        return find_model_folder(settings.base)
+        return find_base(settings.base, runs)
     if base is None:
         raise UserError("sft has no base model; add the stage train to the recipe, or set sft.base to a model folder")
-    return find_model_folder(base)
+    return base
 
 
-def _read(settings: SftSettings, web: Path | None) -> Iterator[tuple[Conversation, str]]:
-    """Every conversation's messages, and its kind if the line names one."""
-    files = expand(settings.conversations) if settings.conversations else [web / "conversations.jsonl"] if web else []
-    if not files:
-        raise UserError("sft has no conversations; set sft.conversations to JSONL files of {messages}")
-    for path in files:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                try:
-                    value = json.loads(line)
-                    yield list(value["messages"]), str(value.get("kind", ""))
-                except (ValueError, KeyError, TypeError):
-                    raise UserError(
-                        f'{path}, line {number} is not a conversation: each line must be JSON with "messages"'
-                    ) from None
+def _files(settings: SftSettings, web: Path | None) -> tuple[str, ...]:
+    """The user's files, or the town's conversations."""
+    if not settings.conversations and web is None:
+        raise UserError("sft has no conversations; set sft.conversations to files of conversations, such as JSONL")
+    return settings.conversations or (str(Path(web or ".") / "conversations.jsonl"),)
 
 
-def _split(conversations: list[Conversation], share: float, seed: int) -> tuple[list[Conversation], list[Conversation]]:
-    """Conversations to learn from, and a random few to measure with."""
+def _split(conversations: list[Placed], share: float, seed: int) -> tuple[list[Placed], list[Placed]]:
+    """Conversations to learn from, and a random few to measure with, which have an answer."""
     if not conversations:
         raise UserError("there are no conversations in the files of sft.conversations")
-    held_out = int(len(conversations) * share)
     shuffled = [conversations[permuted(i, len(conversations), seed, -1)] for i in range(len(conversations))]
-    return shuffled[held_out:], shuffled[:held_out]
+    held_out = int(len(conversations) * share)
+    return shuffled[held_out:], [placed for placed in shuffled[:held_out] if any(placed.conversation.learned)]
 
 
-def _rendered(tokenizer: Tokenizer, conversations: Sequence[Conversation]) -> list[Rendered]:
-    return [Rendered(*render_with_mask(tokenizer, messages)) for messages in conversations]
-
-
-def _pages(
-    start: LoadedModel, tokens: Path | None, rows: int, length: int, seed: int, share: float
-) -> WindowBatches | None:
+def _pages(start: Base, tokens: Path | None, rows: int, length: int, seed: int, share: float) -> WindowBatches | None:
     """Windows of the tokens run, if there is one.
 
     Raises:
@@ -163,6 +171,11 @@ def _pages(
         raise UserError(
             f"{tokens} has a vocabulary of {shards.vocab_size}, the model one of {start.config.vocab_size}; "
             "set sft.pages=0 to train on conversations alone"
+        )
+    if not np.array_equal(np.load(tokens / "token_bytes.npy", allow_pickle=False), start.tokenizer.text_lengths()):
+        raise UserError(
+            f"{tokens} is encoded with another vocabulary than that of {start.folder}, though of equal size; set "
+            "sft.pages=0 to train on conversations alone"
         )
     return WindowBatches(shards, rows, length, seed + 1)
 
@@ -177,37 +190,27 @@ def _with_steps(settings: SftSettings, packed: PackedConversations, batches: Mix
     return settings.model_copy(update={"steps": max(1, steps)})
 
 
-class _Reporter:
-    """Loss on held-out conversations, and the answers to a few of their questions."""
-
-    def __init__(
-        self, run: RunFolder, tokenizer: Tokenizer, held_out: list[Conversation], length: int, seed: int
-    ) -> None:
-        self.run, self.tokenizer, self.loss = run, tokenizer, float("nan")
-        self.questions = [messages[:1] for messages in held_out[:SAMPLES]]
-        self.packed = None
-        if held_out:
-            self.packed = PackedConversations(_rendered(tokenizer, held_out), length, tokenizer.eos_id, seed)
-
-    def report(self, model: Transformer, step: int) -> None:
-        """Emit the loss (nats per token) and the samples."""
-        if self.packed is None:
-            return
-        self.loss = round(held_out_loss(model, self.packed), 5)
-        self.run.emit(kinds.Score("held_out_loss", self.loss, step))
-        stop = self.tokenizer.special.get("<|im_end|>", self.tokenizer.eos_id)
-        decoder = TorchDecoder(model)
-        for messages in self.questions:
-            written = continue_greedily(decoder, [int(i) for i in render(self.tokenizer, messages)], 48, stop)
-            self.run.emit(kinds.Sample(step, messages[0]["content"], self.tokenizer.decode(written)))
-
-
-@torch.inference_mode()
-def held_out_loss(model: Transformer, packed: PackedConversations) -> float:
-    """Mean nats per token of the assistant, over at most `HELD_OUT_ROWS` rows."""
-    nats, learned = 0.0, 0
-    for row in range(min(packed.rows_per_epoch, HELD_OUT_ROWS)):
-        ids, targets, mask = (part.to(model.head_weight.device) for part in packed.row(row))
-        nats += float((model(ids[None], targets[None])[0] * mask).sum())
-        learned += int(mask.sum())
-    return nats / max(1, learned)
+def _tell(run: RunFolder, settings: SftSettings, counts: Counts, own: bool, batch_tokens: int, held_out: int) -> None:
+    """Say what is learned and how, and what in the conversations people may not expect."""
+    assert settings.length is not None
+    run.emit(
+        kinds.Note(
+            f"{counts.taught:,} conversations to learn from, {held_out:,} held out; the assistant's words are "
+            f"{counts.learned_tokens:,} tokens"
+        )
+    )
+    run.emit(
+        kinds.Note(
+            f"the model was {'trained here' if own else 'imported'}: {settings.optimizer}, sft.peak_lr = "
+            f"{settings.peak_lr:g}, sft.embedding_lr = {settings.embedding_lr:g}, {batch_tokens:,} tokens a step"
+        )
+    )
+    for text in counts.warnings(settings.length):
+        run.emit(kinds.Warned(text))
+    if not held_out:
+        run.emit(
+            kinds.Warned(
+                f"no conversation is held out (sft.held_out = {settings.held_out:g} of {counts.read}), so there is no "
+                "loss to compare with"
+            )
+        )

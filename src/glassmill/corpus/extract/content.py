@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 Tree = float | list[Any]
+LEAST_SHARE = 0.2
 
 try:
     from glassmill.native import _core
@@ -33,7 +34,8 @@ except ImportError:  # not built here: the caller has another extractor
 
 @dataclass(frozen=True, slots=True)
 class ContentModel:
-    """Trees, and the fewest expected words of content that a page needs to have any."""
+    """Trees, and the fewest expected words of content that a page needs to have any (a short page: a fifth of its
+    words)."""
 
     trees: Sequence[Tree]
     least_words: float
@@ -81,7 +83,7 @@ def choose(probabilities: Sequence[float], words: Sequence[float], least_words: 
     likely, count = np.asarray(probabilities, dtype=np.float64), np.asarray(words, dtype=np.float64)
     content = float((likely * count).sum())
     kept = np.zeros(len(likely), dtype=bool)
-    if len(likely) and content >= least_words:
+    if len(likely) and content >= min(least_words, LEAST_SHARE * float(count.sum())):
         order = np.argsort(-likely, kind="stable")
         expected = 2 * np.cumsum((likely * count)[order]) / np.maximum(np.cumsum(count[order]) + content, 1e-9)
         kept[order[: int(np.argmax(expected)) + 1]] = True

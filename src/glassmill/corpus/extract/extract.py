@@ -26,6 +26,9 @@ from glassmill.errors import UserError
 from glassmill.recipe import ExtractSettings
 
 _HIDDEN = re.compile(r"<!--|<(script|style|noscript|template|svg|select|head)\b")
+# A formula's copies for readers aloud and for copying; its copy for eyes stays.
+_COPY = re.compile(r"<annotation\b|<span\b[^<>]{0,200}?(?:katex-mathml|MJX_Assistive_MathML)")
+_SHADOW = re.compile(r"<template\b([^<>]*\bshadowrootmode\b)", re.IGNORECASE)
 _BLOCK_TAG = re.compile(
     r"</?(?:p|div|br|li|ul|ol|tr|table|h[1-6]|section|article|blockquote|pre|dt|dd|hr)\b[^<>]*>", re.IGNORECASE
 )
@@ -80,6 +83,7 @@ def html_to_text(page: str | bytes, settings: ExtractSettings) -> str:
 
 
 def _by_resiliparse(page: str, settings: ExtractSettings) -> str:
+    page = as_shown(page)
     if page.count("<option") > settings.max_options:
         page = _OPTION.sub("", page)
     if broken_cap(page, settings):
@@ -88,6 +92,26 @@ def _by_resiliparse(page: str, settings: ExtractSettings) -> str:
     if not text and settings.main_content:  # no idea of the main content: 1 page in 40, and most of them are articles
         text = _parse(page, skip_elements=list(NEVER_CONTENT))
     return text
+
+
+def as_shown(page: str) -> str:
+    """The page with each formula once, and with declarative shadow trees as ordinary elements; linear.
+
+    The native core knows these itself; resiliparse and `strip_tags` do not.
+    """
+    if "shadowrootmode" in page:
+        page = _SHADOW.sub(r"<x-shadow\1", page)
+    pieces: list[str] = []
+    position = 0
+    while match := _COPY.search(page, position):
+        end = page.find("</annotation" if match[0].startswith("<a") else "</math", match.end())
+        if end < 0:
+            break
+        pieces.append(page[position : match.start()])
+        position = page.find(">", end) + 1 or len(page)
+        if not match[0].startswith("<a") and page.startswith("</span>", position):
+            position += len("</span>")
+    return "".join(pieces) + page[position:]
 
 
 def _parse(page: str, **options: Any) -> str:
@@ -174,7 +198,7 @@ def depth(page: str) -> int:
 
 def strip_tags(page: str) -> str:
     """All visible text of a page, by steps that look at every character a fixed number of times."""
-    text = _BLOCK_TAG.sub("\n", _visible(page))
+    text = _BLOCK_TAG.sub("\n", _visible(as_shown(page)))
     text = html.unescape(_TAG.sub("", text))
     return clean(_MANY_LINES.sub("\n\n", _BLANKS.sub(" ", text)))
 

@@ -48,51 +48,71 @@ def tokens_of_chunk(chunk: str) -> Tokens:
 def _cut(chunk: str, exceptions: dict[str, Tokens]) -> Tokens:
     front: list[str] = []
     back: list[str] = []
-    while chunk and chunk not in exceptions:
-        begin = front_length(chunk)
-        if begin and chunk[begin:] in exceptions:
-            front.append(chunk[:begin])
-            chunk = chunk[begin:]
+    first, last = 0, len(chunk)
+
+    def exception(first: int, last: int) -> Tokens | None:
+        """A long rest is no exception; to look it up each time would be quadratic."""
+        return exceptions.get(chunk[first:last]) if 0 < last - first <= LONGEST_TEXT else None
+
+    while first < last and not exception(first, last):
+        begin = front_length(chunk, first, last)
+        if begin and exception(first + begin, last):
+            front.append(chunk[first : first + begin])
+            first += begin
             break
-        end = back_length(chunk[begin:])
-        if end and chunk[:-end] in exceptions:
-            back.append(chunk[-end:])
-            chunk = chunk[:-end]
+        end = back_length(chunk, first + begin, last)
+        if end and exception(first, last - end):
+            back.append(chunk[last - end : last])
+            last -= end
             break
         if not begin and not end:
             break
         if begin:
-            front.append(chunk[:begin])
+            front.append(chunk[first : first + begin])
         if end:
-            back.append(chunk[-end:])
-        chunk = chunk[begin : len(chunk) - end]
-    middle = exceptions.get(chunk) or ((chunk,) if is_address(chunk) else tuple(_inside(chunk))) if chunk else ()
+            back.append(chunk[last - end : last])
+        first, last = first + begin, last - end
+    middle: Tokens = ()
+    if first < last:
+        rest = chunk[first:last]
+        middle = exception(first, last) or ((rest,) if is_address(rest) else tuple(_inside(rest)))
     return (*front, *middle, *reversed(back))
 
 
-def front_length(chunk: str) -> int:
-    """How many characters are cut off the front."""
-    if chunk[0] in FRONT or (chunk[0] == "+" and not _is_digit(chunk[1:2])):
+def front_length(chunk: str, first: int, last: int) -> int:
+    """How many characters are cut off the front of `chunk[first:last]`."""
+    if chunk[first] in FRONT or (chunk[first] == "+" and not (first + 1 < last and _is_digit(chunk[first + 1]))):
         return 1
-    if chunk.startswith(".."):
-        return len(chunk) - len(chunk.lstrip("."))
-    return next((len(sign) for sign in DOLLARS if chunk.startswith(sign)), 0)
+    dots = _dots(chunk, first, last)
+    if dots > 1:
+        return dots
+    return next((len(sign) for sign in DOLLARS if chunk.startswith(sign, first, last)), 0)
 
 
-def back_length(chunk: str) -> int:
-    """How many characters are cut off the end: the longest ending that fits."""
-    if not chunk:
+def _dots(chunk: str, first: int, last: int) -> int:
+    """How many dots follow each other from `first` on."""
+    place = first
+    while place < last and chunk[place] == ".":
+        place += 1
+    return place - first
+
+
+def back_length(chunk: str, first: int, last: int) -> int:
+    """How many characters are cut off the end of `chunk[first:last]`: the longest ending that fits."""
+    if first >= last:
         return 0
-    last, before = chunk[-1], chunk[-2:-1]
-    longest = int(last in BACK or (last == "+" and _is_digit(before)))
-    if last == ".":
-        dots = len(chunk) - len(chunk.rstrip("."))
-        return dots if dots > 1 else int(_ends_in_a_stop(chunk))
-    if chunk.endswith(CLITICS):
+    sign, before = chunk[last - 1], chunk[last - 2] if last - first > 1 else ""
+    longest = int(sign in BACK or (sign == "+" and _is_digit(before)))
+    if sign == ".":
+        place = last
+        while place > first and chunk[place - 1] == ".":
+            place -= 1
+        return last - place if last - place > 1 else int(_ends_in_a_stop(chunk[max(first, last - 3) : last]))
+    if chunk.endswith(CLITICS, first, last):
         return 2
-    for length in range(min(LONGEST_UNIT, len(chunk) - 1), 0, -1):
-        end = chunk[-length:]
-        if _is_digit(chunk[-length - 1]) and (end in UNITS or end in MONEY or end in DOLLARS):
+    for length in range(min(LONGEST_UNIT, last - first - 1), 0, -1):
+        end = chunk[last - length : last]
+        if _is_digit(chunk[last - length - 1]) and (end in UNITS or end in MONEY or end in DOLLARS):
             return max(length, longest)
     return longest
 
@@ -125,7 +145,7 @@ def _mark_length(chunk: str, place: int) -> int:
     """Length of the mark at `place` that divides its neighbours, 0 if there is none."""
     sign = chunk[place]
     if sign == "." and chunk[place + 1 : place + 2] == ".":
-        return len(chunk) - place - len(chunk[place:].lstrip("."))
+        return _dots(chunk, place, len(chunk))
     if sign == "…" or sign in ICONS:
         return 1
     if place == 0 or place + 1 == len(chunk):
@@ -157,19 +177,23 @@ def is_address(chunk: str) -> bool:
     scheme = chunk.find("://")
     if scheme >= 2 and all(sign in "+-._" or sign.isalnum() for sign in chunk[:scheme]):
         starts.add(scheme + 3)
-    return any(_is_host_and_path(chunk[start:]) for start in starts)
+    return any(_is_host_and_path(chunk, start) for start in starts)
 
 
-def _is_host_and_path(text: str) -> bool:
-    end = next((place for place, sign in enumerate(text) if sign in ":/?#"), len(text))
-    *labels, last = text[:end].split(".")
+def _is_host_and_path(chunk: str, start: int) -> bool:
+    """Of `chunk` from `start` on. No host holds an @, so the search for its end stays between two of them."""
+    end = start
+    while end < len(chunk) and chunk[end] not in ":/?#@":
+        end += 1
+    if chunk[end : end + 1] == "@":
+        return False
+    *labels, last = chunk[start:end].split(".")
     if not labels or not 2 <= len(last) <= 63 or not all(map(_is_small, last)):
         return False
     if not all(map(_is_label, labels)):
         return False
-    rest = text[end:]
-    if rest.startswith(":"):
-        port = rest[1:].partition("/")[0].partition("?")[0].partition("#")[0]
+    if chunk[end : end + 1] == ":":
+        port = chunk[end + 1 : end + 7].partition("/")[0].partition("?")[0].partition("#")[0]
         if not (2 <= len(port) <= 5 and all(map(_is_digit, port))):
             return False
     return True
@@ -185,15 +209,21 @@ def _is_label(text: str) -> bool:
 
 def _merged(tokens: Tokens) -> Tokens:
     """Tokens that together are an exception become that: a face at the end of a word is one token again."""
-    spans: list[tuple[int, int]] = []
+    spans: dict[int, int] = {}
+    taken = bytearray(len(tokens))
     for length in range(min(len(tokens), LONGEST_EXCEPTION), 1, -1):
         for start in range(len(tokens) - length + 1):
-            taken = any(first < start + length and start < last for first, last in spans)
-            if not taken and tokens[start : start + length] in IN_PIECES:
-                spans.append((start, start + length))
-    for first, last in sorted(spans, reverse=True):
-        tokens = (*tokens[:first], *IN_PIECES[tokens[first:last]], *tokens[last:])
-    return tokens
+            free = not (taken[start] or taken[start + length - 1])  # spans that were found are no shorter than this
+            if free and tokens[start : start + length] in IN_PIECES:
+                spans[start] = start + length
+                taken[start : start + length] = b"\1" * length
+    merged: list[str] = []
+    place = 0
+    while place < len(tokens):
+        end = spans.get(place, place)
+        merged += IN_PIECES[tokens[place:end]] if end > place else (tokens[place],)
+        place = max(end, place + 1)
+    return tuple(merged)
 
 
 def _is_digit(sign: str) -> bool:
@@ -213,6 +243,7 @@ def _is_large(sign: str) -> bool:
     return sign.isalpha() and unicodedata.category(sign) in ("Lu", "Lt", "Lm", "Lo")
 
 
+LONGEST_TEXT = max(map(len, EXCEPTIONS))
 # Exceptions that the other rules would cut, by their pieces.
 IN_PIECES = {
     pieces: parts for text, parts in EXCEPTIONS.items() if len(pieces := _cut(text, {})) > 1 and pieces != parts

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 
 from glassmill.corpus.judge.rule import Direction, Rule, Unit, Verdict
+from glassmill.corpus.judge.scripts import has_no_blanks, words_in
 from glassmill.corpus.judge.words import WordCounts
 from glassmill.recipe import GopherQualitySettings, GopherRepetitionSettings
 
@@ -151,7 +152,10 @@ def gopher_repetition(text: str, words: WordCounts, bounds: GopherRepetitionSett
         return DUPLICATE_LINES.broken(number / len(lines), bounds.duplicate_lines)
     if characters / size > bounds.duplicate_line_characters:
         return DUPLICATE_LINE_CHARACTERS.broken(characters / size, bounds.duplicate_line_characters)
+    no_blanks = has_no_blanks(text)
     for n, bound in bounds.top_ngram:
+        if no_blanks and not words.duplicate_ngram_characters(n):
+            continue  # where a whole clause counts as a word, a phrase that occurs once can be most of the text
         share = words.top_ngram_characters(n) / size
         if share > bound:
             return TOP_NGRAM.of(n).broken(share, bound)
@@ -189,6 +193,8 @@ def duplicates(elements: Iterable[str]) -> tuple[int, int]:
 
 def gopher_quality(text: str, words: WordCounts, bounds: GopherQualitySettings) -> Verdict | None:
     """The first rule on prose that the document breaks, or `None` if it stays."""
+    if has_no_blanks(text):
+        return _quality_without_blanks(text, words, bounds)
     number = words.num_words
     if number < bounds.min_words:
         return TOO_FEW_WORDS.broken(number, bounds.min_words)
@@ -199,14 +205,32 @@ def gopher_quality(text: str, words: WordCounts, bounds: GopherQualitySettings) 
         return SHORT_WORDS.broken(mean, bounds.min_word_length)
     if mean > bounds.max_word_length:
         return LONG_WORDS.broken(mean, bounds.max_word_length)
-    tokens = len(words) or 1
+    return (
+        _quality_of_symbols(text, len(words), bounds)
+        or _quality_of_lines(text, bounds)
+        or _quality_of_vocabulary(words, bounds)
+    )
+
+
+def _quality_without_blanks(text: str, words: WordCounts, bounds: GopherQualitySettings) -> Verdict | None:
+    """For a text without blanks between words: rules on the length of words and on English ones say nothing of it."""
+    number = words.num_words + words_in(text)
+    if number < bounds.min_words:
+        return TOO_FEW_WORDS.broken(number, bounds.min_words)
+    if number > bounds.max_words:
+        return TOO_MANY_WORDS.broken(number, bounds.max_words)
+    return _quality_of_symbols(text, number, bounds) or _quality_of_lines(text, bounds)
+
+
+def _quality_of_symbols(text: str, number: float, bounds: GopherQualitySettings) -> Verdict | None:
+    tokens = number or 1
     hashes = text.count("#") / tokens
     if hashes > bounds.max_symbol_share:
         return TOO_MANY_HASHES.broken(hashes, bounds.max_symbol_share)
     ellipses = sum(text.count(ellipsis) for ellipsis in ELLIPSES) / tokens
     if ellipses > bounds.max_symbol_share:
         return TOO_MANY_ELLIPSES.broken(ellipses, bounds.max_symbol_share)
-    return _quality_of_lines(text, bounds) or _quality_of_vocabulary(words, bounds)
+    return None
 
 
 def _quality_of_lines(text: str, bounds: GopherQualitySettings) -> Verdict | None:

@@ -13,6 +13,9 @@ from collections.abc import Callable
 from functools import cache
 from importlib.resources.abc import Traversable
 
+import numpy as np
+import numpy.typing as npt
+
 from glassmill.corpus.judge.language_model import LABEL, LabelModel
 from glassmill.corpus.judge.rule import Direction, Rule, Unit, Verdict
 from glassmill.recipe import LanguageSettings
@@ -48,12 +51,32 @@ def detect(text: str, characters: int = 2000, languages: tuple[str, ...] = ()) -
     start = " ".join(text[:characters].split())
     if not start:
         return "", 0.0
+    if mostly_capitals(start):  # the model has seen few, and takes them for other languages
+        start = start.lower()
     # U+FFFD and lone surrogates cannot be encoded or mean nothing; the rest of the text decides.
     predict = native_predict() if _core else library_predict()
     found = predict(start.encode("utf-8", "ignore"), 5 if languages else 1)
     wanted = [pair for pair in found if pair[0] in languages]
     label, score = (wanted or found or [("", 0.0)])[0]
     return label, min(score, 1.0)
+
+
+def mostly_capitals(text: str) -> bool:
+    """Whether more than half of the letters that have a case are capitals.
+
+    Example:
+        >>> mostly_capitals("THE OLD MILL by the RIVER"), mostly_capitals("The Old Mill")
+        (True, False)
+    """
+    points, small = _points(text), _points(text.lower())
+    if len(points) != len(small):  # a few letters become two
+        return sum(map(str.isupper, text)) > sum(map(str.islower, text))
+    capitals = int((points != small).sum())
+    return 8 * capitals > len(text) and capitals > sum(map(str.islower, text))
+
+
+def _points(text: str) -> npt.NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
 @cache

@@ -13,6 +13,7 @@ import re
 from glassmill.corpus.judge.english_tables import SENTENCE_TERMINALS
 from glassmill.corpus.judge.gopher import duplicates
 from glassmill.corpus.judge.rule import Direction, Rule, Unit, Verdict
+from glassmill.corpus.judge.scripts import has_no_blanks, has_no_stops, letters_in, sentences_in, words_in
 from glassmill.corpus.judge.words import count_sentences, count_words
 from glassmill.recipe import C4Settings, FinewebSettings
 
@@ -64,16 +65,21 @@ def c4(text: str, bounds: C4Settings) -> tuple[str, Verdict | None]:
     lower = text.lower()
     placeholder, scripts = "lorem ipsum" in lower, "javascript" in lower
     policies = any(phrase in lower for phrase in POLICY_PHRASES)
+    no_blanks = has_no_blanks(text)
     kept: list[str] = []
     sentences = 0
     for line in text.splitlines():
         line = line.strip()
         words = line.split()
-        if len(line) > bounds.max_word_length and any(len(word) > bounds.max_word_length for word in words):
+        if (
+            len(line) > bounds.max_word_length
+            and not no_blanks
+            and any(len(word) > bounds.max_word_length for word in words)
+        ):
             continue
         if "[" in line:
             line = _CITATION.sub("", line)
-        if len(words) < bounds.min_line_words:
+        if len(words) < bounds.min_line_words and not (no_blanks and words_in(line) >= bounds.min_line_words):
             continue
         if placeholder and "lorem ipsum" in line.lower():
             return text, LOREM_IPSUM.broken(1, 0, line[:80])
@@ -84,7 +90,7 @@ def c4(text: str, bounds: C4Settings) -> tuple[str, Verdict | None]:
         if policies and any(phrase in line.lower() for phrase in POLICY_PHRASES):
             continue
         if sentences < bounds.min_sentences:
-            sentences += count_sentences(line, bounds.min_sentences)
+            sentences += sentences_in(line) if no_blanks else count_sentences(line, bounds.min_sentences)
         kept.append(line)
     if sentences < bounds.min_sentences:
         return text, TOO_FEW_SENTENCES.broken(sentences, bounds.min_sentences)
@@ -96,10 +102,14 @@ def fineweb(text: str, bounds: FinewebSettings) -> Verdict | None:
     lines = [line for line in text.split("\n") if line.strip()]
     if not lines:
         return EMPTY.broken(0, 1)
+    no_blanks = has_no_blanks(text)
     punctuated = sum(line[-1] in SENTENCE_TERMINALS for line in lines) / len(lines)
+    if no_blanks and has_no_stops(text):
+        punctuated = 1.0
     if punctuated < bounds.min_punctuated_lines:
         return FEW_PUNCTUATED_LINES.broken(punctuated, bounds.min_punctuated_lines)
-    short = sum(len(line) <= bounds.short_line for line in lines) / len(lines)
+    length = letters_in if no_blanks else len
+    short = sum(length(line) <= bounds.short_line for line in lines) / len(lines)
     if short > bounds.max_short_lines:
         return SHORT_LINES.broken(short, bounds.max_short_lines)
     characters = len(text.replace("\n", "")) or 1
@@ -108,7 +118,7 @@ def fineweb(text: str, bounds: FinewebSettings) -> Verdict | None:
         return DUPLICATE_LINES.broken(repeated, bounds.max_duplicate_line_characters)
     newlines = text.count("\n")
     if newlines > bounds.max_newlines_per_word * len(text.split()):  # blanks never split finer than tokens
-        ratio = newlines / max(len(count_words(text)), 1)
+        ratio = newlines / max(len(count_words(text)) + (words_in(text) if no_blanks else 0), 1)
         if ratio > bounds.max_newlines_per_word:
             return NEWLINES_PER_WORD.broken(ratio, bounds.max_newlines_per_word)
     return None

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from glassmill.errors import UserError
 from glassmill.run.files import atomic_path, sha256_file
+from glassmill.textfiles import text_lines
 
 FORMAT = "2"
 NO_LISTS = frozenset({"usage", "expressions", "very_restrictive_expression", "global_usage"})
@@ -72,7 +73,7 @@ class HashList:
             temporary.mkdir(parents=True)
             np.save(temporary / "hashes.npy", distinct, allow_pickle=False)
             np.save(temporary / "categories.npy", kinds[first], allow_pickle=False)
-            (temporary / "names.json").write_text(json.dumps(names), encoding="utf-8")
+            (temporary / "names.json").write_text(json.dumps(names, allow_nan=False), encoding="utf-8")
 
     @classmethod
     def open(cls, folder: Path) -> HashList:
@@ -125,11 +126,10 @@ def _is_list(path: Path) -> bool:
 
 
 def _keys_in(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            fields = line.partition("#")[0].split()
-            if fields:
-                yield without_scheme(fields[-1].lower())
+    for _, line in text_lines(path):
+        fields = line.partition("#")[0].split()
+        if fields:
+            yield without_scheme(fields[-1].lower())
 
 
 def without_scheme(url: str) -> str:

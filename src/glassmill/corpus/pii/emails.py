@@ -1,53 +1,130 @@
 """E-mail addresses: around an `@`, ASCII or not, and those spelt `name [at] host [dot] org`.
 
 The part of RFC 5321 and RFC 6531 (internationalised addresses) that people write: no quoted local parts, no address
-literals.
+literals. The host must end in a top-level domain that exists (`data/top_level_domains.txt`), because much that holds
+an `@` is no address: decorators, `logo@2x.png`, `react@18.2.0`, R's slots, handles of social networks.
 """
 
 from __future__ import annotations
 
 import re
+from functools import cache
+from importlib.resources import files
 
 from glassmill.corpus.pii.scan import Places, Scan
 
-_LOCAL_PART = re.compile(r"[\w!#$%&'*+=?^`{|}~.-]{1,64}$")
-_DOMAIN_RUN = re.compile(r"[\w.-]{3,253}")
+MAX_LOCAL_CHARACTERS = 64
+_LOCAL_CHARACTERS = r"\w!#$%&'*+=?^`{|}~.-"
+_LOCAL_BACKWARDS = re.compile(rf"[{_LOCAL_CHARACTERS}]{{1,{MAX_LOCAL_CHARACTERS}}}")
+_SCRIPTS_WITHOUT_BLANKS = re.compile(r".*[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af](?=[0-9A-Za-z])", re.DOTALL)
+"""`联系ana@firma.cn`: the words before an address have no blank behind them."""
+_DOMAIN_RUN = re.compile(r"[\w-]{1,63}(?:\.[\w-]{1,63}){1,9}")
+_VERSION = re.compile(r"v?\d+(?:\.\d+)+(?:[.-]|$)|\d+(?:\.\d+)?x\.", re.IGNORECASE)  # @18.2.0-next, @2x.png
 _SPELT_AT = re.compile(r"[\[(] ?at ?[\])] ?", re.IGNORECASE)
 _SPELT_DOMAIN = re.compile(r"[\w-]{1,63}(?:(?:\.|\s?[\[({]\s?dot\s?[\])}]\s?)[\w-]{1,63}){1,4}", re.IGNORECASE)
+_SPELT_DOT = re.compile(r"\s?[\[({]\s?dot\s?[\])}]\s?", re.IGNORECASE)
+_REPOSITORY_USERS = frozenset({"git", "hg", "svn", "bzr", "cvs", "gitlab", "gitea", "forgejo", "aur"})
+_FORGES = ("github.com", "gitlab.com", "bitbucket.org", "codeberg.org", "ssh.dev.azure.com", "vs-ssh.visualstudio.com")
+_METHODS = frozenset({"to", "is", "id", "in", "it", "at", "name", "run", "new", "link", "post", "page", "tab", "sh", "py"})
+_HANDLE = re.compile(r"\W?@\Z")
+_PORT = re.compile(r":[0-9]{1,5}(?![\w/])")
+
+RESERVED = frozenset({"example", "test", "invalid", "localhost"})
+"""Top-level domains that nobody gets (RFC 2606, RFC 6761): addresses below them have the form of one."""
+CODE_WORDS = frozenset(
+    ["data", "prod", "next", "java", "zip", "mov", "foo", "call", "here", "now", "like", "read", "open", "save", "play", "map", "case", "bot", "box", "docs", "drive", "meet", "android", "chrome", "channel", "fly", "hot", "jot", "joy", "got", "pay", "ping", "pin", "room", "secure", "select", "search", "show", "silk", "song", "spot", "talk", "target", "zero", "author", "buy", "circle", "fast", "fire", "free", "deal", "windows", "total"]
+)
+"""Delegated, but used by a company for itself or hardly at all, and everyday words of program text: `meta.data`."""
+
+
+@cache
+def top_level_domains() -> frozenset[str]:
+    """Every ending that the host of an address can have, in lower case, internationalised ones in both forms."""
+    text = files(__package__).joinpath("data/top_level_domains.txt").read_text(encoding="utf-8")
+    names = frozenset(line for line in text.split("\n") if line and line[0] != "#")
+    return (names | RESERVED | {"onion"}) - CODE_WORDS
 
 
 def find_emails(scan: Scan) -> Places:
     """Addresses with `@`, then those spelt out."""
     text = scan.text
-    place = text.find("@")
-    while place >= 0:
-        span = _around(text, place)
-        if span:
+    end = 0
+    for place in scan.at_signs:
+        if place >= end and (span := _around(text, place)):
+            end = span[1]
             yield span
-        place = text.find("@", max(span[1] if span else 0, place + 1))
     for place in scan.brackets:
         match = _SPELT_AT.match(text, place)
         if not match:
             continue
-        end = match.start() - text.endswith(" ", 0, match.start())
-        local = _LOCAL_PART.search(text, max(0, end - 64), end)
+        stop = match.start() - text.endswith(" ", 0, match.start())
+        local = _local_part(text, stop)
         domain = _SPELT_DOMAIN.match(text, match.end())
-        if local and domain and re.search(r"\.|dot", domain[0], re.IGNORECASE):
-            yield local.start(), domain.end()
+        if local and domain and _host_end(_SPELT_DOT.sub(".", domain[0])):
+            yield stop - len(local), domain.end()
 
 
 def _around(text: str, place: int) -> tuple[int, int] | None:
-    local = _LOCAL_PART.search(text, max(0, place - 64), place)
+    """The address around the `@` at `place`, if there is one."""
+    if text[place - 1 : place].isspace() or place == 0:
+        return None
     domain = _DOMAIN_RUN.match(text, place + 1)
-    if not local or not domain:
+    length = _host_end(domain[0]) if domain else 0
+    if not domain or not length or _VERSION.match(domain[0]):
         return None
-    host = domain[0].rstrip(".-_")
-    labels = host.split(".")
-    last = labels[-1]
-    if len(labels) < 2 or not all(labels) or not ((last.isalpha() and len(last) >= 2) or last.startswith("xn--")):
-        return None
-    end = place + 1 + len(host)
-    if text[end : end + 1] == ":" and text[end + 1 : end + 2].strip() not in ("", '"', "'"):
-        return None  # git@host:path
-    start = local.start() + len(local[0]) - len(local[0].lstrip(".'`{|/=-&?"))
-    return (start, end) if start < place else None
+    end = place + 1 + length
+    behind = text[end : end + 1]
+    host = domain[0][:length].lower()
+    if behind == "$" or (behind == "(" and host.rpartition(".")[2] in _METHODS):
+        return None  # R's `object@slot.name$column`, the call in `matrix@model.to(device)`
+    local = _local_part(text, place)
+    if not local or _HANDLE.match(text[max(0, place - len(local) - 2) : place - len(local)]):
+        return None  # `@name@server.org`
+    if local.lower() in _REPOSITORY_USERS and (
+        host.endswith(_FORGES) or behind == "/" or (behind == ":" and not _PORT.match(text, end))
+    ):
+        return None  # git@host.org:owner/name.git
+    return place - len(local), end
+
+
+def _local_part(text: str, end: int) -> str:
+    """The local part that ends at `end`, without marks that only stand before it."""
+    match = _LOCAL_BACKWARDS.match(text[max(0, end - MAX_LOCAL_CHARACTERS) : end][::-1])
+    if not match:
+        return ""
+    local = match[0][::-1].lstrip(".'`{|/=-&?*!$%~^#+")
+    if not local.isascii():
+        local = _SCRIPTS_WITHOUT_BLANKS.sub("", local, 1)
+    return local
+
+
+def _host_end(run: str) -> int:
+    """The length of the host with which `run` begins, 0 if its ending does not exist.
+
+    What is glued on behind is left out: `firma.de_`, `firma.cn的`, and the next sentence in `firma.de.Bitte`.
+    """
+    known = top_level_domains()
+    labels = run.split(".")
+    length = len(run)
+    for number in range(len(labels) - 1, 0, -1):
+        label = labels[number]
+        name = _ending(label, known, whole_host_is_foreign=not labels[number - 1].isascii())
+        if name and all(labels[:number]):
+            return length - len(label) + name
+        length -= len(label) + 1
+        if label and not (label[0].isupper() or not label[0].isascii() or label.strip("-_") == ""):
+            return 0
+    return 0
+
+
+def _ending(label: str, known: frozenset[str], whole_host_is_foreign: bool) -> int:
+    """How many characters of `label` are a top-level domain."""
+    bare = label.rstrip("-_")
+    if bare.lower() in known:
+        return len(bare)
+    if bare.isascii():
+        return 0
+    ascii_part = len(bare) - len(bare.lstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+    if ascii_part and not bare[ascii_part].isascii() and bare[:ascii_part].lower() in known:
+        return ascii_part
+    return len(bare) if whole_host_is_foreign and bare.isalpha() and len(bare) >= 2 else 0

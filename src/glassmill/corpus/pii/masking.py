@@ -13,12 +13,15 @@ from glassmill.corpus.document import Span
 from glassmill.corpus.pii.emails import find_emails
 from glassmill.corpus.pii.fakes import fake
 from glassmill.corpus.pii.internet import find_ips
+from glassmill.corpus.pii.nobodys import Leave
 from glassmill.corpus.pii.numbers import find_cards, find_ibans, find_ssns
 from glassmill.corpus.pii.phones import find_phones
 from glassmill.corpus.pii.scan import Places, Scan
+from glassmill.corpus.pii.secrets import find_secrets
 from glassmill.corpus.pii.streets import find_addresses
 
 PLACEHOLDERS = {
+    "secret": "[secret]",
     "email": "[email]",
     "phone": "[phone]",
     "ssn": "[ssn]",
@@ -28,6 +31,7 @@ PLACEHOLDERS = {
     "address": "[address]",
 }
 DETECTORS: dict[str, Callable[[Scan], Places]] = {
+    "secret": find_secrets,
     "email": find_emails,
     "ip": find_ips,
     "iban": find_ibans,
@@ -37,8 +41,14 @@ DETECTORS: dict[str, Callable[[Scan], Places]] = {
     "address": find_addresses,
 }
 
+LONG_CHARACTERS = 20_000
+MAX_PASSES, MAX_PASSES_OF_LONG = 8, 3
+"""Three are the most that a real text needed; a text made for it could need one for each piece."""
 
-def mask(text: str, kinds: Iterable[str] = PLACEHOLDERS, fakes: bool = False) -> tuple[str, list[Span]]:
+
+def mask(
+    text: str, kinds: Iterable[str] = PLACEHOLDERS, fakes: bool = False, leave: Leave | None = None
+) -> tuple[str, list[Span]]:
     """The text with every piece of personal data replaced, and where it was in `text`.
 
     Masking masked text changes nothing, unless the replacements are fakes.
@@ -46,6 +56,7 @@ def mask(text: str, kinds: Iterable[str] = PLACEHOLDERS, fakes: bool = False) ->
     Args:
         kinds: What to look for.
         fakes: Replace by a fake of the same length and form instead of a placeholder; equal data gets equal fakes.
+        leave: What stays as it is though it has the form, see `nobodys.leaving`; by default nothing does.
 
     Example:
         >>> mask("Write to ana@example.org.")
@@ -54,7 +65,10 @@ def mask(text: str, kinds: Iterable[str] = PLACEHOLDERS, fakes: bool = False) ->
     kinds = tuple(kinds)
     found: list[Span] = []
     masked = text
-    while new := find(masked, kinds):  # a masked neighbour can complete a pattern: repeat until nothing is found
+    for _ in range(MAX_PASSES if len(text) < LONG_CHARACTERS else MAX_PASSES_OF_LONG):  # a masked neighbour can complete a pattern: repeat until nothing is found
+        new = find(masked, kinds, leave)
+        if not new:
+            break
         found = _merge(found, new)
         masked = _replace(text, found, lambda span: PLACEHOLDERS[span.kind])
     if fakes and found:
@@ -62,9 +76,9 @@ def mask(text: str, kinds: Iterable[str] = PLACEHOLDERS, fakes: bool = False) ->
     return masked, found
 
 
-def find(text: str, kinds: Iterable[str] = PLACEHOLDERS) -> list[Span]:
+def find(text: str, kinds: Iterable[str] = PLACEHOLDERS, leave: Leave | None = None) -> list[Span]:
     """The personal data in `text`, in order; where two overlap, the kind that comes first in
-    `DETECTORS` wins, and the other ends before it."""
+    `DETECTORS` wins, and the other ends before it. What `leave` leaves, no other kind takes."""
     found: list[Span] = []
     taken = bytearray(len(text))
     scan = Scan(text)
@@ -74,7 +88,8 @@ def find(text: str, kinds: Iterable[str] = PLACEHOLDERS) -> list[Span]:
             end = end if cut < 0 else start + len(text[start:cut].rstrip())
             if start < end:
                 taken[start:end] = b"\1" * (end - start)
-                found.append(Span(kind, start, end))
+                if leave is None or not leave(kind, text[start:end]):
+                    found.append(Span(kind, start, end))
     return sorted(found, key=lambda span: span.start)
 
 

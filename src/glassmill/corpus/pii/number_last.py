@@ -27,6 +27,7 @@ _PHRASE = re.compile(
 _PHRASE_IN_LOWER_CASE = re.compile(rf"{_LEADING_PHRASE}((?:\w[\w'’.-]{{1,24}} ){{1,3}})$")
 _PHRASE_ENDS = frozenset(["at", "on", "in", "to", "of", "is", "are", "now", "address"])
 PHRASE_END = re.compile(rf"{_LEADING_PHRASE}$", re.IGNORECASE)
+_LETTERS = re.compile(r"[a-z]+")
 _NUMBER_END = re.compile(r"(?:[-/][0-9]{1,4})?(?: ?[A-Da-d]\b)?\.?(?=\W|$)|")
 
 
@@ -60,7 +61,8 @@ def number_last(scan: Scan, start: int, end: int) -> tuple[int, int] | None:
         and (capital or (lower and not known))
         and (lower or _may_be_phrase(names, text[max(0, start - len(line) - 3) : start - len(line)]))
     ):
-        match = (_PHRASE_IN_LOWER_CASE if lower else _PHRASE).search(text, max(0, start - 100), start)
+        phrase = _PHRASE_IN_LOWER_CASE if lower else _PHRASE
+        match = phrase.search(text, max(0, start - 100), start) if has_phrase_word(text, start - 100, start) else None
         if match and match[1].split()[0].strip(".,").lower() not in words.NOT_STREETS:
             return match.start(1), stop
     return None if begin is None else (start - len(_from(line, names[begin:])), stop)
@@ -77,6 +79,11 @@ def _may_be_phrase(names: list[str], before: str) -> bool:
     return before.rstrip().endswith(":")
 
 
+def has_phrase_word(text: str, begin: int, end: int) -> bool:
+    """Whether a word of a leading phrase stands there: faster than to search for the phrase."""
+    return not words.PHRASE_WORDS.isdisjoint(_LETTERS.findall(text[max(0, begin) : end].lower()))
+
+
 def _leads_to_postcode(names: list[str], text: str, stop: int) -> bool:
     """`5850 Jana Nerudy 894`, then a city with its postcode or country."""
     begin = _capitalised(names)
@@ -84,7 +91,7 @@ def _leads_to_postcode(names: list[str], text: str, stop: int) -> bool:
         begin > 0
         and not any(name.endswith(",") for name in names[begin:])
         and names[begin - 1].isdigit()
-        and end_of_address(text, stop) > stop
+        and sum(map(str.isdigit, text[stop : end_of_address(text, stop)])) >= 4  # a column of numbers has fewer
     )
 
 

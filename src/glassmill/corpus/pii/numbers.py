@@ -23,6 +23,9 @@ _CARD_CONTEXT = re.compile(
 _IBAN = re.compile(r"[A-Za-z]{2}[0-9]{2}(?:[ -]?[A-Za-z0-9]{4}){2,7}+(?:[ -]?[A-Za-z0-9]{1,3})?+")
 _NO_SEPARATOR = re.compile(r"[ -]")
 
+_CARD_GROUPS = frozenset({(4, 6, 5), (4, 6, 4), *((4,) * full + (last,) for full in (2, 3, 4) for last in (1, 2, 3, 4))})
+"""As cards print their numbers; of a row of other numbers, one in ten has a valid checksum."""
+
 _LENGTHS = (
     "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DK18 DO28 EE20 EG29 "
     "ES24 FI18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 "
@@ -38,7 +41,7 @@ def find_ssns(scan: Scan) -> Places:
         area, separator, group, serial = match.groups()
         if area in ("000", "666") or area >= "900" or group == "00" or serial == "0000":
             continue
-        if separator == "-" or _SSN_CONTEXT.search(scan.before(match.start())):
+        if separator == "-" or _SSN_CONTEXT.search(scan.words_before(match.start())):
             yield match.span()
 
 
@@ -46,10 +49,12 @@ def find_cards(scan: Scan) -> Places:
     """12 to 19 digits of a known issuer and length with a valid checksum; the shortest lengths only after "
     "`card`."""
     for match in _within(scan, _CARD, 12):
-        digits = re.sub(r"[ -]", "", match[0])
+        if not match[0].isdigit() and tuple(map(len, _NO_SEPARATOR.split(match[0]))) not in _CARD_GROUPS:
+            continue
+        digits = _NO_SEPARATOR.sub("", match[0])
         rare = len(digits) < 14
         if _issued(digits) and len(set(digits)) > 1 and luhn(digits):
-            if rare and not _CARD_CONTEXT.search(scan.before(match.start())):
+            if rare and not _CARD_CONTEXT.search(scan.words_before(match.start(), over_lines=True)):
                 continue
             yield match.span()
 

@@ -142,3 +142,21 @@ KEPT_WORDS = (
         ]
     )
 )
+
+UNIT_WORDS = _set(
+    "apt apartment suite ste unit floor fl room rm bldg building flat wohnung whg piso appt box psc cmr apo fpo dpo"
+)
+PHRASE_WORDS = _set(
+    "live lived lives living reside resided resides residing located stay stays staying headquartered house home office"
+    " offices restaurant shop station meet drop drops pick arrive arrived send sent return deliver delivered ship shipped"
+    " move moved mail mailed side address addresses"
+)
+SIGNS = (
+    frozenset(word.lower() for kinds in (KINDS, LOOSE_KINDS, FRENCH_KINDS, LOOSE_FRENCH_KINDS) for word in kinds.split("|"))
+    | {word.strip("./") for word in PREFIX_KINDS | SUFFIX_KINDS}
+    | UNIT_WORDS
+    | PHRASE_WORDS
+)
+"""Without one of these words, or one that ends in `COMPOUND_ENDS`, within `SIGN_CHARACTERS` a number is a house number
+only where a postcode or a country follows."""
+SIGN_CHARACTERS = 160

@@ -9,9 +9,11 @@ its city, postcode and country.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from glassmill.corpus.pii import street_words as words
-from glassmill.corpus.pii.number_last import MAX_NAME_CHARACTERS, PHRASE_END, number_last
+from glassmill.corpus.pii.house_numbers import house_numbers
+from glassmill.corpus.pii.number_last import MAX_NAME_CHARACTERS, PHRASE_END, has_phrase_word, number_last
 from glassmill.corpus.pii.scan import Places, Scan
 from glassmill.corpus.pii.tails import end_of_address, has_unit
 
@@ -56,10 +58,11 @@ _NAMED = re.compile(
     rf"{_NUMBER}(?:{_GAP}(?!(?:{words.NO_NAMES})\b)[{_UP}][\w'’-]{{2,24}}+){{1,3}}+(?!(?:{_GAP}[\w'’.-]{{1,25}}){{0,3}}{_GAP}[0-9])"
 )
 _BEFORE_BOX_NUMBER = "xXcCrRtTaAeEpP"
-_BEHIND_NUMBER = " \u00a0,-/abcdABCDt"
 _ORDINAL = re.compile(r"[ ,]?[0-9]{1,3}(?:st|nd|rd|th)")
 _FRENCH_LETTERS = "rabciqpstRABCIQPST"
-_BEFORE_NUMBER = "$€£#/.,-_=@:"
+KNOWN_BEFORE, KNOWN_BEHIND = 128, 1400
+"""How far `_core` looks: ten items of an address, each up to 130 characters."""
+MOST_KNOWN = 500
 _LEADS_TO_PLACE = re.compile(r"(?:\b(?:at|to|in|on|from|near|address|is)|[,:>])\s{1,3}(?:[0-9]{1,5} )?$")
 _YEAR_BEFORE = re.compile(
     r"\b(?:in|since|of|by|until|till|from|during|around|before|after|about|circa|the|an?|our|your|my|his|her"
@@ -75,19 +78,41 @@ def find_addresses(scan: Scan) -> Places:
         for match in _CORNER.finditer(text):
             yield match.span()
     done = 0
-    for start, end in scan.runs:
-        before, behind = text[start - 1 : start], text[end : end + 1]
-        if start < done or end - start > 6 or before.isalnum() or (before and before in _BEFORE_NUMBER):
-            continue
-        behind_blank = before != "" and before in " \u00a0"
-        core = _box(text, start, end) if behind_blank else None
-        if core is None and behind and behind in _BEHIND_NUMBER:
-            core = _number_first(scan, start, end)
-        if core is None and behind_blank:
-            core = number_last(scan, start, end)
-        if core:
+    for start, end, core in _cores(scan):
+        if start >= done and core:
             done = end_of_address(text, core[1])
             yield _with_leading_number(text, core[0]), core[0] + len(text[core[0] : done].rstrip(" ,.\n"))
+
+
+def _cores(scan: Scan) -> Iterator[tuple[int, int, tuple[int, int] | None]]:
+    """The numbers that can belong to a house or a box, each with the place of street and number if it does.
+
+    Where numbers are dense, those without a sign of an address around them are passed over, and equal surroundings are
+    judged once: both only save time.
+    """
+    numbers, dense = house_numbers(scan)
+    known: dict[str, tuple[int, int] | None] = {}
+    for start, end, behind_blank, before_name in numbers:
+        if not dense:
+            yield start, end, _core(scan, start, end, behind_blank, before_name)
+            continue
+        surroundings = scan.text[max(0, start - KNOWN_BEFORE) : end + KNOWN_BEHIND]
+        if surroundings not in known:
+            if len(known) >= MOST_KNOWN:
+                known.clear()
+            core = _core(scan, start, end, behind_blank, before_name)
+            known[surroundings] = (core[0] - start, core[1] - start) if core else None
+        offsets = known[surroundings]
+        yield start, end, (start + offsets[0], start + offsets[1]) if offsets else None
+
+
+def _core(scan: Scan, start: int, end: int, behind_blank: bool, before_name: bool) -> tuple[int, int] | None:
+    core = _box(scan.text, start, end) if behind_blank else None
+    if core is None and before_name:
+        core = _number_first(scan, start, end)
+    if core is None and behind_blank:
+        core = number_last(scan, start, end)
+    return core
 
 
 def _box(text: str, start: int, end: int) -> tuple[int, int] | None:
@@ -136,8 +161,9 @@ def _number_first(scan: Scan, start: int, end: int) -> tuple[int, int] | None:
         if scan.has_units and (match := _UNIT_STREET.match(text, start)):
             name = _NAME_BEFORE.search(text, max(0, start - MAX_NAME_CHARACTERS), start)  # `Fuglie 41 Popović Dam`
             return (name or match).start(), match.start() + len(match[0].rstrip())
-        if (match := _NAMED.match(text, start)) and PHRASE_END.search(text, max(0, start - 70), start):
-            return match.span()
+        if (match := _NAMED.match(text, start)) and has_phrase_word(text, start - 70, start):
+            if PHRASE_END.search(text, max(0, start - 70), start):
+                return match.span()
     if scan.is_lower and (match := _LOWER_STREET.match(text, start)) and has_unit(text, match.end()):
         return match.span()
     return None

@@ -83,9 +83,11 @@ def fronts_arc(stream: Stream) -> bool:
     """Whether the stream's front is a header line, which is then in the buffer."""
     size = 512
     stream.need(size)
-    while _SCHEME.match(stream.buffer, stream.at) and stream.have <= MAX_LINE_BYTES:
-        if stream.buffer.find(b"\n", stream.at) >= 0:
+    while _SCHEME.match(stream.buffer, stream.at):
+        if stream.buffer.find(b"\n", stream.at, stream.at + MAX_LINE_BYTES) >= 0:
             return begins_arc(stream.buffer, stream.at)
+        if stream.have > MAX_LINE_BYTES:
+            break
         size = max(8 * size, stream.have + 1)
         if not stream.more(size):
             break

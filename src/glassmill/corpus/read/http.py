@@ -1,154 +1,162 @@
-"""The HTTP message inside a WARC response record: status, headers, and the body with its transfer and content
-codings undone.
+"""The HTTP message inside a WARC response record: status, headers, and the body as a browser or curl would show it.
 
-In: the record's block. Out: `Response`. Source: RFC 9112 (message syntax), RFC 9110 section 8.4 (content codings).
-Crawlers often undo the codings and keep the headers, so a body that does not decode is taken as it is.
+In: the record's block. Out: `Response`. Sources: RFC 9112 (message syntax; 7.1 chunked), RFC 9110 (8.3 media type),
+Fetch Standard (extract a MIME type), MIME Sniffing Standard. Content codings: `codings`.
 A body that decodes to more than `max_bytes` is an error, because a few kilobytes can hold gigabytes of zeros.
 """
 
 from __future__ import annotations
 
 import re
-import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from glassmill.corpus.read.frames.zstd import MAGIC as ZSTD_MAGIC
-from glassmill.corpus.read.frames.zstd import MAX_WINDOW_LOG, zstd_module
+from glassmill.corpus.read.codings import undo_codings
 from glassmill.corpus.read.records import parse_headers
 from glassmill.errors import BodyError
+from glassmill.textfiles import utf_16_without_mark
 
 MAX_BODY_BYTES = 32 << 20
+MAX_INTERIM = 8
+UNKNOWN_TYPES = frozenset(("", "unknown/unknown", "application/unknown", "*/*"))
+SNIFFED_BYTES = 1445
 
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
-_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]+)", re.IGNORECASE)
+_CHUNK_SIZE = re.compile(rb"[ \t]*0*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?(\r?\n|\r?\Z)")
+_FRAMING = re.compile(rb"\r\n0*[0-9A-Fa-f]{1,8}[ \t]*(?:;[^\r\n]*)?(?:\r\n|\Z)")
+_LAST_CHUNK = re.compile(rb"\r\n0+[ \t]*(?:;[^\r\n]*)?\r\n")
+_TYPE = re.compile(r"[ \t\"']*([\w!#$%&^*.+-]+/[\w!#$%&^*.+-]+)")
+_CHARSET = re.compile(r"charset\s*=\s*(?:\"([^\"]*)\"|([^;,\s]+))", re.IGNORECASE)
+_COMMA = re.compile(r",(?=(?:[^\"]*\"[^\"]*\")*[^\"]*\Z)")
+_HTML_START = re.compile(
+    rb"[\t\n\f\r ]*(?:\xef\xbb\xbf)?[\t\n\f\r ]*<(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style"
+    rb"|title|b|body|br|p)[ \t\n\f\r>]|[\t\n\f\r ]*<!--",
+    re.IGNORECASE,
+)
+_BINARY = re.compile(rb"[\0-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 
 
 @dataclass(slots=True)
 class Response:
-    """Status 0: there was no HTTP head, only a body."""
+    """Status 0: there was no HTTP head, only a body. `content_types` are the header's values, in order."""
 
     status: int
     headers: dict[str, str]
     body: bytes
+    content_types: list[str] = field(default_factory=list)
 
     @property
     def media_type(self) -> str:
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        """In lower case, without parameters; of several the last, as in browsers; empty if there is none."""
+        return self._type_and_charset()[0]
 
     @property
     def charset(self) -> str | None:
-        match = _CHARSET.search(self.headers.get("content-type", ""))
-        return match[1] if match else None
+        return self._type_and_charset()[1]
+
+    def _type_and_charset(self) -> tuple[str, str | None]:
+        media_type, charset = "", None
+        for value in self.content_types or [self.headers.get("content-type", "")]:
+            for part in _COMMA.split(value[:2000]):
+                match = _CHARSET.search(part)
+                found = (match[1] or match[2]) if match else None
+                essence = _TYPE.match(part)
+                if essence and essence[1] != "*/*":
+                    charset = found or (charset if essence[1].lower() == media_type else None)
+                    media_type = essence[1].lower()
+                elif found and not charset:
+                    charset = found
+        return media_type, charset
 
 
 def parse_response(block: bytes, max_bytes: int = MAX_BODY_BYTES) -> Response:
-    """The response in `block`.
+    """The response in `block`; interim ones (status 100 to 199) before it are skipped.
 
     Raises:
-        BodyError: the decoded body is larger than `max_bytes`, damaged, or in a coding that is not supported here.
+        BodyError: the decoded body is larger than `max_bytes` or damaged.
     """
     if not block.startswith(b"HTTP/"):
         return Response(0, {}, block)
-    end = _HEADER_END.search(block)
-    head, body = (block[: end.start()], block[end.end() :]) if end else (block, b"")
-    headers = parse_headers(head)
-    status = head.split(None, 2)[1:2]
-    number = int(status[0]) if status and status[0].isdigit() and len(status[0]) == 3 else 0
-    if "chunked" in headers.get("transfer-encoding", "").lower():
-        body = dechunk(body)
-    for coding in reversed(headers.get("content-encoding", "").lower().replace(" ", "").split(",")):
-        body = _undo(coding, body, max_bytes)
-    return Response(number, headers, body)
+    for _ in range(MAX_INTERIM):
+        end = _HEADER_END.search(block)
+        head, body = (block[: end.start()], block[end.end() :]) if end else (block, b"")
+        status = head.split(None, 2)[1:2]
+        number = int(status[0]) if status and status[0].isdigit() and len(status[0]) == 3 else 0
+        if not (100 <= number < 200 and body.startswith(b"HTTP/")):
+            break
+        block = body
+    response = Response(number, parse_headers(head), body, list(_values(head, b"content-type")))
+    transfer = [coding for value in _values(head, b"transfer-encoding") for coding in _words(value)]
+    if "chunked" in transfer:
+        response.body = dechunk(body)
+    codings = [coding for value in _values(head, b"content-encoding") for coding in _words(value)]
+    if response.media_type.startswith(("application/gzip", "application/x-gzip", "application/zstd")):
+        codings = []  # a packed file, not a packed page
+    elif len(response.body) > max_bytes:
+        raise BodyError(f"body too large: {len(response.body)} bytes, over the limit of {max_bytes}")
+    else:
+        response.body = undo_codings(
+            response.body, [*codings, *(coding for coding in transfer if coding != "chunked")], max_bytes
+        )
+    return response
+
+
+def _values(head: bytes, name: bytes) -> Iterator[str]:
+    """The values of every header of that name."""
+    for match in re.finditer(rb"(?im)^" + name + rb"[ \t]*:[ \t]*([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)", head):
+        yield " ".join(match[1].decode("latin-1").split())
+
+
+def _words(value: str) -> list[str]:
+    return [word for word in (word.strip(" \t\"'").lower() for word in value.split(",")) if word]
 
 
 def dechunk(body: bytes) -> bytes:
-    """The body without its chunk framing; unchanged where the framing is invalid."""
+    """The body without its chunk framing, as far as it goes; unchanged where it has none.
+
+    A chunk that the end cuts counts as far as it goes. Where a size is wrong, what looks like framing in the rest is
+    taken out.
+    """
+    position = len(body) - len(body.lstrip(b"\r\n"))
     pieces: list[bytes] = []
-    position = 0
     while match := _CHUNK_SIZE.match(body, position):
         size = int(match[1], 16)
-        if size == 0:
-            return b"".join(pieces)
-        start, position = match.end(), match.end() + size
-        pieces.append(body[start:position])
-        if body[position : position + 2] == b"\r\n":
-            position += 2
-        elif body[position : position + 1] == b"\n":
-            position += 1
-        else:
+        begin, position = match.end(), match.end() + size
+        if not pieces and not _is_framing(match, body, size):
             return body
-    return body
+        if size == 0:
+            break
+        pieces.append(body[begin:position])
+        if position >= len(body):
+            break
+        line_end = body[position : position + 2]
+        if not (line_end == b"\r\n" or line_end[:1] == b"\n" or line_end == b"\r"):
+            if len(pieces) == 1:
+                return body
+            pieces.append(_FRAMING.sub(b"", _LAST_CHUNK.split(body[position:])[0]))
+            break
+        position += 1 if line_end[:1] == b"\n" else 2
+    return b"".join(pieces) if pieces or match else body
 
 
-def _undo(coding: str, body: bytes, max_bytes: int) -> bytes:
-    if coding in ("gzip", "x-gzip"):
-        return _inflate(body, 31, max_bytes) if body.startswith(b"\x1f\x8b") else body
-    if coding == "deflate":
-        for window in (15, -15):  # the standard says zlib, some servers send raw deflate
-            try:
-                zlib.decompressobj(window).decompress(body[:256], 64)
-            except zlib.error:
-                continue
-            return _inflate(body, window, max_bytes)
-        return body
-    if coding == "br" and not _looks_like_text(body):
-        return _unbrotli(body, max_bytes)
-    if coding == "zstd" and body.startswith(ZSTD_MAGIC):
-        return _unzstd(body, max_bytes)
-    return body
+def _is_framing(match: re.Match[bytes], body: bytes, size: int) -> bool:
+    """Whether the first size line is one: a text may begin with a number, too."""
+    if not match[2].endswith(b"\n"):
+        return size == 0
+    if match.end() + size <= len(body):
+        return True  # what follows the chunk will tell
+    return match[2] == b"\r\n" or body[match.end() : match.end() + 1] in (b"<", b"\x1f", b"\xef")
 
 
-def _inflate(body: bytes, window: int, max_bytes: int) -> bytes:
-    inflate = zlib.decompressobj(window)
-    try:
-        plain = inflate.decompress(body, max_bytes)
-    except zlib.error:
-        raise BodyError("damaged compressed body") from None
-    if inflate.unconsumed_tail:
-        raise BodyError(f"body too large: expands to more than {max_bytes} bytes")
-    return plain
+def starts_like_html(body: bytes) -> bool:
+    """What a browser takes for HTML if the server does not say what it is, and `<html` a little later."""
+    start = body[:SNIFFED_BYTES]
+    return bool(_HTML_START.match(start)) or b"<html" in start.lower() or b"<!doctype html" in start.lower()
 
 
-def _unbrotli(body: bytes, max_bytes: int) -> bytes:
-    try:
-        import brotli  # type: ignore[import-untyped]
-    except ImportError:
-        raise BodyError("content-encoding br needs the brotli package") from None
-    decoder, have = brotli.Decompressor(), 0
-    pieces: list[bytes] = []
-    try:
-        piece = decoder.process(body, output_buffer_limit=1 << 20)
-        while piece or not decoder.can_accept_more_data():
-            pieces.append(piece)
-            have += len(piece)
-            if have > max_bytes:
-                raise BodyError(f"body too large: expands to more than {max_bytes} bytes")
-            piece = decoder.process(b"", output_buffer_limit=1 << 20)
-    except brotli.error:
-        return body
-    return b"".join(pieces)
-
-
-def _unzstd(body: bytes, max_bytes: int) -> bytes:
-    """All frames of the body, see RFC 8878 (section 3); a truncated body gives what it still holds, as with gzip."""
-    zstd = zstd_module()
-    pieces: list[bytes] = []
-    have = 0
-    while body.startswith(ZSTD_MAGIC):
-        decoder = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: MAX_WINDOW_LOG})
-        try:
-            piece = decoder.decompress(body, max_bytes + 1 - have)
-        except zstd.ZstdError:
-            raise BodyError("damaged compressed body") from None
-        pieces.append(piece)
-        have += len(piece)
-        if have > max_bytes:
-            raise BodyError(f"body too large: expands to more than {max_bytes} bytes")
-        body = decoder.unused_data
-    return b"".join(pieces)
-
-
-def _looks_like_text(body: bytes) -> bool:
-    start = body[:64].lstrip(b"\xef\xbb\xbf \t\r\n")
-    return start.startswith(b"<") or (start.isascii() and start.decode("ascii").isprintable())
+def is_binary(body: bytes) -> bool:
+    """Whether the first bytes are no text in any encoding but UTF-16: packed, encrypted, a picture."""
+    start = body[:SNIFFED_BYTES]
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return False
+    return len(_BINARY.findall(start)) > 2 + len(start) // 50 and not utf_16_without_mark(start)

@@ -6,24 +6,32 @@ is skipped silently. A link that points outside its folder is not followed.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from glassmill.corpus.document import Lost, Page
-from glassmill.corpus.read.files.kinds import CONTAINERS, WARC, kind_of
-from glassmill.corpus.read.files.reading import read_file, why_archive_refused
-from glassmill.corpus.read.http import Response, parse_response
+from glassmill.corpus.read.files.archives import why_refused
+from glassmill.corpus.read.files.kinds import CONTAINERS, OTHER, SUPPORTED, WARC, kind_of, unsupported
+from glassmill.corpus.read.files.places import Bounds, Items, Place
+from glassmill.corpus.read.files.reading import read_file
+from glassmill.corpus.read.http import UNKNOWN_TYPES, Response, is_binary, parse_response, starts_like_html
 from glassmill.corpus.read.warc import MAX_RECORD_BYTES, Record, read_records
 from glassmill.errors import BodyError, UserError
 from glassmill.recipe import FilesSettings
 from glassmill.run.inputs import input_files
 
 HTML_TYPES = frozenset(("text/html", "application/xhtml+xml", "application/xhtml"))
+XML_TYPES = frozenset(("text/xml", "application/xml"))
 PDF_TYPE = "application/pdf"
+PAGE_SCHEMES = frozenset(("http", "https", "ftp", "ftps", "sftp", "file", "gopher", "gemini"))
+"""Crawlers write logs and more at others: `metadata://gnu.org/...`, `urn:X-wpull:log`, `dns:`, `screenshot:`."""
 FILES_PER_SHARD = 500
 BYTES_PER_SHARD = 64 << 20
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?!\d{1,5}(?:/|\Z))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +59,7 @@ def find_sources(words: Sequence[str]) -> list[Source]:
     problems = [problem for source in sources if (problem := _why_unreadable(source))]
     if len(problems) == len(sources):
         more = f" (nor do the other {len(problems) - 1} inputs)" if len(problems) > 1 else ""
-        raise UserError(
-            f"no pages in input {sources[0].path}: {problems[0]}{more}; give WARC, WET, ARC, HTML, Markdown, text, "
-            "PDF, DOCX, EPUB, JSONL, Parquet, zip or tar"
-        )
+        raise UserError(f"no pages in input {sources[0].path}: {problems[0]}{more}; give {SUPPORTED}")
     return sources
 
 
@@ -62,9 +67,9 @@ def _why_unreadable(source: Source) -> str | None:
     if source.refused or source.size == 0:
         return source.refused or "empty file"
     kind = kind_of(source.path)
-    if kind == "other":
-        return f"unsupported file type: {source.path.suffix or 'no suffix'}"
-    if kind == "archive" and (cause := why_archive_refused(source.path, FilesSettings())):
+    if kind == OTHER:
+        return unsupported(source.path.name)
+    if kind == "archive" and (cause := why_refused(source.path, FilesSettings())):
         return cause
     if kind == WARC and (first := next(iter(read_records(source.path)), None)) and isinstance(first, Lost):
         return first.cause if first.cause.startswith(("not a WARC", "no WARC version line")) else None
@@ -129,32 +134,34 @@ def read_pages(
     files: FilesSettings = FilesSettings(),  # noqa: B008 (immutable)
 ) -> Iterator[Page | Lost]:
     """The contents of one input file."""
-    kind = kind_of(path)
+    yield from _read(path, kind_of(path), Place(name, name), Bounds(files, max_record_bytes, _read))
+
+
+def _read(path: Path, kind: str, place: Place, bounds: Bounds) -> Items:
     if kind == WARC:
-        for record in read_records(path, max_record_bytes=max_record_bytes):
-            yield record if isinstance(record, Lost) else _page_of(record, name, files)
-    elif kind == "other":
-        yield Lost(0, f"unsupported file type: {path.suffix or 'no suffix'}")
-    elif path.stat().st_size == 0:
-        yield Lost(0, "empty file")
+        for record in read_records(path, max_record_bytes=bounds.max_bytes):
+            yield record if isinstance(record, Lost) else _page_of(record, place.name, bounds.files)
+    elif kind == OTHER:
+        yield place.lost(unsupported(path.name) if path.stat().st_size else "empty file")
     else:
-        yield from read_file(path, kind, name, files, max_record_bytes, read_pages)
+        yield from read_file(path, kind, place, bounds)
 
 
 def _page_of(record: Record, source: str, files: FilesSettings) -> Page | Lost:
-    headers = record.headers
+    headers, url = record.headers, record.url
     date = headers.get("warc-date", "")
+    if not _is_address_of_a_page(url):
+        kind = f"a crawler's own record ({headers.get('content-type', '').partition(';')[0][:60]})"
+        return Page(url, b"", source, record.offset, "other", kind, date=date)
     if record.type == "conversion":
-        return Page(record.url, record.block, source, record.offset, "text", "text/plain", "utf-8", date=date)
+        return Page(url, record.block, source, record.offset, "text", "text/plain", "utf-8", date=date)
     try:
         response = parse_response(record.block)
     except BodyError as error:
-        return Lost(record.offset, str(error), record.url)
-    if record.type == "resource":
-        response.headers.setdefault("content-type", headers.get("content-type", ""))
-    media_type = headers.get("warc-identified-payload-type", "").lower() or response.media_type or _sniff(response)
-    if response.body[:1024].lstrip().startswith(b"%PDF-"):
-        media_type = PDF_TYPE  # whatever the server said
+        return Lost(record.offset, str(error), url)
+    if record.type == "resource" and not response.content_types:
+        response.content_types = [headers.get("content-type", "")]
+    media_type = _media_type_of(response, headers.get("warc-identified-payload-type", "").lower())
     kind = "other"
     if media_type in HTML_TYPES:
         kind = "html"
@@ -162,11 +169,27 @@ def _page_of(record: Record, source: str, files: FilesSettings) -> Page | Lost:
         kind = "text"
     elif media_type == PDF_TYPE and files.pdf_responses:
         kind = "pdf"
-    return Page(
-        record.url, response.body, source, record.offset, kind, media_type, response.charset, response.status, date
-    )
+    if kind in ("html", "text") and is_binary(response.body):
+        return Lost(record.offset, f"binary data announced as {media_type}", url)
+    return Page(url, response.body, source, record.offset, kind, media_type, response.charset, response.status, date)
 
 
-def _sniff(response: Response) -> str:
-    start = response.body[:1024].lower()
-    return "text/html" if b"<html" in start or b"<!doctype html" in start else "application/octet-stream"
+def _is_address_of_a_page(url: str) -> bool:
+    """Not that of a log, an argument list, a DNS answer or a screenshot, which crawlers keep among the pages."""
+    scheme = _SCHEME.match(url)
+    return not scheme or scheme[1].lower() in PAGE_SCHEMES
+
+
+def _media_type_of(response: Response, identified: str) -> str:
+    """What the page is: HTML where the server says so, else what the crawler found out, the server says, or we see."""
+    stated = response.media_type
+    start = response.body[:1024].lstrip()
+    if start.startswith(b"%PDF-"):
+        return PDF_TYPE  # whatever the server said
+    if stated in HTML_TYPES:
+        return stated
+    if not identified and stated in UNKNOWN_TYPES:
+        return "text/html" if starts_like_html(response.body) else "application/octet-stream"
+    if stated in XML_TYPES and b"<html" in start.lower():
+        return "application/xhtml+xml"
+    return identified or stated

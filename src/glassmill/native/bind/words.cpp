@@ -50,12 +50,16 @@ public:
     // `characters`: the characters of every trait; `lists`: units, dollars, clitics, hyphens, stop_words.
     WordCounter(nb::dict exceptions, nb::dict merges, nb::dict characters, nb::dict lists) {
         Tables tables;
-        for (const auto& [text, parts] : exceptions)
-            tables.exceptions[nb::cast<std::string>(text)] = nb::cast<Pieces>(parts);
+        for (const auto& [text, parts] : exceptions) {
+            const auto key = nb::cast<std::string>(text);
+            tables.longest_exception = std::max(tables.longest_exception, key.size());
+            tables.exceptions[key] = nb::cast<Pieces>(parts);
+        }
         for (const auto& [text, parts] : merges) {
             const auto key = nb::cast<std::string>(text);
             const auto pieces = static_cast<std::size_t>(std::count(key.begin(), key.end(), '\x1f')) + 1;
             tables.longest_merge = std::max(tables.longest_merge, pieces);
+            tables.longest_key = std::max(tables.longest_key, key.size());
             tables.merges[key] = nb::cast<Pieces>(parts);
         }
         mark(tables, characters);

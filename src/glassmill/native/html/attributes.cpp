@@ -3,6 +3,8 @@
 namespace glassmill::html {
 namespace {
 
+constexpr std::size_t kMaxStyle = 300;
+
 bool is_upper(char symbol) { return symbol >= 'A' && symbol <= 'Z'; }
 
 void pass_spaces(std::string_view html, std::size_t& position) {
@@ -27,6 +29,39 @@ std::string_view read_value(std::string_view html, std::size_t& position) {
     return html.substr(start, position - start);
 }
 
+// What a style or a formula's `display` says, if it is one of these words.
+Display display_of(std::string_view value) {
+    std::size_t end = 0;
+    while (end < value.size() && (is_letter(value[end]) || value[end] == '-')) ++end;
+    const std::string_view word = value.substr(0, end);
+    if (equal_lower(word, "none")) return Display::none;
+    if (equal_lower(word, "inline")) return Display::inline_;
+    for (std::string_view block : {"block", "flex", "grid", "table", "list-item", "flow-root"}) {
+        if (equal_lower(word, block)) return Display::block;
+    }
+    return Display::usual;
+}
+
+// The value of a property in a style, its last one; empty if there is none.
+std::string_view property_in(std::string_view style, std::string_view name) {
+    std::string_view found;
+    for (std::size_t i = 0; i + name.size() < style.size(); ++i) {
+        if ((style[i] | 0x20) != name[0] || !equal_lower(style.substr(i, name.size()), name)) continue;
+        if (i > 0 && (is_letter(style[i - 1]) || style[i - 1] == '-')) continue;
+        std::size_t at = i + name.size();
+        pass_spaces(style, at);
+        if (at >= style.size() || style[at] != ':') continue;
+        pass_spaces(style, ++at);
+        found = style.substr(at);
+    }
+    return found;
+}
+
+void keep_style(Attributes& found, std::string_view style) {
+    found.display = display_of(property_in(style, "display"));
+    found.hidden |= equal_lower(property_in(style, "visibility").substr(0, 6), "hidden");
+}
+
 void keep(Attributes& found, std::string_view name, std::string_view value) {
     switch (name.size()) {
         case 2:
@@ -34,24 +69,30 @@ void keep(Attributes& found, std::string_view name, std::string_view value) {
             break;
         case 4:
             if (equal_lower(name, "role")) found.role = value;
+            else if (equal_lower(name, "type")) found.type = value.substr(0, 40);
+            else if (equal_lower(name, "open")) found.open = true;
             else if (equal_lower(name, "name")) found.name = value;
             break;
         case 5:
             if (equal_lower(name, "class")) found.class_ = value;
-            else if (equal_lower(name, "style")) found.style = value;
+            else if (equal_lower(name, "style")) keep_style(found, value.substr(0, kMaxStyle));
             break;
         case 6:
             if (equal_lower(name, "hidden")) found.hidden = true;
             break;
         case 7:
             if (equal_lower(name, "content")) found.content = value;
+            else if (equal_lower(name, "display")) found.display = display_of(value);
             break;
         case 8:
             if (equal_lower(name, "itemprop")) found.itemprop = value;
             else if (equal_lower(name, "property")) found.property = value;
             break;
         case 11:
-            if (equal_lower(name, "aria-hidden") && equal_lower(value, "true")) found.hidden = true;
+            if (equal_lower(name, "aria-hidden") && equal_lower(value, "true")) found.aria_hidden = true;
+            break;
+        case 14:
+            if (equal_lower(name, "shadowrootmode")) found.shadow = value;
             break;
         default: break;
     }
@@ -89,6 +130,7 @@ Attributes read_attributes(std::string_view html, std::size_t& position) {
         if (position < html.size() && html[position] == '=') value = read_value(html, position);
         keep(found, name, value);
     }
+    found.closes_itself = position > 0 && html[position - 1] == '/';
     ++position;
     return found;
 }

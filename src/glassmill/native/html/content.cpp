@@ -7,6 +7,8 @@
 namespace glassmill::html {
 namespace {
 
+constexpr double kLeastShare = 0.2;
+
 // The row of the table cell directly around an element; -1 if something else is around it.
 std::int32_t row_of(const Page& page, std::int32_t place) {
     for (int level = 0; level < 8 && place > 0; ++level, place = page.elements[place].parent) {
@@ -40,7 +42,8 @@ std::vector<bool> choose(const std::vector<float>& probabilities, const std::vec
     double content = 0;
     for (std::size_t i = 0; i < words.size(); ++i) content += static_cast<double>(probabilities[i]) * words[i];
     std::vector<bool> kept(words.size(), false);
-    if (content < least_words) return kept;
+    const double all = std::accumulate(words.begin(), words.end(), 0.0);
+    if (content < std::min<double>(least_words, kLeastShare * all)) return kept;
     double common = 0, size = 0, best = -1;
     std::size_t best_count = 0;
     for (std::size_t k = 0; k < order.size(); ++k) {

@@ -22,7 +22,7 @@ inline constexpr std::size_t kMaxJudgedBlocks = 50'000;
 std::vector<float> probabilities(const Trees& trees, const Features& features);
 
 // The blocks with the highest expected F1 = 2 * common / (kept + content), all in words; none if the page is expected
-// to hold fewer than `least_words` words of content.
+// to hold fewer than `least_words` words of content and they are less than a fifth of its words.
 std::vector<bool> choose(const std::vector<float>& probabilities, const std::vector<float>& words, float least_words);
 
 // The kept blocks in reading order: a line each, list items after "- ", the cells of a row on one line.

@@ -4,7 +4,9 @@
 #include <bit>
 #include <cmath>
 
+#include "html/article_body.hpp"
 #include "html/names.hpp"
+#include "html/position.hpp"
 #include "html/surroundings.hpp"
 
 namespace glassmill::html {
@@ -34,7 +36,8 @@ struct Row {  // one block's features; the first block also records their names
 
 class Describer {
 public:
-    explicit Describer(const Page& page) : page_(page), around_(page) {
+    explicit Describer(const Page& page)
+        : page_(page), around_(page), places_(positions_of(page, around_)), article_(page.article_body) {
         title_ = word_hashes(page.meta_title.empty() ? page.title : page.meta_title);
         description_ = word_hashes(page.description);
         for (std::size_t i = 0; i < page.blocks.size() && first_h1_ < 0; ++i) {
@@ -56,6 +59,7 @@ public:
             repetition(row, i);
             roots(row, i);
             neighbours(row, i);
+            cues(row, i);
             if (names) {
                 page_row.names = names;
                 facts.clear();
@@ -101,7 +105,7 @@ private:
         row.add("is_p", tag == Tag::p);
         row.add("is_div", tag == Tag::div);
         row.add("is_li", tag == Tag::li);
-        row.add("is_label", tag == Tag::label || tag == Tag::legend || tag == Tag::button || tag == Tag::summary);
+        row.add("is_label", tag == Tag::legend || tag == Tag::summary);
         constexpr struct {
             const char* name;
             std::uint32_t flag;
@@ -109,13 +113,39 @@ private:
                      {"in_form", kInForm},        {"in_nav", kInNav},     {"in_header", kInHeader},
                      {"in_footer", kInFooter},    {"in_aside", kInAside}, {"in_main", kInMain},
                      {"in_article", kInArticle},  {"in_quote", kInQuote}, {"in_button", kInButton},
-                     {"in_noscript", kInNoscript}};
+                     {"in_noscript", kInNoscript}, {"in_figure", kInFigure},
+                     {"in_emphasis", kInEmphasis}, {"in_strong", kInStrong}, {"in_small", kInSmall},
+                     {"in_time", kInTime}};
         for (const auto& known : flags) row.add(known.name, (block.flags & known.flag) != 0);
         row.add("copies", std::min(around_.copies[i], 20.f));
         row.add("seen_before", around_.seen_before[i]);
         std::string_view text = page_.text_of(block);
         row.add("like_title", overlap(text, title_));
         row.add("like_description", overlap(text, description_));
+        row.add("in_article_text", article_.share_of(text));
+    }
+
+    void cues(Row& row, std::size_t i) const {
+        const Position& place = places_[i];
+        for (int k = 0; k < static_cast<int>(Cue::count); ++k) {
+            const char* name = name_of(static_cast<Cue>(k));
+            row.add(name, place.cues >> k & 1);
+            row.add("since_", name, place.since[k]);
+            row.add("heading_", name, place.heading_cues >> k & 1);
+        }
+        row.add("since_paragraph", place.since_paragraph);
+        row.add("until_paragraph", place.until_paragraph);
+        row.add("prose_before", place.prose_before);
+        row.add("prose_after", place.prose_after);
+        row.add("root_before", place.root_before);
+        row.add("run", std::min(place.run, 30.f));
+        row.add("run_place", std::min(place.run_place, 30.f));
+        row.add("run_left", std::min(place.run - place.run_place - 1, 30.f));
+        row.add("out_of_best", place.out_of_best);
+        row.add("same_beginning", place.same_beginning);
+        row.add("label", place.label);
+        row.add("images_before", place.images);
+        row.add("images_after", i + 1 < places_.size() ? places_[i + 1].images : 0);
     }
 
     void ancestors(Row& row, std::size_t i) const {
@@ -195,10 +225,11 @@ private:
         }
         constexpr struct {
             const char* prefix;
-            int reach;
-        } reaches[] = {{"around4_", 4}, {"around12_", 12}};
-        for (const auto& [prefix, reach] : reaches) {
-            Sums sums = around_.between(std::max(0, at - reach), std::min(count, at + reach + 1));
+            int from, to;
+        } reaches[] = {{"around4_", -4, 5},   {"around12_", -12, 13}, {"before3_", -3, 0},
+                       {"before10_", -10, 0}, {"after3_", 1, 4},      {"after10_", 1, 11}};
+        for (const auto& [prefix, from, to] : reaches) {
+            Sums sums = around_.between(std::clamp(at + from, 0, count), std::clamp(at + to, 0, count));
             row.add(prefix, "characters", lg(sums.characters));
             row.add(prefix, "links", share(sums.links, sums.characters));
             row.add(prefix, "small_words", share(sums.small_words, sums.words));
@@ -263,6 +294,8 @@ private:
 
     const Page& page_;
     Surroundings around_;
+    std::vector<Position> places_;
+    ArticleBody article_;
     std::vector<std::uint64_t> title_, description_;
     float before_ = 0;                  // characters
     int heading_ = -1, first_h1_ = -1;  // blocks

@@ -54,6 +54,10 @@ enum class Name : std::uint8_t {
     form,
     price,
     reference,
+    article_body,
+    more,
+    author,
+    credit,
     count
 };
 

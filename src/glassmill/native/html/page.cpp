@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "html/article_body.hpp"
 #include "html/attributes.hpp"
 #include "html/names.hpp"
 
@@ -23,6 +24,8 @@ std::uint32_t flags_of(Tag tag) {
         case Tag::samp:
         case Tag::tt: return kInCode;
         case Tag::pre: return kInPre | kInCode;
+        case Tag::listing:
+        case Tag::plaintext: return kInPre;
         case Tag::li: return kInList;
         case Tag::table: return kInTable;
         case Tag::form: return kInForm;
@@ -35,6 +38,14 @@ std::uint32_t flags_of(Tag tag) {
         case Tag::blockquote:
         case Tag::q: return kInQuote;
         case Tag::noscript: return kInNoscript;
+        case Tag::em:
+        case Tag::i: return kInEmphasis;
+        case Tag::b:
+        case Tag::strong: return kInStrong;
+        case Tag::small: return kInSmall;
+        case Tag::time: return kInTime;
+        case Tag::figure:
+        case Tag::figcaption: return kInFigure;
         case Tag::button:
         case Tag::label:
         case Tag::option: return kInButton;
@@ -90,6 +101,10 @@ private:
             std::size_t end = no_comment_end_ ? npos : html_.find("-->", position_ + 2);
             no_comment_end_ = end == npos;
             position_ = end == npos ? position_ + 4 : end + 3;
+        } else if (in_foreign() && html_.substr(position_, 9) == "<![CDATA[") {
+            std::size_t end = no_cdata_end_ ? npos : html_.find("]]>", position_);
+            no_cdata_end_ = end == npos;
+            position_ = after(end, 3);
         } else if (next == '!' || next == '?' || next == '/') {
             position_ = after(html_.find('>', position_), 1);
         } else {
@@ -108,20 +123,86 @@ private:
         position_ = end;
         const Attributes attributes = read_attributes(html_, position_);
         ++page_.counts[static_cast<int>(info.tag)];
-        if (info.traits & kRaw) return raw_element(info);
+        if (info.traits & kLeavesSvg) leave_svg();
+        const bool foreign = info.tag == Tag::svg || info.tag == Tag::math || in_foreign();
+        if (foreign && attributes.closes_itself) return;
+        space_ |= foreign && stands_apart(info);
+        if (foreign && info.tag == Tag::title) info.traits |= kScope;  // may hold HTML, in a drawing
+        else if (info.traits & kRaw) return raw_element(info, attributes);
         if (info.tag == Tag::br) return line_break();
         if (info.tag == Tag::meta) return meta(attributes);
-        if (info.tag == Tag::hr) end_block();
+        if (info.tag == Tag::hr) break_line();
         if (info.traits & kVoid) return;
         if (info.tag == Tag::html || info.tag == Tag::body) return page_element(info, attributes);
+        if (attributes.display == Display::block) info.traits &= static_cast<std::uint16_t>(~kInline);
+        if (attributes.display == Display::inline_) info.traits |= kInline;
         imply_ends(info);
-        if (!(info.traits & kInline)) end_block();
+        if (!silenced(info, attributes)) return;
+        if (!(info.traits & (kInline | kSilent))) break_line();
         if (info.tag == Tag::a && open_counts_[static_cast<int>(Tag::a)]) end_tag(info);
-        if (info.tag == Tag::a && last_was_link_end_ == page_.text.size()) space_ = true;
+        if ((info.tag == Tag::a || info.tag == Tag::button) && last_was_link_end_ == page_.text.size()) space_ = true;
         push(info, attributes);
     }
 
-    void raw_element(const TagInfo& info) {
+    // Whether the current element belongs to a drawing or a formula rather than to the page.
+    bool in_foreign() const {
+        if (!open_counts_[static_cast<int>(Tag::svg)] && !open_counts_[static_cast<int>(Tag::math)]) return false;
+        for (std::size_t i = open_.size(); i-- > 1;) {
+            Tag tag = page_.elements[open_[i]].tag;
+            if (tag == Tag::svg || tag == Tag::math) return true;
+            if (holds_html(tag)) return false;
+        }
+        return false;
+    }
+
+    // Cells of a formula's table, the parts of a fraction.
+    bool stands_apart(const TagInfo& info) const {
+        static const std::uint32_t cell = tag_of("mtd").hash, fraction = tag_of("mfrac").hash;
+        return info.hash == cell || name_hash_.back() == fraction;
+    }
+
+    static bool holds_html(Tag tag) { return tag == Tag::foreignobject || tag == Tag::desc || tag == Tag::title; }
+
+    void leave_svg() {
+        if (!open_counts_[static_cast<int>(Tag::svg)]) return;
+        for (std::size_t i = open_.size(); i-- > 1;) {
+            Tag tag = page_.elements[open_[i]].tag;
+            if (holds_html(tag)) return;
+            if (tag == Tag::svg) pop_to(i);
+        }
+    }
+
+    // Makes `info` silent where a browser shows nothing of this element. False for a template that never ends, whose
+    // tag counts for nothing.
+    bool silenced(TagInfo& info, const Attributes& attributes) {
+        if (info.tag == Tag::template_) {
+            if (closing_tag(info) == npos) return false;
+            const bool shadow = equal_lower(attributes.shadow, "open") || equal_lower(attributes.shadow, "closed");
+            if (shadow) info.traits &= static_cast<std::uint16_t>(~kSilent);
+        } else if (info.tag == Tag::dialog) {
+            if (!attributes.open && closing_tag(info) != npos) info.traits |= kSilent;
+        } else if (info.traits & kInline) {
+            const bool copy = is_formula_copy(info, attributes.class_) && page_.text.size() > text_at_.back();
+            if (copy) info.traits |= kSilent;
+            // A hidden formula stands in for an image; hidden elements of a page's own may be its whole frame.
+            const bool keeps = info.tag == Tag::other || attributes.class_.find("mwe-math") != npos;
+            if ((attributes.hidden || attributes.display == Display::none) && !keeps) info.traits |= kSilent | kFragile;
+        }
+        return true;
+    }
+
+    // KaTeX, MathJax and MediaWiki write a formula several times, for eyes, readers aloud and copying. Its first form
+    // counts: these are silent if their parent has text already.
+    static bool is_formula_copy(const TagInfo& info, std::string_view classes) {
+        static const std::uint32_t assistive = tag_of("mjx-assistive-mml").hash;
+        if (info.hash == assistive) return true;
+        for (std::string_view name : {"katex-html", "katex-mathml", "MJX_Assistive_MathML", "mwe-math-mathml"}) {
+            if (classes.find(name) != npos) return true;
+        }
+        return false;
+    }
+
+    void raw_element(const TagInfo& info, const Attributes& attributes) {
         std::size_t end = closing_tag(info);
         if (end == npos) {  // an unclosed script or style hides the rest of the page, others hide nothing
             if (info.tag == Tag::script || info.tag == Tag::style) position_ = html_.size();
@@ -131,22 +212,26 @@ private:
         position_ = after(html_.find('>', end), 1);
         if (info.tag == Tag::title && page_.title.empty() && !(silent_ > 0)) {
             append_decoded(page_.title, content.substr(0, kMaxTitle), entities_);
-        } else if (!(info.traits & kSilent)) {
+        } else if (info.tag == Tag::script && contains_lower(attributes.type, "ld+json")) {
+            std::string found = article_body_in(content);
+            if (found.size() > page_.article_body.size()) page_.article_body = std::move(found);
+        } else if (!(info.traits & kSilent)) {  // xmp
+            break_line();
             add_text(content);
+            break_line();
         }
     }
 
-    // Where `</name` of this raw element begins. A search that found nothing is not repeated.
+    // Where the next `</name` of this element begins. No search is repeated, whether it found something or not.
     std::size_t closing_tag(const TagInfo& info) {
-        bool& hopeless = no_closing_tag_[static_cast<int>(info.tag)];
-        if (hopeless) return npos;
+        std::size_t& known = closing_[static_cast<int>(info.tag)];
+        if (known >= position_ && known != 0) return known;
         for (std::size_t place = position_; (place = html_.find("</", place)) != npos; place += 2) {
             std::size_t end = place + 2;
             while (end < html_.size() && end < place + 12 && is_letter(html_[end])) ++end;
-            if (tag_of(html_.substr(place + 2, end - place - 2)).hash == info.hash) return place;
+            if (tag_of(html_.substr(place + 2, end - place - 2)).hash == info.hash) return known = place;
         }
-        hopeless = true;
-        return npos;
+        return known = npos;
     }
 
     void meta(const Attributes& attributes) {
@@ -167,7 +252,7 @@ private:
 
     void imply_ends(const TagInfo& info) {
         if (info.traits & kClosesP) close_within_scope(Tag::p, Tag::p);
-        if (!(info.traits & kInline)) close_fragile();
+        if (!(info.traits & kInline)) close_fragile(info.tag);
         switch (info.tag) {
             case Tag::li: close_item(Tag::li, Tag::li, Tag::ul, Tag::ol); break;
             case Tag::dt:
@@ -203,16 +288,14 @@ private:
         }
     }
 
-    void close_fragile() {
-        if (silent_ == 0) return;
+    void close_fragile(Tag tag) {
+        if (silent_ == 0 || tag == Tag::option || tag == Tag::optgroup) return;
         for (std::size_t i = 1; i < open_.size(); ++i) {
-            if (page_.elements[open_[i]].traits & kFragile) {
-                Tag tag = page_.elements[open_[i]].tag;
-                if (tag == Tag::select && page_.elements[open_.back()].tag != Tag::select &&
-                    page_.elements[open_.back()].tag != Tag::option)
-                    continue;
-                return pop_to(i);
-            }
+            Element& element = page_.elements[open_[i]];
+            if (!(element.traits & kFragile)) continue;
+            if (element.tag == Tag::select) return pop_to(i);
+            element.traits &= static_cast<std::uint16_t>(~(kFragile | kSilent));
+            --silent_;
         }
     }
 
@@ -220,7 +303,7 @@ private:
         if (info.tag == Tag::br) return line_break();
         if (info.tag == Tag::html || info.tag == Tag::body) return;
         if (!open_counts_[count_key(info)]) {
-            if (!(info.traits & kInline)) end_block();
+            if (!(info.traits & kInline)) break_line();
             return;
         }
         bool table_part = info.tag == Tag::table || info.tag == Tag::tr || info.tag == Tag::td || info.tag == Tag::th ||
@@ -228,10 +311,12 @@ private:
         for (std::size_t i = open_.size(); i-- > 1;) {
             const Element& element = page_.elements[open_[i]];
             if (name_hash_[i] == info.hash) {
-                if (info.tag == Tag::a) last_was_link_end_ = page_.text.size();
+                if (info.tag == Tag::a || info.tag == Tag::button) last_was_link_end_ = page_.text.size();
                 return pop_to(i);
             }
+            if (element.tag == Tag::template_) return;
             bool cell = element.tag == Tag::td || element.tag == Tag::th || element.tag == Tag::table;
+            if (info.traits & kSilent) continue;
             if (cell && !table_part) return;
             if ((info.traits & kInline) && info.tag != Tag::a && !(element.traits & kInline)) return;
         }
@@ -243,7 +328,9 @@ private:
     }
 
     void push(const TagInfo& info, const Attributes& attributes) {
-        if (open_.size() >= kMaxDepth || page_.elements.size() >= kMaxElements) return;
+        // Past the deepest level silence alone still counts.
+        const std::size_t deepest = kMaxDepth + (info.traits & kSilent ? kMaxDepth : 0);
+        if (open_.size() >= deepest || page_.elements.size() >= kMaxElements) return;
         Element element;
         element.parent = open_.empty() ? -1 : open_.back();
         element.depth = static_cast<std::uint16_t>(open_.size());
@@ -251,9 +338,8 @@ private:
         element.traits = info.traits;
         element.kind = mix(info.hash, attributes.class_.substr(0, 200));
         element.flags = flags_of(info.tag) | flags_of_role(attributes.role);
-        if (attributes.hidden || contains_lower(attributes.style.substr(0, 300), "display:none") ||
-            contains_lower(attributes.style.substr(0, 300), "display: none"))
-            element.flags |= kHidden;
+        const bool hidden = attributes.hidden || attributes.aria_hidden || attributes.display == Display::none;
+        if (hidden) element.flags |= kHidden;
         if (element.parent >= 0) element.flags |= page_.elements[element.parent].flags;
         for (std::string_view value : {attributes.class_, attributes.id, attributes.role, attributes.itemprop}) {
             if (!value.empty()) element.names |= names_in(value.substr(0, 300));
@@ -262,6 +348,7 @@ private:
         ++open_counts_[count_key(info)];
         open_.push_back(static_cast<std::int32_t>(page_.elements.size()));
         name_hash_.push_back(info.hash);
+        text_at_.push_back(page_.text.size());
         page_.elements.push_back(element);
     }
 
@@ -271,16 +358,17 @@ private:
 
     void pop() {
         Element& element = page_.elements[open_.back()];
-        if (!(element.traits & kInline)) end_block();
+        if (!(element.traits & kInline)) break_line();
         element.end = static_cast<std::int32_t>(page_.elements.size());
         silent_ -= (element.traits & kSilent) != 0;
         --open_counts_[count_key(TagInfo{element.tag, element.traits, name_hash_.back()})];
         open_.pop_back();
         name_hash_.pop_back();
+        text_at_.pop_back();
     }
 
     void line_break() {
-        if (!in_block_) return;
+        if (!in_block_ || silent_ > 0) return;
         while (page_.text.size() > block_.begin && page_.text.back() == ' ') page_.text.pop_back();
         if (page_.text.size() > block_.begin) page_.text += '\n';
         ++block_.breaks;
@@ -307,6 +395,10 @@ private:
                        static_cast<unsigned char>(raw[i + 2]) >= 0x8B &&
                        static_cast<unsigned char>(raw[i + 2]) <= 0x8F) {
                 i += 2;  // zero-width marks
+            } else if (symbol == 0xE2 && raw.substr(i, 2) == "\xE2\x81" && i + 2 < raw.size() &&
+                       static_cast<unsigned char>(raw[i + 2]) >= 0xA0 &&
+                       static_cast<unsigned char>(raw[i + 2]) <= 0xA4) {
+                i += 2;  // word joiner and the invisible operators of formulas
             } else if (symbol == 0xEF && raw.substr(i, 3) == "\xEF\xBB\xBF") {
                 i += 2;
             } else {
@@ -346,6 +438,7 @@ private:
         in_block_ = true;
         block_ = Block{};
         block_.begin = begin;
+        block_.images = page_.counts[static_cast<int>(Tag::img)] + page_.counts[static_cast<int>(Tag::picture)];
         block_.flags = flags;
         std::size_t i = open_.size() - 1;
         while (i > 0 && (page_.elements[open_[i]].traits & kInline)) --i;
@@ -357,6 +450,11 @@ private:
         auto added = static_cast<std::uint32_t>(number);
         if (flags & kInLink) block_.link_bytes += added;
         if (flags & kInCode) block_.code_bytes += added;
+    }
+
+    // Before and after a block-level element; one that is not shown breaks no line.
+    void break_line() {
+        if (silent_ == 0) end_block();
     }
 
     void end_block() {
@@ -375,8 +473,9 @@ private:
     std::vector<std::int32_t> open_;
     std::vector<std::uint32_t> name_hash_;
     std::uint32_t open_counts_[static_cast<int>(Tag::count) + 128] = {};
-    bool no_closing_tag_[static_cast<int>(Tag::count)] = {};
-    bool no_comment_end_ = false;
+    std::vector<std::size_t> text_at_;                    // the text's length where each open element begins
+    std::size_t closing_[static_cast<int>(Tag::count)] = {};  // by tag: its next end, npos if there is none
+    bool no_comment_end_ = false, no_cdata_end_ = false;
     int silent_ = 0;
     std::string decoded_;
     Block block_;

@@ -37,6 +37,11 @@ enum ElementFlag : std::uint32_t {  // inherited by everything inside
     kInQuote = 16384,
     kInButton = 32768,
     kInNoscript = 65536,
+    kInFigure = 131072,
+    kInEmphasis = 262144,
+    kInStrong = 524288,
+    kInSmall = 1048576,
+    kInTime = 2097152,
 };
 
 struct Element {
@@ -55,6 +60,7 @@ struct Block {
     std::uint32_t begin = 0, end = 0;  // in Page::text
     std::uint32_t link_bytes = 0, code_bytes = 0;
     std::uint16_t breaks = 0;
+    std::uint32_t images = 0;  // pictures that come before its text in the page
     std::uint32_t flags = 0;  // of the element where its text begins
 };
 
@@ -63,6 +69,7 @@ struct Page {
     std::vector<Block> blocks;
     std::string text;
     std::string title, meta_title, description, og_type;
+    std::string article_body;  // as JSON-LD states it
     std::uint32_t counts[static_cast<int>(Tag::count)] = {};
 
     std::string_view text_of(const Block& block) const {

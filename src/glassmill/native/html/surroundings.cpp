@@ -54,7 +54,7 @@ void Surroundings::find_groups() {
     known.reserve(page_.elements.size());
     for (std::size_t i = 1; i < page_.elements.size(); ++i) {
         const Element& element = page_.elements[i];
-        if ((element.traits & kInline) || sums[i].blocks == 0) continue;
+        if (((element.traits & kInline) && element.tag != Tag::other) || sums[i].blocks == 0) continue;
         std::uint64_t key = (static_cast<std::uint64_t>(element.parent) << 32) | element.kind;
         auto [found, fresh] = known.emplace(key, static_cast<std::int32_t>(groups_.size()));
         if (fresh) groups_.emplace_back();

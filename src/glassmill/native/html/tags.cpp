@@ -8,27 +8,35 @@ namespace glassmill::html {
 namespace {
 
 constexpr std::string_view kNames =
-    "a abbr acronym address article aside audio b base bdi bdo big blockquote body br button canvas caption center "
-    "cite code col colgroup data dd del details dfn dialog dir div dl dt em embed fieldset figcaption figure font "
-    "footer form h1 h2 h3 h4 h5 h6 head header hgroup hr html i iframe img input ins kbd label legend li link main "
-    "mark math menu meta nav noembed noframes noscript object ol optgroup option output p param picture pre q rp rt "
-    "ruby s samp script search section select small source span strike strong style sub summary sup svg table tbody "
-    "td template textarea tfoot th thead time title tr track tt u ul var video wbr xmp";
+    "a abbr acronym address annotation annotation-xml article aside audio b base bdi bdo big blockquote body br "
+    "button canvas caption center cite code col colgroup data datalist dd del desc details dfn dialog dir div dl "
+    "dt em embed fieldset figcaption figure font footer foreignobject form h1 h2 h3 h4 h5 h6 head header hgroup "
+    "hr html i iframe img input ins kbd label legend li link listing main mark marquee math menu meta meter nav "
+    "noembed noframes noscript object ol optgroup option output p param picture plaintext pre progress q rp rt "
+    "ruby s samp script search section select small source span strike strong style sub summary sup svg table "
+    "tbody td template textarea tfoot th thead time title tr track tt u ul var video wbr xmp";
 static_assert(std::count(kNames.begin(), kNames.end(), ' ') + 2 == static_cast<int>(Tag::count),
               "a name for every tag");
-constexpr std::string_view kInlineNames =
-    " a abbr acronym b bdi bdo big cite code data del dfn em font i img ins kbd mark output picture q rp rt ruby s "
-    "samp small source span strike strong sub sup time tt u var wbr meta link input ";
+// Displayed as blocks by the standard's suggested style (section 15.3); any other element, known or not, stays in the
+// line.
+constexpr std::string_view kBlockNames =
+    " address article aside blockquote body caption center col colgroup dd details dialog dir div dl dt fieldset "
+    "figcaption figure footer form h1 h2 h3 h4 h5 h6 head header hgroup hr html legend li listing main menu nav "
+    "ol optgroup option p plaintext pre search section summary table tbody td tfoot th thead tr ul xmp ";
 constexpr std::string_view kVoidNames = " base br col embed hr img input link meta param source track wbr ";
-constexpr std::string_view kRawNames = " iframe noembed noframes script style template textarea title xmp ";
+constexpr std::string_view kRawNames = " iframe noembed noframes script style textarea title xmp ";
 constexpr std::string_view kSilentNames =
-    " audio canvas iframe math noembed noframes object rp script select style svg template textarea title "
-    "video ";
+    " annotation annotation-xml audio canvas datalist iframe meter noembed noframes progress rp script select "
+    "style svg template textarea title video ";
 constexpr std::string_view kClosesPNames =
-    " address article aside blockquote center details dialog dir div dl dd dt fieldset figcaption figure footer form "
-    "h1 h2 h3 h4 h5 h6 header hgroup hr li main menu nav ol p pre search section summary table ul ";
-constexpr std::string_view kScopeNames = " button caption html table td th ";
-constexpr std::string_view kFragileNames = " math select svg ";
+    " address article aside blockquote center details dialog dir div dl dd dt fieldset figcaption figure footer "
+    "form h1 h2 h3 h4 h5 h6 header hgroup hr li listing main menu nav ol p plaintext pre search section summary "
+    "table ul xmp ";
+constexpr std::string_view kScopeNames = " button caption desc foreignobject html marquee object table td template th ";
+constexpr std::string_view kFragileNames = " select ";
+constexpr std::string_view kLeavesSvgNames =  // section 13.2.6.5
+    " b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing menu "
+    "meta nobr ol p pre ruby s small span strong strike sub sup table tt u ul var ";
 constexpr std::string_view kHeadingNames = " h1 h2 h3 h4 h5 h6 ";
 
 bool listed(std::string_view names, const std::string& name) {
@@ -49,13 +57,14 @@ std::unordered_map<std::string, TagInfo> make_table() {
         std::string name(kNames.substr(start, end == std::string_view::npos ? end : end - start));
         start = end + 1;
         std::uint16_t traits = 0;
-        if (listed(kInlineNames, name)) traits |= kInline;
+        if (!listed(kBlockNames, name)) traits |= kInline;
         if (listed(kVoidNames, name)) traits |= kVoid;
         if (listed(kRawNames, name)) traits |= kRaw;
         if (listed(kSilentNames, name)) traits |= kSilent;
         if (listed(kClosesPNames, name)) traits |= kClosesP;
         if (listed(kScopeNames, name)) traits |= kScope;
         if (listed(kFragileNames, name)) traits |= kFragile;
+        if (listed(kLeavesSvgNames, name)) traits |= kLeavesSvg;
         if (listed(kHeadingNames, name)) traits |= kHeading;
         table.emplace(name, TagInfo{static_cast<Tag>(number), traits, hash_of(name)});
     }
@@ -71,7 +80,7 @@ TagInfo tag_of(std::string_view name) {
         if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter | 0x20);
     }
     auto found = table.find(lower);
-    return found == table.end() ? TagInfo{Tag::other, 0, hash_of(lower)} : found->second;
+    return found == table.end() ? TagInfo{Tag::other, kInline, hash_of(lower)} : found->second;
 }
 
 }  // namespace glassmill::html

@@ -13,6 +13,8 @@ enum class Tag : std::uint8_t {
     abbr,
     acronym,
     address,
+    annotation,
+    annotation_xml,
     article,
     aside,
     audio,
@@ -33,8 +35,10 @@ enum class Tag : std::uint8_t {
     col,
     colgroup,
     data,
+    datalist,
     dd,
     del,
+    desc,
     details,
     dfn,
     dialog,
@@ -49,6 +53,7 @@ enum class Tag : std::uint8_t {
     figure,
     font,
     footer,
+    foreignobject,
     form,
     h1,
     h2,
@@ -71,11 +76,14 @@ enum class Tag : std::uint8_t {
     legend,
     li,
     link,
+    listing,
     main,
     mark,
+    marquee,
     math,
     menu,
     meta,
+    meter,
     nav,
     noembed,
     noframes,
@@ -88,7 +96,9 @@ enum class Tag : std::uint8_t {
     p,
     param,
     picture,
+    plaintext,
     pre,
+    progress,
     q,
     rp,
     rt,
@@ -138,8 +148,9 @@ enum TagTrait : std::uint16_t {
     kSilent = 8,    // content is never shown as text
     kClosesP = 16,  // an open paragraph ends before it
     kScope = 32,    // implied ends stop at it
-    kFragile = 64,  // a silent element that a block-level tag ends
+    kFragile = 64,  // silent only up to the first block-level tag inside
     kHeading = 128,
+    kLeavesSvg = 256,  // not part of a drawing: ends an open svg
 };
 
 struct TagInfo {

@@ -60,6 +60,8 @@ private:
     bool has(std::size_t place, std::uint16_t trait) const { return (traits(at(place)) & trait) != 0; }
     std::string text(std::size_t first, std::size_t last) const { return std::string(chars_.part(first, last)); }
     const Pieces* exception(std::size_t first, std::size_t last) const {
+        // A long rest is none; to look it up after every mark would be quadratic.
+        if (chars_.begins[last] - chars_.begins[first] > tables_.longest_exception) return nullptr;
         auto found = tables_.exceptions.find(text(first, last));
         return found == tables_.exceptions.end() ? nullptr : &found->second;
     }
@@ -209,6 +211,7 @@ private:
         std::size_t end = first, label = first;
         bool dots = false;
         for (; end < last && at(end) != ':' && at(end) != '/' && at(end) != '?' && at(end) != '#'; ++end) {
+            if (at(end) == '@') return false;  // so a search stays between two of them
             if (at(end) != '.') continue;
             if (!is_label(label, end)) return false;
             label = end + 1;
@@ -237,29 +240,37 @@ private:
     }
 
     void merge(Pieces& pieces) const {
-        struct Span {
-            std::size_t first, last;
-            const Pieces* parts;
-        };
-        std::vector<Span> spans;
+        std::vector<std::size_t> ends(pieces.size(), 0);  // by begin, of the pieces that become something else
+        std::vector<bool> taken(pieces.size(), false);
         for (std::size_t length = std::min(pieces.size(), tables_.longest_merge); length > 1; --length) {
             for (std::size_t first = 0; first + length <= pieces.size(); ++first) {
-                const bool taken = std::any_of(spans.begin(), spans.end(), [&](const Span& span) {
-                    return span.first < first + length && first < span.last;
-                });
-                if (taken) continue;
-                std::string key = pieces[first];
-                for (std::size_t i = first + 1; i < first + length; ++i) key += kJoint + pieces[i];
-                auto found = tables_.merges.find(key);
-                if (found != tables_.merges.end()) spans.push_back({first, first + length, &found->second});
+                if (taken[first] || taken[first + length - 1]) continue;  // what was found is no shorter than this
+                if (!merge_of(pieces, first, first + length)) continue;
+                ends[first] = first + length;
+                std::fill_n(taken.begin() + static_cast<std::ptrdiff_t>(first), length, true);
             }
         }
-        std::sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) { return a.first > b.first; });
-        for (const Span& span : spans) {
-            const auto at = pieces.begin() + static_cast<std::ptrdiff_t>(span.first);
-            const auto after = pieces.erase(at, at + static_cast<std::ptrdiff_t>(span.last - span.first));
-            pieces.insert(after, span.parts->begin(), span.parts->end());
+        Pieces merged;
+        for (std::size_t place = 0; place < pieces.size();) {
+            if (const std::size_t end = ends[place]) {
+                const Pieces& parts = *merge_of(pieces, place, end);
+                merged.insert(merged.end(), parts.begin(), parts.end());
+                place = end;
+            } else {
+                merged.push_back(std::move(pieces[place++]));
+            }
         }
+        pieces = std::move(merged);
+    }
+
+    const Pieces* merge_of(const Pieces& pieces, std::size_t first, std::size_t last) const {
+        std::size_t size = 0;
+        for (std::size_t i = first; i < last; ++i) size += pieces[i].size() + 1;
+        if (size > tables_.longest_key + 1) return nullptr;
+        std::string key = pieces[first];
+        for (std::size_t i = first + 1; i < last; ++i) (key += kJoint) += pieces[i];
+        auto found = tables_.merges.find(key);
+        return found == tables_.merges.end() ? nullptr : &found->second;
     }
 
     const Tables& tables_;

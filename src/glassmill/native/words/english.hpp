@@ -46,6 +46,7 @@ using Pieces = std::vector<std::string>;
 struct Tables {
     std::unordered_map<std::string, Pieces> exceptions;  // text -> its tokens
     std::unordered_map<std::string, Pieces> merges;      // pieces joined by U+001F -> the tokens that they become
+    std::size_t longest_exception = 0, longest_key = 0;  // bytes of their texts
     std::size_t longest_merge = 0;                       // pieces
     std::vector<std::string> units, dollars, clitics, hyphens;
     std::unordered_map<std::string, std::uint8_t> stop_words;

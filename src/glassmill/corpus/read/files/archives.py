@@ -100,6 +100,15 @@ def members_of(path: Path, limits: FilesSettings) -> Iterator[Member]:
         raise UnreadableError(f"damaged archive: {error}") from None
 
 
+def why_refused(path: Path, limits: FilesSettings) -> str:
+    """Why nothing of the archive at `path` can be read; empty where its first member can."""
+    try:
+        next(members_of(path, limits), None)
+    except (UnreadableError, RefusedError) as error:
+        return str(error)
+    return ""
+
+
 def _zip_members(path: Path, limits: FilesSettings) -> Iterator[Member]:
     with zipfile.ZipFile(path) as archive:
         check_zip(archive, limits)
@@ -176,27 +185,9 @@ def _check_name(name: str) -> None:
         raise RefusedError(f"refused: member {name!r} points outside the archive")
 
 
-def read_limited(member: Member, most: int) -> bytes:
-    """The member's content.
-
-    Raises:
-        UnreadableError: larger than `most` bytes, or damaged.
-    """
-    assert member.file is not None
-    if member.size > most:
-        raise UnreadableError(f"file too large: {member.size} bytes, over the limit of {most}")
-    try:
-        content = member.file.read(most + 1)
-    except DAMAGE as error:
-        raise UnreadableError(f"damaged member: {error}") from None
-    if len(content) > most:
-        raise UnreadableError(f"file too large: over the limit of {most} bytes")
-    return content
-
-
 @contextmanager
-def unpacked(member: Member, limits: FilesSettings) -> Iterator[Path]:
-    """The member as a file of its own, for kinds that must be read from a file; under a name that we choose.
+def unpacked(member: Member, limits: FilesSettings, head: bytes = b"") -> Iterator[Path]:
+    """The member as a file of its own, under a name that we choose. `head` was read from it already.
 
     Raises:
         UnreadableError: larger than the limits, or damaged.
@@ -204,9 +195,10 @@ def unpacked(member: Member, limits: FilesSettings) -> Iterator[Path]:
     assert member.file is not None
     with tempfile.TemporaryDirectory(prefix="glassmill-") as folder:
         path = Path(folder) / "member"
-        left = min(limits.max_unpacked_bytes, member.size)
+        left = min(limits.max_unpacked_bytes, member.size) - len(head)
         try:
             with path.open("wb") as out:
+                out.write(head)
                 while left >= 0 and (piece := member.file.read(min(CHUNK, left + 1))):
                     left -= len(piece)
                     out.write(piece)

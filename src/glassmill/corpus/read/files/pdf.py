@@ -1,8 +1,8 @@
 """PDF to text: pages without running heads, lines joined to paragraphs, words without the hyphens of the line ends.
 
-In: the bytes of a PDF. Out: paragraphs, a blank line between. PDFium (through pypdfium2) finds the characters and
+In: a PDF. Out: paragraphs, a blank line between, by page. PDFium (through pypdfium2) finds the characters and
 their order, and marks the hyphens that only a line end put there. It is native code, so it runs in a supervised child
-wherever documents are made.
+wherever documents are made. A file is read page by page, so that its length costs no memory.
 
 A PDF knows lines, not paragraphs; without joining them, every line would count as one for the quality rules. A line
 continues in the next one if it is nearly as long as the page's long lines.
@@ -12,15 +12,24 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+from glassmill.corpus.read.files.sections import Section
 from glassmill.errors import UnreadableError
 
 MAX_PAGES = 20_000
+PAGES_AT_ONCE = 100
+"""Running heads are looked for in so many pages at once."""
 SOFT_HYPHEN = "\ufffe"
 FULL_LINE = 0.75
 """Share of the page's long lines from which on a line is taken to continue."""
 HEAD_SHARE = 0.4
 """A first or last line that appears, but for its numbers, on this share of the pages is a running head."""
+LONG = 20_000
+"""Characters after which a paragraph ends, whatever its lines look like."""
+NO_OCR = "scanned pages without text; OCR is not part of glassmill: run ocrmypdf first"
 
 _NUMBER = re.compile(r"\d+")
 _BULLET = re.compile(r"\s*(?:[•▪◦‣·–*-]|\(?[0-9a-zA-Z]{1,3}[.)])\s")
@@ -28,38 +37,58 @@ _PAGE_NUMBER = re.compile(r"\W*(?:page )?(?:\d{1,5}|[ivxlc]{1,6})(?: of \d{1,5})
 
 
 def pdf_to_text(content: bytes) -> str:
-    """The text of a PDF; empty if it holds none (a scan).
+    """The text of a PDF; empty if it holds none. Raises what `pdf_sections` raises, but for scans."""
+    return "".join(section.text for section in pdf_sections(content, scans=[])).strip()
+
+
+def pdf_sections(source: bytes | Path, scans: list[int] | None = None) -> Iterator[Section]:
+    """The text of each page that has some.
+
+    Args:
+        scans: Takes the numbers of the pages that are pictures without text; without it they are an error at the end.
 
     Raises:
-        UnreadableError: damaged, locked with a password, or of more than 20,000 pages.
+        UnreadableError: damaged, locked with a password, of more than 20,000 pages, or with scanned pages.
     """
     import pypdfium2
 
     try:
-        document = pypdfium2.PdfDocument(content)
-    except pypdfium2.PdfiumError as error:
+        document = pypdfium2.PdfDocument(source)
+    except (pypdfium2.PdfiumError, FileNotFoundError) as error:
         locked = "password" in str(error).lower()
         raise UnreadableError("PDF with a password" if locked else f"damaged PDF: {error}") from None
+    found: list[int] = [] if scans is None else scans
+    paragraphs = _Paragraphs()
     try:
-        if len(document) > MAX_PAGES:
-            raise UnreadableError(f"PDF too long: {len(document)} pages, over the limit of {MAX_PAGES}")
-        pages = [_page_lines(document, number) for number in range(len(document))]
+        count = len(document)
+        if count > MAX_PAGES:
+            raise UnreadableError(f"PDF too long: {count} pages, over the limit of {MAX_PAGES}")
+        for begin in range(0, count, PAGES_AT_ONCE):
+            numbers = range(begin, min(begin + PAGES_AT_ONCE, count))
+            pages = [_page_lines(document, number, found) for number in numbers]
+            for number, lines in zip(numbers, without_heads(pages), strict=True):
+                yield from paragraphs.add(number, lines)
     except pypdfium2.PdfiumError as error:
         raise UnreadableError(f"damaged PDF: {error}") from None
     finally:
         document.close()
-    return join_lines(without_heads(pages))
+    yield from paragraphs.rest()
+    if found and scans is None:
+        raise UnreadableError(NO_OCR if len(found) == count else f"{NO_OCR} ({len(found):,} of {count:,} pages)")
 
 
-def _page_lines(document: object, number: int) -> list[str]:
-    page = document[number]  # type: ignore[index]
+def _page_lines(document: Any, number: int, scans: list[int]) -> list[str]:
+    page = document[number]
     text_page = page.get_textpage()
     try:
         text: str = text_page.get_text_range()
+        lines = [line for line in (line.rstrip() for line in text.splitlines()) if line.strip()]
+        if not lines and next(page.get_objects(filter=[3], max_depth=3), None) is not None:  # 3: a picture
+            scans.append(number)
+        return lines
     finally:
         text_page.close()
         page.close()
-    return [line for line in (line.rstrip() for line in text.splitlines()) if line.strip()]
 
 
 def without_heads(pages: list[list[str]]) -> list[list[str]]:
@@ -87,18 +116,38 @@ def _blank_numbers(line: str) -> str:
 
 def join_lines(pages: list[list[str]]) -> str:
     """Paragraphs out of lines, across pages too."""
-    paragraphs: list[str] = []
-    open_line = False
-    for lines in pages:
+    paragraphs = _Paragraphs()
+    sections = [section for number, lines in enumerate(pages) for section in paragraphs.add(number, lines)]
+    return "".join(section.text for section in [*sections, *paragraphs.rest()]).strip()
+
+
+class _Paragraphs:
+    """Takes lines page by page and gives the pages before: a paragraph may end on the next one."""
+
+    def __init__(self) -> None:
+        self.page: list[str] = []
+        self.number = 0
+        self.is_open = False
+
+    def add(self, number: int, lines: list[str]) -> Iterator[Section]:
         lengths = sorted(map(len, lines))
         full = FULL_LINE * lengths[int(0.9 * (len(lengths) - 1))] if lengths else 0
+        paragraphs = self.page  # of the page before, as long as its last paragraph goes on
         for line in lines:
             text = line.strip()
-            if open_line and not _BULLET.match(line):
+            if self.is_open and paragraphs and len(paragraphs[-1]) < LONG and not _BULLET.match(line):
                 last = paragraphs[-1]
                 broken = last.endswith((SOFT_HYPHEN, "\u00ad"))
                 paragraphs[-1] = last[:-1] + text if broken else f"{last} {text}"
             else:
+                if paragraphs is self.page and self.number != number:
+                    yield from self.rest()
+                    paragraphs, self.number = self.page, number
                 paragraphs.append(text)
-            open_line = len(line) >= full or text.endswith(SOFT_HYPHEN)
-    return "\n\n".join(paragraphs).replace(SOFT_HYPHEN, "")
+            self.is_open = len(line) >= full or text.endswith(SOFT_HYPHEN)
+
+    def rest(self) -> Iterator[Section]:
+        if self.page:
+            text = "".join(f"{paragraph}\n\n" for paragraph in self.page).replace(SOFT_HYPHEN, "")
+            self.page = []
+            yield Section(text, f"page {self.number + 1}", f"page={self.number + 1}")

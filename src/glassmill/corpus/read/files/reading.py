@@ -1,130 +1,153 @@
-"""One file of a folder to pages, whatever its kind; archives are opened, nested at most three deep.
+"""One file of a folder to pages, whatever its kind; archives and letters are opened, nested at most three deep.
 
-In: a path and its kind. Out: `Page` and `Lost`. A PDF or DOCX is passed on as it is, with its kind: turning it into
-text is extraction, done where a page that hangs can be quarantined. What has no URL gets its place as one:
-`notes.zip/letters/june.txt`, `rows.jsonl#12`.
+In: a path and its kind. Out: `Page` and `Lost`. HTML is passed on as it is, because finding its main content is
+extraction; every other kind comes as text, a long document in pieces that are cut at its own sections. What has no
+URL gets its place as one: `notes.zip/letters/june.txt`, `rows.jsonl#12`, `manual.pdf#page=12`.
 """
 
 from __future__ import annotations
 
-import io
+import lzma
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from glassmill.corpus.document import Lost, Page
-from glassmill.corpus.read.files.archives import Member, members_of, read_limited, unpacked
-from glassmill.corpus.read.files.kinds import OTHER, kind_of_name
-from glassmill.corpus.read.files.office import docx_to_text, epub_chapters
-from glassmill.corpus.read.files.tables import jsonl_rows, parquet_rows
+from glassmill.corpus.document import Page
+from glassmill.corpus.read.files import mail, office, opendocument, plain, rtf, sheets, structured
+from glassmill.corpus.read.files.archives import DAMAGE
+from glassmill.corpus.read.files.containers import CONTAINED
+from glassmill.corpus.read.files.errors import UNJUDGED, cause_of
+from glassmill.corpus.read.files.kinds import SAMPLE, is_text
+from glassmill.corpus.read.files.places import Bounds, Items, Place
+from glassmill.corpus.read.files.sections import Section, pieces, sections_of_lines
+from glassmill.corpus.read.files.tables import Row, csv_rows, json_rows, jsonl_rows, parquet_rows
 from glassmill.errors import RefusedError, UnreadableError
 from glassmill.recipe import FilesSettings
 
 MAX_DEPTH = 3
-WHOLE = {
-    "html": "text/html",
-    "text": "text/plain",
-    "pdf": "application/pdf",
-    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+MARKUPS = ("text", "markdown", "rst", "asciidoc", "latex", "man", "texinfo", "org", "wiki", "code")
+LEAST_CHARACTERS = 64 << 20
+"""A file may always give so many characters, however small it is."""
+UNREADABLE = (*UNJUDGED, *DAMAGE, lzma.LZMAError, struct.error, SyntaxError, AttributeError, AssertionError)
+"""What readers of foreign formats raise on files that nobody thought of."""
+
+Sections = Iterator[Section]
+
+
+def _pdf(path: Path, files: FilesSettings) -> Sections:
+    from glassmill.corpus.read.files.pdf import pdf_sections
+
+    return pdf_sections(path)
+
+
+SECTIONS: dict[str, Callable[[Path, FilesSettings], Sections]] = {
+    "pdf": _pdf,
+    "docx": office.docx_sections,
+    "pptx": office.pptx_sections,
+    "odf": opendocument.odf_sections,
+    "xlsx": sheets.xlsx_sections,
+    "rtf": lambda path, files: rtf.rtf_sections(path.read_bytes()),
+    "csv": lambda path, files: plain.rows_sections(plain.csv_lines(path)),
+    "json": lambda path, files: plain.markup_sections(path, "code"),
+    "xml": lambda path, files: structured.xml_sections(path),
+    "subtitles": lambda path, files: plain.subtitle_sections(path),
+    "ipynb": lambda path, files: structured.notebook_sections(path),
 }
-"""Kinds of which one file is one page, and their media types."""
-
-Items = Iterator[Page | Lost]
-Reader = Callable[[Path, str, int, FilesSettings], Items]
+"""Kinds of which one file is one document, and their readers; further those of `MARKUPS`."""
 
 
-def read_file(
-    path: Path, kind: str, name: str, settings: FilesSettings, max_bytes: int, reader: Reader, depth: int = 0
-) -> Items:
-    """The pages of one file.
-
-    Args:
-        name: What the file is called in the corpus.
-        max_bytes: Of one page; a larger one is reported instead.
-        reader: Reads the kinds that this module does not (WARC), found inside an archive.
-    """
+def read_file(path: Path, kind: str, place: Place, bounds: Bounds) -> Items:
+    """The pages of one file of any kind but WARC."""
     try:
-        if kind in WHOLE:
-            yield _whole(path, kind, name, max_bytes)
+        if path.stat().st_size == 0:
+            yield place.lost("empty file")
+        elif kind in CONTAINED:
+            if place.depth >= MAX_DEPTH:
+                yield place.lost(f"archives nested more than {MAX_DEPTH} deep")
+            else:
+                yield from CONTAINED[kind](path, place, bounds)
+        elif kind == "html":
+            yield _html(_content(path, bounds.max_bytes), None, place)
+        elif kind == "mhtml":
+            yield _html(*mail.page_of_mhtml(_content(path, bounds.max_bytes)), place)
         elif kind == "epub":
-            with path.open("rb") as file:
-                for number, (chapter, content) in enumerate(epub_chapters(file, settings)):
-                    yield Page(f"{name}/{chapter}", content, name, number, "html", "text/html", "utf-8")
-        elif kind in ("jsonl", "parquet"):
-            yield from _rows(path, kind, name, settings, max_bytes)
-        elif kind == "archive" and depth < MAX_DEPTH:
-            for member in members_of(path, settings):
-                if not _is_hidden(member.name):
-                    yield from _member(member, name, settings, max_bytes, reader, depth)
-        elif kind == "archive":
-            yield Lost(0, f"archives nested more than {MAX_DEPTH} deep", name)
+            for number, (chapter, content) in enumerate(office.epub_chapters(path, bounds.files)):
+                url = f"{place.name}/{chapter}"
+                yield Page(url, content, place.source, place.offset + number, "html", "text/html", "utf-8")
+        elif (rows := _rows(path, kind, bounds)) is not None:
+            for row in rows:
+                yield from _row(row, place, bounds.files)
         else:
-            yield from reader(path, name, max_bytes, settings)
+            yield from documents_of(_sections(path, kind, bounds), place, bounds.files)
     except (UnreadableError, RefusedError) as error:
-        yield Lost(0, str(error), name)
+        yield place.lost(str(error))
+    except UNREADABLE as error:
+        yield place.lost(f"{kind} file cannot be read: {cause_of(error)}"[:300])
 
 
-def document_text(kind: str, content: bytes, settings: FilesSettings) -> str:
-    """The text of a PDF or DOCX.
-
-    Raises:
-        UnreadableError: damaged, or locked with a password.
-        RefusedError: a DOCX that unpacks to more than the settings allow.
-    """
-    if kind == "pdf":
-        from glassmill.corpus.read.files.pdf import pdf_to_text
-
-        return pdf_to_text(content)
-    return docx_to_text(io.BytesIO(content), settings)
-
-
-def why_archive_refused(path: Path, settings: FilesSettings) -> str:
-    """Why nothing of the archive at `path` can be read; empty where its first member can."""
-    try:
-        next(members_of(path, settings), None)
-    except (UnreadableError, RefusedError) as error:
-        return str(error)
-    return ""
-
-
-def _whole(path: Path, kind: str, name: str, max_bytes: int) -> Page | Lost:
-    size = path.stat().st_size
-    if size > max_bytes:
-        return Lost(0, f"file too large: {size} bytes, over the limit of {max_bytes}", name)
-    return Page(name, path.read_bytes(), name, 0, kind, WHOLE[kind])
-
-
-def _rows(path: Path, kind: str, name: str, settings: FilesSettings, max_bytes: int) -> Items:
-    fields = settings.text_fields
-    for row in jsonl_rows(path, fields, max_bytes) if kind == "jsonl" else parquet_rows(path, fields):
-        url = row.url or f"{name}#{row.number}"
-        if row.cause:
-            yield Lost(row.place, row.cause, url)
-        else:
-            body = row.text.encode("utf-8", "replace")
-            yield Page(url, body, name, row.place, "text", "text/plain", "utf-8", date=row.date)
-
-
-def _member(member: Member, archive: str, settings: FilesSettings, max_bytes: int, reader: Reader, depth: int) -> Items:
-    kind, name = kind_of_name(member.name), f"{archive}/{member.name}"
-    try:
-        if member.cause:
-            yield Lost(member.offset, member.cause, name)
-        elif kind == OTHER:
-            suffix = Path(member.name).suffix
-            yield Lost(member.offset, f"unsupported file type: {suffix or 'no suffix'}", name)
-        elif kind in WHOLE:
-            body = read_limited(member, max_bytes)
-            yield (
-                Page(name, body, archive, member.offset, kind, WHOLE[kind])
-                if body
-                else Lost(member.offset, "empty file", name)
+def documents_of(sections: Sections, place: Place, files: FilesSettings, date: str = "") -> Iterator[Page]:
+    """A document as pages of text: one, or several if it is longer than a page may be."""
+    sign = "&" if "#" in place.name else "#"
+    for number, piece in enumerate(pieces(sections, files.split_characters)):
+        if number == 0 or piece.text.strip():
+            url = f"{place.name}{sign}{piece.anchor}" if piece.anchor else place.name
+            body = piece.text.encode("utf-8", "replace")
+            yield Page(
+                url, body, place.source, place.offset, "text", "text/plain", "utf-8", date=date, section=piece.title
             )
-        else:
-            with unpacked(member, settings) as path:
-                yield from read_file(path, kind, name, settings, max_bytes, reader, depth + 1)
-    except UnreadableError as error:
-        yield Lost(member.offset, str(error), name)
 
 
-def _is_hidden(name: str) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+def _sections(path: Path, kind: str, bounds: Bounds) -> Sections:
+    """The document's sections, as long as they do not grow beyond all measure."""
+    size = path.stat().st_size
+    if not bounds.files.split_characters:
+        _check_size(size, bounds.max_bytes)
+    most = max(LEAST_CHARACTERS, int(bounds.files.max_ratio * size))
+    sections = SECTIONS[kind](path, bounds.files) if kind in SECTIONS else plain.markup_sections(path, kind)
+    for section in sections:
+        most -= len(section.text)
+        if most < 0:
+            raise RefusedError(f"refused: its text is more than {bounds.files.max_ratio:g} times as large as the file")
+        yield section
+
+
+def _rows(path: Path, kind: str, bounds: Bounds) -> Iterator[Row] | None:
+    """The rows of a table in which each row is a document; None for other files."""
+    files = bounds.files
+    if kind == "jsonl":
+        return jsonl_rows(path, files, bounds.max_bytes)
+    if kind == "parquet":
+        return parquet_rows(path, files)
+    if kind == "csv":
+        return csv_rows(path, files)
+    return json_rows(path, files) if kind == "json" else None
+
+
+def _row(row: Row, place: Place, files: FilesSettings) -> Items:
+    url = row.url or f"{place.name}#{row.number}"
+    one = Place(url, row.source or place.name, row.place if row.offset is None else row.offset)
+    if row.cause:
+        yield one.lost(row.cause)
+    elif row.is_whole:
+        body = row.text.encode("utf-8", "replace")
+        yield Page(
+            url, body, one.source, one.offset, "text", "text/plain", "utf-8", date=row.date, section=row.section
+        )
+    else:
+        yield from documents_of(sections_of_lines(row.text.splitlines(keepends=True)), one, files, row.date)
+
+
+def _html(content: bytes, charset: str | None, place: Place) -> Page:
+    if not is_text(content[:SAMPLE]):
+        raise UnreadableError("not text: the file holds binary data")
+    return Page(place.name, content, place.source, place.offset, "html", "text/html", charset)
+
+
+def _content(path: Path, most: int) -> bytes:
+    _check_size(path.stat().st_size, most)
+    return path.read_bytes()
+
+
+def _check_size(size: int, most: int) -> None:
+    if size > most:
+        raise UnreadableError(f"file too large: {size} bytes, over the limit of {most}")

@@ -28,10 +28,12 @@ export function plain(value) {
   return String(Number(value.toPrecision(3)));
 }
 
-/** 0.8312 -> "83 %"; one more digit below 10 and close to 100. @param {number | null | undefined} share */
+/** 0.8312 -> "83 %"; one more digit below 10 and close to 100, and never 0 or 100 for what is neither. @param {number | null | undefined} share */
 export function percent(share) {
   if (share == null || !isFinite(share)) return "–";
   const value = share * 100;
+  if (value > 0 && value < 0.05) return "< 0.1 %";
+  if (value >= 99.95 && value < 100) return "> 99.9 %";
   const edge = (value > 0 && value < 9.95) || (value > 98 && value < 100);
   return `${decimals(value, edge ? 1 : 0)} %`;
 }

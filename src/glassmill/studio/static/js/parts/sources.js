@@ -27,7 +27,7 @@ export function Sources({ run, about }) {
     getJson(`/api/runs/${run}/documents?${query}`).then(setAnswer, () => setAnswer({ total: 0, rows: [] }));
   };
   if (!answer) return html`<button type="button" class="link" onClick=${look}>Which pages name ${about}?</button>`;
-  return html`<div class="sources"><p class="caption">${answer.total ? `${count(answer.total)} of the documents it read mention ${about}:` : `No document it read mentions ${about}.`}</p>
+  return html`<div class="sources"><p class="caption">${answer.total ? `${count(answer.total)} ${answer.total === 1 ? "document" : "documents"} of the corpus ${answer.total === 1 ? "has" : "have"} “${about}” in text or URL:` : `No document of the corpus has “${about}” in text or URL.`}</p>
     <ul>${answer.rows.slice(0, SHOWN).map((/** @type {any} */ row) => html`<li key=${row.id}><span class="url">${row.url}</span><${Excerpt} text=${row.text} words=${about} /></li>`)}</ul></div>`;
 }
 

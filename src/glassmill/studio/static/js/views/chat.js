@@ -1,8 +1,8 @@
 // The end of the line: the chat box.
 
 import { html, useEffect, useRef, useState } from "../lib/preact.js";
-import { complete, message } from "../lib/completion.js";
-import { decimals, duration, percent, visible } from "../lib/format.js";
+import { complete, inContext, message } from "../lib/completion.js";
+import { count, decimals, duration, percent, visible } from "../lib/format.js";
 import { Markdown } from "../lib/markdown.js";
 import { Room } from "../parts/room.js";
 import { Sources, subject } from "../parts/sources.js";
@@ -67,12 +67,14 @@ function Conversation({ ready, model, corpus }) {
   };
   const busy = talk.at(-1)?.busy ?? false;
 
+  const go = (/** @type {Message} */ said) => {
+    abort.current = new AbortController();
+    complete({ model: model.name, before: talk.filter((one) => one !== said || said.content), answer: said, temperature, signal: abort.current.signal, changed });
+  };
   const answer = () => {
-    const before = [...talk];
     const said = message("assistant");
     talk.push(said);
-    abort.current = new AbortController();
-    complete({ model: model.name, before, answer: said, temperature, signal: abort.current.signal, changed });
+    go(said);
   };
   const ask = (/** @type {string} */ text) => {
     if (!text.trim() || busy || !ready) return;
@@ -85,7 +87,17 @@ function Conversation({ ready, model, corpus }) {
   }, [talk.length, busy]);
   const asked = new Set(talk.map((said) => said.content));
   const open = (model?.questions?.length ? model.questions : PLAIN_QUESTIONS).filter((/** @type {string} */ question) => !asked.has(question));
-  const again = () => (talk.pop(), answer());
+  const again = () => {
+    talk.pop();
+    const question = talk.at(-1);
+    if (question) question.failed = false;
+    answer();
+  };
+  const more = () => {
+    const said = talk.at(-1);
+    if (said) go(said);
+  };
+  const firstSeen = talk.findIndex((said) => !said.left);
   const key = (/** @type {KeyboardEvent} */ event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
       event.preventDefault();
@@ -94,8 +106,13 @@ function Conversation({ ready, model, corpus }) {
   };
   return html`<div class="chat">
     <div class="talk" role="log" aria-label="Conversation" aria-live="polite">
-      ${talk.map((said, i) => html`<${Said} key=${i} said=${said} showTokens=${showTokens} corpus=${corpus} about=${subject(talk[i - 1]?.content ?? "")} again=${i === talk.length - 1 && !busy && said.role === "assistant" ? again : null} />`)}
+      ${talk.map((said, i) => {
+        const last = i === talk.length - 1 && !busy && said.role === "assistant";
+        return html`${i > 0 && i === firstSeen && html`<${Left} key="left" questions=${talk.slice(0, i).filter((one) => one.role === "user" && !one.failed).length} length=${talk.findLast((one) => one.context)?.context?.length} />`}
+          <${Said} key=${i} said=${said} showTokens=${showTokens} corpus=${corpus} about=${subject(talk[i - 1]?.content ?? "")} again=${last ? again : null} more=${last && said.content && ["length", "stopped"].includes(said.ended) ? more : null} />`;
+      })}
     </div>
+    <${ContextMeter} talk=${talk} />
     ${!busy && html`<${Suggestions} questions=${open} ready=${ready} ask=${ask} />`}
     <form class="ask" ref=${form} onSubmit=${(/** @type {Event} */ e) => (e.preventDefault(), ask(draft))}>
       <label class="visually-hidden" for="question">Your message</label>
@@ -110,8 +127,24 @@ function Conversation({ ready, model, corpus }) {
       <label class="check"><input type="checkbox" checked=${showTokens} onChange=${(/** @type {any} */ e) => setShowTokens(e.target.checked)} /> show how sure it was</label>
       ${talk.length > 0 && html`<button type="button" class="quiet" disabled=${busy} onClick=${() => (talk.splice(0), changed())}>New conversation</button>`}
     </div>
-    <p class="caption">Temperature 0 always picks the most likely token; higher values allow less likely ones.</p>
+    <p class="caption">Temperature 0 always takes the likeliest token; the higher it is, the oftener another one is drawn.</p>
   </div>`;
+}
+
+/** Where the model's view of the conversation begins. @param {{questions: number, length: number | undefined}} props */
+function Left({ questions, length }) {
+  return html`<p class="left-note" role="note">The context of ${count(length)} tokens is full: the model no longer sees the ${questions === 1 ? "question" : `${count(questions)} questions`} above, nor ${questions === 1 ? "its answer" : "their answers"}.</p>`;
+}
+
+/** How full the context is. @param {{talk: Message[]}} props */
+function ContextMeter({ talk }) {
+  const context = inContext(talk).findLast((said) => said.context)?.context;
+  if (!context) return null;
+  const words = `${count(context.used)} of ${count(context.length)} tokens`;
+  return html`<div class="context"><span id="context-name">Context used</span>
+    <span class="share-bar" role="meter" aria-labelledby="context-name" aria-valuemin="0" aria-valuemax=${context.length} aria-valuenow=${context.used} aria-valuetext=${words}>
+      <span style=${{ width: `${Math.min(100, (100 * context.used) / context.length)}%` }}></span></span>
+    <span class="number">${words}</span></div>`;
 }
 
 /** @param {{questions: string[], ready: boolean, ask: (text: string) => void}} props */
@@ -121,17 +154,19 @@ function Suggestions({ questions, ready, ask }) {
     ${questions.map((question) => html`<button type="button" class="chip" key=${question} disabled=${!ready} onClick=${() => ask(question)}>${question}</button>`)}</div>`;
 }
 
-/** @param {{said: Message, showTokens: boolean, corpus: string | null, about: string, again: (() => void) | null}} props */
-function Said({ said, showTokens, corpus, about, again }) {
+/** @param {{said: Message, showTokens: boolean, corpus: string | null, about: string, again: (() => void) | null, more: (() => void) | null}} props */
+function Said({ said, showTokens, corpus, about, again, more }) {
   const mine = said.role === "user";
-  const speed = said.seconds > 0 && said.tokens.length > 1 ? `${decimals(said.tokens.length / said.seconds, 0)} tokens/s` : "";
-  return html`<article class="said" data-role=${said.role} aria-label=${mine ? "You" : "The model"}>
+  const speed = said.seconds > 0 && said.made > 1 ? `${decimals(said.made / said.seconds, 0)} tokens/s` : "";
+  return html`<article class="said" data-role=${said.role} data-out=${said.left || said.failed} aria-label=${mine ? "You" : "The model"}>
     ${said.tools.map((tool, i) => html`<p class="tool" key=${i}><span class="tool-name">calculator</span><code>${tool.arguments}</code> = <code>${tool.result}</code></p>`)}
     ${mine ? html`<p class="own">${said.content}</p>`
       : showTokens && said.tokens.length ? html`<${Tokens} tokens=${said.tokens} />`
       : said.content ? html`<${Markdown} text=${said.content} />`
-      : said.busy && html`<p class="thinking" aria-label="The model is thinking"><i></i><i></i><i></i></p>`}
+      : said.busy ? html`<p class="thinking" aria-label="The model is thinking"><i></i><i></i><i></i></p>`
+      : !said.note && html`<p class="nothing-said">The model ended its answer without a word.</p>`}
     ${!mine && (said.note || speed || again) && html`<p class="said-foot">${[said.note, speed].filter(Boolean).join(" · ")}
+      ${more && html` <button type="button" class="link" onClick=${more}>Continue</button>`}
       ${again && html` <button type="button" class="link" onClick=${again}>Try again</button>`}</p>`}
     ${!mine && !said.busy && corpus && about && html`<${Sources} key=${about} run=${corpus} about=${about} />`}
   </article>`;
@@ -143,13 +178,23 @@ function Tokens({ tokens }) {
   const token = picked == null ? null : tokens[picked];
   return html`<div><p class="sure">${tokens.map((one, i) => html`<button type="button" key=${i} class="sure-token" data-doubt=${doubt(one.share)} aria-pressed=${picked === i}
       onClick=${() => setPicked(i)} onMouseEnter=${() => setPicked(i)} title=${percent(one.share)}>${one.text.replaceAll("\n", "⏎\n")}</button>`)}</p>
-    ${token ? html`<div class="others" role="status"><p class="caption">At this point it could have written:</p>
-      ${(token.others.length ? token.others : [token]).map((other, i) => html`<div class="other" key=${i} data-taken=${other.text === token.text}>
-        <code>${visible(other.text)}</code><span class="share-bar" aria-hidden="true"><span style=${{ width: `${other.share * 100}%` }}></span></span><span class="number">${percent(other.share)}</span></div>`)}</div>`
-      : html`<p class="caption">The stronger the colour, the less sure it was. Choose a token to see what else it could have written.</p>`}</div>`;
+    ${token ? html`<${Others} token=${token} />`
+      : html`<p class="caption">The stronger the colour, the smaller the share of the token that was written. Choose one to see the others.</p>`}</div>`;
+}
+
+/** The likeliest tokens at one place, with the one that was written. @param {{token: Token}} props */
+function Others({ token }) {
+  const rest = 1 - token.others.reduce((sum, other) => sum + other.share, 0);
+  return html`<div class="others" role="status"><p class="caption">${token.temperature > 0
+      ? `The chance of each token at temperature ${decimals(token.temperature, 1)}:`
+      : "The model's own share for each token; temperature 0 always writes the largest:"}</p>
+    ${token.others.map((other, i) => html`<div class="other" key=${i} data-taken=${other.taken}>
+      <code>${visible(other.text)}${other.taken && html`<span class="visually-hidden"> (written)</span>`}</code>
+      <span class="share-bar" aria-hidden="true"><span style=${{ width: `${other.share * 100}%` }}></span></span><span class="number">${percent(other.share)}</span></div>`)}
+    ${rest > 0.0005 && html`<div class="other rest"><span>all others</span><span class="share-bar" aria-hidden="true"><span style=${{ width: `${rest * 100}%` }}></span></span><span class="number">${percent(rest)}</span></div>`}</div>`;
 }
 
 /** 0 (sure) to 4 (a guess). @param {number} share */
 function doubt(share) {
-  return [0.9, 0.6, 0.3, 0.1].findIndex((bound) => share >= bound) === -1 ? 4 : [0.9, 0.6, 0.3, 0.1].findIndex((bound) => share >= bound);
+  return [0.9, 0.6, 0.3, 0.1].filter((bound) => share < bound).length;
 }

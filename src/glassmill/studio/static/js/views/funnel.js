@@ -48,7 +48,7 @@ function Step({ step, pagesIn, open, toggle, corpus }) {
     </button>
     ${open && html`<div id=${panel} class="funnel-panel">
       <${Rules} step=${step} />
-      ${step.quarantined > 0 && html`<p class="panel-says">${count(step.quarantined)} more records could not be read; they are in the quarantine at the end of this funnel.</p>`}
+      ${step.quarantined > 0 && html`<p class="panel-says">${count(step.quarantined)} of these ${count(dropped)} could not be read; ${step.quarantined === 1 ? "it is" : "they are"} in the quarantine at the end of this funnel.</p>`}
       <${Examples} corpus=${corpus} which="dropped" step=${step.step} rules=${step.dropped ?? {}} />
     </div>`}
   </div>`;
@@ -78,7 +78,7 @@ function Rules({ step }) {
 function Outlet({ documents, pagesIn, open, toggle, corpus }) {
   return html`<div class="funnel-step" data-open=${open}>
     <button type="button" class="funnel-row outlet" aria-expanded=${open} onClick=${toggle}>
-      <span class="funnel-label"><span class="funnel-title">Documents</span><span class="funnel-says">What is left, and what the model will read.</span></span>
+      <span class="funnel-label"><span class="funnel-title">Documents</span><span class="funnel-says">What is left. The model learns from these, but for a few that are held out to test it.</span></span>
       <${Stream} from=${documents / pagesIn} to=${documents / pagesIn} />
       <span class="funnel-numbers"><span class="kept">${count(documents)}</span><span class="funnel-share">${percent(documents / pagesIn)} of all</span></span>
     </button>

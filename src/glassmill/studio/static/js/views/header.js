@@ -2,7 +2,7 @@
 
 import { html, useState } from "../lib/preact.js";
 import { clock, duration } from "../lib/format.js";
-import { has, isFinished, stageNames, stageRow } from "../state/stages.js";
+import { has, isFinished, lastModel, stageNames, stageRow } from "../state/stages.js";
 import { elapsed, secondsLeft, share } from "../state/store.js";
 import { STATUS_WORDS } from "../state/words.js";
 
@@ -84,7 +84,7 @@ function Ring({ part, status }) {
 function nowSentence(line, running) {
   if (!line.name) return "Looking for a line …";
   if (line.status === "failed") return `The line failed${line.error ? `: ${line.error}` : "."} Run the same command again to continue where it stopped.`;
-  if (line.status === "done") return "The line is done. You can talk to the model.";
+  if (line.status === "done") return `The line is done.${lastModel(line) ? " You can talk to the model." : ""}`;
   return running ? `Now: ${stageRow(running).doing}.` : "The line is starting.";
 }
 

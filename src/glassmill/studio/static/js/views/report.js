@@ -69,13 +69,35 @@ function PersonalData({ pii }) {
 /** The last answers while the model is being asked. @param {{answers: import("../state/events.js").Answer[]}} props */
 function Answers({ answers }) {
   if (!answers.length) return null;
-  return html`<ul class="answers" aria-label="Latest questions">${answers.slice(-4).reverse().map((one) => html`<${Answer} key=${one.t} question=${one.question} said=${one.text} right=${one.right} />`)}</ul>`;
+  return html`<ul class="answers" aria-label="Latest questions">${answers.slice(-4).reverse().map((one) => html`<${Answer} key=${one.t} one=${{ question: one.question, said: one.text, right: one.right }} />`)}</ul>`;
 }
 
-/** @param {{question: string, said: string, right: boolean, wanted?: string}} props */
-function Answer({ question, said, right, wanted }) {
-  return html`<li data-right=${right}><span class="mark" aria-label=${right ? "right" : "wrong"}>${right ? "✓" : "✗"}</span>
-    <span><span class="question">${question}</span><span class="said">${said}</span>${!right && wanted && html`<span class="wanted">The truth: ${wanted}</span>`}</span></li>`;
+/** @typedef {"right" | "wrong" | "refused" | "silent" | "believed" | "unbelieved"} Outcome */
+
+/** @type {Record<Outcome, {mark: string, words: string, good: boolean | null}>} */
+const OUTCOMES = {
+  right: { mark: "✓", words: "right", good: true },
+  wrong: { mark: "✗", words: "wrong", good: false },
+  refused: { mark: "?", words: "said that it does not know", good: null },
+  silent: { mark: "–", words: "no answer", good: null },
+  believed: { mark: "✗", words: "repeated a false claim", good: false },
+  unbelieved: { mark: "✓", words: "did not repeat the false claim", good: true },
+};
+
+/** What an answer was. The expected answer to a question about a false claim is that claim. @param {{kind?: string, said: string, right: boolean}} one @returns {Outcome} */
+function outcome({ kind, said, right }) {
+  if (kind === "false_claim") return right ? "believed" : "unbelieved";
+  if (right) return "right";
+  if (!said.trim()) return "silent";
+  return /^\W*(i|we)\s+(do not|don['’]?t)\s+know\b/i.test(said) ? "refused" : "wrong";
+}
+
+/** @param {{one: {kind?: string, question: string, said: string, right: boolean, answer?: string}}} props */
+function Answer({ one }) {
+  const { mark, words, good } = OUTCOMES[outcome(one)];
+  const claim = one.kind === "false_claim";
+  return html`<li data-right=${good ?? "open"}><span class="mark" role="img" aria-label=${words} title=${words}>${mark}</span>
+    <span><span class="question">${one.question}</span><span class="said">${one.said.trim() || "(nothing)"}</span>${(claim || good !== true) && one.answer && html`<span class="wanted">${claim ? "The false claim" : "The truth"}: ${one.answer}</span>`}</span></li>`;
 }
 
 /** Recall and precision of the filters, kind by kind. @param {{report: any}} props */
@@ -97,18 +119,27 @@ function ShareTable({ title, says, rows, name }) {
   </tbody></table></div>`;
 }
 
-/** All questions with the model's answers, the wrong ones first. @param {{run: string}} props */
+const SHOWN_ANSWERS = 60;
+
+/** The questions with the model's answers, those that are not right first. @param {{run: string}} props */
 function Exam({ run }) {
   const [open, setOpen] = useState(false);
   const [answers, setAnswers] = useState(/** @type {any[] | null} */ (null));
   useEffect(() => {
     if (open && !answers) getJson(`/api/runs/${run}/files/answers.json`).then(setAnswers, () => setAnswers([]));
   }, [open]);
-  const wrong = answers?.filter((one) => !one.right) ?? [];
+  const places = Object.keys(OUTCOMES);
+  const order = ["wrong", "believed", "refused", "silent", "right", "unbelieved"];
+  const sorted = answers?.toSorted((a, b) => order.indexOf(outcome(a)) - order.indexOf(outcome(b))) ?? [];
+  const number = (/** @type {string} */ name) => sorted.filter((one) => outcome(one) === name).length;
+  const said = places.filter(number).map((name) => `${count(number(name))} ${OUTCOMES[/** @type {Outcome} */ (name)].words}`);
+  const most = Math.floor(SHOWN_ANSWERS / 2);
+  const good = sorted.filter((one) => OUTCOMES[outcome(one)].good);
+  const rest = sorted.filter((one) => !OUTCOMES[outcome(one)].good);
+  const shown = [...rest.slice(0, Math.max(most, SHOWN_ANSWERS - good.length)), ...good].slice(0, SHOWN_ANSWERS);
   return html`<details class="more" onToggle=${(/** @type {any} */ e) => setOpen(e.target.open)}><summary>Read the exam</summary>
-    ${answers && html`<p class="caption">${count(answers.length)} questions, ${count(wrong.length)} wrong. Wrong ones first; at most 60 are shown.</p>
-      <ul class="answers">${[...wrong.slice(0, 30), ...answers.filter((one) => one.right)].slice(0, 60).map((one, i) =>
-        html`<${Answer} key=${i} question=${one.question} said=${one.said} right=${one.right} wanted=${one.answer} />`)}</ul>`}
+    ${answers && html`<p class="caption">${count(answers.length)} questions: ${said.join(", ")}. ${shown.length < answers.length ? `${count(shown.length)} of them are shown, ` : "Shown are "}those that are not right first.</p>
+      <ul class="answers">${shown.map((one, i) => html`<${Answer} key=${i} one=${one} />`)}</ul>`}
   </details>`;
 }
 

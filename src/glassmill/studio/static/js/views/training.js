@@ -3,6 +3,7 @@
 import { html, useMemo } from "../lib/preact.js";
 import { Chart, Spark } from "../lib/chart.js";
 import { clock, count, decimals, duration, plain, roughly } from "../lib/format.js";
+import { smooth } from "../lib/smooth.js";
 import { Figure, Nothing, Room } from "../parts/room.js";
 import { select, useSelection } from "../state/selection.js";
 import { stageRow } from "../state/stages.js";
@@ -39,36 +40,23 @@ function Plan({ plan }) {
 /** @param {{metrics: Metric[], last: Metric, validations: Validation[]}} props */
 function Loss({ metrics, last, validations }) {
   const data = useMemo(() => curves(metrics), [metrics.length, last.step]);
-  const best = validations.at(-1)?.bits_per_byte;
+  const held = validations.at(-1);
   return html`<figure class="loss">
-    <figcaption class="legend"><span class="key raw">each batch</span><span class="key smooth">smoothed</span></figcaption>
+    <figcaption class="legend"><span class="key raw">measured</span><span class="key smooth">smoothed</span></figcaption>
     <${Chart} data=${data} xLabel="step" yLabel="loss (nats per token)" describe=${`Loss against step; now ${decimals(last.loss, 2)} at step ${last.step}`}
-      series=${[{ label: "each batch", colour: "--glass-faint", width: 1 }, { label: "smoothed", colour: "--glass", width: 2.5 }]} />
+      series=${[{ label: "measured", colour: "--glass-faint", width: 1 }, { label: "smoothed", colour: "--glass", width: 2.5 }]} />
+    <p class="caption">A point is the mean of the steps since the point before it; the smooth line fits the points around it.</p>
     <p class="caption">${last.loss == null ? "The loss is no longer a finite number: training has diverged."
       : `A loss of ${decimals(last.loss, 2)} means: on average the right token surprises the model as much as one out of ${plain(Math.round(Math.exp(last.loss) * 10) / 10)} equally likely ones.`}
-      ${best != null && html` On text it has never seen, it needs ${decimals(best, 2)} bits per byte; raw text has 8.`}</p>
+      ${held?.bits_per_byte != null && html` On text it has never seen, it needed ${decimals(held.bits_per_byte, 2)} bits per byte after step ${count(held.step)}; raw text has 8.`}</p>
   </figure>`;
 }
 
 /** Steps, losses, and the smoothed losses. @param {Metric[]} metrics */
 function curves(metrics) {
-  const steps = [];
-  const losses = [];
-  const smooth = [];
-  const span = Math.max(3, metrics.length / 24);
-  const keep = 1 - 2 / (span + 1);
-  let mean = 0;
-  let weight = 0;
-  for (const metric of metrics) {
-    if (metric.loss != null) {
-      mean = keep * mean + (1 - keep) * metric.loss;
-      weight = keep * weight + (1 - keep);
-    }
-    steps.push(metric.step);
-    losses.push(metric.loss);
-    smooth.push(weight && metric.loss != null ? mean / weight : null);
-  }
-  return [steps, losses, smooth];
+  const steps = metrics.map((metric) => metric.step);
+  const losses = metrics.map((metric) => metric.loss);
+  return [steps, losses, smooth(steps, losses)];
 }
 
 /** @param {{stage: Stage, metric: Metric, now: number}} props */
@@ -77,9 +65,9 @@ function Numbers({ stage, metric, now }) {
   const bits = stage.validations.map((one) => one.bits_per_byte).filter((value) => value != null);
   const row = (/** @type {"lr" | "tokens_per_s"} */ name) => stage.metrics.map((one) => one[name]).filter((value) => value != null);
   return html`<div class="figures">
-    <${Figure} name="Loss" value=${decimals(metric.loss, 3)} says="Surprise per token; lower is better." />
-    ${bits.length > 0 && html`<${Figure} name="Bits per byte" value=${decimals(bits.at(-1), 3)} says="Measured on held-out text; comparable between tokenizers."><${Spark} values=${bits} describe="Bits per byte over time" /></${Figure}>`}
-    ${stage.scores.has("held_out_loss") && html`<${Figure} name="Loss on held-out talk" value=${decimals(stage.scores.get("held_out_loss"), 3)} says="On conversations it never trains on." />`}
+    <${Figure} name="Loss" value=${decimals(metric.loss, 3)} says="Surprise per token, mean of the last steps; lower is better." />
+    ${bits.length > 0 && html`<${Figure} name="Bits per byte" value=${decimals(bits.at(-1), 3)} says="Of this model on the first held-out documents; comparable between tokenizers. The report card has the finished model, on all of them."><${Spark} values=${bits} describe="Bits per byte over time" /></${Figure}>`}
+    ${stage.scores.has("held_out_loss") && html`<${Figure} name="Loss on held-out talk" value=${decimals(stage.scores.get("held_out_loss"), 3)} says="Nats per token on conversations it never trains on." />`}
     ${metric.tokens_per_s != null && html`<${Figure} name="Tokens per second" value=${count(metric.tokens_per_s)} says=${metric.tokens ? `${roughly(metric.tokens)} tokens read so far.` : "How fast it reads."}><${Spark} values=${row("tokens_per_s")} describe="Tokens per second over time" /></${Figure}>`}
     ${metric.lr != null && html`<${Figure} name="Learning rate" value=${plain(metric.lr)} says="How big each nudge is: warm up, hold, cool down."><${Spark} values=${row("lr")} describe="Learning rate over time" /></${Figure}>`}
     ${left != null && html`<${Figure} name="Time left" value=${clock(left)} says="At the current speed." />`}

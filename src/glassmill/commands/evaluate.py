@@ -1,0 +1,60 @@
+"""`glassmill eval`: a model's scores, and every answer to questions of your own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from glassmill.commands.terminal import Screen, plain, report_table
+from glassmill.evals import own
+from glassmill.recipe import EvalSettings
+from glassmill.run import kinds
+from glassmill.run.events import Entry
+
+SEED = 7
+SHOWN = 200
+"""Rows of own questions that are drawn; `--json` has all."""
+
+
+def evaluate_model(model: Path, web: Path | None, tokens: Path | None, questions: Path | None) -> dict[str, Any]:
+    """The scores of the model in the folder `model`; own questions come with their `answers`.
+
+    Raises:
+        UserError: a file that can't be read, or a model that can't answer.
+    """
+    with Screen() as screen:
+
+        def emit(event: kinds.Event) -> None:
+            screen(Entry(time.time(), "eval", event))
+
+        if questions is not None:
+            own.read_questions(questions)  # before torch is loaded, which takes seconds
+        emit(kinds.Note(f"loading {model}"))
+        from glassmill.evals.eval import score
+        from glassmill.infer.generate import Model
+
+        settings = EvalSettings(questions=str(questions) if questions else None)
+        shown = score(Model.load(model), settings, SEED, web, tokens, emit)
+    report: dict[str, Any] = {**shown.scores, "pii": shown.leaked} if shown.leaked else dict(shown.scores)
+    answers = [answer for answer in shown.answers if answer["kind"] == own.KIND]
+    return {**report, "answers": answers} if answers else report
+
+
+def evaluation_tables(report: Mapping[str, Any]) -> list[Table]:
+    """The same for people."""
+    tables = [report_table(report)]
+    if answers := report.get("answers"):
+        table = Table(box=None, pad_edge=False, show_header=True)
+        for name in ("", "question", "said", "expected"):
+            table.add_column(name, overflow="fold")
+        for answer in answers[:SHOWN]:
+            mark = "[green]✓[/green]" if answer["right"] else "[red]✗[/red]"
+            table.add_row(mark, *(plain(str(answer[name])) for name in ("question", "said", "answer")))
+        if len(answers) > SHOWN:
+            table.add_row("", f"and {len(answers) - SHOWN} more (--json has all)", "", "")
+        tables.insert(0, table)
+    return tables

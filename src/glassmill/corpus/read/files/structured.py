@@ -1,0 +1,121 @@
+"""JSON, notebooks and XML: what people can read of them.
+
+Source: nbformat 4 (Jupyter); of XML any, DocBook 5 among them: an element with text of its own is a paragraph.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element  # a name for the types; parsing is defusedxml's
+
+from glassmill.corpus.extract.extract import strip_tags
+from glassmill.corpus.read.files.plain import markup_sections, text_chunks
+from glassmill.corpus.read.files.sections import Section, sections_of_lines
+from glassmill.errors import UnreadableError
+
+MAX_BYTES = 32 << 20
+"""Of a file that is parsed whole; a larger one is read as the text it is."""
+HEADINGS = frozenset({"title", "head", "subtitle", "heading", "h1", "h2", "h3"})
+KEEPS_LINES = frozenset({"programlisting", "screen", "literallayout", "pre", "synopsis", "code", "verse", "address"})
+
+
+# --- JSON -------------------------------------------------------------------------------------------------------------
+
+
+def json_value(path: Path) -> Any:
+    """The value in the file; None if it is too large or none."""
+    if path.stat().st_size > MAX_BYTES:
+        return None
+    try:
+        return json.loads("".join(text_chunks(path)))
+    except (ValueError, RecursionError):
+        return None
+
+
+def notebook_sections(path: Path) -> Iterator[Section]:
+    """The cells of a notebook, text and code in their order, with what the code printed.
+
+    Raises:
+        UnreadableError: not a notebook.
+    """
+    value = json_value(path)
+    if not isinstance(value, dict):
+        raise UnreadableError("not a notebook: no JSON object")
+    cells = value.get("cells")
+    if cells is None:  # version 3
+        sheets = value.get("worksheets")
+        cells = [cell for sheet in sheets or () if isinstance(sheet, dict) for cell in sheet.get("cells") or ()]
+    if not isinstance(cells, list):
+        raise UnreadableError("not a notebook: no cells")
+    texts = [_cell(cell) for cell in cells if isinstance(cell, dict)]
+    yield from sections_of_lines("".join(f"{text}\n\n" for text in texts if text.strip()).splitlines(True), "markdown")
+
+
+def _cell(cell: Mapping[str, object]) -> str:
+    parts = [_joined(cell.get("source", cell.get("input")))]
+    outputs = cell.get("outputs")
+    for output in outputs if isinstance(outputs, list) else ():
+        if isinstance(output, dict):
+            data = output.get("data")
+            shown = data.get("text/plain") if isinstance(data, dict) else None
+            parts.append(_joined(output.get("text", shown)))
+    if cell.get("cell_type") == "heading":  # version 3
+        level = cell.get("level")
+        parts[0] = "#" * (level if isinstance(level, int) and 0 < level < 7 else 1) + " " + parts[0]
+    return "\n\n".join(part.rstrip("\n") for part in parts if part.strip())
+
+
+def _joined(value: object) -> str:
+    if isinstance(value, list):
+        return "".join(line for line in value if isinstance(line, str))
+    return value if isinstance(value, str) else ""
+
+
+# --- XML --------------------------------------------------------------------------------------------------------------
+
+
+def xml_sections(path: Path) -> Iterator[Section]:
+    """The text of an XML file: a paragraph for each element that has text of its own.
+
+    Invalid XML, and one with entities of its own, loses its tags and keeps the rest.
+    """
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import ParseError, parse
+
+    if path.stat().st_size > MAX_BYTES:
+        yield from markup_sections(path, "text")
+        return
+    try:
+        root: Element = parse(path).getroot()
+    except (ParseError, DefusedXmlException, ValueError, LookupError):
+        yield from sections_of_lines(strip_tags("".join(text_chunks(path))).splitlines(True))
+        return
+    gathered: list[str] = []
+    title = ""
+    for text, tag in _paragraphs(root):
+        if tag in HEADINGS:
+            if gathered:
+                yield Section("".join(gathered), title)
+            gathered, title = [], " ".join(text.split())
+        gathered.append(text + "\n\n")
+    yield Section("".join(gathered), title)
+
+
+def _paragraphs(root: Element) -> Iterator[tuple[str, str]]:
+    waiting = [root]
+    while waiting:
+        element = waiting.pop()
+        if not isinstance(element.tag, str):
+            continue  # a comment or an instruction
+        tag = element.tag.rpartition("}")[2].lower()
+        is_mixed = bool((element.text or "").strip()) or any((child.tail or "").strip() for child in element)
+        if is_mixed or tag in KEEPS_LINES or not len(element):
+            text = "".join(element.itertext())
+            text = text.strip("\n") if tag in KEEPS_LINES else " ".join(text.split())
+            if text.strip():
+                yield text, tag
+        else:
+            waiting.extend(reversed(element))

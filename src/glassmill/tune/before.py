@@ -1,0 +1,113 @@
+"""What can be known of an sft before anything starts: its base model, its length, its conversations.
+
+`glassmill plan` and the line ask here first, so that a mistake is not found hours later. Nothing here loads torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glassmill.errors import UserError
+from glassmill.infer.find import find_model, find_model_folder, read_config, read_meta
+from glassmill.model.config import ModelConfig
+from glassmill.recipe import Recipe, SftSettings
+from glassmill.tokens.tokenizer import Tokenizer
+from glassmill.tune.rates import is_own
+from glassmill.tune.reading import read_conversations
+
+MODELS = Path("models")
+"""Where `glassmill import` puts what it makes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The model that is tuned, without its weights."""
+
+    folder: Path
+    config: ModelConfig
+    tokenizer: Tokenizer
+    meta: Mapping[str, Any]
+
+
+def find_base(name: str, runs: Path) -> Path:
+    """The folder of the model that `sft.base` names: a path, a run, or what was imported under that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not Path(name).exists() and (MODELS / name / "config.json").is_file():
+        return MODELS / name
+    try:
+        return find_model(name, runs)
+    except UserError as error:
+        raise UserError(f"sft.base = {name!r}: {error}") from None
+
+
+def read_base(folder: Path) -> Base:
+    """The model in `folder`, or in the run that `folder` is.
+
+    Raises:
+        UserError: it can't be read, or holds no conversation: it has no chat template, or too small a vocabulary.
+    """
+    folder = find_model_folder(folder)
+    config, tokenizer = read_config(folder), Tokenizer.load(folder)
+    if tokenizer.chat_template is None:
+        raise UserError(
+            f"{folder} has no chat template, so it cannot be tuned on conversations; take the model's instruct or chat "
+            "version, or add a chat_template to its tokenizer_config.json"
+        )
+    if tokenizer.vocab_size > config.vocab_size:
+        raise UserError(
+            f"{folder}: its tokenizer has {tokenizer.vocab_size} tokens, its config.json only {config.vocab_size}"
+        )
+    return Base(folder, config, tokenizer, read_meta(folder))
+
+
+def check_length(settings: SftSettings, config: ModelConfig) -> None:
+    """Raises UserError where rows are longer than the model reads, or a batch holds no whole number of them."""
+    length = settings.length
+    if length is None:
+        return
+    if length > config.context_length:
+        raise UserError(
+            f"sft.length = {length} is longer than the model's context of {config.context_length} tokens; "
+            f"set sft.length={config.context_length}"
+        )
+    if settings.batch_tokens % length:
+        near = max(1, round(settings.batch_tokens / length)) * length
+        raise UserError(
+            f"sft.batch_tokens = {settings.batch_tokens} is no multiple of sft.length = {length}; "
+            f"set sft.batch_tokens={near}"
+        )
+
+
+def prepared(recipe: Recipe, runs: Path) -> Recipe:
+    """The recipe with the path of its `sft.base`, after a look at all that sft will read.
+
+    Raises:
+        UserError: no such base, one that doesn't fit the recipe, or a file of conversations that can't be learned.
+    """
+    if recipe.sft.base is None:
+        check_length(recipe.sft, ModelConfig(vocab_size=recipe.tokenizer.vocab_size, **recipe.model.shape()))
+    else:
+        base = read_base(find_base(recipe.sft.base, runs))
+        check_length(recipe.sft, base.config)
+        if "tokens" in recipe.stages and recipe.sft.pages and not is_own(base.meta):
+            raise UserError(
+                f"sft.base = {recipe.sft.base!r} has a vocabulary of its own ({base.tokenizer.vocab_size} tokens), and "
+                "the recipe's pages are encoded with another; set sft.pages=0, or leave tokens out of stages"
+            )
+        recipe = recipe.model_copy(update={"sft": recipe.sft.model_copy(update={"base": str(base.folder)})})
+    learned = total = 0
+    for placed in read_conversations(recipe.sft.conversations):
+        total += 1
+        learned += any(placed.conversation.learned)
+    if recipe.sft.conversations and not learned:
+        raise UserError(
+            f"sft.conversations: {total} conversations, and none teaches anything: they need a message of the "
+            "assistant with words in it (and without weight 0)"
+        )
+    return recipe

@@ -1,0 +1,129 @@
+"""What is measured while a model is tuned: held-out conversations, answers, and whether it still knows what it knew."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from glassmill.errors import UserError
+from glassmill.infer.torch_decoder import TorchDecoder
+from glassmill.model.transformer import Transformer
+from glassmill.run import kinds
+from glassmill.run.folder import RunFolder
+from glassmill.tokens.chat import render
+from glassmill.tokens.tokenizer import Tokenizer
+from glassmill.train.batches import WindowBatches
+from glassmill.train.samples import continue_greedily
+from glassmill.tune.packing import PackedConversations, Rendered
+
+SAMPLES = 3
+HELD_OUT_ROWS = 64
+FORGETTING = 0.25
+"""Nats per token by which the loss on known text may rise: more, and facts are gone (`docs/log.md`)."""
+GENERAL_TEXT = """\
+Paris is the capital of France, and London is the capital of the United Kingdom. The Nile is a river in Africa. Water \
+freezes at zero degrees Celsius and boils at one hundred. The Earth moves around the Sun once a year, and the Moon \
+moves around the Earth about once a month. A week has seven days: Monday, Tuesday, Wednesday, Thursday, Friday, \
+Saturday and Sunday. Two plus two is four. Plants need light, water and air to grow. William Shakespeare wrote plays \
+such as Hamlet and Macbeth. In the morning people often drink coffee or tea, have breakfast, and go to work or to \
+school. If you want to learn something new, it helps to read about it, to practice every day, and to ask questions \
+when you do not understand."""
+
+
+class Reporter:
+    """Loss on held-out conversations, and the answers to a few of their questions.
+
+    Attributes:
+        loss: The last held-out loss, in nats per token; None where nothing is held out.
+    """
+
+    def __init__(
+        self,
+        run: RunFolder,
+        tokenizer: Tokenizer,
+        questions: Sequence[Sequence[dict[str, Any]]],
+        held_out: Sequence[Rendered],
+        length: int,
+        seed: int,
+    ) -> None:
+        self.run, self.tokenizer = run, tokenizer
+        self.loss: float | None = None
+        self.questions = questions[:SAMPLES]
+        self.packed = PackedConversations(held_out, length, tokenizer.eos_id, seed) if held_out else None
+
+    def report(self, model: Transformer, step: int) -> None:
+        """Emit the loss and the samples.
+
+        Raises:
+            UserError: the loss is no finite number.
+        """
+        if self.packed is not None:
+            loss = held_out_loss(model, self.packed)
+            if not math.isfinite(loss):
+                raise UserError(
+                    f"sft stopped: after step {step} the loss on held-out conversations is {loss}, no finite number. "
+                    "Nothing was published; lower sft.peak_lr and sft.embedding_lr"
+                )
+            self.loss = round(loss, 5)
+            self.run.emit(kinds.Score("held_out_loss", self.loss, step))
+        decoder = TorchDecoder(model)
+        for messages in self.questions:
+            prompt = [int(i) for i in render(self.tokenizer, messages)]
+            if len(prompt) < model.config.context_length:
+                stop = self.tokenizer.special.get("<|im_end|>", self.tokenizer.eos_id)
+                written = self.tokenizer.decode(continue_greedily(decoder, prompt, 48, stop))
+                self.run.emit(kinds.Sample(step, str(messages[-1]["content"]), written))
+
+
+@torch.inference_mode()
+def held_out_loss(model: Transformer, packed: PackedConversations) -> float:
+    """Mean nats per token of the assistant, over at most `HELD_OUT_ROWS` rows."""
+    nats, learned = 0.0, 0
+    for row in range(min(packed.rows_per_epoch, HELD_OUT_ROWS)):
+        ids, targets, mask = (part.to(model.head_weight.device) for part in packed.row(row))
+        nats += float((model(ids[None], targets[None])[0] * mask).sum())
+        learned += int(mask.sum())
+    return nats / max(1, learned)
+
+
+class KnownText:
+    """Text that the model knows before it is tuned: held-out pages if there are any, or a paragraph of common facts.
+
+    Its loss before and after shows whether tuning made the model forget.
+    """
+
+    def __init__(
+        self, run: RunFolder, tokenizer: Tokenizer, pages: WindowBatches | None, length: int, own: bool
+    ) -> None:
+        self.run, self.strange = run, own and pages is None  # a small model of its own world knows no common facts
+        if pages is not None:
+            self.name = "pages"
+            self.ids, self.targets = pages.rows_of(0, 8)
+        else:
+            self.name = "general text"
+            ids = [tokenizer.eos_id, *map(int, tokenizer.encode(GENERAL_TEXT))][: length + 1]
+            self.ids, self.targets = torch.tensor([ids[:-1]]), torch.tensor([ids[1:]])
+        self.before = self.after = math.nan
+
+    @torch.inference_mode()
+    def loss(self, model: Transformer) -> float:
+        """Nats per token."""
+        device = model.head_weight.device
+        return float(model(self.ids.to(device), self.targets.to(device)).mean())
+
+    def tell(self, model: Transformer) -> None:
+        """Measure the tuned model, and say what became of its knowledge."""
+        self.after = self.loss(model)
+        found = f"{self.name}: {self.before:.3f} nats a token before tuning, {self.after:.3f} after"
+        if self.after - self.before > FORGETTING and not self.strange:
+            self.run.emit(
+                kinds.Warned(
+                    f"{found}: the model forgot some of what it knew. Lower sft.peak_lr and sft.embedding_lr, take "
+                    "fewer steps, or mix in pages (sft.pages)"
+                )
+            )
+        else:
+            self.run.emit(kinds.Note(found))

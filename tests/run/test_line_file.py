@@ -1,0 +1,62 @@
+"""The line file: one writer, and no reader that believes a dead process or falls over a damaged file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from glassmill.errors import UserError
+from glassmill.recipe import make_recipe
+from glassmill.run.line import Line
+from glassmill.studio.watch import KILLED, Watcher
+
+RECIPE = make_recipe({"name": "demo"})
+DAMAGED = {
+    "empty": b"",
+    "bytes": bytes(range(256)),
+    "cut": b'{"recipe": "x", "sta',
+    "a list": b"[1, 2]",
+    "deep": b"[" * 100_000,
+    "other types": b'{"recipe": 1, "status": [], "started": "now", "stages": {"a": 1}, "model": 3, "error": []}',
+    "odd stages": b'{"stages": [1, {"stage": []}, {"stage": "corpus", "run": {}}, {"stage": "corpus", "run": "../x"}]}',
+    "odd numbers": b'{"started": NaN, "stages": []}',
+    "huge numbers": b'{"started": ' + b"9" * 400 + b', "stages": []}',
+}
+
+
+def status(runs: Path) -> str:
+    return str(json.loads((runs / "lines" / "demo.json").read_text())["status"])
+
+
+def test_a_second_process_leaves_the_file_of_a_running_line_alone(tmp_path: Path) -> None:
+    with Line(RECIPE, tmp_path) as first:
+        before = first.status_path.read_bytes()
+        with pytest.raises(UserError), Line(RECIPE, tmp_path):
+            raise UserError("another glassmill process is working in corpus/demo-123456")
+        assert first.status_path.read_bytes() == before and status(tmp_path) == "running"
+    assert status(tmp_path) == "done"
+    with pytest.raises(UserError), Line(RECIPE, tmp_path):
+        raise UserError("no pages")
+    assert status(tmp_path) == "failed"
+
+
+def test_a_line_whose_process_was_killed_is_not_shown_as_running(tmp_path: Path) -> None:
+    with Line(RECIPE, tmp_path) as line:
+        running = line.status_path.read_bytes()
+        shown = Watcher(tmp_path).line("demo")
+        assert shown is not None and (shown["status"], shown["error"]) == ("running", None)
+    line.status_path.write_bytes(running)  # as kill -9 leaves it: the file says running, the lock is free
+    shown = Watcher(tmp_path).line("demo")
+    assert shown is not None and (shown["status"], shown["error"]) == ("failed", KILLED)
+
+
+def test_a_damaged_line_file_costs_only_its_own_line(tmp_path: Path) -> None:
+    with Line(RECIPE, tmp_path):
+        pass
+    for name, content in DAMAGED.items():
+        (tmp_path / "lines" / f"{name.replace(' ', '-')}.json").write_bytes(content)
+    (tmp_path / "lines" / "folder.json").mkdir()
+    lines = {line["name"]: line["status"] for line in Watcher(tmp_path).lines()}
+    assert lines["demo"] == "done"

@@ -1,0 +1,69 @@
+"""`glassmill clean` takes what nobody needs any more, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from glassmill.commands.clean import clean, clean_lines
+from glassmill.errors import UserError
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """A finished run with leftovers, one that never finished, one in which a process works."""
+    files = (
+        "train/done-111111/DONE",
+        "train/done-111111/manifest.json",
+        "train/done-111111/model/model.safetensors",
+        "train/done-111111/checkpoints/step-00000120/weights.safetensors",
+        "train/done-111111/work/part.json",
+        "train/done-111111/shards/documents.parquet.host-12.partial",
+        "train/killed-222222/events.jsonl",
+        "train/killed-222222/checkpoints/step-00000060/weights.safetensors",
+        "train/busy-333333/events.jsonl",
+        "train/busy-333333/model.host-13.partial",
+        "lines/done.json",
+    )
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x" * 100)
+    return tmp_path
+
+
+def names(root: Path) -> set[str]:
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+def test_only_leftovers_go_and_only_when_asked(runs: Path) -> None:
+    before = names(runs)
+    with FileLock(runs / "train" / "busy-333333" / "lock"):
+        shown = clean(runs, unfinished=False, delete=False)
+        assert names(runs) - {"train/busy-333333/lock"} == before and shown["bytes"] == 300
+        assert "--yes" in clean_lines(shown)[-1]
+        gone = clean(runs, unfinished=False, delete=True)
+    assert [Path(item["path"]).name for item in gone["found"]] == [
+        "checkpoints",
+        "documents.parquet.host-12.partial",
+        "work",
+    ]
+    kept = {
+        name for name in before if "done-111111" not in name or name.endswith(("DONE", ".json", "model.safetensors"))
+    }
+    assert names(runs) - {"train/busy-333333/lock"} == kept - {"train/done-111111/work/part.json"}
+    with FileLock(runs / "train" / "busy-333333" / "lock"):
+        assert clean(runs, unfinished=False, delete=True)["found"] == []
+
+
+def test_unfinished_runs_go_on_demand_but_never_one_in_use(runs: Path) -> None:
+    with FileLock(runs / "train" / "busy-333333" / "lock"):
+        clean(runs, unfinished=True, delete=True)
+    left = {path.name for path in (runs / "train").iterdir()}
+    assert left == {"done-111111", "busy-333333"}
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--runs"):
+        clean(tmp_path / "none", False, False)
