@@ -63,7 +63,10 @@ def differences(made: Made) -> list[str]:
         pieces = [stream.push(number) for number in ids if number not in hidden]
         compare(f"stream {ids}", "".join([*pieces, stream.finish()]), answer)
     compare("ends", set(ours.stop_ids) >= ends(made.folder), True)
-    wanted = ends(made.folder) | {theirs.eos_token_id, *config_ends(made.folder)}
+    listed, named = ends(made.folder), config_ends(made.folder)
+    wanted = (listed | {number for number in named if number in ours.special.values()} if listed else named) | {
+        theirs.eos_token_id
+    }
     turn = theirs.convert_tokens_to_ids(made.names["turn"])
     compare("all ends", set(ours.stop_ids) - {turn}, (wanted - {None, turn}))
     return out

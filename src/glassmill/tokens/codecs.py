@@ -172,11 +172,10 @@ class HuggingFaceCodec:
         return self._engine.encode(repair(text)).ids
 
     def encode_batch(self, texts: Sequence[str], threads: int = 0) -> list[Ids]:
-        encoded = self._engine.twin.encode_batch_fast([repair(text) for text in texts], add_special_tokens=False)
-        return [np.array(one.ids, dtype=np.uint32) for one in encoded]
+        return self._engine.encode_batch([repair(text) for text in texts])
 
     def pieces(self, text: str) -> list[Piece]:
-        normalizer, splitter = self._engine.twin.normalizer, self._engine.twin.pre_tokenizer
+        normalizer, splitter = self._engine.tokenizer.normalizer, self._engine.tokenizer.pre_tokenizer
         text = normalizer.normalize_str(repair(text)) if normalizer else repair(text)
         if not splitter:
             return [Piece(text, "")]

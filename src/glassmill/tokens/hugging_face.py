@@ -108,11 +108,35 @@ class Engine:
 
     def encode(self, text: str) -> Encoded:
         """A text in which nothing is a control token."""
-        return _encoded(self.twin.encode(text, add_special_tokens=False))
+        return _encoded(self._plain(text))
+
+    def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """The ids of each text, as `encode`."""
+        encodings = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        whole = [np.array(encoding.ids, dtype=np.uint32) for encoding in encodings]
+        pairs = zip(texts, whole, strict=True)
+        return [self.encode(text).ids if self._suspicious(text, ids) else ids for text, ids in pairs]
+
+    def _plain(self, text: str) -> Any:
+        """The encoding of a text. The twin is only built for a text that seems to have control tokens."""
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        if self._suspicious(text, np.array(encoding.ids, dtype=np.uint32)):
+            return self.twin.encode(text, add_special_tokens=False)
+        return encoding
+
+    def _suspicious(self, text: str, ids: np.ndarray) -> bool:
+        found = set(ids[np.isin(ids, self._control_ids)].tolist())
+        if found == {self._unknown}:  # also stands for letters that the vocabulary lacks
+            return self.names["unk_token"].casefold() in text.casefold()
+        return bool(found)
+
+    @cached_property
+    def _control_ids(self) -> np.ndarray:
+        return np.array(list(self.control.values()), dtype=np.int64)
 
     def prompt(self, text: str) -> np.ndarray:
         """The ids of a raw prompt: `encode`, and what the file puts around a text."""
-        encoding = self.twin.encode(text, add_special_tokens=False)
+        encoding = self._plain(text)
         if self.processor is not None:
             encoding = self.processor.process(encoding, None, True)
         return np.array(encoding.ids, dtype=np.uint32)
@@ -127,7 +151,7 @@ class Engine:
         whole = _encoded(self.tokenizer.encode(text, add_special_tokens=False))
         inside = np.concatenate([[0], np.cumsum(~written)])
         foreign = inside[whole.spans[:, 1]] > inside[whole.spans[:, 0]]
-        suspects = np.flatnonzero(foreign & np.isin(whole.ids, list(self.control.values())))
+        suspects = np.flatnonzero(foreign & np.isin(whole.ids, self._control_ids))
         if all(whole.ids[place] == self._unknown and not self._spells(text, whole.spans[place]) for place in suspects):
             return whole
         shown = "".join(char if own else SECRET for char, own in zip(text, written.tolist(), strict=True))
@@ -162,7 +186,7 @@ class Engine:
         lasts = np.array([0, *(place + 1 for place in places)], dtype=np.int64)
         spans = np.stack([firsts[encoded.spans[:, 0]], lasts[encoded.spans[:, 1]]], axis=1)
         spans[:, 1] = np.maximum(spans[:, 0], spans[:, 1])
-        is_control = np.isin(encoded.ids, list(self.control.values()))
+        is_control = np.isin(encoded.ids, self._control_ids)
         took = [(start, end) for start, end in spans[is_control].tolist()]
         taken = [one for one in found if any(start <= one[0] and one[1] <= end for start, end in took)]
         return Encoded(encoded.ids, spans), taken

@@ -7,7 +7,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glassmill.errors import UserError
+from glassmill.textfiles import read_text
 from glassmill.tokens import formats
 from glassmill.tokens.codecs import AddedWords, Codec, HuggingFaceCodec, bpe_codec
 from glassmill.tokens.foreign import byte_level
@@ -36,6 +38,7 @@ KEPT = (
     "tokenizer.model",
 )
 TEMPLATES = "additional_chat_templates"
+MAX_TEMPLATE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ def foreign_parts(
         "files": ForeignFiles(full, config, _raw(folder) if folder else {}),
         "engine": engine,
         "templates": templates,
-        "ends": tuple(number for number in said.get("ends", ()) if number in symbols or number in names.values()),
+        "ends": _ends(said, engine, {*symbols, *names.values()}),
         "generation": dict(said.get("generation", {})),
     }
 
@@ -127,8 +130,8 @@ def _codec(full: Mapping[str, Any], engine: Engine, symbols: Mapping[int, bytes]
 def sayings(folder: Path) -> dict[str, Any]:
     """What the files beside `tokenizer.json` and `tokenizer_config.json` say.
 
-    `special_tokens_map`, `added_tokens`, `model_type`, `chat_template` (a text, or texts by name), `generation` (the
-    whole `generation_config.json`) and `ends` (ids).
+    `special_tokens_map`, `added_tokens`, `model_type`, `chat_template` (texts by name), `generation` (the whole
+    `generation_config.json`), `ends` and `doubtful_ends` (ids).
     """
     said: dict[str, Any] = {}
     for name in ("special_tokens_map", "added_tokens"):
@@ -138,9 +141,9 @@ def sayings(folder: Path) -> dict[str, Any]:
             said[name] = value
     templates = {}
     if (folder / "chat_template.jinja").is_file():
-        templates["default"] = (folder / "chat_template.jinja").read_text(encoding="utf-8")
+        templates["default"] = read_text(folder / "chat_template.jinja", MAX_TEMPLATE_BYTES)
     for path in sorted((folder / TEMPLATES).glob("*.jinja")):
-        templates[path.stem] = path.read_text(encoding="utf-8")
+        templates[path.stem] = read_text(path, MAX_TEMPLATE_BYTES)
     if templates:
         said["chat_template"] = templates
     files = {name: folder / f"{name}.json" for name in ("generation_config", "config")}
@@ -149,9 +152,19 @@ def sayings(folder: Path) -> dict[str, Any]:
         said["model_type"] = config["model_type"]
     if isinstance(generation, dict) and generation:
         said["generation"] = generation
-    named = [one.get("eos_token_id") for one in (generation, config) if isinstance(one, dict)]
-    said["ends"] = tuple(dict.fromkeys(number for entry in named for number in _ids(entry)))
+    named, doubtful = (_ids(one.get("eos_token_id") if isinstance(one, dict) else None) for one in (generation, config))
+    said["ends"], said["doubtful_ends"] = (named, doubtful) if named else (doubtful, [])
     return said
+
+
+def _ends(said: Mapping[str, Any], engine: Engine, known: Collection[int]) -> tuple[int, ...]:
+    """The ids that end an answer. Beside those of `generation_config.json`, `config.json` only adds control tokens.
+
+    (transformers writes the defaults of a model's class into `config.json`, whatever the vocabulary is.)
+    """
+    control = engine.control.values()
+    named = [*said.get("ends", ()), *(number for number in said.get("doubtful_ends", ()) if number in control)]
+    return tuple(dict.fromkeys(number for number in named if number in known))
 
 
 def token_text(entry: object) -> str | None:
@@ -208,8 +221,6 @@ def _alphabet_bytes(spelled: str) -> bytes:
 
 def _word_bytes(spelled: str) -> bytes:
     if len(spelled) == 6 and spelled.startswith("<0x") and spelled.endswith(">"):
-        try:
+        with contextlib.suppress(ValueError):
             return bytes([int(spelled[3:5], 16)])
-        except ValueError:
-            pass
     return spelled.replace(WORD_MARK, " ").encode()

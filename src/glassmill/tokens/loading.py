@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, Protocol, TypedDict
 import numpy as np
 
 from glassmill.errors import UserError
+from glassmill.textfiles import read_text
 from glassmill.tokens import formats
 from glassmill.tokens.bpe import Merge, recover_merges
 from glassmill.tokens.codecs import Codec, bpe_codec
@@ -135,7 +136,7 @@ def _folder_parts(folder: Path) -> Parts:
         if (place / "tokenizer.json").is_file():
             return _file_parts(place / "tokenizer.json")
         if (place / "vocab.json").is_file() and (place / "merges.txt").is_file():
-            full = formats.gpt2_json(formats.read_json(place / "vocab.json"), (place / "merges.txt").read_text("utf-8"))
+            full = formats.gpt2_json(formats.read_json(place / "vocab.json"), read_text(place / "merges.txt"))
             return foreign_parts(full, _config(place), str(place / "vocab.json"), sayings(place), place)
     raise UserError(
         f"no tokenizer in {folder} (no vocab.tiktoken with meta.json, no tokenizer.json, no vocab.json with merges.txt)"
