@@ -28,8 +28,8 @@ MESSAGES: list[dict[str, Any]] = [
 ]
 TOOL = {"type": "function", "function": {"name": "sum", "description": "adds", "parameters": {"a": 1}}}
 CALL = {"type": "function", "function": {"name": "sum", "arguments": {"a": 1, "b": "é\n"}}}
-SEED = 4
-"""A byte-level folder whose turns end with `</s>`."""
+SEED = 59
+"""A byte-level folder whose turns end with `<|im_end|>`."""
 
 
 def both(folder: Path, template: str, seed: int = SEED) -> tuple[Tokenizer, Any]:
@@ -109,6 +109,27 @@ def test_generation_blocks_are_the_mask_of_transformers(tmp_path: Path, template
     wanted = theirs.apply_chat_template(MESSAGES, return_dict=True, return_assistant_tokens_mask=True)
     assert ids.tolist() == wanted["input_ids"]
     assert mask.astype(int).tolist() == wanted["assistant_masks"] and mask.any()
+
+
+def test_what_the_assistant_must_write_itself_is_learned_too(tmp_path: Path):
+    template = (
+        "{% for m in messages %}{{ '<' + m.role + '>' }}{% if m.reasoning %}{{ '{think ' + m.reasoning + '} ' }}{% endif %}"
+        "{{ m.content }}{% for c in m.tool_calls or [] %}{{ '{call ' + c.function.name + '}' }}{% endfor %}{{ TURN + '|' }}"
+        "{% endfor %}{% if add_generation_prompt %}{{ '<assistant>' }}{% endif %}"
+    )
+    ours, _ = both(tmp_path, template)
+    messages = [
+        {"role": "user", "content": "two"},
+        {"role": "assistant", "content": "", "tool_calls": [CALL]},
+        {"role": "tool", "content": "4"},
+        {"role": "assistant", "content": "", "reasoning": "hm"},
+        {"role": "assistant", "content": "4", "reasoning": "hm"},
+    ]
+    ids, mask = render_with_mask(ours, messages)
+    learned = "".join(ours.decode(ids[mask]).split())
+    assert learned == "{callsum}</s>{thinkhm}</s>{thinkhm}4</s>".replace(
+        "</s>", Made(tmp_path / "x", SEED).names["turn"]
+    )
 
 
 def test_what_a_template_writes_behind_an_answer_ends_it(tmp_path: Path):

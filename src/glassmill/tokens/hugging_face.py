@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -33,6 +34,7 @@ CLEANED = [
 CLEANED += [(" 've", "'ve"), (" 're", "'re")]
 """`clean_up_tokenization_spaces`, in this order."""
 SECRET = "\U0010fffd"
+UNREADABLE = "the tokenizer fails at this text"
 CONTEXT = 16
 """Ids of the prompt that decide how the text behind it begins."""
 
@@ -60,13 +62,9 @@ class Engine:
         Raises:
             UserError: the engine cannot read it.
         """
-        try:
-            self.tokenizer, self.names = loaded(full, config)
-        except BaseException as error:  # the engine raises bare Exception for anything it cannot read, or panics
-            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-                raise
-            raise UserError(f"{where} is damaged: {' '.join(str(error).split())[:300]}") from None
         self.where = where
+        with self._failing_softly("is damaged"):
+            self.tokenizer, self.names = loaded(full, config)
         self.processor = self.tokenizer.post_processor
         self.tokenizer.post_processor = None  # it would trim the spans of tokens
         self.tokenizer.no_truncation()
@@ -102,9 +100,25 @@ class Engine:
     def twin(self) -> Tokenizer:
         """The same with secret names for control tokens."""
         full = json.loads(self.tokenizer.to_str())
-        made = Tokenizer.from_str(json.dumps(renamed(full, self._secret)))
-        assert {name: made.token_to_id(new) for name, new in self._secret.items()} == self.control
+        with self._failing_softly("its control tokens cannot be told from text"):
+            made = Tokenizer.from_str(json.dumps(renamed(full, self._secret)))
+            if {name: made.token_to_id(new) for name, new in self._secret.items()} != self.control:
+                raise ValueError("a control token has several ids")
         return made
+
+    @contextmanager
+    def _failing_softly(self, what: str) -> Iterator[None]:
+        """Turns bare exceptions and panics of the engine into one line.
+
+        Raises:
+            UserError: the engine failed.
+        """
+        try:
+            yield
+        except BaseException as error:
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
+            raise UserError(f"{self.where}: {what}: {' '.join(str(error).split())[:200]}") from None
 
     def encode(self, text: str) -> Encoded:
         """A text in which nothing is a control token."""
@@ -112,16 +126,18 @@ class Engine:
 
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
         """The ids of each text, as `encode`."""
-        encodings = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        with self._failing_softly(UNREADABLE):
+            encodings = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         whole = [np.array(encoding.ids, dtype=np.uint32) for encoding in encodings]
         pairs = zip(texts, whole, strict=True)
         return [self.encode(text).ids if self._suspicious(text, ids) else ids for text, ids in pairs]
 
     def _plain(self, text: str) -> Any:
         """The encoding of a text. The twin is only built for a text that seems to have control tokens."""
-        encoding = self.tokenizer.encode(text, add_special_tokens=False)
-        if self._suspicious(text, np.array(encoding.ids, dtype=np.uint32)):
-            return self.twin.encode(text, add_special_tokens=False)
+        with self._failing_softly(UNREADABLE):
+            encoding = self.tokenizer.encode(text, add_special_tokens=False)
+            if self._suspicious(text, np.array(encoding.ids, dtype=np.uint32)):
+                return self.twin.encode(text, add_special_tokens=False)
         return encoding
 
     def _suspicious(self, text: str, ids: np.ndarray) -> bool:
@@ -148,7 +164,8 @@ class Engine:
             text: What the template made.
             written: True for every character of it that is the template's own.
         """
-        whole = _encoded(self.tokenizer.encode(text, add_special_tokens=False))
+        with self._failing_softly(UNREADABLE):
+            whole = _encoded(self.tokenizer.encode(text, add_special_tokens=False))
         inside = np.concatenate([[0], np.cumsum(~written)])
         foreign = inside[whole.spans[:, 1]] > inside[whole.spans[:, 0]]
         suspects = np.flatnonzero(foreign & np.isin(whole.ids, self._control_ids))
@@ -181,7 +198,8 @@ class Engine:
             at = end
         parts.append(text[at:])
         places += [*range(at, len(text))]
-        encoded = _encoded(self.twin.encode("".join(parts), add_special_tokens=False))
+        with self._failing_softly(UNREADABLE):
+            encoded = _encoded(self.twin.encode("".join(parts), add_special_tokens=False))
         firsts = np.array([*places, len(text)], dtype=np.int64)
         lasts = np.array([0, *(place + 1 for place in places)], dtype=np.int64)
         spans = np.stack([firsts[encoded.spans[:, 0]], lasts[encoded.spans[:, 1]]], axis=1)
@@ -198,7 +216,13 @@ class Engine:
         return self._clean(self._decoded([number for number in ids if not (skip_special and number in self.hidden)]))
 
     def _decoded(self, ids: Sequence[int]) -> str:
-        return str(self.tokenizer.decode(ids, skip_special_tokens=False)) if ids else ""  # some panic at nothing
+        if not ids:
+            return ""  # at which some decoders panic
+        try:
+            with self._failing_softly("cannot decode"):
+                return str(self.tokenizer.decode(ids, skip_special_tokens=False))
+        except UserError:
+            return "".join(self.tokenizer.id_to_token(number) or "" for number in ids)
 
     def _clean(self, text: str) -> str:
         for before, after in CLEANED if self.cleans_up else ():

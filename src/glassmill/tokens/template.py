@@ -29,11 +29,13 @@ class Rendered(NamedTuple):
         text: What the template made.
         origins: Where each character is from, `(T,)` uint8, see `templates.marked`.
         generation: First and last + 1 character of what the template says the assistant writes, if it says so.
+        opening: What the template writes where an answer is to follow.
     """
 
     text: str
     origins: np.ndarray
     generation: list[list[int]] | None
+    opening: str
 
 
 def render_text(
@@ -68,11 +70,13 @@ def render_text(
         "tools": _repaired(options.pop("tools", None)),
         "documents": _repaired(options.pop("documents", None)),
         "options": _repaired(options),
+        "with_opening": not add_generation_prompt,
     }
     answer = ask(request)
     lengths, origins = zip(*answer["origins"], strict=True) if answer["origins"] else ((), ())
     spans = answer["generation"] if GENERATION.search(template) else None
-    return Rendered(answer["text"], np.repeat(np.array(origins, dtype=np.uint8), np.array(lengths, dtype=int)), spans)
+    by_character = np.repeat(np.array(origins, dtype=np.uint8), np.array(lengths, dtype=int))
+    return Rendered(answer["text"], by_character, spans, answer.get("opening", ""))
 
 
 def render_template(
@@ -91,7 +95,8 @@ def render_template(
         said = np.flatnonzero(rendered.origins >= ASSISTANT)
         if not said.size:
             raise UserError("the model's chat template leaves out the answer that is to be continued")
-        rendered = Rendered(rendered.text[: said[-1] + 1], rendered.origins[: said[-1] + 1], None)
+        end = said[-1] + 1
+        rendered = rendered._replace(text=rendered.text[:end], origins=rendered.origins[:end], generation=None)
     written = rendered.origins == TEMPLATE
     if tokenizer.engine is not None:
         ids, spans = tokenizer.engine.conversation(rendered.text, written)
@@ -133,10 +138,11 @@ def _repaired(value: Any) -> Any:
 def _learned(rendered: Rendered, control_ends: np.ndarray) -> np.ndarray:
     """True for the characters that the assistant writes, `(T,)`: its contents, and the end of its turn.
 
-    What the template writes between two parts of one answer belongs to it (`</think>`), and so does what follows it up
-    to the next control token, which ends the turn.
+    What the template writes between two parts of one answer belongs to it (`</think>`), and so do what stands between
+    the opening of the turn and its first word (`<tool_call>`), and what follows it up to the next control token, which
+    ends the turn.
     """
-    text, origins, generation = rendered
+    text, origins, generation, opening = rendered
     learned = np.zeros(len(text), dtype=bool)
     if generation is not None:
         for start, end in generation:
@@ -144,15 +150,20 @@ def _learned(rendered: Rendered, control_ends: np.ndarray) -> np.ndarray:
         return learned
     learned |= origins >= ASSISTANT
     borders = np.flatnonzero(np.diff(origins)) + 1
-    starts, ends = [0, *borders.tolist()], [*borders.tolist(), len(text)]
-    for place in range(1, len(starts)):
-        start, end = starts[place], ends[place]
-        before = origins[starts[place - 1]]
-        if origins[start] != TEMPLATE or before < ASSISTANT:
+    starts, ends = [0, *borders.tolist()] if text else [], [*borders.tolist(), len(text)]
+    for start, end in zip(starts, ends, strict=False):
+        before = origins[start - 1] if start else TEMPLATE
+        after = origins[end] if end < len(text) else TEMPLATE
+        if origins[start] != TEMPLATE:
             continue
-        if place + 1 < len(starts) and origins[ends[place]] == before:
+        if before >= ASSISTANT and after == before:
             learned[start:end] = True
-        elif (stop := control_ends[(control_ends > start) & (control_ends <= end)]).size:
+            continue
+        if after >= ASSISTANT and opening and (found := text.rfind(opening, start, end)) >= 0:
+            learned[found + len(opening) : end] = True
+        if before < ASSISTANT:
+            continue
+        if (stop := control_ends[(control_ends > start) & (control_ends <= end)]).size:
             learned[start : stop[0]] = True
     return learned
 

@@ -19,7 +19,7 @@ import jinja2
 from jinja2 import meta, nodes
 
 from glassmill.tokens.templates.environment import Environment
-from glassmill.tokens.templates.marked import ASSISTANT, OTHER, Alphabet
+from glassmill.tokens.templates.marked import ANSWERS, ASSISTANT, OTHER, Alphabet
 
 try:
     import resource
@@ -121,7 +121,17 @@ def render(template: jinja2.Template, request: Request) -> dict[str, Any]:
     stand_ins = "".join(blocks)
     if alphabet.plain(stand_ins) != text:
         return {"error": "the model's chat template takes message contents apart; glassmill cannot render it safely"}
-    return {"text": text, "origins": _runs(alphabet.origins(stand_ins)), "generation": spans}
+    answer = {"text": text, "origins": _runs(alphabet.origins(stand_ins)), "generation": spans}
+    return answer | ({"opening": _opening(template, request, text)} if request.get("with_opening") else {})
+
+
+def _opening(template: jinja2.Template, request: Request, text: str) -> str:
+    """What the template writes where an answer is to follow; empty if that is not simply added."""
+    try:
+        opened = template.render(_variables({**request, "add_generation_prompt": True}, None))
+    except jinja2.TemplateError:
+        return ""
+    return opened[len(text) :] if opened.startswith(text) else ""
 
 
 def _variables(request: Request, alphabet: Alphabet | None) -> dict[str, Any]:
@@ -129,7 +139,7 @@ def _variables(request: Request, alphabet: Alphabet | None) -> dict[str, Any]:
     messages = []
     for message in request["messages"]:
         written = message.get("role") == "assistant"
-        origin = ASSISTANT + answers % 2 if written else OTHER
+        origin = ASSISTANT + answers % ANSWERS if written else OTHER
         answers += written
         known = message.get("role") in ROLES
         messages.append(

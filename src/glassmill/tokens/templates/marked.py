@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, SupportsIndex
 
 TEMPLATE, OTHER, ASSISTANT = 0, 1, 2
-"""Origins: the template, a message of the user (or system, tool, ...), the assistant's. From `ASSISTANT` on, odd and
-even numbers take turns, so that two answers in a row are told apart."""
+"""Origins: the template, a message of the user (or system, tool, ...), the assistant's. From `ASSISTANT` on, `ANSWERS`
+numbers take turns, so that answers in a row are told apart."""
+ANSWERS = 8
 FIRST, LAST = 0xF0000, 0x10FFFF
 STAND_IN = chr(FIRST)
 
