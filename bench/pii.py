@@ -127,12 +127,17 @@ def hostile(characters: int = 1_000_000) -> None:
     chance = random.Random(7)
     texts = {repr(unit): (unit * (characters // len(unit) + 1))[:characters] for unit in UNITS}
     texts["rows of five digits"] = " ".join(f"{chance.randrange(100_000):05}" for _ in range(characters // 6))
-    texts["rows of many lengths"] = " ".join(str(chance.randrange(10 ** chance.randrange(1, 12))) for _ in range(characters // 7))
+    texts["rows of many lengths"] = " ".join(
+        str(chance.randrange(10 ** chance.randrange(1, 12))) for _ in range(characters // 7)
+    )
     texts["words and numbers"] = " ".join(
-        chance.choice("abcdefgh").upper() + "elo" * chance.randrange(3) + f" {chance.randrange(300)}" for _ in range(characters // 8)
+        chance.choice("abcdefgh").upper() + "elo" * chance.randrange(3) + f" {chance.randrange(300)}"
+        for _ in range(characters // 8)
     )
     texts["words of addresses"] = " ".join(chance.choice(WORDS) for _ in range(characters // 4))
-    texts["the same in 100 kB lines"] = "\n".join(" ".join(chance.choice(WORDS) for _ in range(25_000)) for _ in range(10))
+    texts["the same in 100 kB lines"] = "\n".join(
+        " ".join(chance.choice(WORDS) for _ in range(25_000)) for _ in range(10)
+    )
     print(machine())
     for name, text in texts.items():
         begin = time.process_time()

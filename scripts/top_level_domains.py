@@ -1,4 +1,4 @@
-"""Writes corpus/pii/data/top_level_domains.txt: the endings that a host can have, with the date of the list.
+"""Writes corpus/data/top_level_domains.txt: the endings that a host can have, with the date of the list.
 
     python scripts/top_level_domains.py tlds-alpha-by-domain.txt     # https://data.iana.org/TLD/
     python scripts/top_level_domains.py public_suffix_list.dat       # or the last labels of publicsuffix.org's list
@@ -13,7 +13,7 @@ import re
 import sys
 from pathlib import Path
 
-TARGET = Path(__file__).resolve().parents[1] / "src/glassmill/corpus/pii/data/top_level_domains.txt"
+TARGET = Path(__file__).resolve().parents[1] / "src/glassmill/corpus/data/top_level_domains.txt"
 HEAD = "# Top-level domains of the root zone (IANA), as of {date}. Made by scripts/top_level_domains.py.\n"
 
 

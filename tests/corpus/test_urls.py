@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glassmill.corpus.judge.url_lists import HashList, built_lists
-from glassmill.corpus.judge.urls import UrlFilter, host_of
+from glassmill.corpus.judge.urls import MAX_HOST_LABELS, MAX_URL_CHARACTERS, UrlFilter, host_of
+from glassmill.corpus.judge.web_address import listed_key, web_address
 from glassmill.errors import UserError
 from glassmill.recipe import UrlSettings
 
@@ -25,7 +26,13 @@ def lists(tmp_path_factory: pytest.TempPathFactory) -> HashList:
     (folder / "ut1" / "malware" / "expressions").write_text("good\n")
     (folder / "ut1" / "ATTRIBUTION.txt").write_text("good.example\n")
     (folder / "ut1" / "malware" / "urls").write_text("mixed.example/bad/page.html\nhttp://www.mixed.example/other/\n")
-    HashList.build([folder / "gambling.txt", folder / "ut1"], folder / "built")
+    forms = "\ufeff*.Spiele-MÜNCHEN.example\r\n127.0.0.1 second.example third.example\n||fourth.example^\n"
+    forms += (
+        "HTTPS://user:pw@www.Fifth.example:443/a b/\n! eighth.example\nhttps://sixth.example.\nseventh.example why\n"
+    )
+    forms = forms.replace("/a b/", "/a%20b/") + "x" * 3 * MAX_URL_CHARACTERS + "\n"
+    (folder / "many forms.txt").write_text(forms, encoding="utf-8", newline="")
+    HashList.build([folder / "gambling.txt", folder / "ut1", folder / "many forms.txt"], folder / "built")
     return HashList.open(folder / "built")
 
 
@@ -56,6 +63,34 @@ def lists(tmp_path_factory: pytest.TempPathFactory) -> HashList:
         ("https://blocked.example/", "url/blocked_host", "blocked.example"),
         ("folder/porn.html", None, ""),
         ("http://[broken", None, ""),
+        ("HTTPS://Bad-Bets.EXAMPLE/x", "url/blocked_host", "bad-bets.example (gambling)"),
+        ("bad-bets.example/x", "url/blocked_host", "bad-bets.example (gambling)"),
+        ("//bad-bets.example/x", "url/blocked_host", "bad-bets.example (gambling)"),
+        ("www.bad-bets.example", "url/blocked_host", "bad-bets.example (gambling)"),
+        ("https://user:pass@bad-bets.example./x", "url/blocked_host", "bad-bets.example (gambling)"),
+        ("<https%3A%2F%2Fbad-bets.example%2Fx>", "url/blocked_host", "bad-bets.example (gambling)"),
+        ("urn:pageinfo:https://bad-bets.example/x", "url/blocked_host", "bad-bets.example (gambling)"),
+        ("metadata://bad-bets.example/x", "url/blocked_host", "bad-bets.example (gambling)"),
+        ("dns:bad-bets.example", "url/blocked_host", "bad-bets.example (gambling)"),
+        ("http:\\\\bad-bets.example\\x", "url/blocked_host", "bad-bets.example (gambling)"),
+        ("http://bad%2Dbets.example/", "url/blocked_host", "bad-bets.example (gambling)"),
+        ("http://bad-bets\u3002example/", "url/blocked_host", "bad-bets.example (gambling)"),
+        ("mixed.example:8080/bad/page%2Ehtml", "url/blocked_url", "malware"),
+        ("https://mixed.example/other#part", "url/blocked_url", "malware"),
+        ("https://spiele-münchen.example/", "url/blocked_host", "xn--spiele-mnchen-3ob.example (many forms)"),
+        ("https://xn--spiele-mnchen-3ob.example/", "url/blocked_host", "xn--spiele-mnchen-3ob.example (many forms)"),
+        ("https://second.example/", "url/blocked_host", "second.example (many forms)"),
+        ("https://third.example/", "url/blocked_host", "third.example (many forms)"),
+        ("https://x.fourth.example/", "url/blocked_host", "fourth.example (many forms)"),
+        ("https://fifth.example/A%20b", "url/blocked_url", "many forms"),
+        ("https://sixth.example/", "url/blocked_host", "sixth.example (many forms)"),
+        ("https://seventh.example/", "url/blocked_host", "seventh.example (many forms)"),
+        ("https://eighth.example/", None, ""),
+        ("urn:uuid:5e3a", None, ""),
+        ("mailto:someone@bad-bets.example", None, ""),
+        ("data:text/html,http://bad-bets.example", None, ""),
+        ("file:///bad-bets.example/x", None, ""),
+        ("report.pl", None, ""),
     ],
 )
 def test_addresses(lists: HashList, url: str, rule: str | None, detail: str) -> None:
@@ -104,6 +139,27 @@ def test_switches() -> None:
 def test_a_list_that_is_not_there_is_the_users_mistake(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no block list at"):
         HashList.build([tmp_path / "nothing"], tmp_path / "built")
+
+
+@pytest.mark.parametrize("scheme", ["http://", "https%3a%2f%2f", "//", "urn:pageinfo:http://", "user@"])
+def test_an_address_without_an_end_is_cut(scheme: str) -> None:
+    """The names above a host are looked up one by one: of a host of a million labels, only the last count."""
+    address = web_address(scheme + "a." * 1_000_000 + "example/x")
+    assert address is None or (len(address.host) <= MAX_URL_CHARACTERS and address.host.count(".") < MAX_HOST_LABELS)
+    assert UrlFilter(UrlSettings()).judge(scheme + "a." * 1_000_000) is None
+
+
+@given(st.from_regex(r"[a-z0-9-]{1,20}(\.[a-z]{2,9}){1,3}(/[a-z0-9]{0,9}){0,3}", fullmatch=True))
+def test_a_line_of_a_list_and_an_address_have_the_same_key(address: str) -> None:
+    found = web_address(f"https://www.{address}/")
+    assert found and found.key == listed_key(address) == listed_key(f"HTTP://{address.upper()}")
+
+
+def test_the_users_own_hosts_are_read_like_lists() -> None:
+    settings = UrlSettings(allow_hosts=("https://Fine.example/",), block_hosts=("*.Bücher.example", "other.example."))
+    judge = UrlFilter(settings).judge
+    assert judge("https://x.fine.example/porn") is None
+    assert judge("https://xn--bcher-kva.example/") and judge("https://www.other.example/")
 
 
 @given(st.text(max_size=60))

@@ -175,7 +175,7 @@ def test_a_missing_or_cut_shard_is_named(shards: Path, tmp_path: Path):
     with pytest.raises(UserError, match=re.escape("train-00000.bin has")):
         Shards(tmp_path)
     shard.unlink()
-    with pytest.raises(UserError, match="is missing; run the tokens stage again"):
+    with pytest.raises(UserError, match="is missing; the run is damaged: `glassmill run`"):
         Shards(tmp_path)
     with pytest.raises(UserError, match="is not a tokens run"):
         Shards(tmp_path / "shards")

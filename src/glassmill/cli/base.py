@@ -26,7 +26,7 @@ app = typer.Typer(
 )
 
 RecipeArgument = Annotated[
-    str, typer.Argument(help="a recipe file, or the name of a built-in one: demo, web", metavar="RECIPE")
+    str, typer.Argument(help="a recipe file, or the name of a built-in one: demo, documents, web", metavar="RECIPE")
 ]
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="settings, such as train.minutes=2", metavar="[KEY=VALUE]...")
@@ -86,6 +86,13 @@ def model_path(model: str, runs: Path) -> Path:
 def notify(text: str) -> None:
     """Says what a command is doing before it has a result to show."""
     print(f"{text} ...", file=sys.stderr, flush=True)
+
+
+def run_path(path: Path | None, runs: Path, has: str) -> Path | None:
+    """The folder of a run that has the file `has`, from its path or its name."""
+    from glassmill.run.names import find_folder
+
+    return path and find_folder(path, runs, lambda run: (run / has).is_file(), "run", f"has {has}")
 
 
 def tell_address(url: str) -> None:

@@ -26,6 +26,7 @@ from glassmill.cli.base import (
     app,
     loaded,
     model_path,
+    run_path,
     run_recipe,
     show_report,
     show_result,
@@ -87,16 +88,18 @@ def extract(
 def evaluate(
     model: ModelArgument,
     web: Annotated[
-        Path | None, typer.Option(help="a miniweb run, for its questions and its planted personal data")
+        Path | None, typer.Option(help="a miniweb run or its name, for its questions and its planted personal data")
     ] = None,
-    tokens: Annotated[Path | None, typer.Option(help="a tokens run: bits per byte of its held-out documents")] = None,
+    tokens: Annotated[
+        Path | None, typer.Option(help="a tokens run or its name: bits per byte of its held-out documents")
+    ] = None,
     questions: Annotated[
         Path | None, typer.Option(help="your own questions: {question, answer} rows, JSONL or CSV")
     ] = None,
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
-    path = model_path(model, runs)
+    path, web, tokens = model_path(model, runs), run_path(web, runs, "world.json"), run_path(tokens, runs, "index.json")
     from glassmill.commands.evaluate import evaluate_model, evaluation_tables
 
     show_result(evaluate_model(path, web, tokens, questions), as_json, evaluation_tables)

@@ -42,7 +42,7 @@ def query(
 @app.command(rich_help_panel=LOOK)
 def why(
     run: RunArgument,
-    url: Annotated[str, typer.Argument(help="the page's URL, as the corpus has it")],
+    url: Annotated[str, typer.Argument(help="the page's URL as the corpus has it, or a file's name or path")],
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
@@ -52,20 +52,46 @@ def why(
     show_result(explain(find_run(run, runs), url), as_json, way_tables)
 
 
+@app.command(rich_help_panel=LOOK)
+def verify(
+    folders: Annotated[
+        list[str] | None,
+        typer.Argument(help="runs, model folders, or folders that hold such; default: all runs", metavar="[RUN]..."),
+    ] = None,
+    runs: Runs = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Hash the files of finished runs and models again, and name those that are not as they were written."""
+    from glassmill.commands.verify import verified_lines
+    from glassmill.commands.verify import verify as look
+
+    result = look(folders or [], runs)
+    show_result(result, as_json, verified_lines)
+    if result["damaged"]:
+        raise typer.Exit(2)
+
+
 @app.command(rich_help_panel=SETUP)
 def init(
     path: Annotated[Path, typer.Argument(help="the recipe to write")] = Path("recipe.toml"),
     inputs: Annotated[
-        list[str] | None, typer.Option("--input", help="WARC file, folder or glob; may be repeated")
+        list[str] | None, typer.Option("--input", help="file, folder, glob or a run of add; may be repeated")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="documents or web; default: web if the inputs are WARC files only")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="overwrite an existing file")] = False,
 ) -> None:
-    """Write a commented recipe for your own WARC files or folder."""
+    """Write a commented recipe for your own documents, or for WARC files of a crawl."""
     from glassmill.commands.init import write_template
 
-    write_template(path, tuple(inputs or ()), force)
+    chosen = write_template(path, tuple(inputs or ()), force, profile)
     first = "" if inputs else "name your pages in corpus.inputs, then "
-    print(f"wrote {path}\nnext: {first}glassmill plan {path}, then glassmill run {path}")
+    says = {
+        "documents": "your own documents: only copies are dropped, and personal data is masked",
+        "web": "crawled pages, with FineWeb's filters",
+    }
+    print(f"wrote {path} for {says[chosen]}\nnext: {first}glassmill plan {path}, then glassmill run {path}")
 
 
 @app.command(rich_help_panel=SETUP)

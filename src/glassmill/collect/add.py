@@ -35,7 +35,7 @@ from glassmill.run.folder import (
 from glassmill.run.inputs import InputFile, digest_files
 
 STAGE = "add"
-VERSION = 1
+VERSION = 2
 
 
 def add(
@@ -52,7 +52,7 @@ def add(
     """
     recipe = Recipe.model_validate({"name": name, "corpus": settings})
     parts: dict[str, Settings | int | str] = {"files": settings.files, "extract": settings.extract}
-    parts["max_record_bytes"] = settings.max_record_bytes
+    parts |= {"max_record_bytes": settings.max_record_bytes, "language": settings.language}
     inputs = digest_files(InputFile(source.path, source.name, source.refused) for source in sources)
     facts = extraction_facts(settings.extract)
     identity = Identity(STAGE, VERSION, settings_identity(**parts), {"files": inputs}, facts)

@@ -52,8 +52,8 @@ class GatherTask(TypedDict):
     """The work of one shard.
 
     `inputs` are [path, name, why it must not be read]. `out` is a Parquet file to write and `report` a JSON file for
-    the result; without them the task is an inventory of the first `limit` pages. `kind` and `bytes` say what the
-    inventory's sample stands for.
+    the result; without them the task is an inventory, of the first `limit` pages where a file may hold any number.
+    `kind` and `bytes` say what the inventory's sample stands for.
     """
 
     inputs: list[list[str]]
@@ -107,7 +107,7 @@ def gather_shard(task: GatherTask, link: Link | None = None) -> GatherResult | S
     """Reads the inputs of one shard, for documents or for an inventory."""
     gather = _Gather(task, link or Link())
     if not task.get("out"):
-        return gather.survey(task["limit"])
+        return gather.survey(task.get("limit"))
     out, report = Path(task["out"]), Path(task["report"])
     if report.exists() and out.exists():
         done: GatherResult = json.loads(report.read_text(encoding="utf-8"))
@@ -177,7 +177,7 @@ class _Gather:
             "quarantined": self.quarantined,
         }
 
-    def survey(self, limit: int) -> SurveyResult:
+    def survey(self, limit: int | None) -> SurveyResult:
         begin = time.process_time()
         pii: Counter[str] = Counter()
         looked_for = self.pii.kinds

@@ -132,7 +132,7 @@ def _tasks(kind: str, group: list[Source], settings: CorpusSettings) -> Iterator
             "inputs": [[str(one.path), one.name, one.refused] for one in part],
             "bytes": sum(one.size for one in part),
             "settings": settings.model_dump(mode="json"),
-            "limit": SAMPLE_PAGES,
+            **({"limit": SAMPLE_PAGES} if kind in CONTAINERS else {}),  # type: ignore[typeddict-item]
         }
 
 

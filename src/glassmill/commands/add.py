@@ -14,7 +14,7 @@ from glassmill.collect.add import add
 from glassmill.collect.survey import Inventory, survey
 from glassmill.commands.terminal import plain, size
 from glassmill.corpus.read.sources import find_sources
-from glassmill.recipe import make_recipe
+from glassmill.recipe import find_recipe, load_recipe
 from glassmill.run.events import Listener
 from glassmill.run.folder import read_manifest
 from glassmill.run.inputs import user_path
@@ -48,7 +48,7 @@ def add_files(
     Raises:
         UserError: a path matches no file, or none of the files can be read.
     """
-    settings = make_recipe({}, overrides).corpus
+    settings = load_recipe(find_recipe("documents"), overrides).corpus
     sources = find_sources(tuple(paths))
     inventory = survey(sources, settings)
     show(inventory)

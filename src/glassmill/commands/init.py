@@ -1,15 +1,20 @@
-"""`glassmill init`: a recipe for your own pages, with every setting, its default and its meaning as comments."""
+"""`glassmill init`: a recipe for your own pages, with every setting, its default and its meaning as comments.
+
+What it sets is what the built-in recipe `documents` sets, or `web` where the input is a crawl: WARC files only.
+"""
 
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
+from glassmill.corpus.read.files.kinds import WARC, kind_of
 from glassmill.errors import UserError
-from glassmill.recipe import Recipe, Settings
+from glassmill.recipe import Recipe, Settings, find_recipe
 from glassmill.run.files import atomic_write
 from glassmill.run.inputs import expand
 
@@ -20,34 +25,39 @@ HEAD = """\
 #   glassmill run {file} train.minutes=2    change one setting for this run
 """
 
-CHOSEN: dict[str, object] = {
-    "stages": ["corpus", "tokenizer", "tokens", "train", "eval"],
-    "tokenizer.vocab_size": 8192,
-    "model.d_model": 256,
-    "model.num_layers": 6,
-    "model.num_heads": 4,
-    "model.num_kv_heads": 4,
-    "model.head_dim": 64,
-    "model.d_ff": 704,
-    "model.context_length": 512,
-    "train.minutes": 10.0,
-}
-"""What a first recipe sets: sizes for a laptop, and no conversations yet."""
+PROFILES = ("documents", "web")
 
 
-def write_template(path: Path, inputs: tuple[str, ...], force: bool = False) -> None:
-    """Writes the recipe.
+def write_template(path: Path, inputs: tuple[str, ...], force: bool = False, profile: str | None = None) -> str:
+    """Writes the recipe, and returns the profile: the one given, or the one that fits the inputs.
 
     Raises:
-        UserError: the file exists, or an input names nothing.
+        UserError: the file exists, an input names nothing, or there is no such profile.
     """
+    if profile not in (None, *PROFILES):
+        raise UserError(f"unknown profile {profile!r}; give {' or '.join(PROFILES)}")
     if path.exists() and not force:
         raise UserError(f"{path} exists; choose another name, or overwrite it with --force")
-    if inputs:
-        expand(inputs)
-    chosen = CHOSEN | {"corpus.inputs": list(inputs)}
-    lines = [HEAD.format(file=path.name), *_section(Recipe(), "", chosen)]
+    profile = profile or profile_of(inputs)
+    expand(inputs)
+    chosen = dict(_flat(tomllib.loads(find_recipe(profile).read_text(encoding="utf-8")), ""))
+    lines = [HEAD.format(file=path.name), *_section(Recipe(), "", chosen | {"corpus.inputs": list(inputs)})]
     atomic_write(path, "\n".join(lines) + "\n")
+    return profile
+
+
+def profile_of(inputs: tuple[str, ...]) -> str:
+    """`documents`, unless all inputs are WARC files: those are crawls, and need the rules for crawled pages."""
+    return "documents" if any(kind_of(path) != WARC for path in expand(inputs)) else "web"
+
+
+def _flat(table: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:
+    """Dotted names and values of a recipe's table."""
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
 
 
 def _section(settings: Settings, prefix: str, chosen: Mapping[str, object]) -> Iterator[str]:

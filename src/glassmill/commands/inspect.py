@@ -11,10 +11,10 @@ from rich.table import Table
 from glassmill.commands.terminal import plain
 from glassmill.corpus.look.query import query
 from glassmill.corpus.look.why import Check, Way, why
-from glassmill.errors import UserError
-from glassmill.run.inputs import user_path
+from glassmill.run.names import find_folder
 
 CELL_CHARACTERS = 300
+MOST_WAYS = 20
 
 
 class Answer(TypedDict):
@@ -46,6 +46,7 @@ class StepLine(TypedDict):
 class WayLine(TypedDict):
     """One record's path through the corpus stage, and how it ended."""
 
+    url: str
     source: str
     offset: int
     end: str
@@ -61,17 +62,16 @@ class Explanation(TypedDict):
 
 
 def find_run(word: str, runs: Path) -> Path:
-    """The run folder for `word`: a path, or a name such as `corpus/demo-3f9a1c` in `runs`.
+    """The folder of a run whose documents can be looked at: a path, or a name such as `corpus/demo-3f9a1c` in `runs`.
 
     Raises:
         UserError: no such run.
     """
-    for path in (user_path(word), runs / word):
-        if path.is_dir():
-            return path
-    known = sorted(path.parent.relative_to(runs).as_posix() for path in runs.glob("corpus/*/DONE"))
-    hint = f"available: {', '.join(known[:8])}" if known else "`glassmill corpus RECIPE` makes one"
-    raise UserError(f"no run {word!r} in {runs}; {hint}")
+    return find_folder(word, runs, _has_documents, "run", "has documents; `glassmill corpus RECIPE` makes one")
+
+
+def _has_documents(run: Path) -> bool:
+    return any((run / "shards").glob("*.parquet")) or (run / "quarantine.jsonl").is_file()
 
 
 def answer(run: Path, statement: str, limit: int) -> Answer:
@@ -106,7 +106,7 @@ def _plain_way(way: Way) -> WayLine:
     steps: list[StepLine] = [
         {"step": step, "checks": [_plain_check(check) for check in checks]} for step, checks in way.steps
     ]
-    return {"source": way.source, "offset": way.offset, "end": way.end, "steps": steps}
+    return {"url": way.url, "source": way.source, "offset": way.offset, "end": way.end, "steps": steps}
 
 
 def _plain_check(check: Check) -> CheckLine:
@@ -121,12 +121,16 @@ def _plain_check(check: Check) -> CheckLine:
     }
 
 
-def way_tables(result: Explanation) -> list[Table]:
-    """The ways for people: each rule's name, its sentence with value and bound, and whether the page passed."""
+def way_tables(result: Explanation) -> list[Table | str]:
+    """The ways for people: each rule's name, its sentence with value and bound, and whether the page passed.
+
+    Of a file that became many documents, the first are shown.
+    """
     marks = {True: "[green]passed[/green]", False: "[red]stopped[/red]", None: ""}
-    tables: list[Table] = []
-    for way in result["ways"]:
-        title = f"{plain(result['url'])}: [bold]{way['end']}[/bold]  ({plain(way['source'])}, offset {way['offset']:,})"
+    tables: list[Table | str] = []
+    for way in result["ways"][:MOST_WAYS]:
+        name, place = way["url"] or result["url"], f"{plain(way['source'])}, offset {way['offset']:,}"
+        title = f"{plain(name)}: [bold]{way['end']}[/bold]  ({place})"
         table = Table(title=title, title_justify="left", box=None, pad_edge=False)
         for name in ("step", "rule", "what was measured", ""):
             table.add_column(name)
@@ -137,4 +141,6 @@ def way_tables(result: Explanation) -> list[Table]:
                 note = f"{marks[check['passed']]} {plain(check['detail'][:100])}".strip()
                 table.add_row("" if number else step["step"], plain(check["rule"]), check["says"], note)
         tables.append(table)
+    if (more := len(result["ways"]) - MOST_WAYS) > 0:
+        tables.append(f"({more:,} more documents of it; --json shows all)")
     return tables

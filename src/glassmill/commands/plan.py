@@ -43,7 +43,7 @@ PROCESS_BYTES = 320_000_000
 """Python, torch and its kernels, before a model is there."""
 LINE_BYTES = 480_000_000
 """The same in a process that worked on a corpus before."""
-PARENT_BYTES, WORKER_BYTES = 260_000_000, 190_000_000
+PARENT_BYTES, WORKER_BYTES = 120_000_000, 95_000_000
 """Of the corpus stage: the process that gathers results, and each that reads pages."""
 KEPT_CHECKPOINTS = 2
 

@@ -131,16 +131,19 @@ def plain(text: str) -> str:
 
 
 def funnel_table(rows: Sequence[kinds.Funnel]) -> Table:
-    """The corpus stage's steps: pages in, pages out, and the rules that dropped most."""
+    """The corpus stage's steps: pages in, pages out, the text that is left, and the rules that dropped most."""
     table = Table(title="funnel", title_justify="left", box=None, pad_edge=False)
-    for column, justify in (("step", "left"), ("in", "right"), ("out", "right"), ("dropped by", "left")):
+    text = max((row.characters_in for row in rows), default=0)
+    columns = [("step", "left"), ("in", "right"), ("out", "right"), ("characters", "right"), ("of all", "right")]
+    for column, justify in (*columns, ("dropped by", "left")):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for row in rows:
         top = sorted(row.dropped.items(), key=lambda item: -item[1])[:3]
         if row.quarantined:
             top.append(("quarantined", row.quarantined))
         words = ", ".join(f"{rule} {count:,}" for rule, count in top)
-        table.add_row(row.step, f"{row.documents_in:,}", f"{row.documents_out:,}", words)
+        left = (f"{row.characters_out:,}", f"{row.characters_out / text:.0%}") if row.characters_in else ("", "")
+        table.add_row(row.step, f"{row.documents_in:,}", f"{row.documents_out:,}", *left, words)
     return table
 
 

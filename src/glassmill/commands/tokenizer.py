@@ -1,4 +1,4 @@
-"""`glassmill tokenizer train` and `report`: trains a vocabulary on text files, and measures one."""
+"""`glassmill tokenizer train`, `report`, `explain`: trains a vocabulary on text files, measures one, opens one."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from rich.table import Table
 
 from glassmill.commands.terminal import plain
 from glassmill.errors import UserError
+from glassmill.printable import printable
 from glassmill.run import kinds
 from glassmill.run.events import Entry, Listener
 from glassmill.run.memory import peak_memory
+from glassmill.run.names import named
 from glassmill.tokens import bpe
+from glassmill.tokens.explain import TokenEntry
+from glassmill.tokens.known import KNOWN
 from glassmill.tokens.loading import OwnFiles, own_parts
 from glassmill.tokens.report import Report, SymbolCount, measure
 from glassmill.tokens.specials import CHAT_TEMPLATE, END_OF_TEXT, layout, special_ids
@@ -42,6 +46,14 @@ class TokenizerReport(Report):
     tokenizer: str
     against: str | None
     vocab_size: int
+
+
+class Explanation(TypedDict):
+    """A text of `bytes` bytes, token by token."""
+
+    tokenizer: str
+    bytes: int
+    tokens: list[TokenEntry]
 
 
 def train_from_files(
@@ -82,7 +94,7 @@ def train_from_files(
     }
 
 
-def report_on(name: str | Path, paths: Sequence[Path], against: str | None, max_bytes: int) -> TokenizerReport:
+def report_on(name: str | Path, paths: Sequence[Path], against: str | Path | None, max_bytes: int) -> TokenizerReport:
     """The report of one tokenizer on some text, at most `max_bytes` of each file.
 
     Raises:
@@ -92,7 +104,57 @@ def report_on(name: str | Path, paths: Sequence[Path], against: str | None, max_
     other = Tokenizer.load(against) if against else None
     texts = chain.from_iterable(_first(named_texts(file), max_bytes) for file in text_files(paths))
     report = measure(tokenizer, texts, other)
-    return {"tokenizer": str(name), "against": against, "vocab_size": tokenizer.vocab_size, **report}
+    return {
+        "tokenizer": str(name),
+        "against": str(against) if against else None,
+        "vocab_size": tokenizer.vocab_size,
+        **report,
+    }
+
+
+def find_tokenizer(word: str, runs: Path) -> Path | str:
+    """The folder of the run of that name, or else what was typed: a path, or a known name."""
+    found = [] if word in KNOWN or Path(word).exists() else list(named(Path(word), runs, _has_tokenizer))
+    if len(found) > 1:
+        raise UserError(f"tokenizer {word} matches several runs: {', '.join(map(str, found))}; give the path")
+    if not found:
+        return word
+    return found[0] if (found[0] / "tokenizer.json").is_file() else found[0] / "model"
+
+
+def _has_tokenizer(run: Path) -> bool:
+    return any((folder / "tokenizer.json").is_file() for folder in (run, run / "model"))
+
+
+def find_texts(path: Path, runs: Path) -> Path:
+    """The corpus run of that name, or else the path that was typed."""
+    found = [] if path.exists() else list(named(path, runs, lambda run: any((run / "shards").glob("documents-*"))))
+    return found[0] if len(found) == 1 else path
+
+
+def explain(name: str | Path, text: str) -> Explanation:
+    """How a tokenizer cuts a text.
+
+    Raises:
+        UserError: no such tokenizer.
+    """
+    tokenizer = Tokenizer.load(name)
+    return {"tokenizer": str(name), "bytes": len(text.encode("utf-8", "replace")), "tokens": tokenizer.explain(text)}
+
+
+def explanation_table(explanation: Explanation) -> list[Table | str]:
+    """The tokens for people, one a row."""
+    table = Table(box=None, pad_edge=False)
+    for head, justify in (("id", "right"), ("text", "left"), ("bytes", "left"), ("cut as", "left")):
+        table.add_column(head, justify=justify)  # type: ignore[arg-type]
+    piece = -1
+    for token in explanation["tokens"]:
+        first = token["piece"] != piece
+        piece = token["piece"]
+        shown = escape(printable(token["text"]).replace(" ", "␣"))
+        table.add_row(str(token["id"]), shown, token["bytes"], token["branch"] if first else "")
+    tokens, size = len(explanation["tokens"]), explanation["bytes"]
+    return [table, f"{tokens:,} tokens for {size:,} bytes" + (f": {size / tokens:.2f} bytes a token" if tokens else "")]
 
 
 def training_table(done: TrainResult) -> list[Table]:

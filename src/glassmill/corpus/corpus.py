@@ -28,8 +28,9 @@ from glassmill.corpus.facts import resolved
 from glassmill.corpus.judge.url_lists import built_lists
 from glassmill.corpus.parts import FinishedPart, finished_parts
 from glassmill.corpus.pii import leaving
+from glassmill.corpus.read.files.kinds import WARC, kind_of
 from glassmill.corpus.read.sources import Source, find_sources, group
-from glassmill.corpus.stats import Stats, make_funnel, stats_of
+from glassmill.corpus.stats import Stats, loss_of_text, make_funnel, stats_of
 from glassmill.corpus.tasks import Finished, FinishTask, Judged, JudgeTask
 from glassmill.errors import UserError
 from glassmill.recipe import CorpusSettings
@@ -105,6 +106,8 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
     )
     stats = stats_of(total, finished, sources, entries, time.perf_counter() - begin)
     _say(run, make_funnel(total), stats, judged)
+    if any(kind_of(source.path) != WARC for source in sources) and (loss := loss_of_text(make_funnel(total))):
+        run.emit(kinds.Warned(loss))  # of a crawl, that is what the filters are for
     counted = {"records": stats["records"], "kept": stats["kept"], "dropped": stats["dropped"]}
     run.finish(stats, counts={**counted, "quarantined": stats["quarantined"]})
     remove(work)
@@ -217,7 +220,7 @@ class _View:
         if offset is None:
             self.done[shard] = self.sizes[shard]
         elif self.archives[shard]:
-            self.done[shard] = offset
+            self.done[shard] = min(offset, self.sizes[shard])
         if time.monotonic() - self.last >= SECONDS_BETWEEN_FUNNELS:
             self.last = time.monotonic()
             self.show()

@@ -13,8 +13,9 @@ In: settings. Out: fact -> value, part of the run's identity (see `run/resolved.
     python      Unicode tables (keys of duplicates, lower case), codecs, and the words of an error in the quarantine,
                 all of which change with minor versions only.
     numpy       Its minor versions may change the random numbers that choose the MinHash family (NEP 19).
-    libraries   What they return or write is in the files: chardetng detects encodings, pypdfium2 reads PDFs, pyarrow
-                writes Parquet, and its version with it; isal, brotli and zstd decide how far a damaged stream is read.
+    libraries   What they return or write is in the files: chardetng detects encodings, pypdfium2 reads PDFs, olefile
+                MSG, pyarrow writes Parquet, and its version with it; isal, brotli and zstd decide how far a damaged
+                stream is read.
 
 Left out, because they don't change a byte: the number of workers, the engine that runs them (local, Ray, Slurm), core
 counts, hash seeds, time zones and locales. The native word counter (but for `letters`), MinHash keys and language model
@@ -35,7 +36,7 @@ from glassmill import native
 from glassmill.corpus.extract.extract import engine_of
 from glassmill.recipe import ExtractSettings, Recipe
 
-LIBRARIES = ("resiliparse", "chardetng-py", "pypdfium2", "pyarrow", "isal", "brotli", "backports.zstd")
+LIBRARIES = ("resiliparse", "chardetng-py", "pypdfium2", "pyarrow", "olefile", "isal", "brotli", "backports.zstd")
 DIGEST_CHARACTERS = 8
 
 

@@ -37,6 +37,7 @@ class Part:
     def add(self, document: Document, keys: np.ndarray | None) -> None:
         self.counts["records"] += 1
         self.characters += len(document.text)
+        self._count_characters(document)
         if document.rule:
             self.counts[f"{document.step} {document.rule}"] += 1
             self.dropped.append(document)
@@ -44,6 +45,18 @@ class Part:
             self.kept.append(document)
             number = np.array([int(document.id, 16)], np.uint64)
             self.keys.append(number if keys is None else np.concatenate([number, keys]))
+
+    def _count_characters(self, document: Document) -> None:
+        """Characters are counted as `extracted`, and by `step:rule` where they are lost: with the document, or, by a
+        rule for lines, without it (`c4:`)."""
+        lost = len(document.text)
+        self.counts["extracted"] += document.extracted
+        if document.step == "c4":
+            lost = document.extracted
+        else:
+            self.counts["c4:"] += document.extracted - lost
+        if document.rule:
+            self.counts[f"{document.step}:{document.rule}"] += lost
 
     def quarantine(self, source: str, offset: int, url: str, cause: str) -> None:
         self.counts["records"] += 1

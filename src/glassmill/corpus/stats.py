@@ -14,6 +14,9 @@ from glassmill.corpus.read.sources import Source
 from glassmill.corpus.tasks import Finished
 from glassmill.run import kinds
 
+LEAST_TEXT = 0.5
+"""People are told if a smaller share of the text stays."""
+
 
 class Speed(TypedDict):
     """Of the whole stage, by the clock; bytes of input."""
@@ -39,20 +42,44 @@ class Stats(TypedDict):
 
 
 def make_funnel(counts: Counter[str]) -> list[kinds.Funnel]:
-    """Step by step: how many documents came in, how many went on, and which rules dropped the others."""
+    """Step by step: how many documents and characters came in, how many went on, and which rules took the others."""
     rows: list[kinds.Funnel] = []
-    inside = counts["records"]
+    inside, text = counts["records"], 0
     for step in (step.name for step in STEPS):
-        dropped = {
-            key.partition(" ")[2]: number for key, number in sorted(counts.items()) if key.startswith(f"{step} ")
-        }
+        dropped, lost_text = _of_step(counts, step, " "), _of_step(counts, step, ":")
         lost = counts["quarantined"] if step == "read" else 0
         if step == "classifier" and not dropped:
             continue  # an optional step
-        outside = inside - sum(dropped.values()) - lost
-        rows.append(kinds.Funnel(step, inside, outside, dropped, lost))
-        inside = outside
+        if step == "extract":
+            text = counts["extracted"]
+        outside, text_out = inside - sum(dropped.values()) - lost, text - sum(lost_text.values())
+        if step == "pii" and "characters" in counts:
+            text_out = counts["characters"]  # a mask may be longer than what it hides
+        named = {rule: number for rule, number in lost_text.items() if rule and number}
+        rows.append(kinds.Funnel(step, inside, outside, dropped, lost, text, text_out, named))
+        inside, text = outside, text_out
     return rows
+
+
+def _of_step(counts: Counter[str], step: str, sign: str) -> dict[str, int]:
+    return {key.partition(sign)[2]: number for key, number in sorted(counts.items()) if key.startswith(step + sign)}
+
+
+def loss_of_text(funnel: list[kinds.Funnel]) -> str:
+    """A sentence for people if less than half of the extracted text stays; empty if more does."""
+    text = next((row.characters_in for row in funnel if row.step == "extract"), 0)
+    kept = funnel[-1].characters_out
+    if not text or kept >= LEAST_TEXT * text:
+        return ""
+    took = Counter({f"{row.step} (lines)": row.characters_in - row.characters_out - sum(row.dropped_characters.values())
+                    for row in funnel if row.step == "c4"})  # fmt: skip
+    for row in funnel:
+        took.update(row.dropped_characters)
+    rules = ", ".join(f"{rule} {number / text:.0%}" for rule, number in took.most_common(3) if number > 0)
+    return (
+        f"only {kept / text:.0%} of the text stays ({kept:,} of {text:,} characters); most was taken by {rules}. "
+        "`glassmill why` shows it for one document; a rule is switched off in its section of the recipe"
+    )
 
 
 def stats_of(

@@ -263,6 +263,7 @@ class _Finish:
             if survivor != int(document.id, 16) or flags & EARLIER:
                 duplicates.append(as_duplicate(document, survivor, flags))
                 self.counts[f"dedup {document.rule}"] += 1
+                self.counts[f"dedup:{document.rule}"] += len(document.text)
             elif cause:
                 self.quarantined.append(
                     {"source": document.source, "offset": document.offset, "url": document.url, "cause": cause}

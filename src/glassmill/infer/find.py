@@ -9,28 +9,25 @@ from typing import Any
 from glassmill.errors import UserError
 from glassmill.foreign_json import load_object
 from glassmill.model.config import ModelConfig
+from glassmill.run.names import find_folder
 
 MAX_CONFIG_BYTES = 4 << 20
 
 
 def find_model(path: str | Path, runs: Path = Path("runs")) -> Path:
-    """The model folder at a path, inside a run, or inside the run of that name under `runs`.
+    """The model folder at a path, inside a run, inside the run of that name under `runs`, or of an imported model.
 
     Raises:
-        UserError: There is none, or the name matches several runs.
+        UserError: There is none, or the name matches several runs; the message lists the nearest.
     """
-    path = Path(path)
-    if path.exists():
-        return find_model_folder(path)
-    if path.name == "model" and len(path.parts) > 1:  # as a report names it
-        path = path.parent
-    named = [runs / path, *(stage / path for stage in sorted(runs.glob("*")) if len(path.parts) == 1)]
-    found = [run for run in named if (run / "model" / "config.json").is_file()]
-    if len(found) > 1:
-        raise UserError(f"model {path} matches several runs: {', '.join(map(str, found))}; give the path")
-    if not found:
-        raise UserError(f"model {path}: no such folder, and no run of that name under {runs}/ has a model")
-    return find_model_folder(found[0])
+    imported = Path("models") / path  # where `glassmill import` writes
+    if not Path(path).exists() and (imported / "config.json").is_file():
+        return imported
+    return find_model_folder(find_folder(path, runs, _has_model, "model", "has a model"))
+
+
+def _has_model(run: Path) -> bool:
+    return (run / "model" / "config.json").is_file()
 
 
 def find_model_folder(path: str | Path) -> Path:

@@ -45,6 +45,11 @@ class LanguageSettings(Settings):
     languages: tuple[str, ...] = Field(("en",), description="ISO 639 codes; empty: every language")
     min_score: float = Field(0.65, ge=0, le=1)
     characters: int = Field(2000, ge=100, description="how many characters of a page are classified")
+    whole: bool = Field(
+        False,
+        description="classify the whole text in parts of so many characters: the language with most letters "
+        "counts, and tables and program code don't",
+    )
 
 
 class GopherRepetitionSettings(Settings):
@@ -154,8 +159,8 @@ class CorpusSettings(Settings):
     """Web pages to clean documents. Defaults are FineWeb's."""
 
     inputs: tuple[str, ...] = user_files(
-        description="WARC, WET, ARC, HTML, text, PDF, DOCX, EPUB, JSONL, Parquet, zip, tar; folders or globs of them;"
-        " empty: the recipe's miniweb"
+        description="files of every kind that `glassmill add` reads, folders or globs of them; empty: the recipe's"
+        " miniweb"
     )
     files: FilesSettings = FilesSettings()
     url: UrlSettings = UrlSettings()

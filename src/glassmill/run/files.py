@@ -22,6 +22,8 @@ from filelock import FileLock, Timeout
 from glassmill.errors import UserError
 
 TEMPORARY = ".partial"
+UMASK = os.umask(0o022)
+os.umask(UMASK)  # the only way to read it is to set it
 
 
 @contextmanager
@@ -67,6 +69,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     remove(temporary)
     try:
         yield temporary
+        _open_to_all(temporary)
         sync(temporary)
         _rename(temporary, path)
         _sync_folder(path.parent)
@@ -78,6 +81,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except BaseException:
         remove(temporary)
         raise
+
+
+def _open_to_all(path: Path) -> None:
+    """Modes as the umask says, for files of safetensors too, which makes its own 0600."""
+    for file in path.rglob("*.safetensors") if path.is_dir() else [path]:
+        if file.suffix == ".safetensors" or ".safetensors." in file.name:
+            file.chmod(0o666 & ~UMASK)
 
 
 def _rename(temporary: Path, path: Path) -> None:

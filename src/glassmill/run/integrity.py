@@ -95,8 +95,10 @@ def check_run_files(folder: Path, names: Iterable[str]) -> None:
     manifest = folder / "manifest.json"
     if not manifest.is_file() or not (folder / "DONE").is_file():
         return
-    files = load_json(manifest).get("files", {})
-    expected = {name: entry["sha256"] for name, entry in files.items()}
+    try:
+        expected = {name: str(entry["sha256"]) for name, entry in load_json(manifest)["files"].items()}
+    except (KeyError, TypeError, AttributeError):
+        raise UserError(f"{manifest} is damaged: `glassmill run` of its recipe makes the run again") from None
     check(folder, expected, "the run is damaged: `glassmill run` of its recipe makes it again", names)
 
 
@@ -148,6 +150,14 @@ def sealed_damage(folder: Path, again: bool = False) -> list[Damage]:
     if sealed.get("note") != _note_digest(whole):
         return [Damage(NOTE, "has other bytes than were written")]
     return damage(folder, files, again=again)
+
+
+def sealed_files(folder: Path) -> list[str]:
+    """Names of the files that a model folder has checksums of."""
+    whole = load_json(folder / NOTE)
+    sealed = whole.get("integrity") if isinstance(whole, dict) else None
+    files = sealed.get("files") if isinstance(sealed, dict) else None
+    return list(files) if isinstance(files, dict) else []
 
 
 def _is_entry(name: str, digest: object) -> bool:

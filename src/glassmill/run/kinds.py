@@ -160,7 +160,7 @@ class Merge:
 
 @dataclass(frozen=True, slots=True)
 class Funnel:
-    """One step of the corpus so far: documents in and out, and how many each rule dropped."""
+    """One step of the corpus so far: documents in and out, how many each rule dropped; characters from `extract` on."""
 
     kind: ClassVar[str] = "funnel"
     step: str
@@ -168,6 +168,9 @@ class Funnel:
     documents_out: int = field(metadata={"json": "out"})
     dropped: Mapping[str, int]
     quarantined: int = 0
+    characters_in: int = 0
+    characters_out: int = 0
+    dropped_characters: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from glassmill.errors import UserError
+from glassmill.run.integrity import check_run_files
 
 ROWS = 256
 
@@ -16,11 +17,12 @@ def document_shards(corpus: Path) -> list[Path]:
     """The Parquet files of kept documents, in order.
 
     Raises:
-        UserError: there are none.
+        UserError: there are none, or one has other bytes than the finished run wrote.
     """
     shards = sorted((corpus / "shards").glob("documents-*.parquet"))
     if not shards:
         raise UserError(f"{corpus} is not a corpus run: it has no shards/documents-*.parquet")
+    check_run_files(corpus, [f"shards/{shard.name}" for shard in shards])
     return shards
 
 

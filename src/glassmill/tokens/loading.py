@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, Protocol, TypedDict
 import numpy as np
 
 from glassmill.errors import UserError
+from glassmill.run.integrity import check_run_files
 from glassmill.textfiles import read_text
 from glassmill.tokens import formats
 from glassmill.tokens.bpe import Merge, recover_merges
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 Content = str | bytes | np.ndarray
 
 META_FORMAT = 1
+TOKENIZER_FILES = ("vocab.tiktoken", "meta.json", "tokenizer.json", "tokenizer_config.json")
 
 
 class Files(Protocol):
@@ -131,6 +133,7 @@ def own_parts(files: OwnFiles) -> Parts:
 
 def _folder_parts(folder: Path) -> Parts:
     for place in (folder, folder / "model"):
+        check_run_files(place, TOKENIZER_FILES)
         if (place / "vocab.tiktoken").is_file() and (place / "meta.json").is_file():
             return _rank_parts(place / "vocab.tiktoken", place / "meta.json")
         if (place / "tokenizer.json").is_file():

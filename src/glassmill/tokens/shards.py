@@ -4,19 +4,23 @@
 
 Documents are concatenated, each ended by `<|endoftext|>`; a window may start anywhere and span several. `index.json`
 has the numbers of ids, documents and bytes of text, `*.documents.npy` the first id of each document and its row in
-the corpus.
+the corpus. The files of a finished run are checked against its manifest before they are mapped, and what the index
+claims against the files.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal, NamedTuple, TypedDict
+from pathlib import Path, PurePosixPath
+from typing import Literal, NamedTuple, TypedDict, cast
 
 import numpy as np
 
 from glassmill.errors import UserError
-from glassmill.tokens.formats import read_json
+from glassmill.foreign_json import field, load_object
+from glassmill.run.integrity import check_run_files
 
+DTYPES = ("uint16", "uint32")
+COUNTS = ("tokens", "documents", "bytes")
 Split = Literal["train", "validation"]
 
 
@@ -68,14 +72,17 @@ class Shards:
         split: `"train"` or `"validation"`.
 
     Raises:
-        UserError: not a tokens run, or a shard is missing or does not have the length given in the index.
+        UserError: not a tokens run, a file is missing or has other bytes than were written, or the index makes no
+            sense.
     """
 
     def __init__(self, folder: str | Path, split: Split = "train") -> None:
         folder = Path(folder)
         if not (folder / "index.json").is_file():
             raise UserError(f"{folder} is not a tokens run: it has no index.json")
-        index: Index = read_json(folder / "index.json")
+        index = _read_index(folder / "index.json")
+        named = [entry[name] for entry in index[split]["shards"] for name in ("file", "documents_file")]
+        check_run_files(folder, ["index.json", *named])
         self.split = split
         self.vocab_size = int(index["vocab_size"])
         self.eos_id = int(index["eos_id"])
@@ -128,7 +135,7 @@ class Shards:
         """The place of every document, in order."""
         found: list[DocumentPlace] = []
         for entry, array in zip(self._entries, self._arrays, strict=True):
-            table = np.load(self._folder / entry["documents_file"], allow_pickle=False)
+            table = _read_places(self._folder / entry["documents_file"], entry["documents"], len(array))
             ends = [*table[1:, 0].tolist(), len(array)]
             for (first, row), end in zip(table.tolist(), ends, strict=True):
                 found.append(DocumentPlace(entry["file"], first, end - first, entry["corpus"], row))
@@ -142,3 +149,51 @@ class Shards:
             state = "is missing" if size is None else f"has {size} bytes instead of {expected}"
             raise UserError(f"{path} {state}; run the tokens stage again")
         return np.memmap(path, dtype=self.dtype, mode="r")
+
+
+def _read_index(path: Path) -> Index:
+    """`index.json`, every field checked.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    what, index = str(path), load_object(path)
+    if field(index, "dtype", str, what=what) not in DTYPES:
+        raise UserError(f"{what}: dtype = {index['dtype']!r}; ids are stored as {' or '.join(DTYPES)}")
+    vocab_size = field(index, "vocab_size", int, what=what, low=1)
+    field(index, "eos_id", int, what=what, low=0, high=vocab_size - 1)
+    for split in ("train", "validation"):
+        totals = field(index, split, dict, what=what)
+        for name in COUNTS:
+            field(totals, name, int, what=f"{what}, {split}", low=0)
+        for entry in field(totals, "shards", list, what=f"{what}, {split}"):
+            if not isinstance(entry, dict):
+                raise UserError(f"{what}, {split}: a shard is not an object")
+            for name in COUNTS:
+                field(entry, name, int, what=f"{what}, {split}", low=0)
+            for name in ("file", "documents_file", "corpus"):
+                place = PurePosixPath(field(entry, name, str, what=f"{what}, {split}"))
+                if place.is_absolute() or ".." in place.parts or "\0" in str(place):
+                    raise UserError(f"{what}, {split}: {name} = {str(place)[:80]!r} is not in the run's folder")
+        for name in COUNTS:
+            if sum(entry[name] for entry in totals["shards"]) != totals[name]:
+                raise UserError(f"{what}, {split}: {name} is not the sum of its shards'")
+    return cast("Index", index)
+
+
+def _read_places(path: Path, documents: int, ids: int) -> np.ndarray:
+    """First id and row of every document, `(documents, 2)`.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        table = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from None
+    if not isinstance(table, np.ndarray) or table.shape != (documents, 2) or table.dtype.kind not in "iu":
+        raise UserError(f"{path} is damaged: it is no table of {documents} documents")
+    firsts = table[:, 0].astype(np.int64)
+    if documents and (firsts[0] != 0 or firsts[-1] > ids or (np.diff(firsts) < 0).any()):
+        raise UserError(f"{path} is damaged: its documents are not in the order of their ids")
+    return table

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,14 +17,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from glassmill.corpus.judge.web_address import MAX_URL_CHARACTERS, listed_key
 from glassmill.errors import UserError
 from glassmill.run.files import atomic_path, sha256_file
 from glassmill.textfiles import text_lines
 
-FORMAT = "2"
+FORMAT = "3"
 NO_LISTS = frozenset({"usage", "expressions", "very_restrictive_expression", "global_usage"})
 """Files in UT1's folders that hold no addresses."""
 PAPERS = ("attribution", "license", "licence", "readme", "cc-by")
+
+MAX_LINE_CHARACTERS = 2 * MAX_URL_CHARACTERS
+_IP = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9a-fA-F]*:[0-9a-fA-F:.]*")
+"""The first column of a hosts file; hosts follow."""
 
 
 class HashList:
@@ -47,7 +53,8 @@ class HashList:
     def build(cls, paths: Iterable[Path], folder: Path) -> None:
         """Hashes the lists in `paths` (files, or folders of files) into `folder`, where `open` finds them.
 
-        A file holds one host or URL a line; comments (`#`) and hosts files (`0.0.0.0 host`) are understood. Its
+        A file holds one host or URL a line, written in any way that `web_address` knows; comments (`#`), hosts files
+        (`0.0.0.0 host other`) and `||host^` are understood. Its
         category is its name, or the folder's for UT1's `adult/domains` and `adult/urls`. An entry of several lists
         has the category of the first. The folder is whole or absent.
 
@@ -73,7 +80,7 @@ class HashList:
             temporary.mkdir(parents=True)
             np.save(temporary / "hashes.npy", distinct, allow_pickle=False)
             np.save(temporary / "categories.npy", kinds[first], allow_pickle=False)
-            (temporary / "names.json").write_text(json.dumps(names, allow_nan=False), encoding="utf-8")
+            (temporary / "names.json").write_text(json.dumps(names), encoding="utf-8")
 
     @classmethod
     def open(cls, folder: Path) -> HashList:
@@ -127,15 +134,16 @@ def _is_list(path: Path) -> bool:
 
 def _keys_in(path: Path) -> Iterator[str]:
     for _, line in text_lines(path):
-        fields = line.partition("#")[0].split()
-        if fields:
-            yield without_scheme(fields[-1].lower())
+        if len(line) > MAX_LINE_CHARACTERS:
+            continue  # no address is that long
+        fields = _without_comment(line).split()
+        hosts = fields[1:] if len(fields) > 1 and _IP.fullmatch(fields[0]) else fields[:1]
+        yield from filter(None, map(listed_key, hosts))
 
 
-def without_scheme(url: str) -> str:
-    """`https://www.a.example/b/` as `a.example/b`: the form of URLs in the lists."""
-    scheme, found, rest = url.partition("://")
-    return (rest if found else scheme).removeprefix("www.").rstrip("/")
+def _without_comment(line: str) -> str:
+    """`#` begins a comment at the start of a line and behind a blank; in a URL, a fragment. `!` is AdBlock's."""
+    return "" if line.startswith(("#", "!", "[")) else line.partition(" #")[0].partition("\t#")[0]
 
 
 def _hash(key: str) -> int:

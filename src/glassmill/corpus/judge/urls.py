@@ -1,6 +1,6 @@
 """URL filter: hosts and pages on block lists, and words in the URL that give the page away.
 
-In: a URL. Out: a verdict, cheapest rule first, in the order of FineWeb's URLFilter (hosts, URLs, banned words, two
+In: a URL, written in any way (`web_address.py`). Out: a verdict, cheapest rule first, in the order of FineWeb's URLFilter (hosts, URLs, banned words, two
 soft words, banned subwords). Differences: a listed host also blocks the hosts below it, and words are compared in
 lower case. The user's own lists win: an allowed host is kept whatever the others say, a blocked one is dropped.
 """
@@ -9,11 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from glassmill.corpus.judge.rule import Direction, Rule, Unit, Verdict
-from glassmill.corpus.judge.url_lists import HashList, without_scheme
+from glassmill.corpus.judge.url_lists import HashList
+from glassmill.corpus.judge.web_address import (
+    MAX_HOST_LABELS,
+    MAX_URL_CHARACTERS,
+    WebAddress,
+    listed_key,
+    web_address,
+)
 from glassmill.recipe import UrlSettings
+
+__all__ = ["MAX_HOST_LABELS", "MAX_URL_CHARACTERS", "UrlFilter", "host_of"]
 
 
 def _words(text: str) -> frozenset[str]:
@@ -60,38 +68,37 @@ class UrlFilter:
         self._settings = settings
         self._lists = lists
         self._allow_lists = allowed
-        self._allowed = frozenset(host.lower() for host in settings.allow_hosts)
-        self._blocked = frozenset(host.lower() for host in settings.block_hosts)
+        self._allowed = frozenset(map(_host_of_setting, settings.allow_hosts))
+        self._blocked = frozenset(map(_host_of_setting, settings.block_hosts))
 
     def judge(self, url: str) -> Verdict | None:
         """Why `url` is dropped, or None. Allowed hosts are kept whatever the other lists say."""
-        if not self._settings.enabled or not url.startswith(("http://", "https://")):
+        address = web_address(url) if self._settings.enabled else None
+        if address is None:
             return None
-        host = host_of(url)
-        parents = list(_with_parents(host))
-        if any(name in self._allowed for name in parents) or self._is_allowed(url, parents):
+        parents = list(_with_parents(address.host))
+        if any(name in self._allowed for name in parents) or self._is_allowed(address, parents):
             return None
         for name in parents:
             if name in self._blocked:
                 return BLOCKED_HOST.broken(1, 0, name)
             if self._lists and (category := self._lists.category(name)):
                 return BLOCKED_HOST.broken(1, 0, f"{name} ({category})")
-        if self._lists and (category := self._lists.category(_listed_form(url))):
+        if self._lists and (category := self._lists.category(address.key)):
             return BLOCKED_URL.broken(1, 0, category)
-        return _judge_words(url.lower(), self._settings) if self._settings.words else None
+        return _judge_words(f"{address.host}/{address.path}".lower(), self._settings) if self._settings.words else None
 
-    def _is_allowed(self, url: str, parents: list[str]) -> bool:
+    def _is_allowed(self, address: WebAddress, parents: list[str]) -> bool:
         lists = self._allow_lists
-        return lists is not None and any(lists.category(key) for key in (*parents, _listed_form(url)))
+        return lists is not None and any(lists.category(key) for key in (*parents, address.key))
 
 
-def _listed_form(url: str) -> str:
-    """In lower case, as the lists are read, although paths on the web may depend on case."""
-    return without_scheme(url.lower())
+def _host_of_setting(host: str) -> str:
+    """The host that the user means by `example.com`, `*.example.com` or `https://example.com/`."""
+    return listed_key(host).partition("/")[0]
 
 
-def _judge_words(url: str, settings: UrlSettings) -> Verdict | None:
-    address = url.partition("://")[2]
+def _judge_words(address: str, settings: UrlSettings) -> Verdict | None:
     pieces = set(_PIECES.split(address))
     banned = pieces & BANNED_WORDS
     if banned:
@@ -104,11 +111,9 @@ def _judge_words(url: str, settings: UrlSettings) -> Verdict | None:
 
 
 def host_of(url: str) -> str:
-    """The host in lower case, without port, user and trailing dot; empty if the URL has none."""
-    try:
-        return (urlsplit(url).hostname or "").rstrip(".")
-    except ValueError:
-        return ""
+    """The host in lower case and ASCII, without port, user and trailing dot; empty if the URL has none."""
+    address = web_address(url)
+    return address.host if address else ""
 
 
 def _with_parents(host: str) -> Iterator[str]:

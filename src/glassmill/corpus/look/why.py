@@ -1,16 +1,18 @@
 """`glassmill why`: a page's path through the steps of a run, with every number that was compared with a bound.
 
-In: a corpus run and a URL. Out: for each record of that URL how it ended, and for each step the rules with value and
-bound. The run stores the number that decided; the others are measured again, with the run's filters and settings, on
-the text that it kept: with one bound out of reach and all others open, a filter has to report that rule's value. A text
-that C4 or a later step dropped is measured as it was when it was dropped.
+In: a run of the corpus stage or of `glassmill add`, and a URL, or a file's name or path, which stands for all documents
+that were made of it. What `add` set aside is looked up in its own run, which the corpus names as its input. Out: for
+each record of that URL how it ended, and for each step the rules with value and bound. The run stores the number that
+decided; the others are measured again, with the run's filters and settings, on the text that it kept: with one bound
+out of reach and all others open, a filter has to report that rule's value. A text that C4 or a later step dropped is
+measured as it was when it was dropped.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from glassmill.errors import UserError
 from glassmill.recipe import CorpusSettings, Settings, load_recipe
 
 FAR = 1e18
+STEPS_OF_ADD = ("read", "extract")
 _COUNTED = {"short_line", "max_word_length", "min_line_words", "curly_brace", "enabled"}
 """Settings of C4 and FineWeb that define what is counted, not how much is too much."""
 
@@ -60,24 +63,50 @@ def why(run: Path, url: str) -> list[Way]:
     """The paths of all records of `url` in `run`; several where it was found several times.
 
     Raises:
-        UserError: not a finished corpus run, or no record has that URL (the message names similar ones).
+        UserError: not a finished run, or no record has that URL (the message names similar ones).
     """
     settings = load_recipe(run / "recipe.toml").corpus
-    ways = [_way_of(document, settings) for document in _find(run, url)]
-    ways += [_quarantined(entry) for entry in _quarantine(run) if entry["url"] == url]
-    if not ways:
-        near = _near(run, url)
-        hint = f"; similar: {', '.join(near)}" if near else ""
-        raise UserError(f"no record of {url!r} in {run}{hint}")
-    return ways
+    added = _added(run, settings)
+    is_corpus = any((run / "shards").glob("dropped-*.parquet"))
+    steps = [step.name for step in STEPS if is_corpus or step.name in STEPS_OF_ADD]
+    for name in _names(url):
+        ways = [_way_of(document, settings, steps) for document in _find(run, name)]
+        ways += [_quarantined(entry) for one in (run, *added) for entry in _quarantine(one) if _is_of(entry, name)]
+        if ways:
+            return ways
+    near = _near(run, url)
+    hint = f"; similar: {', '.join(near)}" if near else ""
+    raise UserError(f"no record of {url!r} in {run}{hint}")
 
 
-def _way_of(document: Document, settings: CorpusSettings) -> Way:
+def _names(url: str) -> list[str]:
+    """What `url` may be called in the corpus: itself; of a path, its last folders and its name, longest first."""
+    parts = [part for part in url.replace("\\", "/").split("/") if part not in ("", ".")]
+    return [url] if "://" in url else list(dict.fromkeys([url, *("/".join(parts[at:]) for at in range(len(parts)))]))
+
+
+def _added(run: Path, settings: CorpusSettings) -> list[Path]:
+    """The runs of `glassmill add` among the inputs."""
+    found = []
+    for word in settings.inputs:
+        path = Path(word).expanduser()
+        beside = run.parent.parent / "add" / path.name  # the command may be called from another folder
+        found += [one for one in (path, beside) if one.parent.name == "add" and (one / "quarantine.jsonl").is_file()][
+            :1
+        ]
+    return found
+
+
+def _is_of(entry: Quarantined, name: str) -> bool:
+    return name in (entry["url"], entry["source"]) or entry["url"].startswith((f"{name}#", f"{name}/"))
+
+
+def _way_of(document: Document, settings: CorpusSettings, steps: Sequence[str]) -> Way:
     way = Way(document.url, document.source, document.offset, "dropped" if document.rule else "kept")
     rule = rule_named(document.rule)
     says = rule.sentence(document.value, document.bound) if rule else ""
     decided = Check(document.rule, document.value, document.bound, False, document.detail, says)
-    for step in (step.name for step in STEPS):
+    for step in steps:
         if step == "classifier" and not settings.classifier.path:
             continue
         last = step == document.step
@@ -155,13 +184,22 @@ _MEASURED: dict[str, Callable[[str, WordCounts, Any], Verdict | None]] = {
 # --- finding ----------------------------------------------------------------------------------------------------------
 
 
-def _find(run: Path, url: str) -> Iterator[Document]:
-    for pattern in ("documents-*.parquet", "dropped-*.parquet"):
-        dataset = _dataset(run, pattern)
-        for row in dataset.to_table(filter=ds.field("url") == url).to_pylist():
+def _find(run: Path, name: str) -> Iterator[Document]:
+    """The documents of that URL; else those of the file of that name."""
+    import pyarrow.compute as pc
+
+    by_url = ds.field("url") == name
+    of_file = (ds.field("source") == name) | pc.starts_with(ds.field("url"), f"{name}#")
+    of_file |= pc.starts_with(ds.field("url"), f"{name}/")
+    datasets = _datasets(run)
+    for wanted in (by_url, of_file):
+        rows = [row for dataset in datasets for row in dataset.to_table(filter=wanted).to_pylist()]
+        for row in rows:
             row["pii"] = [Span(**span) for span in row.get("pii") or []]
-            known = {name: value for name, value in row.items() if name in Document.__dataclass_fields__}
+            known = {key: value for key, value in row.items() if key in Document.__dataclass_fields__}
             yield Document(**{"date": "", **known})
+        if rows:
+            return
 
 
 def _near(run: Path, url: str, most: int = 3) -> list[str]:
@@ -170,18 +208,19 @@ def _near(run: Path, url: str, most: int = 3) -> list[str]:
 
     part = url.rstrip("/").rpartition("/")[2] or url
     found: dict[str, None] = {}
-    for pattern in ("documents-*.parquet", "dropped-*.parquet"):
-        wanted = pc.match_substring(ds.field("url"), part, ignore_case=True)
-        for name in _dataset(run, pattern).scanner(columns=["url"], filter=wanted).head(most)["url"].to_pylist():
+    wanted = pc.match_substring(ds.field("url"), part, ignore_case=True)
+    for dataset in _datasets(run):
+        for name in dataset.scanner(columns=["url"], filter=wanted).head(most)["url"].to_pylist():
             found[name] = None
     return list(found)[:most]
 
 
-def _dataset(run: Path, pattern: str) -> ds.Dataset:
-    paths = sorted((run / "shards").glob(pattern))
-    if not paths:
-        raise UserError(f"{run} is not a finished run of the corpus stage (no shards/{pattern})")
-    return ds.dataset(paths, format="parquet")
+def _datasets(run: Path) -> list[ds.Dataset]:
+    """The documents of a run, and those that it dropped; a run of `add` drops none."""
+    kept, dropped = (sorted((run / "shards").glob(f"{name}-*.parquet")) for name in ("documents", "dropped"))
+    if not kept:
+        raise UserError(f"{run} is not a finished run of the corpus stage or of add (no shards/documents-*.parquet)")
+    return [ds.dataset(paths, format="parquet") for paths in (kept, dropped) if paths]
 
 
 def _quarantine(run: Path) -> list[Quarantined]:

@@ -1,7 +1,7 @@
 """E-mail addresses: around an `@`, ASCII or not, and those spelt `name [at] host [dot] org`.
 
 The part of RFC 5321 and RFC 6531 (internationalised addresses) that people write: no quoted local parts, no address
-literals. The host must end in a top-level domain that exists (`data/top_level_domains.txt`), because much that holds
+literals. The host must end in a top-level domain that exists (`corpus/endings.py`), because much that holds
 an `@` is no address: decorators, `logo@2x.png`, `react@18.2.0`, R's slots, handles of social networks.
 """
 
@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from importlib.resources import files
 
+from glassmill.corpus.endings import top_level_domains
 from glassmill.corpus.pii.scan import Places, Scan
 
 MAX_LOCAL_CHARACTERS = 64
 _LOCAL_CHARACTERS = r"\w!#$%&'*+=?^`{|}~.-"
 _LOCAL_BACKWARDS = re.compile(rf"[{_LOCAL_CHARACTERS}]{{1,{MAX_LOCAL_CHARACTERS}}}")
-_SCRIPTS_WITHOUT_BLANKS = re.compile(r".*[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af](?=[0-9A-Za-z])", re.DOTALL)
+_SCRIPTS_WITHOUT_BLANKS = re.compile(
+    r".*[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af](?=[0-9A-Za-z])", re.DOTALL
+)
 """`联系ana@firma.cn`: the words before an address have no blank behind them."""
 _DOMAIN_RUN = re.compile(r"[\w-]{1,63}(?:\.[\w-]{1,63}){1,9}")
 _VERSION = re.compile(r"v?\d+(?:\.\d+)+(?:[.-]|$)|\d+(?:\.\d+)?x\.", re.IGNORECASE)  # @18.2.0-next, @2x.png
@@ -25,12 +27,12 @@ _SPELT_DOMAIN = re.compile(r"[\w-]{1,63}(?:(?:\.|\s?[\[({]\s?dot\s?[\])}]\s?)[\w
 _SPELT_DOT = re.compile(r"\s?[\[({]\s?dot\s?[\])}]\s?", re.IGNORECASE)
 _REPOSITORY_USERS = frozenset({"git", "hg", "svn", "bzr", "cvs", "gitlab", "gitea", "forgejo", "aur"})
 _FORGES = ("github.com", "gitlab.com", "bitbucket.org", "codeberg.org", "ssh.dev.azure.com", "vs-ssh.visualstudio.com")
-_METHODS = frozenset({"to", "is", "id", "in", "it", "at", "name", "run", "new", "link", "post", "page", "tab", "sh", "py"})
+_METHODS = frozenset(
+    {"to", "is", "id", "in", "it", "at", "name", "run", "new", "link", "post", "page", "tab", "sh", "py"}
+)
 _HANDLE = re.compile(r"\W?@\Z")
 _PORT = re.compile(r":[0-9]{1,5}(?![\w/])")
 
-RESERVED = frozenset({"example", "test", "invalid", "localhost"})
-"""Top-level domains that nobody gets (RFC 2606, RFC 6761): addresses below them have the form of one."""
 CODE_WORDS = frozenset(
     ["data", "prod", "next", "java", "zip", "mov", "foo", "call", "here", "now", "like", "read", "open", "save", "play", "map", "case", "bot", "box", "docs", "drive", "meet", "android", "chrome", "channel", "fly", "hot", "jot", "joy", "got", "pay", "ping", "pin", "room", "secure", "select", "search", "show", "silk", "song", "spot", "talk", "target", "zero", "author", "buy", "circle", "fast", "fire", "free", "deal", "windows", "total"]
 )
@@ -38,11 +40,9 @@ CODE_WORDS = frozenset(
 
 
 @cache
-def top_level_domains() -> frozenset[str]:
-    """Every ending that the host of an address can have, in lower case, internationalised ones in both forms."""
-    text = files(__package__).joinpath("data/top_level_domains.txt").read_text(encoding="utf-8")
-    names = frozenset(line for line in text.split("\n") if line and line[0] != "#")
-    return (names | RESERVED | {"onion"}) - CODE_WORDS
+def mail_domains() -> frozenset[str]:
+    """The endings that the host of an address can have."""
+    return (top_level_domains() | {"onion"}) - CODE_WORDS
 
 
 def find_emails(scan: Scan) -> Places:
@@ -103,7 +103,7 @@ def _host_end(run: str) -> int:
 
     What is glued on behind is left out: `firma.de_`, `firma.cn的`, and the next sentence in `firma.de.Bitte`.
     """
-    known = top_level_domains()
+    known = mail_domains()
     labels = run.split(".")
     length = len(run)
     for number in range(len(labels) - 1, 0, -1):

@@ -59,7 +59,11 @@ def _is_small(numbers: list[int], text: str, start: int, end: int) -> bool:
     """Whether the numbers look like those of a section or a version, at the start of a line more readily."""
     if max(numbers) < _MOST_OF_A_SECTION:
         return True
-    return max(numbers) < 100 and bool(_LINE_START.search(text[max(0, start - 9) : start])) and bool(_HEADING.match(text, end))
+    return (
+        max(numbers) < 100
+        and bool(_LINE_START.search(text[max(0, start - 9) : start]))
+        and bool(_HEADING.match(text, end))
+    )
 
 
 def _not_public(numbers: list[int]) -> bool:

@@ -65,7 +65,9 @@ def mask(
     kinds = tuple(kinds)
     found: list[Span] = []
     masked = text
-    for _ in range(MAX_PASSES if len(text) < LONG_CHARACTERS else MAX_PASSES_OF_LONG):  # a masked neighbour can complete a pattern: repeat until nothing is found
+    for _ in range(
+        MAX_PASSES if len(text) < LONG_CHARACTERS else MAX_PASSES_OF_LONG
+    ):  # a masked neighbour can complete a pattern: repeat until nothing is found
         new = find(masked, kinds, leave)
         if not new:
             break

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-from glassmill.corpus.pii.emails import RESERVED
+from glassmill.corpus.endings import RESERVED
 from glassmill.errors import UserError
 
 Leave = Callable[[str, str], bool]
@@ -29,7 +29,9 @@ _FILLER_PERSON = re.compile(
     r"|firstname|lastname|someone|somebody|nobody|you|me|foo|bar|baz|xxx+|someuser|youruser|recipient|sender)"
     r"(?:[-_.](?:name|lastname|surname))?\d{0,3}"
 )
-_FILLER_PLACE = re.compile(r"(?:[\w-]+\.)?(?:foo|bar|baz|foobar|xxx+|xyz|abc|acme|test|host|server|site|company|email|mail)\.[a-z.]{2,6}")
+_FILLER_PLACE = re.compile(
+    r"(?:[\w-]+\.)?(?:foo|bar|baz|foobar|xxx+|xyz|abc|acme|test|host|server|site|company|email|mail)\.[a-z.]{2,6}"
+)
 _NETWORKS = tuple(
     ip_network(network)
     for network in (
@@ -141,7 +143,9 @@ class Allowed:
         if kind == "email":
             local, _, host = value.lower().rpartition("@")
             parents = (host.split(".", number)[-1] for number in range(host.count(".") + 1))
-            return value.lower() in self._addresses or local in self._roles or any(one in self._hosts for one in parents)
+            return (
+                value.lower() in self._addresses or local in self._roles or any(one in self._hosts for one in parents)
+            )
         if kind == "ip":
             address = ip_address(value.partition("/")[0])
             return any(address in network for network in self._networks if network.version == address.version)

@@ -23,7 +23,9 @@ _CARD_CONTEXT = re.compile(
 _IBAN = re.compile(r"[A-Za-z]{2}[0-9]{2}(?:[ -]?[A-Za-z0-9]{4}){2,7}+(?:[ -]?[A-Za-z0-9]{1,3})?+")
 _NO_SEPARATOR = re.compile(r"[ -]")
 
-_CARD_GROUPS = frozenset({(4, 6, 5), (4, 6, 4), *((4,) * full + (last,) for full in (2, 3, 4) for last in (1, 2, 3, 4))})
+_CARD_GROUPS = frozenset(
+    {(4, 6, 5), (4, 6, 4), *((4,) * full + (last,) for full in (2, 3, 4) for last in (1, 2, 3, 4))}
+)
 """As cards print their numbers; of a row of other numbers, one in ten has a valid checksum."""
 
 _LENGTHS = (

@@ -44,7 +44,9 @@ _NAMES = tuple(
 _ASSIGNED = re.compile(
     r"(?::=|=>|[:=])[ \t]{0,8}(?P<quote>[\"'`]?)(?P<value>[^\s\"'`<>(){}\[\],;]{6,200}+)(?P<behind>.?)"
 )
-_IN_PROSE = re.compile(r"assword(?: is| was)? {1,2}(?P<quote>[\"'`]?)(?P<value>[^\s\"'`<>(){}\[\],;]{8,64})", re.IGNORECASE)
+_IN_PROSE = re.compile(
+    r"assword(?: is| was)? {1,2}(?P<quote>[\"'`]?)(?P<value>[^\s\"'`<>(){}\[\],;]{8,64})", re.IGNORECASE
+)
 _USERINFO = re.compile(r"(?<=://)[^\s/?#@:\"'<>]{0,64}+:(?P<value>[^\s/?#@\"'<>]{3,200}+)@(?=[\w\[])")
 _FILLER = re.compile(
     r"(?:[x*.?#_-]+|.{0,12}(?:change[-_]?(?:me|this|it)|pass(?:word|wd|phrase)?|secret|token|example|sample|dummy|placeholder"

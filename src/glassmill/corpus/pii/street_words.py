@@ -152,7 +152,9 @@ PHRASE_WORDS = _set(
     " move moved mail mailed side address addresses"
 )
 SIGNS = (
-    frozenset(word.lower() for kinds in (KINDS, LOOSE_KINDS, FRENCH_KINDS, LOOSE_FRENCH_KINDS) for word in kinds.split("|"))
+    frozenset(
+        word.lower() for kinds in (KINDS, LOOSE_KINDS, FRENCH_KINDS, LOOSE_FRENCH_KINDS) for word in kinds.split("|")
+    )
     | {word.strip("./") for word in PREFIX_KINDS | SUFFIX_KINDS}
     | UNIT_WORDS
     | PHRASE_WORDS

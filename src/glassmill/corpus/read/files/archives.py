@@ -175,7 +175,7 @@ def _open_tar(path: Path) -> Iterator[tarfile.TarFile]:
     try:
         archive = tarfile.open(path, "r:*")  # noqa: SIM115 (closed below)
     except tarfile.ReadError as error:
-        raise UnreadableError(f"not an archive: {error}"[:200]) from None
+        raise UnreadableError(f"not an archive: {str(error).partition(chr(10))[0]}") from None
     with contextlib.closing(archive):
         yield archive
 

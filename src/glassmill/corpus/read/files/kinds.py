@@ -1,4 +1,4 @@
-"""The kinds of files that a folder of documents may hold: one table, by suffix; by content where the suffix says nothing.
+"""The kinds of files that a folder of documents may hold: one table by suffix, and by content where that says nothing.
 
 A file of unknown suffix is read as text if its first bytes are text. Bytes that are no text are none, whatever the
 suffix says: readers check that with `is_text`.
@@ -94,10 +94,12 @@ HINTS: dict[str, str] = {
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".bmp", ".webp"), "pictures are not read"),
 }  # fmt: skip
 """What to do with a file of a kind that is not read, by suffix."""
-NEVER_TEXT = frozenset({
+NEVER_TEXT = {
     *HINTS,
-    *[".svg", ".svgz", ".eps", ".ai", ".psd", ".ico", ".heic", ".avif", ".mp3", ".wav", ".ogg", ".flac", ".m4a", ".mp4", ".mkv", ".avi", ".mov", ".webm", ".woff", ".woff2", ".ttf", ".otf", ".eot", ".exe", ".dll", ".so", ".o", ".a", ".class", ".jar", ".pyc", ".wasm", ".iso", ".deb", ".rpm", ".db", ".sqlite", ".npy", ".bin", ".pem", ".crt", ".p12"],
-})  # fmt: skip
+    *".svg .svgz .eps .ai .psd .ico .heic .avif .mp3 .wav .ogg .flac .m4a .mp4 .mkv .avi .mov".split(),  # noqa: SIM905
+    *".webm .woff .woff2 .ttf .otf .eot .exe .dll .so .o .a .class .jar .pyc .wasm .iso .deb .rpm".split(),  # noqa: SIM905
+    *".db .sqlite .npy .bin .pem .crt .p12".split(),  # noqa: SIM905
+}
 """Suffixes of files that are not read as text, whatever their bytes are."""
 SAMPLE = 1 << 16
 CONTROL_SHARE = 0.002

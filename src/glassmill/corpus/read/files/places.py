@@ -9,6 +9,8 @@ from pathlib import Path
 from glassmill.corpus.document import Lost, Page
 from glassmill.recipe import FilesSettings
 
+MAX_CAUSE = 300
+
 Items = Iterator[Page | Lost]
 
 
@@ -26,7 +28,7 @@ class Place:
         return replace(self, name=f"{self.name}/{name}", offset=offset, depth=self.depth + 1)
 
     def lost(self, cause: str) -> Lost:
-        return Lost(self.offset, cause, self.name)
+        return Lost(self.offset, " ".join(cause.split())[:MAX_CAUSE], self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,8 +86,7 @@ def csv_lines(path: Path) -> Iterator[list[str]]:
     csv.field_size_limit(FIELD_CHARACTERS)
     first = [line for line, _ in zip(text_lines(path), range(20), strict=False)]
     delimiter = delimiter_of(first)
-    quoting = csv.QUOTE_NONE if delimiter == "\t" and not any('"' in line for line in first) else csv.QUOTE_MINIMAL
-    reader = csv.reader(text_lines(path), delimiter=delimiter, quoting=quoting)
+    reader = csv.reader(text_lines(path), delimiter=delimiter)
     done = 0
     try:
         for row in reader:

@@ -25,6 +25,7 @@ from glassmill.errors import RefusedError, UnreadableError
 from glassmill.recipe import FilesSettings
 
 MAX_DEPTH = 3
+NOT_TEXT = "not text: the file holds binary data"
 MARKUPS = ("text", "markdown", "rst", "asciidoc", "latex", "man", "texinfo", "org", "wiki", "code")
 LEAST_CHARACTERS = 64 << 20
 """A file may always give so many characters, however small it is."""
@@ -115,6 +116,10 @@ def _rows(path: Path, kind: str, bounds: Bounds) -> Iterator[Row] | None:
     """The rows of a table in which each row is a document; None for other files."""
     files = bounds.files
     if kind == "jsonl":
+        with path.open("rb") as file:
+            start = file.read(SAMPLE)
+        if not start.startswith(b"\x1f\x8b") and not is_text(start):
+            raise UnreadableError(NOT_TEXT)
         return jsonl_rows(path, files, bounds.max_bytes)
     if kind == "parquet":
         return parquet_rows(path, files)
@@ -130,16 +135,14 @@ def _row(row: Row, place: Place, files: FilesSettings) -> Items:
         yield one.lost(row.cause)
     elif row.is_whole:
         body = row.text.encode("utf-8", "replace")
-        yield Page(
-            url, body, one.source, one.offset, "text", "text/plain", "utf-8", date=row.date, section=row.section
-        )
+        yield Page(url, body, one.source, one.offset, "text", "text/plain", "utf-8", date=row.date, section=row.section)
     else:
         yield from documents_of(sections_of_lines(row.text.splitlines(keepends=True)), one, files, row.date)
 
 
 def _html(content: bytes, charset: str | None, place: Place) -> Page:
     if not is_text(content[:SAMPLE]):
-        raise UnreadableError("not text: the file holds binary data")
+        raise UnreadableError(NOT_TEXT)
     return Page(place.name, content, place.source, place.offset, "html", "text/html", charset)
 
 

@@ -23,7 +23,9 @@ _MARKS = {
     "texinfo": re.compile(r"@(?:chapter|(?:sub)*section|appendix\w*|unnumbered\w*|majorheading|top)\s+(.+)"),
     "org": re.compile(r"\*{1,6}\s+(.+)"),
     "wiki": re.compile(r"={1,6}\s*([^=].*?)\s*=+\s*$"),
-    "text": re.compile(r"((?:(?:chapter|part|section|appendix)\s+\w+|\d{1,3}(?:\.\d{1,3}){0,4}\.?\s+[^\W\d_]).{0,80})$", re.I),
+    "text": re.compile(
+        r"((?:(?:chapter|part|section|appendix)\s+\w+|\d{1,3}(?:\.\d{1,3}){0,4}\.?\s+[^\W\d_]).{0,80})$", re.IGNORECASE
+    ),
 }  # fmt: skip
 """Heading lines of the plain kinds of markup."""
 UNDERLINED = frozenset({"markdown", "rst", "text", "asciidoc"})

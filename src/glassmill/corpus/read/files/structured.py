@@ -6,6 +6,7 @@ Source: nbformat 4 (Jupyter); of XML any, DocBook 5 among them: an element with 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from glassmill.errors import UnreadableError
 
 MAX_BYTES = 32 << 20
 """Of a file that is parsed whole; a larger one is read as the text it is."""
+_DOCTYPE = re.compile(r"<!DOCTYPE[^\[<>]{0,1000}(?:\[[^\]]{0,100000}\]\s{0,100})?>")
 HEADINGS = frozenset({"title", "head", "subtitle", "heading", "h1", "h2", "h3"})
 KEEPS_LINES = frozenset({"programlisting", "screen", "literallayout", "pre", "synopsis", "code", "verse", "address"})
 
@@ -91,7 +93,8 @@ def xml_sections(path: Path) -> Iterator[Section]:
     try:
         root: Element = parse(path).getroot()
     except (ParseError, DefusedXmlException, ValueError, LookupError):
-        yield from sections_of_lines(strip_tags("".join(text_chunks(path))).splitlines(True))
+        text = _DOCTYPE.sub("", "".join(text_chunks(path)), count=1)
+        yield from sections_of_lines(strip_tags(text).splitlines(True))
         return
     gathered: list[str] = []
     title = ""

@@ -166,10 +166,14 @@ def _own_rows(file: Any) -> Iterator[Row]:
 def json_rows(path: Path, files: FilesSettings) -> Iterator[Row] | None:
     """The rows of a JSON file that is a list of objects with a field of text; None for another."""
     value = json_value(path)
-    if not isinstance(value, list) or not any(isinstance(one, dict) and _texts(one, files.text_fields) for one in value):
+    if not isinstance(value, list) or not any(
+        isinstance(one, dict) and _texts(one, files.text_fields) for one in value
+    ):
         return None
     return (
-        _row(one, number, number, files) if isinstance(one, dict) else Row(number, number, "", cause="not a JSON object")
+        _row(one, number, number, files)
+        if isinstance(one, dict)
+        else Row(number, number, "", cause="not a JSON object")
         for number, one in enumerate(value)
     )
 

@@ -77,6 +77,8 @@ def related(archive: zipfile.ZipFile, part: str, limits: FilesSettings) -> dict[
     for one in parsed(archive, place, limits).iter(f"{RELATIONSHIPS}Relationship"):
         target = one.get("Target", "")
         if one.get("TargetMode") != "External":
-            member = target.lstrip("/") if target.startswith("/") else posixpath.normpath(posixpath.join(folder, target))
+            member = (
+                target.lstrip("/") if target.startswith("/") else posixpath.normpath(posixpath.join(folder, target))
+            )
             found[one.get("Id", "")] = (one.get("Type", "").rpartition("/")[2], member)
     return found

@@ -18,13 +18,15 @@ export function Funnel({ room, line, now }) {
   const steps = [...corpus.funnel.values()];
   const pagesIn = steps.length ? Math.max(...steps.map((step) => step.in)) : 0;
   const documents = steps.at(-1)?.out ?? 0;
+  const text = Math.max(0, ...steps.map((step) => step.characters_in ?? 0));
+  const textKept = text ? percent((steps.at(-1)?.characters_out ?? 0) / text) : "";
   const toggle = (/** @type {string} */ name) => setOpen(open === name ? null : name);
   return html`<${Room} id=${room.id} number=${room.number} title=${room.heading} says=${room.says} now=${now} stages=${room.stages.map((name) => line.stages[name])}>
     ${!steps.length && html`<${Nothing}>${room.waits}</${Nothing}>`}
     ${steps.length > 0 && html`<div class="funnel">
       <div class="funnel-end"><strong>${count(pagesIn)}</strong> pages come in</div>
       ${steps.map((step) => html`<${Step} key=${step.step} step=${step} pagesIn=${pagesIn} open=${open === step.step} toggle=${toggle} corpus=${corpus} />`)}
-      <${Outlet} documents=${documents} pagesIn=${pagesIn} open=${open === "kept"} toggle=${() => toggle("kept")} corpus=${corpus} />
+      <${Outlet} documents=${documents} pagesIn=${pagesIn} textKept=${textKept} open=${open === "kept"} toggle=${() => toggle("kept")} corpus=${corpus} />
       <${Quarantine} open=${open === "quarantine"} toggle=${() => toggle("quarantine")} corpus=${corpus} />
     </div>`}
     ${corpus.status === "running" && html`<${JustNow} examples=${corpus.examples} />`}
@@ -74,13 +76,13 @@ function Rules({ step }) {
   return html`<p class="panel-says">A page is dropped by the first rule that it breaks; ${rules.length} rules dropped pages here.</p>`;
 }
 
-/** @param {{documents: number, pagesIn: number, open: boolean, toggle: () => void, corpus: Stage}} props */
-function Outlet({ documents, pagesIn, open, toggle, corpus }) {
+/** What is left, in documents and as a share of the text that was extracted. @param {{documents: number, pagesIn: number, textKept: string, open: boolean, toggle: () => void, corpus: Stage}} props */
+function Outlet({ documents, pagesIn, textKept, open, toggle, corpus }) {
   return html`<div class="funnel-step" data-open=${open}>
     <button type="button" class="funnel-row outlet" aria-expanded=${open} onClick=${toggle}>
       <span class="funnel-label"><span class="funnel-title">Documents</span><span class="funnel-says">What is left. The model learns from these, but for a few that are held out to test it.</span></span>
       <${Stream} from=${documents / pagesIn} to=${documents / pagesIn} />
-      <span class="funnel-numbers"><span class="kept">${count(documents)}</span><span class="funnel-share">${percent(documents / pagesIn)} of all</span></span>
+      <span class="funnel-numbers"><span class="kept">${count(documents)}</span><span class="funnel-share">${percent(documents / pagesIn)} of all${textKept && `, ${textKept} of the text`}</span></span>
     </button>
     ${open && html`<div class="funnel-panel"><${Examples} corpus=${corpus} which="kept" step="" rules=${{}} /></div>`}
   </div>`;
