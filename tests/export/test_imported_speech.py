@@ -167,6 +167,13 @@ def test_variables_of_the_template_come_through_the_api(tmp_path: Path):
     assert refused["error"]["message"] == "messages cannot be set as a variable of the chat template"
 
 
+def test_a_template_is_shown_as_it_renders(tmp_path: Path):
+    model = Model.load(import_weights(blank(tmp_path / "in", "normalizer", INST), tmp_path / "out"))
+    client = TestClient(create_api(lambda: model), base_url="http://localhost")
+    shown = client.post("/apply-template", json={"messages": ASK}).json()
+    assert shown["prompt"] == "<s>[INST] hi [/INST]" and shown["tokens"] == model.chat_ids(ASK)
+
+
 def test_an_imported_tokenizer_is_saved_as_it_came(tmp_path: Path):
     source = chatml(tmp_path / "in", {"Ċ": "O"}, ["<think>"], {"eos_token_id": [256, 258]})
     (source / "chat_template.jinja").write_text(CHATML)

@@ -19,6 +19,7 @@ from glassmill.serve.errors import from_engine, json_response
 from glassmill.serve.messages import to_internal
 from glassmill.serve.provider import Provider, current_model
 from glassmill.serve.schema import DetokenizeRequest, TemplateRequest, TokenizeRequest, template_options
+from glassmill.tokens.chat import render_text
 
 if TYPE_CHECKING:
     from glassmill.infer.generate import Model
@@ -67,8 +68,10 @@ def _detokenized(model: Model, body: DetokenizeRequest) -> Response:
 
 
 def _rendered(model: Model, body: TemplateRequest) -> Response:
-    ids = _chat_ids(model, body.messages, template_options(body.chat_template_kwargs, body.documents))
-    return json_response({"prompt": model.tokenizer.decode(ids), "tokens": ids})
+    options = template_options(body.chat_template_kwargs, body.documents)
+    ids = _chat_ids(model, body.messages, options)
+    text = render_text(model.tokenizer, [dict(message) for message in to_internal(body.messages)], options)
+    return json_response({"prompt": text, "tokens": ids})
 
 
 def _chat_ids(model: Model, messages: Sequence[Mapping[str, object]], options: Mapping[str, object]) -> list[int]:

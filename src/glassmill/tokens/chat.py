@@ -57,6 +57,16 @@ def render_with_mask(
     return _rendered(tokenizer, messages, False, options)
 
 
+def render_text(tokenizer: Tokenizer, messages: Sequence[Message], options: Mapping[str, Any] | None = None) -> str:
+    """The text that `render` encodes, for people: control tokens by their names."""
+    if tokenizer.chat_template == CHAT_TEMPLATE or not tokenizer.templates:
+        return tokenizer.decode(render(tokenizer, messages, options=options))
+    from glassmill.tokens import template
+
+    _check(messages, FOREIGN_ROLES)
+    return template.render_text(tokenizer, _flat(messages), True, options).text
+
+
 def _rendered(
     tokenizer: Tokenizer,
     messages: Sequence[Message],
@@ -74,8 +84,12 @@ def _rendered(
         raise UserError("this tokenizer has no chat template: it belongs to a base model, which only continues text")
     from glassmill.tokens.template import render_template  # here: only imported models need it
 
-    flat = [{**message, "content": plain_content(message)} for message in messages]
-    return render_template(tokenizer, flat, add_generation_prompt, options, continue_last)
+    return render_template(tokenizer, _flat(messages), add_generation_prompt, options, continue_last)
+
+
+def _flat(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Messages whose contents are texts, as most templates expect them."""
+    return [{**message, "content": plain_content(message)} for message in messages]
 
 
 def plain_content(message: Message) -> str | None:
