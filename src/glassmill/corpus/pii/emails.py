@@ -34,6 +34,11 @@ _SEVERAL = re.compile(r"[\w.+-]{0,32}\{[\w.+-]+(?:[ ,|/]{1,2}[\w.+-]+){0,12}\}\Z
 _FIELD = re.compile(r"(?:e-?mail(?:address)?|mail|user(?:name)?|login|to|from|cc|bcc|uid|rua|ruf)=", re.IGNORECASE)
 _LOGIN = re.compile(r"://[^\s/@:]{0,64}:\Z")
 _HANDLE = re.compile(r"\W?@\Z")
+_LABELS = frozenset({"this", "super", "return", "break", "continue"})
+"""Kotlin's: `this@Activity.name`."""
+_FILES = frozenset(
+    {"pdf", "txt", "doc", "docx", "eml", "msg", "csv", "json", "html", "xlsx", "png", "jpg", "vcf", "asc"}
+)
 _PORT = re.compile(r":[0-9]{1,5}(?![\w/])")
 
 CODE_WORDS = word_set(
@@ -85,7 +90,7 @@ def _around(text: str, place: int) -> tuple[int, int] | None:
     local = _local_part(text, place)
     if local[-1:] == "}" and (several := _SEVERAL.search(text, max(0, place - 160), place)):
         return several.start(), end
-    if not local or _HANDLE.match(text[max(0, place - len(local) - 2) : place - len(local)]):
+    if not local or local in _LABELS or _HANDLE.match(text[max(0, place - len(local) - 2) : place - len(local)]):
         return None  # `@name@server.org`
     if text[place - len(local) - 1] == ":" and _LOGIN.search(
         text[max(0, place - len(local) - 80) : place - len(local)]
@@ -123,6 +128,8 @@ def _host_end(run: str) -> int:
         if name and all(labels[:number]):
             return length - len(label) + name
         length -= len(label) + 1
+        if label.lower() in _FILES:
+            continue
         if label and not (label[0].isupper() or not label[0].isascii() or label.strip("-_") == ""):
             return 0
     return 0

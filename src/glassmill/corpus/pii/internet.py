@@ -17,8 +17,9 @@ _NO_CONTEXT = re.compile(
     r"|\brev(?:ision)?|\bupdate|\bupgraded? to|\bdowngraded? to"
     r"|\bsections?|\bsec\.|§|\bchapters?|\bclauses?|\barticles?|\bparagraphs?|\brules?|\bfigures?|\btables?"
     r"|\bappendix|\bpart|\bsteps?|\babschnitt|\bkapitel|\bannexe?"
-    r"|\boid|\b(?:v8|chrome|chromium|node|node\.js|git|openssl|python|java|windows"
-    r"|linux)(?: is)?(?: at)?|[<>=~!]=|[<>~^])[\s:#(\"'=]{0,3}$",
+    r"|\boid|\b(?:v8|chrome|chromium|node|node\.js|git|openssl|python|java|jdk|windows"
+    r"|linux|firefox|safari|edge|opera|android|ios|macos|ubuntu|nginx|apache|mysql|postgresql|php|perl|ruby"
+    r"|nvidia)(?: is)?(?: at)?|[<>=~!]=|[<>~^])[\s:#(\"'=]{0,3}$",
     re.IGNORECASE,
 )
 _CHANGE = re.compile(
@@ -31,7 +32,8 @@ _CHANGE = re.compile(
 _IPV4 = re.compile(r"(?<![\w.-])(?<!\w/)[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![\w]|\.[0-9a-z]|-\d)(?:/[0-9]{1,2}(?![\w./]))?")
 _IPV4_HINT = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]")
 _LINE_START = re.compile(r"(?:\A|\n)[ \t#=*>\u2022-]{0,8}$")
-_HEADING = re.compile(r"\.?[ \t\u00a0]{1,4}[\"'(`<\[]?[^\W\d]|[ \t]*(?:\n|$)")
+_MARKED = re.compile(r"[#=][ \t]*$")
+_HEADING = re.compile(r"\.?[ \t\u00a0]{1,4}[\"'(`<\[]?[^\W\d]|[ \t]{1,4}[(:\u2013-]")
 _IPV6 = re.compile(
     r"(?<![\w:.])(?=[0-9a-fA-F]{0,4}:)(?:[0-9a-fA-F:]{2,29}:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9a-fA-F:]{4,39})(?![\w:])"
 )
@@ -74,11 +76,10 @@ def _is_small(numbers: list[int], text: str, start: int, end: int) -> bool:
     """Whether the numbers look like those of a section or a version, at the start of a line more readily."""
     if max(numbers) < _MOST_OF_A_SECTION:
         return True
-    return (
-        max(numbers) < 100
-        and bool(_LINE_START.search(text[max(0, start - 9) : start]))
-        and bool(_HEADING.match(text, end))
-    )
+    before = text[max(0, start - 9) : start]
+    if max(numbers) >= 100 or not _LINE_START.search(before):
+        return False
+    return bool(_MARKED.search(before) or _HEADING.match(text, end))
 
 
 def _not_public(numbers: list[int]) -> bool:

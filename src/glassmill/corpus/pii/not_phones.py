@@ -18,6 +18,7 @@ _YEARS = re.compile(r"(?:1[5-9]|20)\d\d ?[-–/] ?(?:1[5-9]|20)\d\d")
 _NUMBERED = (
     "docket|case|file|claim|patent|part|item|model|order|invoice|serial|article|art|product|stock|lot|batch|bill"
     "|catalog(?:ue)?|reference|ref|ticket|tracking|tax|vat|account|acct|customer|member|policy|permit|register"
+    "|reg|registration|licen[cs]e|certificate|application|publication|contract|project|flight|imei|vin|passport"
     "|bestell|teile"
 )
 _SELF_TELLING = (
@@ -93,8 +94,11 @@ def is_row(scan: Scan, start: int, end: int) -> bool:
     if _SEPARATOR.search(number):
         return False
     groups = [int(group) for group in _GROUP.findall(number)]
+    if len(groups) >= 5 and all(left < right for left, right in pairwise(groups)):
+        return True  # a draw, in order
     if len(groups) >= 3:
         steps = {right - left for left, right in pairwise(groups)}
-        if len(steps) == 1 or any(all(group % size == 0 for group in groups) for size in (8, 50)):
+        doubles = all(right == 2 * left for left, right in pairwise(groups))
+        if doubles or len(steps) == 1 or any(all(group % size == 0 for group in groups) for size in (8, 50)):
             return True
     return bool(_NEXT_GROUP.match(scan.text, end) or _GROUP_BEFORE.search(scan.before(start)[-12:]))
