@@ -24,6 +24,7 @@ from glassmill.tokens.codecs import Codec, HuggingFaceCodec, bpe_codec
 from glassmill.tokens.foreign import byte_level
 from glassmill.tokens.known import KNOWN, Known, by_hash, find_ranks
 from glassmill.tokens.plain_split import unicode_version
+from glassmill.tokens.schema import check_tokenizer_json
 
 Content = str | bytes | np.ndarray
 
@@ -167,6 +168,7 @@ def foreign_parts(full: object, config: Mapping[str, object], where: str) -> Par
         or not isinstance(model.get("vocab"), dict)
     ):
         raise UserError(f"{where}: not a BPE tokenizer ({kind or 'no model'}); only BPE is supported")
+    check_tokenizer_json(full, where)
     try:
         added = {str(token["content"]): int(token["id"]) for token in full.get("added_tokens") or []}
         vocab = {str(spelled): int(number) for spelled, number in model["vocab"].items()}
