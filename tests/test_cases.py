@@ -93,7 +93,7 @@ def test_an_unknown_element_stays_in_the_line(name: str) -> None:
 
     page = (CASES / "inline-svg-math-unknown-tags" / name).read_text(encoding="utf-8")
     text = html_to_text(page, ExtractSettings())
-    heading, *lines = [line for line in text.splitlines() if line.strip()]
+    _, *lines = [line for line in text.splitlines() if line.strip()]
     assert len(lines) > 3 and all(len(line.split()) > 5 for line in lines), text
 
 
@@ -237,7 +237,7 @@ def test_a_shape_of_conversations_is_read_or_refused(name: str, tmp_path: Path) 
     if done.returncode:
         assert done.returncode == 2 and (name in done.stderr or "none teaches anything" in done.stderr), done.stderr
     for stats in tmp_path.glob("runs/sft/*/stats.json"):
-        json.loads(stats.read_text(), parse_constant=lambda word: pytest.fail(f"{word} in {stats}"))
+        json.loads(stats.read_text(), parse_constant=pytest.fail)  # NaN, Infinity
 
 
 def test_prompts_that_fill_every_row_teach_nothing_and_that_is_told(tmp_path: Path) -> None:
@@ -253,27 +253,14 @@ def test_a_training_that_diverges_publishes_nothing(tmp_path: Path) -> None:
         text = f"The mill of valley {number} stands by the river and grinds corn for {number} villages. " * 40
         (tmp_path / "texts" / f"{number}.txt").write_text(text)
     small = (CASES / "nan" / "small.args").read_text().split()
+    unfiltered = [
+        f"corpus.{name}.enabled=false" for name in ("gopher_repetition", "gopher_quality", "c4", "fineweb", "dedup")
+    ]
     rates = ("train.optimizer=adamw", "train.peak_lr=1e30", "train.embedding_lr=1e30")
-    filters = ("corpus.gopher_quality.enabled=false", "corpus.gopher_repetition.enabled=false", "corpus.dedup.near=false")
     line = ("run", "web", f"corpus.inputs={tmp_path}/texts", "--until", "train", "--runs", "runs")
     for _ in range(2):  # the second call does not take the first's failure for a result
-        message = told(*line, *small, *rates, *_known(filters), cwd=tmp_path)
+        message = told(*line, *small, *rates, *unfiltered, cwd=tmp_path)
         assert "step" in message and not list(tmp_path.glob("runs/train/*/DONE")), message
-
-
-def _known(settings: Sequence[str]) -> list[str]:
-    """Those settings that exist: filters off, whatever they are called."""
-    from glassmill.errors import UserError
-    from glassmill.recipe import make_recipe
-
-    known = []
-    for setting in settings:
-        try:
-            make_recipe({"name": "x"}, [setting])
-        except UserError:
-            continue
-        known.append(setting)
-    return known
 
 
 def _tuned(conversations: Path, folder: Path) -> subprocess.CompletedProcess[str]:

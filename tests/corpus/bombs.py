@@ -184,9 +184,17 @@ RATIO = "expands more than 200 times"
 BOMBS = [
     Bomb("long-url.warc.gz", _bytes(lambda size: record(URL + "a/" * int(500_000 * size), "<p>x</p>")), "URL too long"),
     Bomb("many-labels.warc.gz", _bytes(lambda size: record(f"http://{'a.' * 4000}example/", "<p>some text</p>")), ""),
-    Bomb("magics.warc.gz", _bytes(lambda size: damaged_then(MAGIC * int(5_000_000 * size))), "damaged"),
-    Bomb("heads.warc.gz", _bytes(lambda size: damaged_then(HEAD * int(2_000_000 * size))), "damaged"),
-    Bomb("empty.warc.gz", _bytes(lambda size: gzip.compress(b"") * int(1_000_000 * size)), "not a WARC file"),
+    Bomb(
+        "magics.warc.gz",
+        _bytes(lambda size: damaged_then(MAGIC * int(5_000_000 * size))),
+        "the file ends inside this record",
+    ),
+    Bomb(
+        "heads.warc.gz",
+        _bytes(lambda size: damaged_then(HEAD * int(2_000_000 * size))),
+        "the file ends inside this record",
+    ),
+    Bomb("empty.warc.gz", _bytes(lambda size: gzip.compress(b"") * int(1_000_000 * size)), "no more records"),
     Bomb(
         "members.warc.gz", _bytes(lambda size: record(URL, "x") + gzip.compress(b"") * int(1_000_000 * size)), "records"
     ),

@@ -17,8 +17,8 @@ from tests.corpus.bombs import BOMBS, Bomb
 SMALL = {
     "long-url.warc.gz": 0.02, "magics.warc.gz": 0.1, "heads.warc.gz": 0.1, "empty.warc.gz": 0.05, "members.warc.gz": 0.05,
     "zeros.warc.gz": 0.1, "record.warc.gz": 0.2, "body.warc.gz": 0.05, "body-br.warc.gz": 0.1, "nested.warc.gz": 0.1,
-    "body-members.warc.gz": 0.05, "zeros.jsonl.gz": 0.1, "lines.jsonl.gz": 0.02, "url.jsonl": 0.01,
-    "dictionary.parquet": 1.0, "rows.parquet": 0.5, "overlapping.zip": 0.2, "quoted.zip": 0.5, "wide.docx": 0.25,
+    "body-members.warc.gz": 0.05, "zeros.jsonl.gz": 0.07, "lines.jsonl.gz": 0.02, "url.jsonl": 0.01,
+    "dictionary.parquet": 0.3, "rows.parquet": 0.5, "overlapping.zip": 0.2, "quoted.zip": 0.5, "wide.docx": 0.25,
     "entities.docx": 1.0, "chapters.epub": 0.05, "many-labels.warc.gz": 1.0, "deep.docx": 0.1, "stream.pdf": 0.1,
     "layers.pdf": 0.1, "pages.pdf": 0.1,
 }  # fmt: skip
@@ -57,7 +57,7 @@ def test_a_bomb_costs_itself_and_the_other_files_are_read(tmp_path: Path, bomb: 
 
 
 def test_the_first_look_at_an_input_is_taken_by_a_child(tmp_path: Path) -> None:
-    (tmp_path / "a.warc.gz").write_bytes(b"\x1f\x8b\x08" + b"no gzip" * 9)
+    (tmp_path / "a.warc.gz").write_bytes(b"no gzip at all")
     (tmp_path / "b.zip").write_bytes(b"no zip")
     with pytest.raises(UserError, match=r"no pages in input .*a\.warc\.gz: not a WARC file.*nor do the other 1 inputs"):
         find_sources([str(tmp_path)])

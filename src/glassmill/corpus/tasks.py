@@ -267,15 +267,22 @@ class _Finish:
                 duplicates.append(as_duplicate(document, survivor, flags))
                 self.counts[f"dedup {document.rule}"] += 1
                 self.counts[f"dedup:{document.rule}"] += len(document.text)
-            elif cause:
+            elif cause := cause or self._why_unmasked(document):
                 self.quarantined.append(
                     {"source": document.source, "offset": document.offset, "url": document.url, "cause": cause}
                 )
             else:
-                self._mask(document)
                 kept.append(document)
         self.counts.update(kept=len(kept))
         return kept, duplicates
+
+    def _why_unmasked(self, document: Document) -> str:
+        """Masks the document; what went wrong, as text, if something did: it must not be kept unmasked."""
+        try:
+            self._mask(document)
+        except UNJUDGED as error:
+            return f"personal data cannot be masked: {cause_of(error)}"
+        return ""
 
     def hidden(self, document: Document) -> Document:
         """A dropped document as it is stored: without personal data, or without its text."""
