@@ -1,6 +1,6 @@
 """Own documents: how much of their text a team's folder keeps through `add`, `init`, `plan`, `run`, and where it goes.
 
-    apt-get install pandoc poppler-utils debian-policy developers-reference debian-reference-en maint-guide debmake-doc
+    apt-get install pandoc poppler-utils debian-policy developers-reference debian-reference-en
     python bench/documents.py --make /tmp/folder     # real documentation of this machine, some of it converted by pandoc
     python bench/documents.py /tmp/folder            # the four commands, and a table
 
@@ -32,7 +32,12 @@ from machine import machine
 
 from glassmill.corpus.document import documents
 
-ROOTS = ("/usr/share/doc", "/usr/share/developers-reference", "/usr/share/debian-reference", "/usr/share/cmake-3.25/Help")
+ROOTS = (
+    "/usr/share/doc",
+    "/usr/share/developers-reference",
+    "/usr/share/debian-reference",
+    "/usr/share/cmake-3.25/Help",
+)
 EACH = 24
 LEAST_BYTES, MOST_BYTES = 2_500, 400_000
 CONVERTED = {"docx": "docx", "epub": "epub", "odt": "odt", "rtf": "rtf", "pptx": "pptx", "ipynb": "ipynb",
@@ -89,7 +94,12 @@ def _found(kind: str) -> Iterator[Path]:
     for path in sorted((path for root in roots for path in root.rglob("*")), key=_hash):
         name = path.name.removesuffix(".gz").lower()
         fits = name.endswith(f".{kind}") or (kind == "txt" and name.startswith(("readme", "news")) and "." not in name)
-        if not fits or path.is_symlink() or not path.is_file() or re.search(r"\.(?!en\b)[a-z]{2}(-[a-z]{2})?\.pdf", name):
+        if (
+            not fits
+            or path.is_symlink()
+            or not path.is_file()
+            or re.search(r"\.(?!en\b)[a-z]{2}(-[a-z]{2})?\.pdf", name)
+        ):
             continue
         size = path.stat().st_size
         least, most = (500, 3_000_000) if kind in ("pdf", "csv") else (LEAST_BYTES, MOST_BYTES)
@@ -126,7 +136,19 @@ def _plain(path: Path, source: str) -> str:
 
 def _pandoc(path: Path, source: str, target: str, suffix: str) -> bytes:
     place = Path("/tmp") / f"glassmill-{os.getpid()}.{suffix}"
-    words = ["pandoc", "-s", "--wrap=none", "--metadata", f"title={path.stem}", "-f", source, "-t", target, "-o", str(place)]
+    words = [
+        "pandoc",
+        "-s",
+        "--wrap=none",
+        "--metadata",
+        f"title={path.stem}",
+        "-f",
+        source,
+        "-t",
+        target,
+        "-o",
+        str(place),
+    ]
     done = subprocess.run(words, input=_read(path).encode(), capture_output=True, timeout=120)
     content = place.read_bytes() if done.returncode == 0 and place.exists() else b""
     place.unlink(missing_ok=True)
@@ -144,7 +166,9 @@ def measure(folder: Path) -> None:
     """The four commands over `folder/docs`, and what came out of each kind."""
     runs, recipe = folder / "runs", folder / "own.toml"
     shutil.rmtree(runs, ignore_errors=True)
-    added = json.loads(_glassmill("add", str(folder / "docs"), "--yes", "--json", "--name", "docs", "--runs", str(runs)))
+    added = json.loads(
+        _glassmill("add", str(folder / "docs"), "--yes", "--json", "--name", "docs", "--runs", str(runs))
+    )
     _glassmill("init", str(recipe), "--force", "--input", added["run"])
     print(_glassmill("plan", str(recipe)))
     print(_glassmill("run", str(recipe), "--until", "corpus", "--runs", str(runs)))
@@ -160,7 +184,9 @@ def measure(folder: Path) -> None:
         dropped[document.source, document.rule] += _letters(Counter(_WORD.findall(document.text)))
     aside = [json.loads(line) for run in (Path(added["run"]), corpus) for line in (run / "quarantine.jsonl").open()]
     total: Counter[str] = Counter()
-    print(f"\n{'kind':8}{'files':>6}{'in':>12}{'kept':>12}{'share':>8}{'dropped':>10}{'masked':>8}{'aside':>8}{'rest':>9}")
+    print(
+        f"\n{'kind':8}{'files':>6}{'in':>12}{'kept':>12}{'share':>8}{'dropped':>10}{'masked':>8}{'aside':>8}{'rest':>9}"
+    )
     for place in sorted((folder / "truth").iterdir()):
         row: Counter[str] = Counter()
         for path in place.iterdir():

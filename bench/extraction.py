@@ -1,10 +1,13 @@
-"""Main content and speed of ours and the peers: `python bench/extraction.py DATA --held-out MODELS [--rounds 3]`.
+"""Main content and speed of ours and the peers: `python bench/extraction.py DATA... --held-out MODELS [--rounds 3]`.
 
-In: a folder with `truth.jsonl.gz` (lines with `url, page_type, main_content, with, without`) and WARC files of these
-pages. Every extractor gets the decoded text of the same pages. Per page: precision, recall and F1 over the multiset of
-lower-cased words (`\\w+`) of its text and of `main_content` (nothing found where nothing is to be found is 1); the
-table has the means over pages, for all and for every page type, and the share of the snippets in `with` that are in the
-text and of those in `without` that are. Speed: CPU time over all pages, medians of the rounds, rounds interleaved.
+In: folders with `truth.jsonl.gz` (lines with `url, page_type, main_content, with, without`) and WARC files of these
+pages; or lines with a `set` instead of a type: `text` has `main_content`, `segments` only passages that must (`with`)
+and must not (`without`) be in the text. Every extractor gets the decoded text of the same pages. Per page: precision,
+recall and F1 over the multiset of lower-cased words (`\\w+`) of its text and of `main_content` (nothing found where
+nothing is to be found is 1); the table has the means over pages, for all and for every page type, and the share of the
+snippets in `with` that are in the text and of those in `without` that are. Pages with passages only have a table of
+their own: F1, precision and recall over all passages, one wrongly found counting like one missed (as in trafilatura's
+own evaluation). Speed: CPU time over all pages, medians of the rounds, rounds interleaved.
 
 The package's model was fitted to these very pages, so its quality here says little; its speed does. What counts is the
 line `hosts unseen`: MODELS has five models, each fitted without the pages of a fifth of the hosts and judging just
@@ -49,12 +52,13 @@ Scores = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedPage:
-    """A page and what a good extractor returns of it. `fold` depends on the last two labels of the host alone."""
+    """A page and what a good extractor returns of it; `None` if only passages are known. `fold` depends on the last two
+    labels of the host alone."""
 
     url: str
     html: str
     page_type: str
-    main_content: str
+    main_content: str | None
     with_: tuple[str, ...]
     without: tuple[str, ...]
     fold: int
@@ -73,8 +77,8 @@ def annotated_pages(folder: Path) -> Iterator[AnnotatedPage]:
                 if url in truth:
                     row = truth[url]
                     page, _ = decode(record.reader.read(), record.http_charset)
-                    texts = (row["page_type"], row["main_content"], tuple(row["with"]), tuple(row["without"]))
-                    yield AnnotatedPage(url, page, *texts, fold_of(url))
+                    kind, snippets = row.get("page_type") or row["set"], (row.get("with", ()), row.get("without", ()))
+                    yield AnnotatedPage(url, page, kind, row.get("main_content"), *map(tuple, snippets), fold_of(url))
 
 
 def fold_of(url: str) -> int:
@@ -105,6 +109,17 @@ def snippets_in(text: str, snippets: tuple[str, ...]) -> list[bool]:
     return [SPACE.sub(" ", snippet).strip() in flat for snippet in snippets]
 
 
+def passage_scores(texts: list[str], pages: list[AnnotatedPage]) -> Scores:
+    """F1, precision and recall over the passages of all pages."""
+    right, missed, wrong = 0, 0, 0
+    for text, page in zip(texts, pages, strict=True):
+        found = snippets_in(text, page.with_)
+        right += sum(found)
+        missed += len(found) - sum(found)
+        wrong += sum(snippets_in(text, page.without))
+    return 2 * right / (2 * right + missed + wrong), right / (right + wrong), right / (right + missed)
+
+
 def extractors() -> dict[str, Extract]:
     """Ours and the peers, as their users call them."""
     import trafilatura
@@ -133,7 +148,7 @@ def run(extract: Extract, pages: list[AnnotatedPage]) -> tuple[list[str], float]
     return texts, time.process_time() - begin
 
 
-def held_out(data: Path, models: Path, pages: list[AnnotatedPage]) -> list[str]:
+def held_out(data: list[Path], models: Path, pages: list[AnnotatedPage]) -> list[str]:
     """The texts, every page's by the model that saw no page of its host."""
     models.mkdir(parents=True, exist_ok=True)
     script = Path(__file__).parents[1] / "scripts" / "train_extraction.py"
@@ -142,7 +157,7 @@ def held_out(data: Path, models: Path, pages: list[AnnotatedPage]) -> list[str]:
         path = models / f"without-{fold}.json"
         if not path.exists():
             print(f"fitting {path}", file=sys.stderr)
-            command = [sys.executable, str(script), str(data), "--without", str(fold)]
+            command = [sys.executable, str(script), *map(str, data), "--without", str(fold)]
             path.write_bytes(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
         extractor = native_extractor(read_model(path.read_text("utf-8")))
         for number, page in enumerate(pages):
@@ -153,7 +168,7 @@ def held_out(data: Path, models: Path, pages: list[AnnotatedPage]) -> list[str]:
 
 def scores_of(texts: list[str], pages: list[AnnotatedPage]) -> list[Scores]:
     return [
-        precision_recall_f1(words_of(text), words_of(page.main_content))
+        precision_recall_f1(words_of(text), words_of(page.main_content or ""))
         for text, page in zip(texts, pages, strict=True)
     ]
 
@@ -191,39 +206,65 @@ def against_best(ours: list[str], peers: dict[str, list[str]], pages: list[Annot
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
+    parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--held-out", type=Path, metavar="MODELS", help="folder of the five models")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    pages = list(annotated_pages(arguments.data))
-    if not pages:
+    every = [page for folder in arguments.data for page in annotated_pages(folder)]
+    if not every:
         parser.error(f"no page in the WARC files of {arguments.data} stands in its truth.jsonl.gz")
     known = extractors()
     texts: dict[str, list[str]] = {}
     seconds: dict[str, list[float]] = {name: [] for name in known}
     for _ in range(arguments.rounds):
         for name, extract in known.items():
-            texts[name], spent = run(extract, pages)
+            texts[name], spent = run(extract, every)
             seconds[name].append(spent)
-    size = statistics.mean(len(page.html) for page in pages)
+    if arguments.held_out:
+        texts = {UNSEEN: held_out(arguments.data, arguments.held_out, every), **texts}
+    size = statistics.mean(len(page.html) for page in every)
     packages = ", ".join(f"{name} {version(name)}" for name in ("resiliparse", "trafilatura"))
-    print(f"{len(pages)} pages of {size / 1000:.0f} kB; {packages}")
+    print(f"{len(every)} pages of {size / 1000:.0f} kB; {packages}")
     print(f"{machine()}; speed: medians of {arguments.rounds} rounds of CPU time")
-    heads = ["F1", "P", "R", *[page_type[:6] for page_type, _ in types_of(pages)], "with", "w/out"]
-    print(f"{'':25}" + "".join(f"{head:>7}" for head in heads) + "  pages/s")
-    if arguments.held_out:
-        unseen = held_out(arguments.data, arguments.held_out, pages)
-        print(report(UNSEEN, unseen, pages, None))
-    for name in known:
-        print(report(name, texts[name], pages, len(pages) / statistics.median(seconds[name])))
+    speeds = {name: len(every) / statistics.median(spent) for name, spent in seconds.items()}
+    whole = [number for number, page in enumerate(every) if page.main_content is not None]
+    by_words(texts, every, [number for number in whole if every[number].page_type != "text"], speeds)
+    by_words(texts, every, [number for number in whole if every[number].page_type == "text"], speeds)
+    by_passages(texts, every, [number for number, page in enumerate(every) if page.main_content is None])
     print("(*) its model was fitted to these pages: of this line only the speed counts")
-    peers = {name: found for name, found in texts.items() if name != SHIPPED}
-    if arguments.held_out:
-        print("F1, hosts unseen, less the best peer's (twice the standard error over pages):")
-        print("\n".join(against_best(unseen, peers, pages)))
-    for name in peers:
+    for name in known:
         ratios = [theirs / own for theirs, own in zip(seconds[name], seconds[SHIPPED], strict=True)]
-        print(f"speed: {statistics.median(ratios):.2f} times {name} ({min(ratios):.2f} to {max(ratios):.2f})")
+        if name != SHIPPED:
+            print(f"speed: {statistics.median(ratios):.2f} times {name} ({min(ratios):.2f} to {max(ratios):.2f})")
+
+
+def by_words(
+    texts: dict[str, list[str]], every: list[AnnotatedPage], chosen: list[int], speeds: dict[str, float]
+) -> None:
+    """The table over the pages whose text is known, by type."""
+    if not chosen:
+        return
+    pages = [every[number] for number in chosen]
+    found = {name: [some[number] for number in chosen] for name, some in texts.items()}
+    heads = ["F1", "P", "R", *[page_type[:6] for page_type, _ in types_of(pages)], "with", "w/out"]
+    print(f"{len(pages)} pages with their text\n{'':25}" + "".join(f"{head:>7}" for head in heads) + "  pages/s")
+    for name, some in found.items():
+        print(report(name, some, pages, speeds.get(name)))
+    if UNSEEN in found:
+        peers = {name: some for name, some in found.items() if name not in (SHIPPED, UNSEEN)}
+        print("F1, hosts unseen, less the best peer's (twice the standard error over pages):")
+        print("\n".join(against_best(found[UNSEEN], peers, pages)))
+
+
+def by_passages(texts: dict[str, list[str]], every: list[AnnotatedPage], chosen: list[int]) -> None:
+    """The table over the pages of which only passages are known."""
+    if not chosen:
+        return
+    pages = [every[number] for number in chosen]
+    print(f"{len(pages)} pages with passages\n{'':25}" + "".join(f"{head:>7}" for head in ("F1", "P", "R")))
+    for name, some in texts.items():
+        scores = passage_scores([some[number] for number in chosen], pages)
+        print(f"{name:25}" + "".join(f"{score:7.3f}" for score in scores))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import argparse
 import gzip
 import json
 import random
+import re
 import statistics
 import time
 from collections import Counter
@@ -116,10 +117,10 @@ UNITS = (
     "12345 ", "62704 ", "10115 Berlin ", "NY 10001 ", "123456789012345 ", "123 45 6789 ", "555-555-5555 ",
     "phone 1234567 ", "text 1234567 rows ", "1 A ", "1 Aa ", "12 Main ", "12 Main St/ ", "1 Main St ", "1 Main St\nA\n",
     "Box 1 ", "Apt. 3 ", "Street ", "12 Street ", "12 rue de ", "rue de la 1 ", "Via 7 ", "corner of A ", "lives at ",
-    "lives at A 1 ", "GB82WEST1234", "A1 ", "AKIA", "sk-", "eyJ", "password=", "Password: ", "://a:b", "=", "-----BEGIN ",
-    "-----BEGIN PRIVATE KEY-----",
+    "lives at A 1 ", "GB82WEST1234", "A1 ", "AKIA", "sk-", "eyJ", "password=", "Password: ", "://a:b", "=",
+    "-----BEGIN ", "-----BEGIN PRIVATE KEY-----",
 )  # fmt: skip
-WORDS = "St Street Main Box Apt. 5 12 345 62704 NY IL Berlin rue de lives at Via , . - ( ) phone + @ x.de 1.2.3.4 Anna".split()
+WORDS = "St Street Main Box Apt. 5 12 345 62704 NY IL Berlin rue de lives at Via , . - ( ) phone + @ x.de 1.2.3.4 Anna"
 
 
 def hostile(characters: int = 1_000_000) -> None:
@@ -127,17 +128,12 @@ def hostile(characters: int = 1_000_000) -> None:
     chance = random.Random(7)
     texts = {repr(unit): (unit * (characters // len(unit) + 1))[:characters] for unit in UNITS}
     texts["rows of five digits"] = " ".join(f"{chance.randrange(100_000):05}" for _ in range(characters // 6))
-    texts["rows of many lengths"] = " ".join(
-        str(chance.randrange(10 ** chance.randrange(1, 12))) for _ in range(characters // 7)
-    )
-    texts["words and numbers"] = " ".join(
-        chance.choice("abcdefgh").upper() + "elo" * chance.randrange(3) + f" {chance.randrange(300)}"
-        for _ in range(characters // 8)
-    )
-    texts["words of addresses"] = " ".join(chance.choice(WORDS) for _ in range(characters // 4))
-    texts["the same in 100 kB lines"] = "\n".join(
-        " ".join(chance.choice(WORDS) for _ in range(25_000)) for _ in range(10)
-    )
+    lengths = [chance.randrange(1, 12) for _ in range(characters // 7)]
+    texts["rows of many lengths"] = " ".join(str(chance.randrange(10**length)) for length in lengths)
+    names = [chance.choice("ABCDEFGH") + "elo" * chance.randrange(3) for _ in range(characters // 8)]
+    texts["words and numbers"] = " ".join(f"{name} {chance.randrange(300)}" for name in names)
+    words = " ".join(chance.choices(WORDS.split(), k=characters // 4))
+    texts |= {"words of addresses": words, "the same in 100 kB lines": re.sub(r"(.{100000}) ", r"\1\n", words)}
     print(machine())
     for name, text in texts.items():
         begin = time.process_time()

@@ -1,12 +1,14 @@
-"""Fit the model that tells main content from the rest: `python scripts/train_extraction.py DATA [--without FOLD]`.
+"""Fit the model that tells main content from the rest: `python scripts/train_extraction.py DATA... [--without FOLD]`.
 
-In: a folder with annotated pages (`truth.jsonl.gz` and WARC files, as `bench/extraction.py` reads them). Out: the
+In: folders with annotated pages (`truth.jsonl.gz` and WARC files, as `bench/extraction.py` reads them). Out: the
 model's JSON on standard output. Needs LightGBM and rapidfuzz, which only this script uses. Pages of the generated town
 (`glassmill miniweb`, another seed than any recipe's) join them with less weight: short pages in the plain HTML of long
 ago, of which the annotated web has few.
 
 A block's label is the share of its words that the longest common subsequence of page and annotation holds, so that a
-heading counts where it stands in the text and not in the menu. Words weigh what they weigh in the page's F1. With
+heading counts where it stands in the text and not in the menu. Words weigh what they weigh in the page's F1. Of pages
+annotated by passages only, just the blocks that hold one count, all of a page's together as much as a page or two: that
+is what the share of passages found rewards, and it moves the F1 over words little. With
 `--without FOLD` the pages of every fifth host (by hash) stay out, and `bench/extraction.py --fold FOLD` measures on
 them.
 """
@@ -25,7 +27,7 @@ import numpy as np
 from rapidfuzz.distance import LCSseq
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
-from extraction import FOLDS, AnnotatedPage, annotated_pages
+from extraction import FOLDS, AnnotatedPage, annotated_pages, snippets_in
 
 from glassmill.corpus.extract.content import ContentModel, native_extractor
 from glassmill.corpus.extract.encoding import decode
@@ -37,7 +39,7 @@ from glassmill.miniweb.world import make_world
 from glassmill.native import _core
 
 LEAST_WORDS = 10
-NUM_TREES, NUM_LEAVES = 150, 24
+NUM_TREES, NUM_LEAVES = 350, 24
 LIGHTGBM = {
     "objective": "cross_entropy",
     "learning_rate": 0.1,
@@ -48,7 +50,7 @@ LIGHTGBM = {
     "bagging_freq": 1,
     "lambda_l2": 5,
     "max_bin": 63,
-    "num_threads": 2,
+    "num_threads": 1,  # on a busy machine LightGBM's threads wait for each other most of the time
     "seed": 1,
     "deterministic": True,
     "force_row_wise": True,
@@ -56,6 +58,8 @@ LIGHTGBM = {
 }
 TOWN_PAGES, TOWN_SEED, TOWN_WEIGHT = 700, 4711, 0.3
 SHORTEST_PAGE, MOST_WEIGHT, EMPTY_WEIGHT = 30, 6.0, 0.3
+PASSAGE_WEIGHT, TEXT_WEIGHT = 1.5, 1.5
+MOST_ROWS = 150_000  # rows of little weight are drawn by it
 WORD = re.compile(r"\w+")
 
 
@@ -64,6 +68,9 @@ def rows_of(extractor: Any, page: AnnotatedPage) -> tuple[np.ndarray, np.ndarray
     texts, _, values, _, _ = extractor.blocks(page.html)
     if not texts:
         return None
+    features = np.frombuffer(values, dtype=np.float32).reshape(len(texts), -1)
+    if page.main_content is None:
+        return passages_of(texts, features, page)
     words = [WORD.findall(text.lower()) for text in texts]
     owners = [number for number, found in enumerate(words) for _ in found]
     truth = WORD.findall(page.main_content.lower())
@@ -75,8 +82,31 @@ def rows_of(extractor: Any, page: AnnotatedPage) -> tuple[np.ndarray, np.ndarray
     count = np.array([len(found) for found in words], dtype=np.float64)
     weights = (count + 1) / max(len(truth), SHORTEST_PAGE)
     weights *= min(1.0, MOST_WEIGHT / weights.sum()) * (1.0 if truth else EMPTY_WEIGHT)
-    features = np.frombuffer(values, dtype=np.float32).reshape(len(texts), -1)
+    weights *= TEXT_WEIGHT if page.page_type == "text" else 1.0
     return features, common / np.maximum(count, 1), weights
+
+
+def passages_of(
+    texts: list[str], features: np.ndarray, page: AnnotatedPage
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """The blocks of which it is known whether they are content, each with the same weight."""
+    wanted = np.array([any(snippets_in(text, page.with_)) for text in texts])
+    unwanted = np.array([any(snippets_in(text, page.without)) for text in texts])
+    known = wanted != unwanted
+    if not known.any():
+        return None
+    return features[known], wanted[known].astype(float), np.full(known.sum(), PASSAGE_WEIGHT / known.sum())
+
+
+def thinned(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows count, at most `MOST_ROWS` or so, and with what weight. A row below the least weight counts with that
+    weight and the probability that makes up for it, so that all sums stay what they are on average."""
+    low, high = 0.0, float(weights.max())
+    for _ in range(40):
+        least = (low + high) / 2
+        low, high = (least, high) if np.minimum(weights / least, 1).sum() > MOST_ROWS else (low, least)
+    drawn = np.random.default_rng(1).random(len(weights)) < weights / high
+    return np.flatnonzero(drawn), np.maximum(weights, high)
 
 
 def town_pages() -> list[AnnotatedPage]:
@@ -99,6 +129,8 @@ def fit(pages: list[AnnotatedPage]) -> Any:
     town = [row for page in town_pages() if (row := rows_of(extractor, page)) is not None]
     rows += [(features, labels, weights * TOWN_WEIGHT) for features, labels, weights in town]
     features, labels, weights = (np.concatenate(column) for column in zip(*rows, strict=True))
+    rows_drawn, weights = thinned(weights)
+    features, labels, weights = features[rows_drawn], labels[rows_drawn], weights[rows_drawn]
     data = lightgbm.Dataset(features, labels, weight=weights, feature_name=_core.html_feature_names())
     return lightgbm.train(LIGHTGBM, data, NUM_TREES)
 
@@ -114,14 +146,14 @@ def readable(node: dict[str, Any], names: list[str]) -> Any:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
+    parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--without", type=int, choices=range(FOLDS), metavar="FOLD")
     arguments = parser.parse_args()
-    pages = [page for page in annotated_pages(arguments.data) if page.fold != arguments.without]
+    pages = [page for folder in arguments.data for page in annotated_pages(folder) if page.fold != arguments.without]
     dump = fit(pages).dump_model()
     trees = [readable(tree["tree_structure"], dump["feature_names"]) for tree in dump["tree_info"]]
     lines = ",\n".join(json.dumps(tree, separators=(",", ":")) for tree in trees)
-    about = f"annotations: WCXB, CC BY 4.0; {len(pages)} pages"
+    about = f"annotations: WCXB, CC BY 4.0; trafilatura and readability, Apache-2.0; {len(pages)} pages"
     print(f'{{"about": "{about}", "least_words": {LEAST_WORDS}, "trees": [\n{lines}\n]}}')
 
 

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 import glassmill.cli  # noqa: F401  (registers the commands)
 from glassmill.cli.base import app
+from glassmill.corpus.read.files.kinds import KINDS
 from glassmill.recipe import Recipe
 from glassmill.recipe.base import Settings
 
@@ -99,3 +100,13 @@ def test_the_architecture_has_a_row_for_every_room() -> None:
     rooms = {path.name for path in (ROOT / "src" / "glassmill").iterdir() if (path / "__init__.py").exists()}
     rows = set(re.findall(r"`(\w+)/`", (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")))
     assert rooms <= rows, rooms - rows
+
+
+def test_the_document_about_documents_names_every_kind_and_so_does_add() -> None:
+    text = (ROOT / "docs" / "DOCUMENTS.md").read_text(encoding="utf-8")
+    missing = [kind.title for kind in KINDS if kind.title not in text]
+    assert not missing, missing
+    said = commands().commands["add"].help or ""
+    markups = {"Markdown", "StructuredText", "AsciiDoc", "LaTeX", "man", "Texinfo", "Org", "wiki", "DocBook"}
+    words = {word for kind in KINDS for word in re.findall(r"[A-Z]{2,}|[A-Z]\w+", kind.title)}
+    assert not [word for word in words - markups if word not in said and word not in ("TSV", "VTT")]

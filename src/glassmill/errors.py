@@ -9,6 +9,7 @@ GlassmillError
 ├── TransientError, TooLargeError                a download fails
 ├── DamagedError, BadRecord, BodyError           a frame, a record or a body of an archive cannot be read
 ├── UnreadableError, RefusedError                a document file cannot or must not be read
+├── Misshapen            a row of the user's data has another shape
 └── GgufError            a damaged GGUF file
 """
 
@@ -122,6 +123,10 @@ class UnreadableError(GlassmillError, ValueError):
 
 class RefusedError(GlassmillError, ValueError):
     """A document file that must not be read: it points outside its folder, or unpacks to more than the limit."""
+
+
+class Misshapen(GlassmillError, ValueError):
+    """Why a row of the user's data is not what it should be, and what to do, in one line."""
 
 
 class GgufError(GlassmillError):

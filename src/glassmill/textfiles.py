@@ -62,6 +62,30 @@ def _as_windows_1252(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(BYTE_BY_BYTE, _as_windows_1252)
 
 
+class Decoder:
+    """Decodes a text piece by piece: `decode(piece)`, and `decode(b"", True)` at its end.
+
+    Args:
+        encoding: A name of `glassmill.encodings` or of Python.
+    """
+
+    def __init__(self, encoding: str) -> None:
+        name = encoding.replace("utf-16le", "utf-16-le").replace("utf-16be", "utf-16-be")
+        name = "cp1252" if name == "windows-1252" else name
+        self._python = codecs.getincrementaldecoder(name)(BYTE_BY_BYTE) if name in OF_PYTHON else None
+        self._encoding, self._rest = encoding, b""
+
+    def decode(self, piece: bytes, final: bool = False) -> str:
+        if self._python:
+            return self._python.decode(piece, final)
+        data = self._rest + piece
+        end = data.rfind(b"\n") + 1  # no letter of these encodings has such a byte
+        if final or (not end and len(data) > PART):
+            end = len(data)
+        self._rest = data[end:]
+        return decode_as(self._encoding, data[:end])
+
+
 def decode_text(data: bytes) -> str:
     """The text of `data`, without its mark; line ends are left as they are.
 
@@ -137,9 +161,11 @@ def _opened(path: str | Path) -> Iterator[io.TextIOWrapper]:
             raise UserError(f"{path}: {error}") from None
         raw.seek(size)
         if encoding not in OF_PYTHON:
+            decoder = Decoder(encoding)
             with tempfile.TemporaryFile() as plain:
-                while lines := raw.readlines(PART):
-                    plain.write(decode_as(encoding, b"".join(lines)).encode("utf-8", "replace"))
+                while piece := raw.read(PART):
+                    plain.write(decoder.decode(piece).encode("utf-8", "replace"))
+                plain.write(decoder.decode(b"", True).encode("utf-8", "replace"))
                 plain.seek(0)
                 yield io.TextIOWrapper(plain, "utf-8")
         else:

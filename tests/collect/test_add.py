@@ -28,7 +28,7 @@ ONE_WORKER = CorpusSettings(workers=1)
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = fill(tmp_path_factory.mktemp("add") / "docs")
     (folder / "copy.md").write_bytes((folder / "notes.md").read_bytes())
-    (folder / "letter.txt").write_text(prose(40) + "\nWrite to ada@example.org or call (415) 555-2671 today.")
+    (folder / "letter.txt").write_text(prose(40) + "\nWrite to ada@old-mill.museum or call (415) 555-2671 today.")
     (folder / "german.txt").write_text("Die alte Mühle steht am Fluss, und jeden Morgen öffnet der Müller sie. " * 8)
     return folder
 

@@ -44,9 +44,7 @@ def xlsx(sheets: dict[str, str], strings: list[str], formats: str = "") -> bytes
 
 def pptx(slides: list[tuple[str, str, str]]) -> bytes:
     """Slides of a title, a body and notes, in reverse order in the file."""
-    p, a = (
-        f"http://schemas.openxmlformats.org/{name}/2006/main" for name in ("presentationml", "drawingml")
-    )
+    p, a = (f"http://schemas.openxmlformats.org/{name}/2006/main" for name in ("presentationml", "drawingml"))
 
     def shape(kind: str, text: str) -> str:
         place = f'<p:nvSpPr><p:nvPr><p:ph type="{kind}"/></p:nvPr></p:nvSpPr>'
@@ -77,10 +75,8 @@ def odf(body: str) -> bytes:
         f'xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
         for short, name in (("office", "office"), ("text", "text"), ("table", "table"), ("draw", "drawing"))
     )
-    return zipped(
-        {"mimetype": "application/vnd.oasis.opendocument.text",
-         "content.xml": f"<office:document-content {spaces}><office:body>{body}</office:body></office:document-content>"}
-    )  # fmt: skip
+    content = f"<office:document-content {spaces}><office:body>{body}</office:body></office:document-content>"
+    return zipped({"mimetype": "application/vnd.oasis.opendocument.text", "content.xml": content})
 
 
 def eml(subject: str, body: str, attached: dict[str, bytes] | None = None, html: bool = False) -> bytes:
@@ -148,7 +144,9 @@ def msg(properties: dict[str, bytes], attached: dict[str, bytes] | None = None) 
     first_fat = len(table)
     table += [special] * fats
     fat = b"".join(struct.pack("<I", one) for one in table).ljust(fats * sector, b"\xff")
-    head = struct.pack("<8s16sHHHHHHIIIIIIIII", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"", 0x3E, 3, 0xFFFE, 9, 6, 0, 0, 0,
-                       fats, first_directory, 0, 4096, end, 0, end)  # fmt: skip
+    magic = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+    head = struct.pack(
+        "<8s16sHHHHHHIIIIIIIII", magic, b"", 0x3E, 3, 0xFFFE, 9, 6, 0, 0, 0, fats, first_directory, 0, 4096, end, 0, end
+    )
     head += struct.pack("<I", 0) + b"".join(struct.pack("<I", first_fat + n) for n in range(fats))
     return head.ljust(sector, b"\xff") + data + directory + fat

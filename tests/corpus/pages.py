@@ -99,7 +99,7 @@ PAGES: list[tuple[str, bytes, str]] = [
     ),
     (
         "http://good.example/pii",
-        record("http://good.example/pii", article(54, "Write to ana@example.org or call 415-555-2671.")),
+        record("http://good.example/pii", article(54, "Write to ana@old-mill.museum or call 415-555-2671.")),
         "kept",
     ),
 ]

@@ -127,6 +127,14 @@ BOMBS = {
     "unclosed titles": "<title>" * 300_000,
     "a million ampersands": "&aaaaaa" * 1_000_000,
     "unclosed quotes": "<a b='\"" * 500_000,
+    "unclosed dialogs and one end": "<dialog>" * 300_000 + "</dialog>",
+    "unclosed templates and one end": "<template>" * 300_000 + "</template>",
+    "drawings in descriptions": "<svg><desc>" * 300_000,
+    "paragraphs in drawings": "<svg><g><p>a" * 200_000,
+    "self-closing drawings": "<svg/><math/>" * 300_000,
+    "hidden spans around blocks": "<b hidden><div>a" * 200_000,
+    "articles in metadata": '<script type="application/ld+json">' + '"articleBody":"a b' * 200_000 + "</script>",
+    "long styles": f"<b style='{'display:' * 30}'>a" * 60_000,
 }
 
 

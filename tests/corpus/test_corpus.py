@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from glassmill.corpus import corpus, tasks
-from glassmill.corpus.document import documents, read_documents
+from glassmill.corpus.document import Document, documents, read_documents
 from glassmill.corpus.parts import finished_parts
 from glassmill.corpus.tasks import judge_shard
 from glassmill.errors import UserError
 from glassmill.recipe import CorpusSettings, Recipe, make_recipe
 from glassmill.run.folder import Identity, open_run, settings_identity
+from glassmill.run.worker import Link
 from tests.corpus.pages import PAGES, article, record, write_warc
 
 
@@ -285,3 +286,16 @@ def test_real_captures_of_common_crawl(shared_data: Path, tmp_path: Path) -> Non
     ]
     stats = build(tmp_path / "run", inputs, "corpus.language.languages=an,es,en")
     assert stats["records"] == 3 and stats["quarantined"] == 0
+
+
+def test_a_document_that_cannot_be_masked_is_set_aside_and_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(text: str, *settings: object) -> object:
+        raise ValueError("no such address")
+
+    monkeypatch.setattr(tasks, "mask", broken)
+    document = Document("00000000000000aa", "a.txt", "text", "a.txt", 0)
+    finish = tasks._Finish(CorpusSettings(), None, 0, {}, Link())
+    assert finish.take(iter([document])) == ([], [])
+    assert finish.quarantined[0]["cause"] == "personal data cannot be masked: ValueError: no such address"

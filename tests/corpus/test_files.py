@@ -172,7 +172,7 @@ def test_bombs_are_refused_before_they_go_off(tmp_path: Path) -> None:
     assert "expands more than 200 times" in causes(write(tmp_path / "x.tar.gz", tarred({"a.txt": zeros})))[0]
     assert "expands" in docx_cause(zipped({"word/document.xml": zeros}))
     many = write(tmp_path / "many.zip", zipped({f"{n}.txt": "x" for n in range(50)}))
-    assert causes(many, max_members=49) == ["refused: 50 members, over the limit of 49"]
+    assert causes(many, max_members=49) == ["refused: more than 49 members"]
     assert causes(many, max_unpacked_bytes=1024) == []
     big = write(tmp_path / "big.zip", zipped({f"{n}.txt": os.urandom(600) for n in range(2)}))
     assert causes(big, max_unpacked_bytes=1024) == ["refused: unpacks to more than 1,024 bytes"]

@@ -139,19 +139,26 @@ def test_attachments_are_read_as_members_of_an_archive(tmp_path: Path) -> None:
     assert {page.source for page in pages} == {"a.eml"} and causes == [
         "unsupported file type: .png (pictures are not read)"
     ]
-    box = b"".join(b"From x@example.org Thu\n" + eml(f"No {n}", "body\n\n>From here").strip() + b"\n\n" for n in range(3))
+    box = b"".join(
+        b"From x@example.org Thu\n" + eml(f"No {n}", "body\n\n>From here").strip() + b"\n\n" for n in range(3)
+    )
     pages, causes = read(tmp_path / "a.mbox", box)
     assert [page.url for page in pages] == ["a.mbox#0", "a.mbox#1", "a.mbox#2"] and not causes
     outlook = msg(
-        {"0037001F": "Hi".encode("utf-16-le")}, {"37010102": b"attached text " * 400, "3707001F": "a.txt".encode("utf-16-le")}
+        {"0037001F": "Hi".encode("utf-16-le")},
+        {"37010102": b"attached text " * 400, "3707001F": "a.txt".encode("utf-16-le")},
     )
     pages, causes = read(tmp_path / "a.msg", outlook)
     assert [page.url for page in pages] == ["a.msg", "a.msg/a.txt"] and not causes
 
 
 def test_scanned_pages_are_named_and_pages_with_text_are_kept(tmp_path: Path) -> None:
-    picture = b"<< /Type /XObject /Subtype /Image /Width 1 /Height 1 /ColorSpace /DeviceGray /BitsPerComponent 8 /Length 1 >>"
-    scan = pdf([["text on the page"], []]).replace(b"/Font << /F 3 0 R >> >>", b"/XObject << /I 9 0 R >> /Font << /F 3 0 R >> >>")
+    picture = (
+        b"<< /Type /XObject /Subtype /Image /Width 1 /Height 1 /ColorSpace /DeviceGray /BitsPerComponent 8 /Length 1 >>"
+    )
+    scan = pdf([["text on the page"], []]).replace(
+        b"/Font << /F 3 0 R >> >>", b"/XObject << /I 9 0 R >> /Font << /F 3 0 R >> >>"
+    )
     scan = scan.replace(b"BT /F 11 Tf 50 780 Td 14 TL\nET", b"q 9 9 0 0 1 1 cm /I Do Q".ljust(31))
     scan = scan.replace(b"xref\n", b"9 0 obj\n" + picture + b"\nstream\n\0\nendstream\nendobj\nxref\n")
     pages, causes = read(tmp_path / "a.pdf", scan)
@@ -173,9 +180,13 @@ def test_an_empty_file_is_said_to_be_empty(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Ein Müller", "мельница у реки", "水車小屋は川のそばにある", "물레방아", "the mill"], ids=lambda text: text[:6]
+    "text",
+    ["Ein Müller", "мельница у реки", "水車小屋は川のそばにある", "물레방아", "the mill"],
+    ids=lambda text: text[:6],
 )
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "cp1252", "koi8-r", "shift_jis", "gb18030", "euc_kr"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-16", "utf-16-le", "cp1252", "koi8-r", "shift_jis", "gb18030", "euc_kr"]
+)
 def test_text_in_every_encoding_is_text(text: str, encoding: str) -> None:
     data = (text * 20).encode(encoding, "ignore")
     if encoding == "utf-16-le" and not text.isascii():
@@ -273,3 +284,15 @@ def test_packed_files_that_expand_too_much_are_refused(tmp_path: Path) -> None:
         file.write(b"cut off " * 1000)
     pages, causes = read(tmp_path / "b.txt.gz", buffer.getvalue()[:-20])
     assert not pages and causes[0].startswith("damaged compressed data")
+
+
+def test_a_large_xml_file_is_read_in_parts_with_nothing_lost(tmp_path: Path) -> None:
+    rows = "".join(f"<row><title>Row {n}</title><p>text <b>of</b> {n}</p></row> after {n}\n" for n in range(90_000))
+    pages, causes = read(tmp_path / "a.xml", f"<all>{rows}</all>".encode(), split_characters=30_000)
+    text = text_of(pages)
+    assert not causes and all(f"{part}89999" in text for part in ("Row ", "text of ", "after "))
+    assert text.count("after ") == 90_000 and pages[1].section.startswith("Row ")
+    pages, causes = read(tmp_path / "a.xml", f"<all>{rows}<b></all>".encode(), split_characters=30_000)
+    assert "Row 88000" in text_of(pages) and causes[0].startswith("invalid XML")
+    pages, causes = read(tmp_path / "a.xml", b"<all><part>" + b"<a/>" * 1_200_000 + b"</part></all>")
+    assert causes == ["XML with more than 1,000,000 elements in one part"]

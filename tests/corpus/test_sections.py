@@ -1,4 +1,4 @@
-"""Long documents become several, cut at their own sections: nothing is lost, nothing is too long, and each says where."""
+"""Long documents become several, cut at their own sections: nothing is lost or too long, and each says where."""
 
 from __future__ import annotations
 
@@ -103,8 +103,9 @@ def test_a_long_manual_in_markdown_is_cut_at_its_headings(tmp_path: Path) -> Non
 
 
 def test_a_long_pdf_names_the_page_and_joins_paragraphs_across_pages(tmp_path: Path) -> None:
-    lines = [LINE.strip()] * 9
-    found = pages(tmp_path / "manual.pdf", pdf([[*lines, "The end.", f"Page {n + 1}"] for n in range(6)]))
+    names = ("oak", "elm", "ash", "fir", "yew", "box")
+    made = pdf([[*[f"{tree} {LINE}".strip()] * 9, f"So {tree}.", f"Page {n + 1}"] for n, tree in enumerate(names)])
+    found = pages(tmp_path / "manual.pdf", made)
     assert [page.url for page in found][:2] == ["manual.pdf#page=1", "manual.pdf#page=2"]
     assert [page.section for page in found][:2] == ["page 1", "page 2"]
     assert sum(page.body.count(b"whatever") for page in found) == 54
@@ -197,6 +198,8 @@ def test_anchors_are_those_of_web_pages() -> None:
 
 
 def test_the_profile_for_own_documents_switches_off_only_the_rules_for_crawls() -> None:
-    assert not any(getattr(OWN, name).enabled for name in ("url", "gopher_repetition", "gopher_quality", "c4", "fineweb"))
+    assert not any(
+        getattr(OWN, name).enabled for name in ("url", "gopher_repetition", "gopher_quality", "c4", "fineweb")
+    )
     assert OWN.dedup.enabled and OWN.pii.enabled and OWN.language.whole and OWN.files.split_characters
     assert CorpusSettings().files.split_characters == 0 and CorpusSettings().gopher_quality.enabled

@@ -29,6 +29,7 @@ def lists(tmp_path_factory: pytest.TempPathFactory) -> HashList:
     forms = "\ufeff*.Spiele-MÜNCHEN.example\r\n127.0.0.1 second.example third.example\n||fourth.example^\n"
     forms += (
         "HTTPS://user:pw@www.Fifth.example:443/a b/\n! eighth.example\nhttps://sixth.example.\nseventh.example why\n"
+        "address=/ninth.example/0.0.0.0\ntenth.example,ads\nhxxp://eleventh[.]example/\n"
     )
     forms = forms.replace("/a b/", "/a%20b/") + "x" * 3 * MAX_URL_CHARACTERS + "\n"
     (folder / "many forms.txt").write_text(forms, encoding="utf-8", newline="")
@@ -86,6 +87,10 @@ def lists(tmp_path_factory: pytest.TempPathFactory) -> HashList:
         ("https://sixth.example/", "url/blocked_host", "sixth.example (many forms)"),
         ("https://seventh.example/", "url/blocked_host", "seventh.example (many forms)"),
         ("https://eighth.example/", None, ""),
+        ("https://ninth.example/", "url/blocked_host", "ninth.example (many forms)"),
+        ("https://tenth.example/", "url/blocked_host", "tenth.example (many forms)"),
+        ("https://eleventh.example/", "url/blocked_host", "eleventh.example (many forms)"),
+        ("http://https://tenth.example/", "url/blocked_host", "tenth.example (many forms)"),
         ("urn:uuid:5e3a", None, ""),
         ("mailto:someone@bad-bets.example", None, ""),
         ("data:text/html,http://bad-bets.example", None, ""),

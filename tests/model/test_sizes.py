@@ -9,6 +9,7 @@ from glassmill.model.sizes import (
     cache_bytes,
     forward_flops_per_token,
     num_parameters,
+    training_bytes,
     training_flops_per_token,
     weight_bytes,
 )
@@ -39,3 +40,25 @@ def test_training_flops_follow_the_six_per_parameter_rule_plus_attention() -> No
 def test_a_cache_row_holds_a_key_and_a_value_a_layer_and_kv_head() -> None:
     config = ModelConfig(100, 64, 2, 4, 2, 16, 64, 128)
     assert cache_bytes(config, rows=3, length=10) == 3 * 10 * 2 * 2 * 2 * 16 * 4
+
+
+@pytest.mark.parametrize(
+    ("config", "rows", "optimizer", "measured"),
+    [
+        (ModelConfig(2048, 160, 4, 5, 5, 32, 448, 256), 8, "muon", 595),
+        (ModelConfig(8192, 256, 6, 4, 4, 64, 704, 512), 8, "muon", 1228),
+        (ModelConfig(16_384, 512, 8, 8, 8, 64, 1408, 512), 1, "muon", 1381),
+    ],
+)
+def test_training_takes_the_memory_that_was_measured(
+    config: ModelConfig, rows: int, optimizer: str, measured: int
+) -> None:
+    """Megabytes by `bench/memory.py`, of which the process itself takes 400."""
+    planned = 400 + training_bytes(config, rows, config.context_length, optimizer) / 1e6
+    assert planned == pytest.approx(measured, rel=0.1)
+
+
+def test_memory_grows_with_the_micro_batch_and_with_a_second_momentum() -> None:
+    config = SHAPES["qwen3"]
+    assert training_bytes(config, 2, 64) < training_bytes(config, 4, 64) < 2 * training_bytes(config, 2, 64)
+    assert training_bytes(config, 2, 64, "adamw") > 12 * num_parameters(config)

@@ -14,12 +14,12 @@ import pytest
 
 from glassmill.infer.generate import Model
 from glassmill.serve.api import create_api
-from glassmill.serve.connections import ConnectionLimits, _key
+from glassmill.serve.connections import Book, ConnectionLimits, _key
 from glassmill.serve.guard import Limits
 from glassmill.serve.server import make_server
 
 HEAD = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
-LIMITS = ConnectionLimits(header_seconds=0.4, per_client=12, waiting_per_client=6, grace_seconds=0.2)
+LIMITS = ConnectionLimits(header_seconds=0.4, per_client=12)
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +125,35 @@ def test_connections_with_requests_are_kept_and_more_than_allowed_refused(strict
         assert all(b"200 OK" in connection.recv(1000) for connection in busy)
 
 
+class Silent:
+    """A connection that the book knows."""
+
+    closed = False
+
+    def give_up(self) -> None:
+        self.closed = True
+
+
+def test_the_oldest_silent_connection_of_the_greediest_client_makes_room() -> None:
+    book = Book(ConnectionLimits(per_client=3, in_all=5))
+    greedy: list[Any] = [Silent() for _ in range(4)]
+    assert all(book.admit(one, "greedy") for one in greedy)
+    assert [one.closed for one in greedy] == [True, False, False, False]
+    modest: list[Any] = [Silent() for _ in range(3)]
+    assert all(book.admit(one, "modest") for one in modest[:2])
+    book.set_waiting(greedy[1], "greedy", False)  # it has a request
+    assert book.admit(modest[2], "modest") and [one.closed for one in greedy] == [True, False, True, False]
+    for one in (*greedy, *modest):
+        book.set_waiting(one, "greedy" if one in greedy else "modest", False)
+    late: Any = Silent()
+    assert not book.admit(late, "other")
+    book.forget(late, "other")
+    for one in (*greedy, *modest):
+        book.forget(one, "greedy" if one in greedy else "modest")
+        book.forget(one, "nobody")
+    assert book.number == 0 and not book.open and not book.waiting
+
+
 def test_a_network_of_ipv6_addresses_is_one_client() -> None:
     assert _key(("2001:db8::1", 1)) == _key(("2001:db8::ffff:1", 2)) != _key(("2001:db8:0:1::1", 1))
     assert _key(("127.0.0.1", 1)) != _key(("127.0.0.2", 1)) and _key(None) == ""
@@ -144,7 +173,6 @@ def test_streams_end_right_beside_two_hundred_slow_headers(loaded: Model, start_
             beside = [client.post("/v1/chat/completions", json=body).text for _ in range(10)]
             assert said(alone) and all(said(other) == said(alone) for other in beside)
             answers = [rest(connection) for connection in slow]
-        assert all(not answer or b"408" in answer for answer in answers)
-        assert sum(b"408" in answer for answer in answers) >= 60
+        assert all(b"408" in answer for answer in answers)
     finally:
         server.stop()

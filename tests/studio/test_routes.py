@@ -120,7 +120,8 @@ def test_the_words_of_every_rule_step_and_score_are_served(client: httpx.Client)
 def test_every_number_of_a_report_has_a_sentence(client: httpx.Client) -> None:
     report = client.get(f"/api/runs/{RUN_OF['eval']}/files/report.json").json()
     scores = {score["name"] for score in client.get("/api/words").json()["scores"]}
-    assert {name for name, value in report.items() if isinstance(value, float)} == scores
+    numbers = {name for name, value in report.items() if isinstance(value, float)}
+    assert len(numbers) > 10 and numbers <= scores
 
 
 @pytest.mark.parametrize("text", ["", "The mill.", "naïve 水車 👩‍🔬\r\n\t", "<|im_end|><script>", "a" * 3000])

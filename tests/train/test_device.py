@@ -13,6 +13,7 @@ import torch
 
 from glassmill.errors import UserError
 from glassmill.evals import eval
+from glassmill.model.config import ModelConfig
 from glassmill.recipe import Recipe, TrainSettings
 from glassmill.run.device import LARGE_BYTES, Place, best_dtype, inference_dtype, place_from, resolve
 from glassmill.train import train
@@ -103,12 +104,12 @@ def test_what_is_resolved_for_the_identity_is_what_stands_in_the_plan(town: Town
 
 
 def test_sft_resolves_for_the_width_of_the_model_it_starts_from(tmp_path: Path, has_bfloat16: bool) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"hidden_size": 768}))
+    (tmp_path / "config.json").write_text(json.dumps(ModelConfig(512, 768, 1, 1, 1, 64, 64, 64).to_hf()))
     recipe = Recipe(model={"d_model": 160}, sft={"base": str(tmp_path), "device": "cpu"})
     assert sft.resolved(recipe)["dtype"] == ("bfloat16" if has_bfloat16 else "float32")
     assert sft.resolved(Recipe(model={"d_model": 160}, sft={"device": "cpu"}))["step"] == "fused"
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(UserError, match=r"config\.json is not valid JSON with a hidden_size$"):
+    with pytest.raises(UserError, match=r"config\.json.* architecture"):
         sft.resolved(recipe)
 
 

@@ -48,6 +48,8 @@ def test_training_lowers_the_loss_and_reports_on_the_way(undisturbed: tuple[Path
     assert {kinds.Plan, kinds.Metric, kinds.Validation, kinds.Sample} <= {type(event) for event in events}
     bits = [event.bits_per_byte for event in events if isinstance(event, kinds.Validation)]
     assert len(bits) == 2 and bits[-1] < 0.7 * 3.5
+    written = [event.step for event in events if isinstance(event, kinds.Sample)]
+    assert sorted(set(written)) == [0, 1, 2, 4, 8, 16, 32, 40] and len(written) % 8 == 0
     stats = json.loads((folder / "stats.json").read_text())
     assert stats["tokens_seen"] == 40 * 256 and stats["val_bpb"] == bits[-1]
 

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from glassmill.errors import UserError
+from glassmill.errors import Misshapen, UserError
 from glassmill.tune.reading import read_conversations
-from glassmill.tune.shapes import Misshapen, conversation_of
+from glassmill.tune.shapes import conversation_of
 
 ASKED = [{"role": "user", "content": "Hello?"}, {"role": "assistant", "content": "Yes."}]
 TURNS = [("user", "Hello?"), ("assistant", "Yes.")]

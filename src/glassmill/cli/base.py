@@ -6,6 +6,7 @@ Nothing heavy is imported in `cli` before a command runs: `--help` answers in un
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -68,12 +69,14 @@ def loaded(recipe: str, overrides: list[str] | None) -> Recipe:
 
 def run_recipe(recipe: str, overrides: list[str] | None, runs: Path, until: str | None) -> Mapping[str, object]:
     """Runs a recipe's stages up to `until`, shows their progress, and returns the report."""
+    read = loaded(recipe, overrides)
+    notify("reading the recipe's inputs")
     from glassmill.commands.report import line_report
     from glassmill.commands.terminal import Screen
     from glassmill.pipeline import run_line
 
     with Screen() as screen:
-        return line_report(run_line(loaded(recipe, overrides), runs, (screen,), until))
+        return line_report(run_line(read, runs, (screen,), until))
 
 
 def model_path(model: str, runs: Path) -> Path:
@@ -93,6 +96,11 @@ def run_path(path: Path | None, runs: Path, has: str) -> Path | None:
     from glassmill.run.names import find_folder
 
     return path and find_folder(path, runs, lambda run: (run / has).is_file(), "run", f"has {has}")
+
+
+def given_key(api_key: str | None) -> str | None:
+    """The API key of option or environment; a variable that is set to nothing is a mistake, not the wish for no key."""
+    return os.environ.get("GLASSMILL_API_KEY") if api_key is None else api_key
 
 
 def tell_address(url: str) -> None:

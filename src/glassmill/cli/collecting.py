@@ -22,7 +22,8 @@ def add(
 ) -> None:
     """Add your own files: an inventory first, then documents with provenance for a recipe's corpus.inputs.
 
-    HTML, Markdown, text, PDF, DOCX, EPUB, JSONL, Parquet, WARC, WET, ARC, and zip or tar of them.
+    Text, markup and source code, HTML, PDF, DOCX, PPTX, XLSX, ODT, ODS, ODP, RTF, EPUB, EML, MSG, MBOX, MHTML, IPYNB,
+    CSV, JSON, XML, SRT, JSONL, Parquet, WARC, WET, ARC, and zip, tar or gzip of them.
     """
     from glassmill.commands.add import add_files, inventory_tables, made_lines
     from glassmill.commands.terminal import Screen

@@ -19,6 +19,7 @@ from glassmill.cli.base import (
     Port,
     Runs,
     app,
+    given_key,
     model_path,
     tell_address,
 )
@@ -55,7 +56,7 @@ def serve(
     from glassmill.studio.app import serve_studio
 
     shown = runs if runs.is_dir() else None
-    serve_studio(shown, path, host, port, api_key, tell_address, allow_host or (), allow_origin or ())
+    serve_studio(shown, path, host, port, given_key(api_key), tell_address, allow_host or (), allow_origin or ())
 
 
 @app.command(rich_help_panel=USE)
@@ -70,7 +71,7 @@ def studio(
     """Open the page over all runs: funnel, tokenizer, training, report, chat."""
     from glassmill.studio.app import serve_studio
 
-    serve_studio(runs, None, host, port, api_key, tell_address, allow_host or (), allow_origin or ())
+    serve_studio(runs, None, host, port, given_key(api_key), tell_address, allow_host or (), allow_origin or ())
 
 
 @app.command("import", rich_help_panel=USE)

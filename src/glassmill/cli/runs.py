@@ -22,6 +22,8 @@ from glassmill.cli.base import (
     show_result,
 )
 
+Clear = Annotated[bool, typer.Option("--clear", help="show personal data and secrets instead of masking them")]
+
 
 @app.command(rich_help_panel=LOOK)
 def query(
@@ -31,12 +33,13 @@ def query(
     ],
     runs: Runs = RUNS,
     limit: Annotated[int, typer.Option(min=1, help="rows to show")] = 100,
+    clear: Clear = False,
     as_json: Json = False,
 ) -> None:
     """Query the documents of a corpus run with SQL: query RUN "select rule, count(*) from dropped group by rule"."""
     from glassmill.commands.inspect import answer, answer_table, find_run
 
-    show_result(answer(find_run(run, runs), statement, limit), as_json, answer_table)
+    show_result(answer(find_run(run, runs), statement, limit, clear), as_json, answer_table)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -44,12 +47,13 @@ def why(
     run: RunArgument,
     url: Annotated[str, typer.Argument(help="the page's URL as the corpus has it, or a file's name or path")],
     runs: Runs = RUNS,
+    clear: Clear = False,
     as_json: Json = False,
 ) -> None:
     """Why a page was kept or dropped: every step of the corpus run, with rule, value and bound."""
     from glassmill.commands.inspect import explain, find_run, way_tables
 
-    show_result(explain(find_run(run, runs), url), as_json, way_tables)
+    show_result(explain(find_run(run, runs), url, clear), as_json, way_tables)
 
 
 @app.command(rich_help_panel=LOOK)

@@ -2,14 +2,16 @@
 
 In: files of any supported kind. Out, in `runs/add/<name>-<hash6>/`: `shards/documents-*.parquet` (text, URL or path,
 source file and offset), and `quarantine.jsonl` with the cause for everything that could not become a document. Nothing
-is filtered here; that is the corpus stage's job. Finished shards survive a crash, and equal files give equal bytes.
+is filtered or masked here; that is the corpus stage's job, so nobody else may read the folder. Finished shards survive
+a crash, and equal files give equal bytes.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -58,6 +60,8 @@ def add(
     identity = Identity(STAGE, VERSION, settings_identity(**parts), {"files": inputs}, facts)
     folder = place(runs, name, identity)
     damaged = run_damage(folder) if is_done(folder) else []
+    folder.mkdir(parents=True, exist_ok=True)
+    _make_private([folder])
     if is_done(folder) and not damaged:
         return folder
     with open_run(folder, identity, recipe, listeners) as run:
@@ -65,7 +69,15 @@ def add(
             run.emit(kinds.Warned(f"{folder / damaged[0].name} {damaged[0].what}; the files are read again"))
             discard(folder)
         _make(run, sources, settings)
+    _make_private(folder.rglob("*"))
     return folder
+
+
+def _make_private(paths: Iterable[Path]) -> None:
+    """Only the user may read what lies there: the documents are in clear, as the corpus stage needs them."""
+    for path in paths:
+        with suppress(PermissionError):  # another user's run: theirs to decide
+            path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 def _make(run: RunFolder, sources: Sequence[Source], settings: CorpusSettings) -> None:

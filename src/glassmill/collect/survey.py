@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypedDict, cast
 
 from glassmill.collect.gather import GatherTask, SurveyResult, gather_shard
 from glassmill.corpus.document import kind_of_cause
+from glassmill.corpus.look.shown import masked_for
 from glassmill.corpus.read.files.kinds import CONTAINERS, OTHER, kind_of
 from glassmill.corpus.read.sources import Source
 from glassmill.recipe import CorpusSettings
@@ -106,7 +107,7 @@ def survey(sources: Sequence[Source], settings: CorpusSettings) -> Inventory:
     by_kind: dict[str, list[Source]] = defaultdict(list)
     for source in sources:
         by_kind[OTHER if source.refused else kind_of(source.path)].append(source)
-    sums = _Sums(by_kind.pop(OTHER, []))
+    sums = _Sums(by_kind.pop(OTHER, []), masked_for(settings.pii))
     readable = [source for group in by_kind.values() for source in group]
     tasks = [task for kind, group in sorted(by_kind.items()) for task in _tasks(kind, group, settings)]
     made = map_shards(
@@ -151,7 +152,8 @@ def _sample(group: list[Source]) -> list[Source]:
 class _Sums:
     """Sums over the kinds; a sample is weighted by the bytes it stands for."""
 
-    def __init__(self, unread: list[Source]) -> None:
+    def __init__(self, unread: list[Source], masked: Callable[[str], str]) -> None:
+        self.masked = masked
         self.kinds: dict[str, KindLine] = {}
         self.totals: dict[str, float] = defaultdict(float)
         self.pii: dict[str, float] = defaultdict(float)
@@ -210,7 +212,7 @@ class _Sums:
             "not_read": {
                 "number": self.unread + round(totals["quarantined"]),
                 "causes": dict(self.causes.most_common(LANGUAGES)),
-                "examples": self.examples[:EXAMPLES],
+                "examples": [self.masked(example) for example in self.examples[:EXAMPLES]],
             },
             "estimate": {
                 "minutes": {

@@ -130,5 +130,6 @@ def made_lines(result: AddResult) -> list[str]:
     run = result["run"]
     return [
         f"{result['documents_made']:,} documents in {run}; {result['not_made']:,} failures in {run}/quarantine.jsonl",
+        "personal data is still in them, so only you can read the folder; the corpus stage masks it",
         f"next: glassmill init mine.toml --input {run}",
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict
 
@@ -10,6 +11,7 @@ from rich.table import Table
 
 from glassmill.commands.terminal import plain
 from glassmill.corpus.look.query import query
+from glassmill.corpus.look.shown import shown
 from glassmill.corpus.look.why import Check, Way, why
 from glassmill.run.names import find_folder
 
@@ -74,10 +76,12 @@ def _has_documents(run: Path) -> bool:
     return any((run / "shards").glob("*.parquet")) or (run / "quarantine.jsonl").is_file()
 
 
-def answer(run: Path, statement: str, limit: int) -> Answer:
-    """Runs a query; at most `limit` rows."""
+def answer(run: Path, statement: str, limit: int, clear: bool = False) -> Answer:
+    """Runs a query; at most `limit` rows, with personal data masked unless `clear`."""
     names, rows = query(run, statement, limit + 1)
-    return {"columns": names, "rows": [list(row) for row in rows[:limit]], "more": len(rows) > limit}
+    show = (lambda value: value) if clear else shown(run)
+    cells = [[show(value) for value in row] for row in rows[:limit]]
+    return {"columns": names, "rows": cells, "more": len(rows) > limit}
 
 
 def answer_table(result: Answer) -> list[Table | str]:
@@ -97,26 +101,28 @@ def _cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else plain(str(value)[:CELL_CHARACTERS])
 
 
-def explain(run: Path, url: str) -> Explanation:
-    """The ways of all records of `url` through the corpus stage."""
-    return {"url": url, "run": str(run), "ways": [_plain_way(way) for way in why(run, url)]}
+def explain(run: Path, url: str, clear: bool = False) -> Explanation:
+    """The ways of all records of `url` through the corpus stage, with personal data masked unless `clear`."""
+    show = (lambda text: text) if clear else shown(run)
+    return {"url": str(show(url)), "run": str(run), "ways": [_plain_way(way, show) for way in why(run, url)]}
 
 
-def _plain_way(way: Way) -> WayLine:
+def _plain_way(way: Way, show: Callable[[object], object]) -> WayLine:
     steps: list[StepLine] = [
-        {"step": step, "checks": [_plain_check(check) for check in checks]} for step, checks in way.steps
+        {"step": step, "checks": [_plain_check(check, show) for check in checks]} for step, checks in way.steps
     ]
-    return {"url": way.url, "source": way.source, "offset": way.offset, "end": way.end, "steps": steps}
+    url, source = str(show(way.url)), str(show(way.source))
+    return {"url": url, "source": source, "offset": way.offset, "end": way.end, "steps": steps}
 
 
-def _plain_check(check: Check) -> CheckLine:
+def _plain_check(check: Check, show: Callable[[object], object]) -> CheckLine:
     """The check as JSON, which has no NaN."""
     return {
         "rule": check.rule,
         "value": check.value,
         "bound": None if math.isnan(check.bound) else check.bound,
         "passed": check.passed,
-        "detail": check.detail,
+        "detail": str(show(check.detail)),
         "says": check.says,
     }
 

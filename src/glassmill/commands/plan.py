@@ -7,6 +7,7 @@ cores.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,12 +17,13 @@ from rich.table import Table
 
 from glassmill.commands.doctor import Machine, examine
 from glassmill.commands.terminal import plain, size
-from glassmill.corpus.read.files.kinds import kind_of
+from glassmill.corpus.read.files.kinds import HTML, WARC, kind_of
 from glassmill.infer.find import read_config
 from glassmill.model.config import ModelConfig
 from glassmill.model.sizes import num_parameters, training_bytes, training_flops_per_token, weight_bytes
 from glassmill.pipeline import ready
 from glassmill.recipe import ModelSettings, Recipe
+from glassmill.run.folder import is_done
 from glassmill.run.inputs import expand
 from glassmill.stages import STAGES, Load, training_tokens
 from glassmill.tune.rates import ROW_TOKENS
@@ -30,8 +32,15 @@ UNPACKED = {".gz": 5.0, ".zst": 5.5}
 """Bytes of HTML in a byte of compressed WARC."""
 TEXT_SHARE = 0.03
 """Bytes of kept text in a byte of HTML, after all filters."""
-DOCUMENT_TEXT = {"text": 0.8, "jsonl": 0.8, "parquet": 1.5, "docx": 0.3, "epub": 1.0, "pdf": 0.2, "archive": 1.0}
-"""The same for a byte of a file of documents."""
+DOCUMENT_TEXT = {
+    "jsonl": 0.9, "parquet": 2.5, "docx": 1.2, "pptx": 0.5, "xlsx": 2.0, "odf": 1.5, "rtf": 0.5, "epub": 2.0,
+    "pdf": 0.3, "archive": 2.0, "packed": 3.0, "mhtml": 0.1, "msg": 0.2, "eml": 0.5, "mbox": 0.5, "ipynb": 0.6,
+    "xml": 0.7,
+}  # fmt: skip
+"""The same for a byte of a file of documents; of those not named here, which are text, nearly all stays."""
+PLAIN_TEXT = 0.95
+WHOLE_PAGES = 0.4
+"""The same for a byte of HTML of which everything is kept."""
 MINIWEB_PAGE_BYTES = 6_000
 UTILISATION = 0.4
 """Share of the measured matrix speed that training reaches."""
@@ -39,9 +48,9 @@ MINIWEB_TEXT_SHARE = 0.12
 TEXT_BYTES_PER_TOKEN = 20
 """Bytes of text that a vocabulary needs for each of its tokens, at least: a merge takes a pair that comes twice."""
 
-PROCESS_BYTES = 320_000_000
+PROCESS_BYTES = 400_000_000
 """Python, torch and its kernels, before a model is there."""
-LINE_BYTES = 480_000_000
+LINE_BYTES = 560_000_000
 """The same in a process that worked on a corpus before."""
 PARENT_BYTES, WORKER_BYTES = 120_000_000, 95_000_000
 """Of the corpus stage: the process that gathers results, and each that reads pages."""
@@ -196,7 +205,7 @@ def plan_table(plan: Plan) -> list[Table]:
     """The plan for people."""
     table = Table(box=None, show_header=False, pad_edge=False)
     if plan["input_bytes"]:
-        table.add_row("pages", f"{size(plan['input_bytes'])} of HTML")
+        table.add_row("input", f"{size(plan['input_bytes'])} of pages and documents")
         table.add_row("clean text", f"about {size(plan['text_bytes'])}, {_rounded(plan['tokens'])} tokens")
     if plan["base"]:
         table.add_row("base model", f"{plain(plan['base'])}")
@@ -272,8 +281,22 @@ def _bytes(recipe: Recipe) -> tuple[int, int]:
         html = recipe.miniweb.pages * MINIWEB_PAGE_BYTES if "miniweb" in recipe.stages else 0
         return html, int(html * MINIWEB_TEXT_SHARE)
     pages = text = 0.0
-    for path in expand(recipe.corpus.inputs):
-        size, kind = path.stat().st_size, kind_of(path)
-        pages += size * UNPACKED.get(path.suffix, 1.0)
-        text += size * DOCUMENT_TEXT.get(kind, UNPACKED.get(path.suffix, 1.0) * TEXT_SHARE)
+    of_html = TEXT_SHARE if recipe.corpus.extract.main_content else WHOLE_PAGES
+    for word in recipe.corpus.inputs:
+        if added := _added(Path(word).expanduser()):
+            pages += added
+            text += added
+            continue
+        for path in expand((word,)):
+            size, kind = path.stat().st_size, kind_of(path)
+            unpacked = size * UNPACKED.get(path.suffix, 1.0)
+            pages += unpacked
+            text += unpacked * of_html if kind in (WARC, HTML) else size * DOCUMENT_TEXT.get(kind, PLAIN_TEXT)
     return int(pages), int(text)
+
+
+def _added(run: Path) -> int:
+    """The bytes of text in a run of `glassmill add`; 0 for anything else."""
+    if run.resolve().parent.name != "add" or not is_done(run):
+        return 0
+    return int(json.loads((run / "stats.json").read_text(encoding="utf-8")).get("bytes", 0))

@@ -48,7 +48,12 @@ STEPS = (
     Step("fineweb", "FineWeb rules", "Lines that end like sentences, and not too many short ones (FineWeb)."),
     Step("classifier", "Quality classifier", "Your own classifier scores every document."),
     Step("dedup", "Duplicates", "Copies and near copies of a page that is kept (MinHash)."),
-    Step("pii", "Personal data", "E-mail addresses, phone numbers and the like are masked; nothing is dropped."),
+    Step(
+        "pii",
+        "Personal data",
+        "E-mail addresses, phone numbers, keys and the like are masked, also in the stored texts of what was dropped;"
+        " nothing is dropped.",
+    ),
 )
 """In order. The URL filter comes before extraction, because it is the cheapest."""
 

@@ -68,7 +68,7 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
     sources = _sources(settings, web)
     shards = group(sources)
     work = run.path / "work"
-    work.mkdir(exist_ok=True)
+    work.mkdir(mode=0o700, exist_ok=True)  # texts lie there before anything is masked
     lists = _hash_lists(run, settings, web)
     earlier = _earlier(settings, seed)
     dumped = settings.model_dump(mode="json")
@@ -105,7 +105,7 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
         "".join(json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n" for entry in entries),
     )
     stats = stats_of(total, finished, sources, entries, time.perf_counter() - begin)
-    _say(run, make_funnel(total), stats, judged)
+    _say(run, settings, make_funnel(total), stats, judged)
     if any(kind_of(source.path) != WARC for source in sources) and (loss := loss_of_text(make_funnel(total))):
         run.emit(kinds.Warned(loss))  # of a crawl, that is what the filters are for
     counted = {"records": stats["records"], "kept": stats["kept"], "dropped": stats["dropped"]}
@@ -232,7 +232,12 @@ class _View:
             self.run.emit(row)
 
 
-def _say(run: RunFolder, funnel: list[kinds.Funnel], stats: Stats, judged: list[Judged]) -> None:
+_DROPPED = {"masked": "with personal data masked", "omitted": "without their texts", "clear": "in clear"}
+
+
+def _say(
+    run: RunFolder, settings: CorpusSettings, funnel: list[kinds.Funnel], stats: Stats, judged: list[Judged]
+) -> None:
     for row in funnel:
         run.emit(row)
     spent = sum((Counter(result["seconds"]) for result in judged), Counter[str]())
@@ -240,6 +245,8 @@ def _say(run: RunFolder, funnel: list[kinds.Funnel], stats: Stats, judged: list[
         speed = f"{stats['records'] / spent['all']:.0f} pages per CPU second"
         steps = ", ".join(f"{step} {share / spent['all']:.0%}" for step, share in spent.most_common() if step != "all")
         run.emit(kinds.Note(f"{speed} ({steps}); {stats['speed']['seconds']:.1f} s on {cores()} cores"))
+    if settings.pii.enabled:
+        run.emit(kinds.Note(f"dropped documents are stored {_DROPPED[settings.pii.dropped]}"))
     if stats["pii"]:
         masked = ", ".join(f"{number:,} {kind}" for kind, number in stats["pii"].items())
         run.emit(kinds.Note(f"personal data masked: {masked}"))

@@ -30,10 +30,12 @@ from glassmill.corpus.document import (
     Lost,
     Page,
     Quarantined,
+    Span,
     read_documents,
     table_of,
 )
 from glassmill.corpus.judge.url_lists import HashList
+from glassmill.corpus.look.shown import masked_for
 from glassmill.corpus.parts import Part, finished_parts
 from glassmill.corpus.pii import leaving, mask
 from glassmill.corpus.read.files.errors import UNJUDGED, cause_of
@@ -115,6 +117,7 @@ class _Judge:
             HashList.open(Path(path)) if path else None for path in (task.get("lists"), task.get("allowed"))
         )
         self.chain = Chain(self.settings, blocked, allowed)
+        self.masked = masked_for(self.settings.pii)
         self.hasher = MinHasher(self.settings.dedup, task["seed"])
         bounds = self.settings.max_record_bytes, self.settings.files
         self.items = read_sources(task["inputs"], task.get("skip", []), *bounds)
@@ -184,17 +187,17 @@ class _Judge:
         if now - self.last_example < SECONDS_BETWEEN_EXAMPLES:
             return
         self.last_example = now
-        text, _ = mask(document.text[:EXAMPLE_CHARACTERS])
+        text = self.masked(document.text[: EXAMPLE_CHARACTERS + 100])  # a cut piece of data would not be found
         self.link.tell(
             kinds.Example(
-                url=document.url,
+                url=self.masked(document.url),
                 kept=not document.rule,
                 text=text[:EXAMPLE_CHARACTERS],
                 step=document.step,
                 rule=document.rule,
                 value=document.value,
                 bound=document.bound,
-                detail=document.detail[:200],
+                detail=self.masked(document.detail[:200]),
             )
         )
 
@@ -225,8 +228,8 @@ def finish_shard(task: FinishTask, link: Link | None = None) -> Finished:
         for part in finished_parts(work / f"{shard:05d}"):
             kept, duplicates = finish.take(read_documents(part.folder / "kept.parquet"))
             kept_writer.write_table(table_of(kept, KEPT_SCHEMA))
-            dropped_writer.write_table(pq.read_table(part.folder / "dropped.parquet", schema=DROPPED_SCHEMA))
-            dropped_writer.write_table(table_of(duplicates, DROPPED_SCHEMA))
+            for dropped in (list(read_documents(part.folder / "dropped.parquet")), duplicates):
+                dropped_writer.write_table(table_of([finish.hidden(one) for one in dropped], DROPPED_SCHEMA))
             keys = part.keys()
             ids = np.array([int(document.id, 16) for document in kept], np.uint64)
             index.append(keys[np.isin(keys[:, 0], ids)])
@@ -264,15 +267,34 @@ class _Finish:
                 duplicates.append(as_duplicate(document, survivor, flags))
                 self.counts[f"dedup {document.rule}"] += 1
                 self.counts[f"dedup:{document.rule}"] += len(document.text)
-            elif cause:
+            elif cause := cause or self._why_unmasked(document):
                 self.quarantined.append(
                     {"source": document.source, "offset": document.offset, "url": document.url, "cause": cause}
                 )
             else:
-                self._mask(document)
                 kept.append(document)
         self.counts.update(kept=len(kept))
         return kept, duplicates
+
+    def _why_unmasked(self, document: Document) -> str:
+        """Masks the document; what went wrong, as text, if something did: it must not be kept unmasked."""
+        try:
+            self._mask(document)
+        except UNJUDGED as error:
+            return f"personal data cannot be masked: {cause_of(error)}"
+        return ""
+
+    def hidden(self, document: Document) -> Document:
+        """A dropped document as it is stored: without personal data, or without its text."""
+        pii = self.settings.pii
+        if pii.enabled and pii.dropped != "clear":
+            document.text = self._masked(document.text)[0] if pii.dropped == "masked" else ""
+            document.detail = self._masked(document.detail)[0]
+        return document
+
+    def _masked(self, text: str) -> tuple[str, list[Span]]:
+        settings = self.settings.pii
+        return mask(text, settings.kinds, settings.replacement == "fake", self.leave)
 
     def _cluster(self, document: Document) -> tuple[int, int, int]:
         """The survivor's id, the size of the cluster, and flags; without deduplication every document is alone."""
@@ -283,9 +305,6 @@ class _Finish:
 
     def _mask(self, document: Document) -> None:
         if self.settings.pii.enabled:
-            settings = self.settings.pii
-            document.text, document.pii = mask(
-                document.text, settings.kinds, settings.replacement == "fake", self.leave
-            )
+            document.text, document.pii = self._masked(document.text)
         self.kinds.update(span.kind for span in document.pii)
         self.counts["characters"] += len(document.text)

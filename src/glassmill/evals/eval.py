@@ -30,7 +30,8 @@ VERSION = 2
 BITS_PER_BYTE = Score(
     "val_bpb",
     "Bits per byte",
-    "How many bits the model needs for a byte of text it has never seen. Raw text needs 8; lower is better.",
+    "How many bits the finished model needs for a byte of text it has never seen, over all held-out documents. Raw text "
+    "needs 8; lower is better. Training measured the model of that moment, on the first of these documents.",
     form="bits",
     good="low",
 )
@@ -137,7 +138,9 @@ def ask(model: Model, questions: Sequence[town.Question], emit: Emit) -> list[st
             [[{"role": "user", "content": question["question"]}] for question in part], max_tokens=60
         )
         emit(kinds.Progress(len(answers), len(questions), "questions"))
-        emit(kinds.Answer(part[-1]["question"], answers[-1], is_right(part[-1], answers[-1])))
+        shown = zip(part, answers[begin:], strict=True)  # that a false claim was not repeated is no wrong answer
+        for question, said in [pair for pair in shown if pair[0]["kind"] != "false_claim"][-1:]:
+            emit(kinds.Answer(question["question"], said, is_right(question, said)))
     return answers
 
 

@@ -100,10 +100,10 @@ def town_scores(questions: Sequence[Question], answers: Sequence[str]) -> dict[s
 
 
 def _score_of(question: Question) -> str:
-    kind, wording = question["kind"], question.get("wording")
+    kind, wording = str(question["kind"]), str(question.get("wording"))
     if kind == "fact":
         subject = "_in_sft" if question["in_sft"] else ""
-        return f"facts_accuracy{subject}" + {"new": "_new_wording", "typed": "_typed"}.get(wording or "", "")
+        return f"facts_accuracy{subject}" + {"new": "_new_wording", "typed": "_typed"}.get(wording, "")
     names = {"unknown": "unknown_refused", "sum": "sums_correct", "false_claim": "false_claims_believed"}
     return names.get(kind, kind) + ("_typed" if wording == "typed" else "")
 

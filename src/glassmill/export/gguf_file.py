@@ -15,6 +15,7 @@ from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType, RopeScalingTyp
 from gguf.quants import quantize
 
 from glassmill.errors import UserError
+from glassmill.export.gguf_reader import CHECKSUM, NO_CHECKSUM, seal_gguf
 from glassmill.export.gguf_shape import architecture, gguf_name, permuted_heads, to_gguf_rows
 from glassmill.export.gguf_tokenizer import NORMALIZER, gguf_pre, merge_lines, token_table
 from glassmill.infer.find import find_model_folder
@@ -56,12 +57,14 @@ def export_gguf(model: str | Path, out: Path, dtype: str = "bf16") -> Path:
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
+        seal_gguf(temporary)
     return out
 
 
 def _write_shape(writer: GGUFWriter, config: ModelConfig, file_type: LlamaFileType) -> None:
     writer.add_type("model")
     writer.add_file_type(file_type)
+    writer.add_string(CHECKSUM, NO_CHECKSUM)
     writer.add_vocab_size(config.vocab_size)
     writer.add_context_length(config.context_length)
     writer.add_embedding_length(config.d_model)

@@ -4,11 +4,15 @@ In: a path. Out: metadata and tensors. Readers of this format keep breaking on c
 2^60 items), and the `gguf` package's own takes seconds for a vocabulary; so the header is parsed here, and the package
 only dequantises blocks of weights.
 
+Files written here carry their own SHA-256 under `CHECKSUM`, counted with zeros in its place, and are refused if it is
+another.
+
 Source: ggml docs/gguf.md, versions 2 and 3, little-endian.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import mmap
 import struct
@@ -34,6 +38,8 @@ MAX_STRING = 2**24
 MAX_ITEMS = 2**22
 """Values in all arrays of a header; a vocabulary of 262,144 tokens has about 1.3 million."""
 MAX_TENSORS = 100_000
+CHECKSUM = "glassmill.sha256"
+NO_CHECKSUM = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +62,13 @@ class GgufFile:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._bytes = _map(self.path)
+        header = _Header(self._bytes)
         try:
-            self.metadata, self.tensors = _Header(self._bytes).read()
+            self.metadata, self.tensors = header.read()
         except (GgufError, UnicodeDecodeError, struct.error, OverflowError) as error:
             raise UserError(f"{self.path} is not a valid GGUF file: {error}") from None
+        if header.checksum_at and self.metadata[CHECKSUM] != checksum(self._bytes, header.checksum_at):
+            raise UserError(f"{self.path} is damaged: its SHA-256 is not the one it was written with; copy it again")
 
     def get(self, key: str, kind: type, default: Any = None) -> Any:
         """The metadata value at `key`, checked to have type `kind`.
@@ -102,6 +111,7 @@ class _Header:
         self._content = content
         self._at = 0
         self._items = 0
+        self.checksum_at = 0
 
     def read(self) -> tuple[Mapping[str, Any], dict[str, TensorInfo]]:
         if self._take(4) != MAGIC:
@@ -119,6 +129,8 @@ class _Header:
             if key in metadata:
                 raise GgufError(f"duplicate key {key[:60]!r}")
             metadata[key] = self._value(self._number("I"))
+            if key == CHECKSUM:
+                self.checksum_at = self._at - len(NO_CHECKSUM)
         entries = [self._tensor() for _ in range(num_tensors)]
         return metadata, self._placed(entries, metadata.get("general.alignment", 32))
 
@@ -199,6 +211,24 @@ class _Header:
             raise GgufError("truncated in its header")
         self._at += count
         return self._content[self._at - count : self._at]
+
+
+def checksum(content: mmap.mmap | bytes, at: int) -> str:
+    """SHA-256 of a file that holds it at the byte `at`, where zeros are counted instead."""
+    digest = hashlib.sha256(content[:at])
+    digest.update(NO_CHECKSUM.encode())
+    with memoryview(content) as view, view[at + len(NO_CHECKSUM) :] as rest:
+        digest.update(rest)
+    return digest.hexdigest()
+
+
+def seal_gguf(path: Path) -> None:
+    """Puts the checksum in its place in a file that was written with `NO_CHECKSUM` there."""
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as content:
+        header = _Header(content)
+        header.read()
+        digest = checksum(content, header.checksum_at)
+        content[header.checksum_at : header.checksum_at + len(digest)] = digest.encode()
 
 
 def _map(path: Path) -> mmap.mmap:

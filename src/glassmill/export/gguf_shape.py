@@ -99,8 +99,13 @@ def architecture(config: ModelConfig) -> str:
     """GGUF's name of the model's architecture.
 
     Raises:
-        UserError: Its rotation is stretched in a way that is not written here.
+        UserError: Its rotation is stretched in a way that is not written here, or llama.cpp would refuse its shape.
     """
+    if config.qkv_bias and config.num_heads * config.head_dim != config.d_model:
+        raise UserError(
+            f"{config.num_heads} heads of {config.head_dim} channels in a model of {config.d_model}: llama.cpp opens "
+            "Qwen2's shape only if the heads fill it exactly"
+        )
     if config.rope_scaling and config.rope_scaling.kind != "linear":
         raise UserError(f"rope scaling {config.rope_scaling.kind!r} cannot be written as GGUF yet, only 'linear'")
     return next(name for name, flags in ARCHITECTURES.items() if flags == (config.qk_norm, config.qkv_bias))

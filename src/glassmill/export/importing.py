@@ -59,6 +59,8 @@ def import_weights(
     else:
         path = Path(source)
     gguf = None
+    if path.exists():
+        notify(f"reading {path.name}")
     if path.is_dir():
         if path.resolve() == folder.resolve():
             raise UserError(f"{folder} is the folder to import from; choose another with --out")

@@ -77,6 +77,6 @@ class FilesSettings(Settings):
         0, ge=0, description="a longer document becomes several, cut at its own sections; 0: documents stay whole"
     )
     pdf_responses: bool = Field(False, description="also read the PDFs in WARC files; FineWeb does not")
-    max_members: int = Field(1_000_000, ge=1, description="files in one archive")
+    max_members: int = Field(250_000, ge=1, description="files in one archive")
     max_unpacked_bytes: int = Field(64 << 30, ge=1024, description="of one archive")
     max_ratio: float = Field(200.0, ge=1, description="bytes that one byte of an archive may unpack to")

@@ -64,8 +64,8 @@ def find_recipe(name: str) -> Path:
         if (folder / f"{name}.toml").is_file():
             return folder / f"{name}.toml"
     raise UserError(
-        f"no recipe {shown(name)!r}: give a .toml file, or demo, documents or web; `glassmill init` writes one for your "
-        "files"
+        f"no recipe {shown(name)!r}: give a .toml file, or demo, documents or web; `glassmill init` writes one for "
+        "your files"
     )
 
 

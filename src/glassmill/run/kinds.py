@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
-from typing import ClassVar, get_args, get_type_hints
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, ClassVar, get_args, get_type_hints
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,10 +313,14 @@ _PARSERS: dict[object, Callable[[object], object]] = {
 def _columns(kind: type[Event]) -> tuple[Column, ...]:
     hints = get_type_hints(kind)
     return tuple(
-        Column(str(one.metadata.get("json", one.name)), one.name, hint, one.default is MISSING, _PARSERS[hint])
+        Column(str(one.metadata.get("json", one.name)), one.name, hint, _is_needed(one), _PARSERS[hint])
         for one in fields(kind)
         for hint in [hints[one.name]]
     )
+
+
+def _is_needed(one: Field[Any]) -> bool:
+    return one.default is MISSING and one.default_factory is MISSING
 
 
 COLUMNS: dict[str, tuple[Column, ...]] = {name: _columns(kind) for name, kind in KINDS.items()}

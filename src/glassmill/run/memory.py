@@ -66,7 +66,7 @@ def _status(name: str) -> int:
 def available_memory() -> int:
     """Bytes that this process can still use: of the machine and, where there is one, of its control group.
 
-    Sources: proc(5), MemAvailable; cgroup v2, memory.max and memory.current.
+    Sources: proc(5), MemAvailable; cgroup v2, memory.max, memory.current and memory.stat.
     """
     bounds = [sys.maxsize]
     meminfo = Path("/proc/meminfo")
@@ -74,8 +74,9 @@ def available_memory() -> int:
         fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
         bounds.append(int(fields["MemAvailable"].split()[0]) << 10)
     try:
-        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text().strip() for name in ("max", "current"))
-        bounds += [int(limit) - int(used)] if limit != "max" else []
-    except (OSError, ValueError):
+        limit, used, stat = (Path(f"/sys/fs/cgroup/memory.{name}").read_text() for name in ("max", "current", "stat"))
+        cached = dict(line.split() for line in stat.splitlines())["inactive_file"]  # given back when it is needed
+        bounds += [int(limit) - int(used) + int(cached)] if limit.strip() != "max" else []
+    except (OSError, ValueError, KeyError):
         pass
     return max(0, min(bounds))

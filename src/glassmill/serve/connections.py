@@ -28,54 +28,63 @@ class ConnectionLimits:
         header_seconds: From the first moment of a connection, or the first byte of a later request, to the last header.
         write_seconds: How long a client may leave an answer unread once buffers are full.
         per_client: Open connections of one address (IPv6: one /64 network).
-        waiting_per_client: Those of them without a request, once they are `grace_seconds` old.
+        in_all: Open connections.
     """
 
     header_seconds: float = 10.0
     write_seconds: float = 60.0
     per_client: int = 512
-    waiting_per_client: int = 64
-    grace_seconds: float = 1.0
+    in_all: int = 800
 
 
 class Book:
-    """The open connections of every client; those without a request oldest first."""
+    """The open connections of every client, and those of them without a request, oldest first.
+
+    Where there are too many, the oldest without a request makes room: a client that sends its request at once is never
+    shut out by connections that send none.
+    """
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
+        self.number = 0
         self.open: dict[str, set[Connection]] = {}
-        self.waiting: dict[str, dict[Connection, float]] = {}
+        self.waiting: dict[str, dict[Connection, None]] = {}
 
-    def admit(self, connection: Connection, client: str, now: float) -> bool:
-        """Take in a new connection, if need be for one that only waits; False: the client has too many."""
-        mine, waiting = self.open.setdefault(client, set()), self.waiting.setdefault(client, {})
-        full = len(mine) >= self.limits.per_client
-        for other, since in list(waiting.items()):
-            crowded = len(waiting) >= self.limits.waiting_per_client and now - since > self.limits.grace_seconds
-            if not full and not crowded:
-                break
-            full = False
-            self.forget(other, client)
-            other.give_up()
-        if not full:
-            mine.add(connection)
-            waiting[connection] = now
-        return not full
+    def admit(self, connection: Connection, client: str) -> bool:
+        """Take in a new connection, if need be for an older one; False: there are too many with requests."""
+        mine = self.open.setdefault(client, set())
+        self.waiting.setdefault(client, {})
+        crowded = client if len(mine) >= self.limits.per_client else None
+        if crowded is None and self.number >= self.limits.in_all:
+            crowded = max(self.open, key=lambda name: len(self.open[name]))
+        if crowded is not None:
+            oldest = next(iter(self.waiting[crowded]), None)
+            if oldest is None:
+                return False
+            self.forget(oldest, crowded)
+            oldest.give_up()
+        self.open.setdefault(client, set()).add(connection)
+        self.waiting.setdefault(client, {})[connection] = None
+        self.number += 1
+        return True
 
     def forget(self, connection: Connection, client: str) -> None:
         """A connection is closed."""
-        self.open.get(client, set()).discard(connection)
-        self.waiting.get(client, {}).pop(connection, None)
-        if not self.open.get(client):
+        mine = self.open.get(client, set())
+        if connection in mine:
+            mine.remove(connection)
+            self.waiting[client].pop(connection, None)
+            self.number -= 1
+        if not mine:
             self.open.pop(client, None)
             self.waiting.pop(client, None)
 
-    def set_waiting(self, connection: Connection, client: str, waits: bool, now: float) -> None:
+    def set_waiting(self, connection: Connection, client: str, waits: bool) -> None:
         """Whether an admitted connection has no request in progress."""
         if connection in self.open.get(client, ()):
             self.waiting[client].pop(connection, None)
             if waits:
-                self.waiting[client][connection] = now
+                self.waiting[client][connection] = None
 
 
 class Connection(H11Protocol):
@@ -88,10 +97,10 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.client_key = _key(self.client)
-        if self.book.admit(self, self.client_key, self.loop.time()):
+        if self.book.admit(self, self.client_key):
             self._set_deadline()
         else:
-            self._refuse(ApiError(429, "too many open connections from this address", code="too_many_connections"))
+            self._refuse(ApiError(429, "too many open connections", code="too_many_connections"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.book.forget(self, self.client_key)
@@ -135,7 +144,7 @@ class Connection(H11Protocol):
         busy = self._is_busy
         if busy:
             self._clear_deadline()
-        self.book.set_waiting(self, self.client_key, not busy, self.loop.time())
+        self.book.set_waiting(self, self.client_key, not busy)
 
     def _set_deadline(self) -> None:
         self._clear_deadline()

@@ -164,7 +164,7 @@ STAGES: tuple[Stage, ...] = (
         model="base",
         shows="curve",
         heading="Learning to read",
-        says="The model reads a stretch of text and guesses each next token; every wrong guess changes its weights a "
+        says="The model reads a stretch of text and guesses each next token; every guess changes its weights a "
         "little. The curve shows how much the text surprises it: everything at first, then less and less.",
         waits="Training starts when the text has become tokens.",
     ),

@@ -1,7 +1,7 @@
 """The documents of a corpus run for the page: kept, dropped and quarantined, a few at a time.
 
 Reads the finished shards of a run, never more than a batch of rows at once; writes nothing. Texts are cut, because
-one web page may be megabytes.
+one web page may be megabytes, and personal data in what was not kept is masked, however the run stores it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Literal, TypedDict
 
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+
+from glassmill.corpus.look.shown import shown
 
 Which = Literal["kept", "dropped", "quarantine"]
 Row = dict[str, object]
@@ -34,6 +36,7 @@ PAGE_ROWS = 12
 MAX_TEXT_CHARACTERS = 6000
 MAX_FIELD_CHARACTERS = 1000
 BATCH_ROWS = 128
+_NAMES = frozenset({"id", "step", "rule"})
 _PATTERN = {"kept": "documents-*.parquet", "dropped": "dropped-*.parquet"}
 
 
@@ -54,7 +57,8 @@ def page_of_documents(
         The rows; none as long as there is no shard.
     """
     if which == "quarantine":
-        return _page_of_quarantine(folder / "quarantine.jsonl", page)
+        found = _page_of_quarantine(folder / "quarantine.jsonl", page)
+        return {**found, "rows": _masked(folder, which, found["rows"])}
     files = sorted((folder / "shards").glob(_PATTERN[which]))
     if not files:
         return _answer([], 0, page)
@@ -70,7 +74,15 @@ def page_of_documents(
         keep = condition if keep is None else keep & condition
     total = dataset.count_rows(filter=keep)
     rows = islice(_rows(dataset, keep), page * PAGE_ROWS, (page + 1) * PAGE_ROWS)
-    return _answer([_shortened(row) for row in rows], total, page)
+    return _answer(_masked(folder, which, [_shortened(row) for row in rows]), total, page)
+
+
+def _masked(folder: Path, which: Which, rows: list[Row]) -> list[Row]:
+    """The rows with personal data masked: kept documents of the corpus stage are shown as the stage left them."""
+    if which == "kept" and folder.parent.name == "corpus":
+        return rows
+    show = shown(folder)
+    return [{name: value if name in _NAMES else show(value) for name, value in row.items()} for row in rows]
 
 
 def _contains(column: str, words: str) -> ds.Expression:

@@ -10,6 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.25
 BEAT_SECONDS = 2.0
 MAX_EVENTS_PER_MESSAGE = 2000
+_searches = ThreadPoolExecutor(2, "glassmill-search")
+"""Searches read whole shards; more at once would leave no worker for what is quick."""
 MAX_FILE_BYTES = 8 << 20
 MAX_TEXT_CHARACTERS = 20_000
 FILES = frozenset({"stats.json", "report.json", "answers.json", "plan.json", "meta.json", "manifest.json"})
@@ -78,7 +81,7 @@ def run_routes(watcher: Watcher) -> APIRouter:
         return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
     @router.get("/runs/{stage}/{run}/documents")
-    def documents(
+    async def documents(
         stage: str,
         run: str,
         which: Which = "dropped",
@@ -87,8 +90,9 @@ def run_routes(watcher: Watcher) -> APIRouter:
         rule: Annotated[str, Query(max_length=500)] = "",
         words: Annotated[str, Query(max_length=100)] = "",
     ) -> Response:
-        folder = _folder(watcher, stage, run)
-        return json_response(page_of_documents(folder, which, page, step, rule, words))
+        folder = await asyncio.to_thread(_folder, watcher, stage, run)
+        wanted = (folder, which, page, step, rule, words)
+        return json_response(await asyncio.get_running_loop().run_in_executor(_searches, page_of_documents, *wanted))
 
     @router.get("/runs/{stage}/{run}/files/{name}")
     def file(stage: str, run: str, name: str) -> Response:
@@ -146,7 +150,7 @@ async def _stream(request: Request, watcher: Watcher, name: str, position: Posit
         position = update.position
         now = time.monotonic()
         if update.events or update.forget or update.line != shown:
-            for message in _messages(update):
+            for message in await asyncio.to_thread(_messages, update):
                 yield message
             shown, last_sent = update.line, now
         elif now - last_sent >= BEAT_SECONDS:

@@ -20,6 +20,7 @@ from glassmill.textfiles import read_text
 from glassmill.tokens import formats
 from glassmill.tokens.codecs import AddedWords, Codec, HuggingFaceCodec, bpe_codec
 from glassmill.tokens.foreign import byte_level
+from glassmill.tokens.schema import check_tokenizer_json
 
 if TYPE_CHECKING:
     from glassmill.tokens.hugging_face import Engine
@@ -89,6 +90,7 @@ def foreign_parts(
         raise UserError(
             f"{where}: not a tokenizer of a known kind ({kind or 'no model'}); known are {', '.join(MODELS)}"
         )
+    check_tokenizer_json(full, where)
     said = said or {}
     try:
         vocab = _vocabulary(model["vocab"])

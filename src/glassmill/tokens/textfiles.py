@@ -18,12 +18,13 @@ import pyarrow.parquet as pq
 from glassmill.corpus.document import Page
 from glassmill.corpus.extract.encoding import decode, html_of
 from glassmill.corpus.extract.extract import clean, html_to_text
+from glassmill.corpus.read.files.columns import column_rows
 from glassmill.corpus.read.files.kinds import WARC_SUFFIXES
 from glassmill.corpus.read.sources import read_pages
-from glassmill.errors import UserError
-from glassmill.recipe import ExtractSettings
+from glassmill.corpus.read.warc import MAX_RECORD_BYTES
+from glassmill.errors import RefusedError, UnreadableError, UserError
+from glassmill.recipe import ExtractSettings, FilesSettings
 from glassmill.textfiles import text_lines, text_parts
-from glassmill.tokens.documents import ROWS
 
 SUFFIXES = (".txt", ".jsonl", ".parquet", *WARC_SUFFIXES)
 
@@ -65,7 +66,7 @@ def named_texts(file: Path) -> Iterator[tuple[str, str]]:
             yield from ((file.stem, text) for text in _json_lines(file))
         else:
             yield from ((file.stem, part) for part in text_parts(file))
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+    except (OSError, ValueError, KeyError, pa.ArrowException, RefusedError, UnreadableError) as error:
         raise UserError(f"cannot read {file}: {str(error).splitlines()[0]}") from None
 
 
@@ -95,12 +96,12 @@ def _json_lines(file: Path) -> Iterator[str]:
 
 
 def _parquet(file: Path) -> Iterator[tuple[str, str]]:
-    with pq.ParquetFile(file) as table:
-        names = table.schema_arrow.names
-        columns = ["text", *(["language"] if "language" in names else [])]
-        if "text" not in names:
-            raise ValueError("it has no column `text`")
-        for batch in table.iter_batches(batch_size=ROWS, columns=columns):
-            texts = batch.column("text").to_pylist()
-            groups = batch.column("language").to_pylist() if len(columns) == 2 else [""] * len(texts)
-            yield from ((group or file.stem, text) for group, text in zip(groups, texts, strict=True) if text)
+    names = pq.read_schema(file).names
+    if "text" not in names:
+        raise ValueError("it has no column `text`")
+    columns = ["text", *(["language"] if "language" in names else [])]
+    for row, cause in column_rows(file, columns, FilesSettings(), MAX_RECORD_BYTES):
+        if cause:
+            raise ValueError(cause)
+        if row.get("text"):
+            yield row.get("language") or file.stem, row["text"]

@@ -43,8 +43,14 @@ class Batches(Protocol):
         """What a step reads."""
 
 
-Report = Callable[[Transformer, int], None]
-"""Called with the model and the number of steps done, at a few even intervals and at the end."""
+class Report(Protocol):
+    """What is told of a model in training, with the number of steps that it has behind it."""
+
+    def report(self, model: Transformer, step: int) -> None:
+        """Measure it; at a few even intervals and at the end."""
+
+    def sample(self, model: Transformer, step: int) -> None:
+        """Let it write; before the first step, after 1, 2, 4, 8, ..., and at the end."""
 
 
 class Trained(NamedTuple):
@@ -192,6 +198,8 @@ def _steps(
     """All steps from `begin` on; the plan as the deadline left it."""
     settings, pace = trainer.settings, _Pace(run, trainer, begin)
     saved_step, saved_at, step = begin, time.perf_counter(), begin
+    if not begin:
+        report.sample(trainer.model, 0)
     deadline.count(begin)
     while step < plan.steps:
         with _keeping_the_last_sound_checkpoint(run, step):
@@ -210,14 +218,18 @@ def _steps(
                 saved_step, saved_at = step, time.perf_counter()
             if stop:
                 raise KeyboardInterrupt if stop[0] == signal.SIGINT else SystemExit(128 + stop[0])
-            if reporting and step < plan.steps:
+            if step < plan.steps:
                 with pace.paused():
-                    report(trainer.model, step)
+                    if reporting:
+                        report.report(trainer.model, step)
+                    if step & (step - 1) == 0:
+                        report.sample(trainer.model, step)
     with _keeping_the_last_sound_checkpoint(run, step):
         trainer.watch.end(trainer.model, trainer.loss_now(plan.steps))
     if saved_step < plan.steps:
         _save(run, trainer, plan.steps, deadline)
-    report(trainer.model, plan.steps)
+    report.report(trainer.model, plan.steps)
+    report.sample(trainer.model, plan.steps)
     return plan
 
 

@@ -20,6 +20,7 @@ from typing import Literal, NamedTuple
 
 from glassmill.errors import UserError
 from glassmill.recipe import LoopSettings
+from glassmill.run import kinds
 from glassmill.run.device import Device, Facts, resolve
 from glassmill.run.folder import RunFolder
 from glassmill.train.deadline import Deadline
@@ -134,6 +135,7 @@ def make_plan(
     """
     steps, seconds = settings.steps, 0.0
     if steps is None and settings.minutes is not None:
+        run.emit(kinds.Note("measuring the speed, to see how many steps fit into the time box"))
         seconds = _step_seconds(trial_step, min(settings.measure_seconds, 0.1 * deadline.box))
         steps = max(1, int((deadline.left() - (1 - MARGIN) * deadline.box) / seconds))
     if steps is None:

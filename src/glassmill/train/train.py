@@ -64,7 +64,7 @@ def make(
     rows = max(1, settings.batch_tokens // config.context_length)
     batches = WindowBatches(shards, rows, config.context_length, seed)
     reporter = Reporter(run, settings, tokens, vocabulary, config.context_length)
-    model, plan = fit(run, fresh_model, batches, settings, setup, reporter.report, deadline)
+    model, plan = fit(run, fresh_model, batches, settings, setup, reporter, deadline)
     tokens_seen = plan.steps * rows * config.context_length
     provenance = {"run": run.path.name, "stage": "train", "steps": plan.steps, "tokens_seen": tokens_seen, "seed": seed}
     save_folder(run.path / "model", model, vocabulary, provenance)
@@ -85,7 +85,7 @@ class Reporter:
         self.prompts = [tokenizer.encode(text) for text in settings.prompts] or self._openings()
 
     def report(self, model: Transformer, step: int) -> None:
-        """Emit held-out bits per byte and a continuation of every prompt."""
+        """Emit held-out bits per byte."""
         decoder = TorchDecoder(model)
         if len(self.ids) > 1:
             budget = max(self.context_length, 2**24 // model.config.vocab_size)
@@ -104,6 +104,10 @@ class Reporter:
                 )
             self.bits_per_byte = round(bits, 5)
             self.run.emit(kinds.Validation(step, self.bits_per_byte))
+
+    def sample(self, model: Transformer, step: int) -> None:
+        """Emit a continuation of every prompt."""
+        decoder = TorchDecoder(model)
         for prompt in self.prompts:
             ids = [self.tokenizer.eos_id, *map(int, prompt)]
             written = continue_greedily(decoder, ids, self.settings.sample_tokens, [self.tokenizer.eos_id])

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from glassmill.errors import UserError
+from glassmill.errors import Misshapen, UserError
 from glassmill.run.inputs import expand
 from glassmill.run.rows import read_rows
-from glassmill.tune.shapes import Conversation, Misshapen, conversation_of
+from glassmill.tune.shapes import Conversation, conversation_of
 
 
 class Placed(NamedTuple):

@@ -55,7 +55,7 @@ class Reporter:
         self.packed = PackedConversations(held_out, length, tokenizer.eos_id, seed) if held_out else None
 
     def report(self, model: Transformer, step: int) -> None:
-        """Emit the loss and the samples.
+        """Emit the loss.
 
         Raises:
             UserError: the loss is no finite number.
@@ -69,6 +69,9 @@ class Reporter:
                 )
             self.loss = round(loss, 5)
             self.run.emit(kinds.Score("held_out_loss", self.loss, step))
+
+    def sample(self, model: Transformer, step: int) -> None:
+        """Emit the model's answers to the questions."""
         decoder = TorchDecoder(model)
         for messages in self.questions:
             prompt = [int(i) for i in render(self.tokenizer, messages)]

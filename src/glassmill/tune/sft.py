@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from glassmill.errors import UserError
+from glassmill.infer.find import find_model_folder, read_config
 from glassmill.infer.folder import load_folder, save_folder
 from glassmill.model.sizes import num_parameters
 from glassmill.model.transformer import Transformer
@@ -49,7 +50,7 @@ def resolved(recipe: Recipe) -> Facts:
     """
     if recipe.sft.base is None:
         return set_up(recipe.sft, recipe.model.d_model).facts()
-    return set_up(recipe.sft, read_base(Path(recipe.sft.base)).config.d_model).facts()
+    return set_up(recipe.sft, read_config(find_model_folder(recipe.sft.base)).d_model).facts()
 
 
 def make(
@@ -97,7 +98,7 @@ def make(
 
     questions = [placed.conversation.messages[:1] for placed in held_out]
     reporter = Reporter(run, start.tokenizer, questions, measured, length, seed)
-    model, plan = fit(run, fresh_model, batches, settings, setup, reporter.report, deadline)
+    model, plan = fit(run, fresh_model, batches, settings, setup, reporter, deadline)
     known.tell(model)
     epochs = plan.steps * batches.conversation_rows / packed.rows_per_epoch
     tokens_seen = plan.steps * rows * length

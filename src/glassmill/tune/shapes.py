@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from glassmill.errors import Misshapen
+
 Part = dict[str, str]
 ROLES = {
     **dict.fromkeys(("user", "human", "prompter", "question"), "user"),
@@ -38,10 +40,6 @@ EXTRA_TEXT = ("input", "context")
 MESSAGE_KEYS = {"role", "from", "content", "value", "weight", "tool_calls", "tool_call_id", "function_call"}
 CALCULATOR = "calculator"
 CALCULATION = "expression"
-
-
-class Misshapen(ValueError):
-    """Why a row is no conversation, and what to do, in one line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ NO_LISTS = frozenset({"usage", "expressions", "very_restrictive_expression", "gl
 PAPERS = ("attribution", "license", "licence", "readme", "cc-by")
 
 MAX_LINE_CHARACTERS = 2 * MAX_URL_CHARACTERS
+_DNSMASQ = re.compile(r"(?:address|server|local)=/([^/]+)/")
 _IP = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9a-fA-F]*:[0-9a-fA-F:.]*")
 """The first column of a hosts file; hosts follow."""
 
@@ -137,8 +138,18 @@ def _keys_in(path: Path) -> Iterator[str]:
         if len(line) > MAX_LINE_CHARACTERS:
             continue  # no address is that long
         fields = _without_comment(line).split()
-        hosts = fields[1:] if len(fields) > 1 and _IP.fullmatch(fields[0]) else fields[:1]
+        named = len(fields) > 1 and _IP.fullmatch(fields[0])
+        hosts = fields[1:] if named else map(_host_in, fields[:1])
         yield from filter(None, map(listed_key, hosts))
+
+
+def _host_in(field: str) -> str:
+    """The host of `host,category` and of dnsmasq's `address=/host/0.0.0.0`; any other address as it is."""
+    found = _DNSMASQ.match(field)
+    if found:
+        return found[1]
+    host = re.split("[,;]", field, maxsplit=1)[0]
+    return field if "/" in host else host
 
 
 def _without_comment(line: str) -> str:

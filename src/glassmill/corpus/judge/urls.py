@@ -1,6 +1,7 @@
 """URL filter: hosts and pages on block lists, and words in the URL that give the page away.
 
-In: a URL, written in any way (`web_address.py`). Out: a verdict, cheapest rule first, in the order of FineWeb's URLFilter (hosts, URLs, banned words, two
+In: a URL, written in any way (`web_address.py`). Out: a verdict, cheapest rule first, in the
+order of FineWeb's URLFilter (hosts, URLs, banned words, two
 soft words, banned subwords). Differences: a listed host also blocks the hosts below it, and words are compared in
 lower case. The user's own lists win: an allowed host is kept whatever the others say, a blocked one is dropped.
 """

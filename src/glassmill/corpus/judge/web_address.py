@@ -23,7 +23,7 @@ MAX_HOST_LABELS = 127
 
 _PLAIN_HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_-])?")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]{0,20}):(?![0-9]{1,5}(?:/|\Z))", re.IGNORECASE)
-_WEB = frozenset({"http", "https", "ftp", "ftps", "ws", "wss", "gopher", "gemini"})
+_WEB = frozenset({"http", "https", "ftp", "ftps", "ws", "wss", "gopher", "gemini", "hxxp", "hxxps"})
 _WRAPPERS = frozenset(
     {"urn", "url", "uri", "metadata", "dns", "view-source", "feed", "cache", "screenshot", "warc", "whois"}
 )
@@ -58,7 +58,7 @@ def web_address(text: str) -> WebAddress | None:
         >>> web_address("folder/page.html") is None
         True
     """
-    text = text[:MAX_URL_CHARACTERS].strip(_AROUND).translate(_IGNORED)
+    text = text[:MAX_URL_CHARACTERS].strip(_AROUND).translate(_IGNORED).replace("[.]", ".")  # `hxxp://evil[.]example`
     for _ in range(MAX_WRAPPERS):
         if _ESCAPED.match(text):
             text = unquote(text)
@@ -67,7 +67,10 @@ def web_address(text: str) -> WebAddress | None:
             break
         name, rest = scheme[1].lower(), text[scheme.end() :]
         if name in _WEB:
-            return _address(rest.lstrip("/\\"))
+            text = rest.lstrip("/\\")
+            if _INNER.match(text):  # `http://https://example.com/`
+                continue
+            return _address(text)
         if name not in _WRAPPERS:
             return None
         inner = _INNER.search(rest)

@@ -17,6 +17,7 @@ import pyarrow.dataset as ds
 
 from glassmill.corpus.document import DROPPED_SCHEMA, KEPT_SCHEMA
 from glassmill.errors import UserError
+from glassmill.printable import valid
 
 TABLES = ("kept", "dropped", "documents", "quarantine")
 QUARANTINE_SCHEMA = pa.schema([
@@ -50,7 +51,7 @@ def query(run: Path, statement: str, limit: int | None = None) -> tuple[list[str
     with duckdb.connect(":memory:") as connection:
         _open_tables(connection, run)
         try:
-            parsed: Sequence[Any] = connection.extract_statements(statement)
+            parsed: Sequence[Any] = connection.extract_statements(valid(statement))
             if len(parsed) != 1 or parsed[0].type != duckdb.StatementType.SELECT:
                 raise UserError("expected one SELECT, such as: select rule, count(*) from dropped group by rule")
             result = connection.execute(parsed[0])

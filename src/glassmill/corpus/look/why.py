@@ -26,8 +26,10 @@ from glassmill.corpus.judge.language import LOW_SCORE
 from glassmill.corpus.judge.quality import c4, fineweb
 from glassmill.corpus.judge.rule import Verdict
 from glassmill.corpus.judge.words import WordCounts, count_words
+from glassmill.corpus.look.shown import masked_for
 from glassmill.corpus.rules import rule_named
 from glassmill.errors import UserError
+from glassmill.printable import valid
 from glassmill.recipe import CorpusSettings, Settings, load_recipe
 
 FAR = 1e18
@@ -65,6 +67,7 @@ def why(run: Path, url: str) -> list[Way]:
     Raises:
         UserError: not a finished run, or no record has that URL (the message names similar ones).
     """
+    url = valid(url)
     settings = load_recipe(run / "recipe.toml").corpus
     added = _added(run, settings)
     is_corpus = any((run / "shards").glob("dropped-*.parquet"))
@@ -75,7 +78,7 @@ def why(run: Path, url: str) -> list[Way]:
         if ways:
             return ways
     near = _near(run, url)
-    hint = f"; similar: {', '.join(near)}" if near else ""
+    hint = f"; similar: {', '.join(map(masked_for(settings.pii), near))}" if near else ""
     raise UserError(f"no record of {url!r} in {run}{hint}")
 
 
@@ -124,7 +127,7 @@ def _checks(step: str, document: Document, settings: CorpusSettings) -> Iterator
     section = getattr(settings, step, None)
     if isinstance(section, Settings) and not getattr(section, "enabled", True):
         yield Check("switched off", 0, math.nan, None)
-    elif step == "extract":
+    elif step == "extract" and document.text:
         size = len(document.text)
         yield Check("characters", size, 1, True, says=f"characters of text: {size:,}")
     elif step == "language":
@@ -140,6 +143,8 @@ def _checks(step: str, document: Document, settings: CorpusSettings) -> Iterator
         for kind in sorted({span.kind for span in document.pii}):
             number = sum(span.kind == kind for span in document.pii)
             yield Check(f"pii/{kind}", number, math.nan, None, says=f"masked: {number:,}")
+    elif step in _MEASURED and not document.text:
+        yield Check("text not stored", 0, math.nan, None, "corpus.pii.dropped=omitted")
     elif step in _MEASURED:
         for check in measure(document.text, step, settings):
             later = "" if check.passed else "on the text as a later step left it"

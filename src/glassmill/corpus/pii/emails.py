@@ -11,7 +11,7 @@ import re
 from functools import cache
 
 from glassmill.corpus.endings import top_level_domains
-from glassmill.corpus.pii.scan import Places, Scan
+from glassmill.corpus.pii.scan import Places, Scan, word_set
 
 MAX_LOCAL_CHARACTERS = 64
 _LOCAL_CHARACTERS = r"\w!#$%&'*+=?^`{|}~.-"
@@ -30,11 +30,21 @@ _FORGES = ("github.com", "gitlab.com", "bitbucket.org", "codeberg.org", "ssh.dev
 _METHODS = frozenset(
     {"to", "is", "id", "in", "it", "at", "name", "run", "new", "link", "post", "page", "tab", "sh", "py"}
 )
+_SEVERAL = re.compile(r"[\w.+-]{0,32}\{[\w.+-]+(?:[ ,|/]{1,2}[\w.+-]+){0,12}\}\Z")  # {ana,bob}@mill.org
+_FIELD = re.compile(r"(?:e-?mail(?:address)?|mail|user(?:name)?|login|to|from|cc|bcc|uid|rua|ruf)=", re.IGNORECASE)
+_LOGIN = re.compile(r"://[^\s/@:]{0,64}:\Z")
 _HANDLE = re.compile(r"\W?@\Z")
+_LABELS = frozenset({"this", "super", "return", "break", "continue"})
+"""Kotlin's: `this@Activity.name`."""
+_FILES = frozenset(
+    {"pdf", "txt", "doc", "docx", "eml", "msg", "csv", "json", "html", "xlsx", "png", "jpg", "vcf", "asc"}
+)
 _PORT = re.compile(r":[0-9]{1,5}(?![\w/])")
 
-CODE_WORDS = frozenset(
-    ["data", "prod", "next", "java", "zip", "mov", "foo", "call", "here", "now", "like", "read", "open", "save", "play", "map", "case", "bot", "box", "docs", "drive", "meet", "android", "chrome", "channel", "fly", "hot", "jot", "joy", "got", "pay", "ping", "pin", "room", "secure", "select", "search", "show", "silk", "song", "spot", "talk", "target", "zero", "author", "buy", "circle", "fast", "fire", "free", "deal", "windows", "total"]
+CODE_WORDS = word_set(
+    "data prod next java zip mov foo call here now like read open save play map case bot box docs drive meet"
+    " android chrome channel fly hot jot joy got pay ping pin room secure select search show silk song spot"
+    " talk target zero author buy circle fast fire free deal windows total"
 )
 """Delegated, but used by a company for itself or hardly at all, and everyday words of program text: `meta.data`."""
 
@@ -78,8 +88,14 @@ def _around(text: str, place: int) -> tuple[int, int] | None:
     if behind == "$" or (behind == "(" and host.rpartition(".")[2] in _METHODS):
         return None  # R's `object@slot.name$column`, the call in `matrix@model.to(device)`
     local = _local_part(text, place)
-    if not local or _HANDLE.match(text[max(0, place - len(local) - 2) : place - len(local)]):
+    if local[-1:] == "}" and (several := _SEVERAL.search(text, max(0, place - 160), place)):
+        return several.start(), end
+    if not local or local in _LABELS or _HANDLE.match(text[max(0, place - len(local) - 2) : place - len(local)]):
         return None  # `@name@server.org`
+    if text[place - len(local) - 1] == ":" and _LOGIN.search(
+        text[max(0, place - len(local) - 80) : place - len(local)]
+    ):
+        return None  # `https://name:password@server.org`: see `secrets.py`
     if local.lower() in _REPOSITORY_USERS and (
         host.endswith(_FORGES) or behind == "/" or (behind == ":" and not _PORT.match(text, end))
     ):
@@ -92,7 +108,7 @@ def _local_part(text: str, end: int) -> str:
     match = _LOCAL_BACKWARDS.match(text[max(0, end - MAX_LOCAL_CHARACTERS) : end][::-1])
     if not match:
         return ""
-    local = match[0][::-1].lstrip(".'`{|/=-&?*!$%~^#+")
+    local = _FIELD.sub("", match[0][::-1].lstrip(".'`{|/=-&?*!$%~^#+"))
     if not local.isascii():
         local = _SCRIPTS_WITHOUT_BLANKS.sub("", local, 1)
     return local
@@ -112,6 +128,8 @@ def _host_end(run: str) -> int:
         if name and all(labels[:number]):
             return length - len(label) + name
         length -= len(label) + 1
+        if label.lower() in _FILES:
+            continue
         if label and not (label[0].isupper() or not label[0].isascii() or label.strip("-_") == ""):
             return 0
     return 0

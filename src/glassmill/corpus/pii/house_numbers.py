@@ -15,7 +15,7 @@ from glassmill.corpus.pii.scan import Scan
 
 MAX_DIGITS = 6
 DENSE_CHARACTERS = 30
-"""A text with a number in fewer characters than this is dense: there the words around the numbers are looked up first."""
+"""A text with more numbers than one in so many is dense: there the words around the numbers are looked up first."""
 MIN_DENSE_CHARACTERS = 2000
 
 _WORDS = re.compile(r"[^\W\d_]{2,}|#")
@@ -31,7 +31,7 @@ _BEHIND = frozenset(" \u00a0,-/abcdABCDt")
 
 
 def house_numbers(scan: Scan) -> tuple[list[tuple[int, int, bool, bool]], bool]:
-    """The numbers (start, end, whether a blank stands before, whether a street may follow), and whether they are dense."""
+    """The numbers, and whether they are dense: start, end, whether a blank is before, whether a street may follow."""
     text = scan.text
     runs = scan.runs
     dense = len(runs) * DENSE_CHARACTERS > len(text) > MIN_DENSE_CHARACTERS
@@ -59,15 +59,19 @@ def _has_sign(scan: Scan, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.in
         elif word in _COUNTRY_WORDS:
             countries.append(match.start())
     near = _any_between(np.array(signs, np.int64), starts - words.SIGN_CHARACTERS, ends + words.SIGN_CHARACTERS)
-    codes = starts[ends - starts >= 3]
+    sizes = ends - starts
+    in_two = np.concatenate([(sizes[:-1] == 3) & (sizes[1:] == 2) & (starts[1:] - ends[:-1] == 1), [False]])  # `110 00`
+    codes = starts[(sizes >= 4) | in_two]
     follows = _any_between(codes, ends + 1, ends + words.SIGN_CHARACTERS)
     follows |= _any_between(np.array(countries, np.int64), ends, ends + words.SIGN_CHARACTERS)
     close = np.concatenate([[False], starts[1:] - ends[:-1] < _CLOSE_BEFORE])  # `5850 Jana Nerudy 894`
-    return near | (follows & close)
+    sign: npt.NDArray[np.bool_] = near | (follows & close)
+    return sign
 
 
 def _any_between(
     places: npt.NDArray[np.int64], begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.bool_]:
     """For each pair of bounds, whether one of the sorted `places` is between them."""
-    return np.searchsorted(places, begins) < np.searchsorted(places, ends)
+    found: npt.NDArray[np.bool_] = np.searchsorted(places, begins) < np.searchsorted(places, ends)
+    return found

@@ -123,5 +123,10 @@ def _merge(old: list[Span], new: list[Span]) -> list[Span]:
         return span.start if inside else place - shifts[index]
 
     moved = [Span(span.kind, original(span.start, False), original(span.end, True)) for span in new]
-    rest = [span for span in old if not any(span.start < other.end and other.start < span.end for other in moved)]
+    ends = [span.end for span in moved]
+    places = [bisect_right(ends, span.start) for span in old]  # the first of `moved` that ends behind it
+    rest = [
+        span for span, place in zip(old, places, strict=True)
+        if place == len(moved) or moved[place].start >= span.end
+    ]  # fmt: skip
     return sorted(moved + rest, key=lambda span: span.start)

@@ -6,6 +6,7 @@ In: a number's place, or the text beside it. Out: yes or no.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from glassmill.corpus.pii.scan import Scan
 
@@ -14,14 +15,21 @@ _DATE = re.compile(
     r"|(?:0?[1-9]|[12]\d|3[01])([./-])(?:0?[1-9]|[12]\d|3[01])\1(?:19|20)\d\d(?!\d)"
 )
 _YEARS = re.compile(r"(?:1[5-9]|20)\d\d ?[-–/] ?(?:1[5-9]|20)\d\d")
-_IDENTIFIER = re.compile(
-    r"(?:\b(?:docket|case|file|claim|patent|part|item|model|order|invoice|serial|article|art|product|stock|lot|batch|bill"
-    r"|catalog(?:ue)?|reference|ref|ticket|tracking|tax|vat|account|acct|customer|member|policy|permit|register|bestell|teile)"
-    r"(?:s|[ .-]{0,2}(?:numbers?|nos?|nr|num|code|id|#|№))\b|\b(?:model|docket|sku|upc|ean|gtin|asin|p/n|s/n|mpn|oem|isbn(?:-1[03])?|issn|ismn|doi|pmid"
+_NUMBERED = (
+    "docket|case|file|claim|patent|part|item|model|order|invoice|serial|article|art|product|stock|lot|batch|bill"
+    "|catalog(?:ue)?|reference|ref|ticket|tracking|tax|vat|account|acct|customer|member|policy|permit|register"
+    "|reg|registration|licen[cs]e|certificate|application|publication|contract|project|flight|imei|vin|passport"
+    "|bestell|teile"
+)
+_SELF_TELLING = (
+    r"model|docket|sku|upc|ean|gtin|asin|p/n|s/n|mpn|oem|isbn(?:-1[03])?|issn|ismn|doi|pmid"
     r"|orcid|arxiv|oclc|lccn|rfc|cve|oid|uuid|guid|md5|sha-?\d*|crc\d*|checksum|hash"
     r"|versions?|ver|releases?|build|revision|firmware|sections?|sec|chapters?|tables?|figures?"
     r"|lottery|lotto|loto|powerball|jackpot|keno|bingo|winning|tirage|gewinnzahlen|lottozahlen"
-    r"|coordinates?|latitude|longitude|lat|lon|lng|gps|timestamp|epoch|byte|offset|port|pid)\b)"
+    r"|coordinates?|latitude|longitude|lat|lon|lng|gps|timestamp|epoch|byte|offset|port|pid"
+)
+_IDENTIFIER = re.compile(
+    rf"(?:\b(?:{_NUMBERED})(?:s|[ .-]{{0,2}}(?:numbers?|nos?|nr|num|code|id|#|№))\b|\b(?:{_SELF_TELLING})\b)"
     r"(?:[ \t]?(?:numbers?|nos?|nr|id|code|drawn|were|are|is|was)\b){0,2}[ \t.:#=№(\"'-]{0,4}$"
     r"|§ ?$",
     re.IGNORECASE,
@@ -29,7 +37,8 @@ _IDENTIFIER = re.compile(
 _FORMULA = re.compile(r"=[ \t]?[A-Z][A-Z0-9.]{1,20}\([^\n]*$|\b[A-Za-z_]\w{0,30}\((?:[-\d., ;\"']*[,;] ?)?$")
 _PHONE_CALL = re.compile(r"\b(?:call|phone|tel|dial|fax|sms|mobile)\w{0,8}\(", re.IGNORECASE)
 _UNIT = re.compile(
-    r"[ \u00a0]?(?:[€$£¥%°]|(?:mAh|Ah|[kKMGT]?i?[Bb]|[kmcµn]?[gmVWAs]|[kMG]?Hz|[kM]?bps|[kM]?px|dpi|rpm|ppm|EUR|USD|GBP)\b)"
+    r"[ \u00a0]?(?:[€$£¥%°]|(?:mAh|Ah|[kKMGT]?i?[Bb]|[kmcµn]?[gmVWAs]|[kMG]?Hz|[kM]?bps|[kM]?px|dpi|rpm|ppm"
+    r"|EUR|USD|GBP)\b)"
 )
 _COUNTED = re.compile(r"[ \u00a0](?!(?:is|was|has|as|its|this|always|unless|perhaps|hours|days|mondays|weekdays)\b)"
                       r"(?:[a-z]{2,}s|people|men|women|children|million|billion|thousand)\b")  # fmt: skip
@@ -47,7 +56,7 @@ def is_date(number: str) -> bool:
 
 
 def is_named_otherwise(scan: Scan, start: int) -> bool:
-    """Whether the words before a number say what else it is: a docket, a part, an ISBN, a version, a formula's value."""
+    """Whether the words before a number say what else it is: a docket, a part, an ISBN, a version, a value."""
     words = scan.words_before(start)
     if len(words) > 1 and _IDENTIFIER.search(words):
         return True
@@ -85,8 +94,11 @@ def is_row(scan: Scan, start: int, end: int) -> bool:
     if _SEPARATOR.search(number):
         return False
     groups = [int(group) for group in _GROUP.findall(number)]
+    if len(groups) >= 5 and all(left < right for left, right in pairwise(groups)):
+        return True  # a draw, in order
     if len(groups) >= 3:
-        steps = {right - left for left, right in zip(groups, groups[1:], strict=False)}
-        if len(steps) == 1 or any(all(group % size == 0 for group in groups) for size in (8, 50)):
+        steps = {right - left for left, right in pairwise(groups)}
+        doubles = all(right == 2 * left for left, right in pairwise(groups))
+        if doubles or len(steps) == 1 or any(all(group % size == 0 for group in groups) for size in (8, 50)):
             return True
     return bool(_NEXT_GROUP.match(scan.text, end) or _GROUP_BEFORE.search(scan.before(start)[-12:]))

@@ -23,6 +23,7 @@ _CARD_CONTEXT = re.compile(
 _IBAN = re.compile(r"[A-Za-z]{2}[0-9]{2}(?:[ -]?[A-Za-z0-9]{4}){2,7}+(?:[ -]?[A-Za-z0-9]{1,3})?+")
 _NO_SEPARATOR = re.compile(r"[ -]")
 
+_FOUR_FOURS = re.compile(r"[0-9]{4}(?:[ -][0-9]{4}){3}(?=[ -][0-9]{2,3})")
 _CARD_GROUPS = frozenset(
     {(4, 6, 5), (4, 6, 4), *((4,) * full + (last,) for full in (2, 3, 4) for last in (1, 2, 3, 4))}
 )
@@ -51,14 +52,17 @@ def find_cards(scan: Scan) -> Places:
     """12 to 19 digits of a known issuer and length with a valid checksum; the shortest lengths only after "
     "`card`."""
     for match in _within(scan, _CARD, 12):
-        if not match[0].isdigit() and tuple(map(len, _NO_SEPARATOR.split(match[0]))) not in _CARD_GROUPS:
-            continue
-        digits = _NO_SEPARATOR.sub("", match[0])
-        rare = len(digits) < 14
-        if _issued(digits) and len(set(digits)) > 1 and luhn(digits):
-            if rare and not _CARD_CONTEXT.search(scan.words_before(match.start(), over_lines=True)):
+        fours = _FOUR_FOURS.match(match[0])  # a date or a code may follow
+        for number in dict.fromkeys((match[0], fours[0] if fours else match[0])):
+            if not number.isdigit() and tuple(map(len, _NO_SEPARATOR.split(number))) not in _CARD_GROUPS:
                 continue
-            yield match.span()
+            digits = _NO_SEPARATOR.sub("", number)
+            rare = len(digits) < 14
+            if _issued(digits) and len(set(digits)) > 1 and luhn(digits):
+                if rare and not _CARD_CONTEXT.search(scan.words_before(match.start(), over_lines=True)):
+                    continue
+                yield match.start(), match.start() + len(number)
+                break
 
 
 def _issued(digits: str) -> bool:

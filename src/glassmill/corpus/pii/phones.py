@@ -45,7 +45,8 @@ _NOUN = re.compile(
     r"(?<!\[)\b(?:phones?|telephone|tel|tél|telefon|teléfono|telefono|telefone|téléphone|puhelin|tlf|tlfn"
     r"|cell|mobile|mobil|móvil|mob|handy"
     r"|fax|whatsapp|sms|hotline|helpline|toll[ -]?free|desk)\b(?!\])"
-    r"(?![^\n]{0,30}\b(?:has|have|had|with|costs?|sold|sells?|weighs?|holds?|under|over|about|of|than|by)\b)"
+    r"(?![^\n]{0,30}\b(?:has|have|had|with|costs?|sold|sells?|weighs?|holds?|under|over|about|of|than|by"
+    r"|users?|subscribers?|customers?|sales|traffic|market|apps?|devices|games|reached|revenue|internet)\b)"
     r"[^\d\n]{0,30}\Z",
     re.IGNORECASE,
 )
@@ -54,6 +55,11 @@ _VERB = re.compile(
     r"(?!\()[^\d\n\"<>{}=_(]{0,25}\(?\Z",
     re.IGNORECASE,
 )
+_LOOSE_VERB = re.compile(
+    r"\b(?:text|reach(?:ed)?|ring|answering)\b(?![^\n]*(?:\b(?:at|on|to|under|via|number|no|me|us|her|him|them)\b|:))[^\n]*\Z",
+    re.IGNORECASE,
+)
+"""With nothing between that leads to a number: `it reached 1234567`."""
 _BEHIND = re.compile(
     r"[ \t]?[-–(]{0,1}[ \t]?(?:office|fax|mobile|cell|home|work|desk|phone|tel|direct)\b(?! ?(?:number|no\b|is))",
     re.IGNORECASE,
@@ -93,6 +99,8 @@ def _is_introduced(scan: Scan, match: re.Match[str]) -> bool:
     if not 7 <= _digits(number) <= 15 or not_phones.is_decimal(number) or scan.text[end : end + 1].isalnum():
         return False
     introduced = bool(_BEHIND.match(scan.text, end)) or _is_led_to(scan, start)
+    if introduced and number.isdigit() and len(number) < 10 and _LOOSE_VERB.search(scan.words_before(start)):
+        return False
     return introduced and not not_phones.is_counted(scan.text, end) and not _is_other(scan, start, end)
 
 

@@ -28,6 +28,11 @@ _WORD_MARKS = bytes(
 _NAME_ENDS = frozenset("dsetynDSETYN\"'])\t ")
 
 
+def word_set(words: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(words.split())
+
+
 class Scan:
     """One text and the places of its ASCII digits. Attributes are computed when first asked for."""
 

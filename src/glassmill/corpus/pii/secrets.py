@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from glassmill.corpus.pii.scan import Places, Scan
+from glassmill.corpus.pii.scan import Places, Scan, word_set
 
 MAX_KEY_BLOCK_CHARACTERS = 32_768
 _W = r"[A-Za-z0-9_-]"
@@ -39,7 +39,11 @@ _BEGIN = re.compile(r"-----BEGIN (?:[A-Z0-9]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)?-
 _BODY = re.compile(r"(?:\s|\\[nr])*+(?:[A-Za-z-]{3,20}: [^\n]{0,200}\s*+){0,8}+([A-Za-z0-9+/=\s\\\"',-]{40,})")
 
 _NAMES = tuple(
-    ["password", "passwort", "passwd", "passphrase", "pwd", "pass", "secret", "token", "api_key", "apikey", "api-key", "access_key", "accesskey", "access-key", "access_key_id", "secret_key", "secretkey", "secret-key", "auth_key", "auth-key", "private_key", "privatekey", "private-key"]
+    word_set(
+        "password passwort passwd passphrase pwd pass secret token api_key apikey api-key access_key accesskey"
+        " access-key access_key_id secret_key secretkey secret-key auth_key auth-key private_key privatekey"
+        " private-key"
+    )
 )
 _ASSIGNED = re.compile(
     r"(?::=|=>|[:=])[ \t]{0,8}(?P<quote>[\"'`]?)(?P<value>[^\s\"'`<>(){}\[\],;]{6,200}+)(?P<behind>.?)"
@@ -70,13 +74,14 @@ def find_secrets(scan: Scan) -> Places:
     yield from _private_keys(scan)
     if "://" in text:
         for place in scan.places_of("://"):
-            if (match := _USERINFO.match(text, place + 3)) and not _FILLER.fullmatch(match["value"]):
-                yield match.start(), match.end() - 1
-    for match in _assigned(scan):
-        value = match["value"].rstrip("" if match["quote"] else ".,:!?)")
-        if len(value) >= 6 and not _FILLER.fullmatch(value) and not _SAMPLE.search(value):
-            if _is_chance(value, bool(match["quote"])):
-                yield match.start("value"), match.start("value") + len(value)
+            login = _USERINFO.match(text, place + 3)
+            if login and not _FILLER.fullmatch(login["value"]):
+                yield login.start(), login.end() - 1
+    for given in _assigned(scan):
+        value = given["value"].rstrip("" if given["quote"] else ".,:!?)")
+        filler = len(value) < 6 or _FILLER.fullmatch(value) or _SAMPLE.search(value)
+        if not filler and _is_chance(value, bool(given["quote"])):
+            yield given.start("value"), given.start("value") + len(value)
 
 
 def _is_key(value: str) -> bool:
@@ -110,14 +115,15 @@ def _assigned(scan: Scan) -> Iterator[re.Match[str]]:
                 done = match.end() if match.end() > place + 64 else place
                 yield match
     for place in scan.places_of("assword "):
-        if match := _IN_PROSE.match(text, place):
-            yield match
+        said = _IN_PROSE.match(text, place)
+        if said and any(map(str.isdigit, said["value"])):
+            yield said
 
 
 def _is_chance(value: str, quoted: bool) -> bool:
     """Whether a value is a password rather than a word: digits or marks among letters, and enough entropy."""
     letters, digits = any(map(str.isalpha, value)), any(map(str.isdigit, value))
-    marks = any(not character.isalnum() and character not in "_-." for character in value)
+    marks = any(character in "!#$%&*+/=?@^~|\\" for character in value)
     mixed = (letters and (digits or marks)) or (digits and marks) or (quoted and digits and len(value) >= 8)
     return mixed and entropy(value) >= MIN_BITS
 

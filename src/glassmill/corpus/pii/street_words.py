@@ -148,8 +148,8 @@ UNIT_WORDS = _set(
 )
 PHRASE_WORDS = _set(
     "live lived lives living reside resided resides residing located stay stays staying headquartered house home office"
-    " offices restaurant shop station meet drop drops pick arrive arrived send sent return deliver delivered ship shipped"
-    " move moved mail mailed side address addresses"
+    " offices restaurant shop station meet drop drops pick arrive arrived send sent return deliver delivered ship"
+    " shipped move moved mail mailed side address addresses"
 )
 SIGNS = (
     frozenset(

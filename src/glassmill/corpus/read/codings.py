@@ -20,7 +20,9 @@ from glassmill.errors import BodyError
 GZIP_MAGIC = b"\x1f\x8b\x08"
 MAX_LAYERS = 4
 MAX_MEMBERS = 10_000
-CHUNK_BYTES = 1 << 20
+FIRST_CHUNK_BYTES, CHUNK_BYTES = 4096, 1 << 20
+"""Little at first: what is read behind the end of a short member is read again."""
+LONGEST_HEADER = 1 << 17
 RAW = -15
 RESERVED_FLAGS, HEADER_CRC, EXTRA, NAME, COMMENT = 0xE0, 0x02, 0x04, 0x08, 0x10
 
@@ -76,16 +78,19 @@ class _Pieces:
 
 def _gunzip(body: bytes, max_bytes: int) -> bytes:
     """All members, one after the other; what follows them and is no member is left out."""
-    unpacked = _Pieces(max_bytes)
+    unpacked, place = _Pieces(max_bytes), 0
     for _ in range(MAX_MEMBERS):
-        if not body.startswith(GZIP_MAGIC):
+        if body[place : place + len(GZIP_MAGIC)] != GZIP_MAGIC:
             return b"".join(unpacked.pieces)
-        inflate = zlib.decompressobj(RAW)
+        place += _header_length(body[place : place + LONGEST_HEADER])
+        inflate, size = zlib.decompressobj(RAW), FIRST_CHUNK_BYTES
         try:
-            unpacked.feed(inflate, body[_header_length(body) :])
+            while place < len(body) and not inflate.eof:
+                packed, place, size = body[place : place + size], place + size, min(4 * size, CHUNK_BYTES)
+                unpacked.feed(inflate, packed)
         except zlib.error:
             raise BodyError("damaged compressed body") from None
-        body = inflate.unused_data[8:]  # checksum and length
+        place = min(place, len(body)) - len(inflate.unused_data) + 8  # checksum and length
     raise BodyError(f"body of more than {MAX_MEMBERS} gzip members")
 
 
@@ -135,16 +140,19 @@ def _unbrotli(body: bytes, max_bytes: int) -> bytes:
 def _unzstd(body: bytes, max_bytes: int) -> bytes:
     """All frames of the body, see RFC 8878 (section 3)."""
     zstd = zstd_module()
-    unpacked = _Pieces(max_bytes)
+    unpacked, place = _Pieces(max_bytes), 0
     for _ in range(MAX_MEMBERS):
-        if not body.startswith(ZSTD_MAGIC):
+        if body[place : place + len(ZSTD_MAGIC)] != ZSTD_MAGIC:
             return b"".join(unpacked.pieces)
         decoder = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: MAX_WINDOW_LOG})
+        size = FIRST_CHUNK_BYTES
         try:
-            unpacked.add(decoder.decompress(body, unpacked.left + 1))
+            while place < len(body) and not decoder.eof:
+                packed, place, size = body[place : place + size], place + size, min(4 * size, CHUNK_BYTES)
+                unpacked.add(decoder.decompress(packed, unpacked.left + 1))
         except zstd.ZstdError:
             raise BodyError("damaged compressed body") from None
-        body = decoder.unused_data
+        place = min(place, len(body)) - len(decoder.unused_data)
     raise BodyError(f"body of more than {MAX_MEMBERS} zstd frames")
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NotRequired, TypedDict
 
 from glassmill.corpus.document import Lost, Page
 from glassmill.corpus.read.files.archives import why_refused
@@ -21,13 +22,18 @@ from glassmill.corpus.read.http import UNKNOWN_TYPES, Response, is_binary, parse
 from glassmill.corpus.read.warc import MAX_RECORD_BYTES, Record, read_records
 from glassmill.errors import BodyError, UserError
 from glassmill.recipe import FilesSettings
+from glassmill.run.executors import map_shards
 from glassmill.run.inputs import input_files
+from glassmill.run.worker import Link
 
 HTML_TYPES = frozenset(("text/html", "application/xhtml+xml", "application/xhtml"))
 XML_TYPES = frozenset(("text/xml", "application/xml"))
 PDF_TYPE = "application/pdf"
 PAGE_SCHEMES = frozenset(("http", "https", "ftp", "ftps", "sftp", "file", "gopher", "gemini"))
 """Crawlers write logs and more at others: `metadata://gnu.org/...`, `urn:X-wpull:log`, `dns:`, `screenshot:`."""
+MAX_URL_CHARACTERS, MAX_DATE_CHARACTERS = 8192, 64
+"""Longer ones are no addresses: they would be hashed, split and stored again and again."""
+PROBE_CPU_S = 5.0
 FILES_PER_SHARD = 500
 BYTES_PER_SHARD = 64 << 20
 
@@ -56,24 +62,74 @@ def find_sources(words: Sequence[str]) -> list[Source]:
     """
     files = input_files(words)
     sources = [Source(file.path, file.name, file.path.stat().st_size, file.refused) for file in files]
-    problems = [problem for source in sources if (problem := _why_unreadable(source))]
-    if len(problems) == len(sources):
-        more = f" (nor do the other {len(problems) - 1} inputs)" if len(problems) > 1 else ""
-        raise UserError(f"no pages in input {sources[0].path}: {problems[0]}{more}; give {SUPPORTED}")
-    return sources
+    problem = ""
+    for begin in range(0, len(sources), FILES_PER_SHARD):
+        found = _first_problem(sources[begin : begin + FILES_PER_SHARD])
+        if found is None:
+            return sources
+        problem = problem or found
+    more = f" (nor do the other {len(sources) - 1} inputs)" if len(sources) > 1 else ""
+    raise UserError(f"no pages in input {sources[0].path}: {problem}{more}; give {SUPPORTED}")
 
 
-def _why_unreadable(source: Source) -> str | None:
+def _first_problem(sources: Sequence[Source]) -> str | None:
+    """Why the first of them cannot be read, if none can be; None as soon as one can.
+
+    What must be opened for that is opened in a supervised child: nobody knows what it holds.
+    """
+    problem, unknown = "", []
+    for source in sources:
+        cause, is_certain = _why_unreadable(source)
+        if is_certain and not cause:
+            return None
+        problem = problem or cause
+        if not is_certain:
+            unknown.append(source)
+    if unknown:
+        task = {"inputs": [[str(source.path), source.name] for source in unknown]}
+        (result,) = map_shards(f"{__name__}:{probe.__name__}", [task], 1, cpu_limit_s=PROBE_CPU_S)
+        if result["problem"] is None:
+            return None
+        problem = result["problem"] if unknown[0] is sources[0] else problem
+    return problem
+
+
+def _why_unreadable(source: Source) -> tuple[str, bool]:
+    """Why it cannot be read, as far as its name and size tell, and whether that is all there is to know."""
     if source.refused or source.size == 0:
-        return source.refused or "empty file"
+        return source.refused or "empty file", True
     kind = kind_of(source.path)
     if kind == OTHER:
-        return unsupported(source.path.name)
-    if kind == "archive" and (cause := why_refused(source.path, FilesSettings())):
-        return cause
-    if kind == WARC and (first := next(iter(read_records(source.path)), None)) and isinstance(first, Lost):
-        return first.cause if first.cause.startswith(("not a WARC", "no WARC version line")) else None
-    return None
+        return unsupported(source.path.name), True
+    return "", kind not in ("archive", WARC)
+
+
+class ProbeTask(TypedDict):
+    """Paths and names of archives; `skip` as everywhere."""
+
+    inputs: list[list[str]]
+    skip: NotRequired[list[tuple[int, str]]]
+
+
+def probe(task: ProbeTask, link: Link) -> dict[str, str | None]:
+    """Why the first of some archives cannot be read, if none can be: looks at the first record or member of each."""
+    skipped = dict(task.get("skip", []))
+    problem = ""
+    for position, (path, _) in enumerate(task["inputs"]):
+        link.mark(position)
+        cause = skipped.get(position) or _first_record_problem(Path(path))
+        if not cause:
+            return {"problem": None}
+        problem = problem or cause
+    return {"problem": problem}
+
+
+def _first_record_problem(path: Path) -> str:
+    if kind_of(path) == "archive":
+        return why_refused(path, FilesSettings())
+    first = next(iter(read_records(path)), None)
+    is_none = isinstance(first, Lost) and first.cause.startswith(("not a WARC", "no WARC version line"))
+    return first.cause if is_none and isinstance(first, Lost) else ""
 
 
 def group(sources: Sequence[Source]) -> list[list[Source]]:
@@ -134,7 +190,14 @@ def read_pages(
     files: FilesSettings = FilesSettings(),  # noqa: B008 (immutable)
 ) -> Iterator[Page | Lost]:
     """The contents of one input file."""
-    yield from _read(path, kind_of(path), Place(name, name), Bounds(files, max_record_bytes, _read))
+    for item in _read(path, kind_of(path), Place(name, name), Bounds(files, max_record_bytes, _read)):
+        if len(item.url) > MAX_URL_CHARACTERS:
+            cause = f"URL too long: {len(item.url)} characters, over the limit of {MAX_URL_CHARACTERS}"
+            yield Lost(item.offset, item.cause if isinstance(item, Lost) else cause, item.url[:MAX_URL_CHARACTERS])
+        elif isinstance(item, Page) and len(item.date) > MAX_DATE_CHARACTERS:
+            yield replace(item, date=item.date[:MAX_DATE_CHARACTERS])
+        else:
+            yield item
 
 
 def _read(path: Path, kind: str, place: Place, bounds: Bounds) -> Items:

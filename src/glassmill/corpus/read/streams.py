@@ -16,9 +16,10 @@ from glassmill.errors import BadRecord, DamagedError
 
 SEARCH_OVERLAP_BYTES = 1 << 16
 HARMLESS_BYTES = 64 << 20
+LARGE_BYTES = 256 << 20
 MAX_RATIO = 200
-"""A frame without a record in more than `HARMLESS_BYTES` that expands more than this many times is a trap, not an
-archive."""
+"""A frame without a record in more than `HARMLESS_BYTES`, or one of more than `LARGE_BYTES`, that expands more than
+this many times is a trap, not an archive."""
 
 
 class Stream(ABC):
@@ -141,6 +142,7 @@ class FrameStream(Stream):
         super().__init__(data)
         self._codec, self._is_start = codec, is_start
         self.frame_begin = position
+        self.unpacked = self._of_this_frame = 0
         self._frame = self._open(position)
 
     @property
@@ -158,6 +160,7 @@ class FrameStream(Stream):
         if frame is None or self._is_start(start):
             return False
         self._frame, self.frame_begin = frame, place
+        self._of_this_frame = len(start)
         self.buffer, self.at = self.buffer[self.at :] + start, 0
         return True
 
@@ -172,9 +175,15 @@ class FrameStream(Stream):
 
     def _pull(self) -> bytes | None:
         try:
-            return self._frame.pull()
+            piece = self._frame.pull()
         except DamagedError as error:
             raise BadRecord(str(error), stream=True) from None
+        self.unpacked += len(piece or b"")
+        self._of_this_frame += len(piece or b"")
+        packed = self._frame.fed - self._frame.begin
+        if self._of_this_frame > LARGE_BYTES and self._of_this_frame > MAX_RATIO * packed:
+            raise BadRecord(f"expands too much: {packed} bytes to more than {self._of_this_frame}", stream=True)
+        return piece
 
     def _check_growth(self, passed: int) -> None:
         packed = self._frame.fed - self._frame.begin

@@ -31,12 +31,16 @@ from glassmill.corpus.read.records import (
     read_warc_record,
     target_in,
 )
-from glassmill.corpus.read.streams import FrameStream, PlainFile, Stream
+from glassmill.corpus.read.streams import MAX_RATIO, FrameStream, PlainFile, Stream
 from glassmill.errors import BadRecord, DamagedError
 
 __all__ = ["MAX_RECORD_BYTES", "WANTED", "Record", "parse_headers", "read_records"]
 
 MAX_RECORD_BYTES = 64 << 20
+MAX_UNPACKED_BYTES = 512 << 20
+"""A file may always unpack to so many bytes; beyond, to `MAX_RATIO` times its own."""
+MAX_FRAMES_WITHOUT = 20_000
+"""So many frames in a row without a record are no archive."""
 WANTED = frozenset({"response", "conversion", "resource"})
 CODECS: tuple[type[Codec], ...] = (Gzip, Zstd, Lz4)
 
@@ -83,8 +87,12 @@ def _form_of(data: mmap.mmap) -> Codec | type[PlainFile] | None:
 
 def _records_of_frames(codec: Codec, data: mmap.mmap, wanted: frozenset[str], limit: int) -> Iterator[Record | Lost]:
     """Walks the frames; after a damaged one it continues at the next readable one."""
-    position = 0
+    position = unpacked = without = 0
     while position < len(data):
+        if without > MAX_FRAMES_WITHOUT or (unpacked > MAX_UNPACKED_BYTES and unpacked > MAX_RATIO * position):
+            cause = f"expands more than {MAX_RATIO} times" if without <= MAX_FRAMES_WITHOUT else "no more records"
+            yield Lost(position, f"{cause}: the last {len(data) - position} bytes are not read")
+            return
         stream = None
         try:
             position = codec.pass_over(data, position)
@@ -97,7 +105,11 @@ def _records_of_frames(codec: Codec, data: mmap.mmap, wanted: frozenset[str], li
             stream = FrameStream(codec, data, position, _is_record)
             yield from _records_of(stream, wanted, limit)
             position = stream.finish()
+            unpacked += stream.unpacked
+            without = 0 if stream.records else without + 1
         except (BadRecord, DamagedError) as error:
+            unpacked += stream.unpacked if stream else 0
+            without = 0 if stream and stream.records else without + 1
             begin = stream.frame_begin if stream else position
             behind = error.end if isinstance(error, DamagedError) and error.end else begin + 1
             following = next_frame(codec, data, behind, _begins_record)

@@ -40,6 +40,7 @@ public:
         : page_(page), around_(page), places_(positions_of(page, around_)), article_(page.article_body) {
         title_ = word_hashes(page.meta_title.empty() ? page.title : page.meta_title);
         description_ = word_hashes(page.description);
+        author_ = word_hashes(page.author);
         for (std::size_t i = 0; i < page.blocks.size() && first_h1_ < 0; ++i) {
             if (tag_of(i) == Tag::h1) first_h1_ = static_cast<int>(i);
         }
@@ -109,19 +110,19 @@ private:
         constexpr struct {
             const char* name;
             std::uint32_t flag;
-        } flags[] = {{"hidden", kHidden},         {"in_list", kInList},   {"in_table", kInTable},
-                     {"in_form", kInForm},        {"in_nav", kInNav},     {"in_header", kInHeader},
-                     {"in_footer", kInFooter},    {"in_aside", kInAside}, {"in_main", kInMain},
-                     {"in_article", kInArticle},  {"in_quote", kInQuote}, {"in_button", kInButton},
-                     {"in_noscript", kInNoscript}, {"in_figure", kInFigure},
-                     {"in_emphasis", kInEmphasis}, {"in_strong", kInStrong}, {"in_small", kInSmall},
-                     {"in_time", kInTime}};
+        } flags[] = {{"hidden", kHidden},          {"in_list", kInList},     {"in_table", kInTable},
+                     {"in_form", kInForm},         {"in_nav", kInNav},       {"in_header", kInHeader},
+                     {"in_footer", kInFooter},     {"in_aside", kInAside},   {"in_main", kInMain},
+                     {"in_article", kInArticle},   {"in_quote", kInQuote},   {"in_button", kInButton},
+                     {"in_noscript", kInNoscript}, {"in_figure", kInFigure}, {"in_emphasis", kInEmphasis},
+                     {"in_strong", kInStrong},     {"in_small", kInSmall},   {"in_time", kInTime}};
         for (const auto& known : flags) row.add(known.name, (block.flags & known.flag) != 0);
         row.add("copies", std::min(around_.copies[i], 20.f));
         row.add("seen_before", around_.seen_before[i]);
         std::string_view text = page_.text_of(block);
         row.add("like_title", overlap(text, title_));
         row.add("like_description", overlap(text, description_));
+        row.add("begins_author", overlap(text.substr(0, 50), author_));
         row.add("in_article_text", article_.share_of(text));
     }
 
@@ -142,6 +143,8 @@ private:
         row.add("run_place", std::min(place.run_place, 30.f));
         row.add("run_left", std::min(place.run - place.run_place - 1, 30.f));
         row.add("out_of_best", place.out_of_best);
+        row.add("since_root", place.since_root);
+        row.add("left_in_root", place.left_in_root);
         row.add("same_beginning", place.same_beginning);
         row.add("label", place.label);
         row.add("images_before", place.images);
@@ -296,7 +299,7 @@ private:
     Surroundings around_;
     std::vector<Position> places_;
     ArticleBody article_;
-    std::vector<std::uint64_t> title_, description_;
+    std::vector<std::uint64_t> title_, description_, author_;
     float before_ = 0;                  // characters
     int heading_ = -1, first_h1_ = -1;  // blocks
 };

@@ -4,6 +4,8 @@
 
 #include "html/article_body.hpp"
 #include "html/attributes.hpp"
+#include "html/blocks.hpp"
+#include "html/flags.hpp"
 #include "html/names.hpp"
 
 namespace glassmill::html {
@@ -14,53 +16,6 @@ constexpr auto npos = std::string_view::npos;
 std::uint32_t mix(std::uint32_t hash, std::string_view text) {
     for (char symbol : text) hash = (hash ^ static_cast<unsigned char>(symbol)) * 16777619u;
     return hash;
-}
-
-std::uint32_t flags_of(Tag tag) {
-    switch (tag) {
-        case Tag::a: return kInLink;
-        case Tag::code:
-        case Tag::kbd:
-        case Tag::samp:
-        case Tag::tt: return kInCode;
-        case Tag::pre: return kInPre | kInCode;
-        case Tag::listing:
-        case Tag::plaintext: return kInPre;
-        case Tag::li: return kInList;
-        case Tag::table: return kInTable;
-        case Tag::form: return kInForm;
-        case Tag::nav: return kInNav;
-        case Tag::header: return kInHeader;
-        case Tag::footer: return kInFooter;
-        case Tag::aside: return kInAside;
-        case Tag::main: return kInMain;
-        case Tag::article: return kInArticle;
-        case Tag::blockquote:
-        case Tag::q: return kInQuote;
-        case Tag::noscript: return kInNoscript;
-        case Tag::em:
-        case Tag::i: return kInEmphasis;
-        case Tag::b:
-        case Tag::strong: return kInStrong;
-        case Tag::small: return kInSmall;
-        case Tag::time: return kInTime;
-        case Tag::figure:
-        case Tag::figcaption: return kInFigure;
-        case Tag::button:
-        case Tag::label:
-        case Tag::option: return kInButton;
-        default: return 0;
-    }
-}
-
-std::uint32_t flags_of_role(std::string_view role) {
-    if (role == "navigation") return kInNav;
-    if (role == "banner") return kInHeader;
-    if (role == "contentinfo") return kInFooter;
-    if (role == "complementary") return kInAside;
-    if (role == "main") return kInMain;
-    if (role == "button") return kInButton;
-    return 0;
 }
 
 class Reader {
@@ -80,7 +35,7 @@ public:
             position_ = place;
             if (found) markup();
         }
-        end_block();
+        blocks_.end();
         while (!open_.empty()) pop();
         return std::move(page_);
     }
@@ -126,7 +81,7 @@ private:
         if (info.traits & kLeavesSvg) leave_svg();
         const bool foreign = info.tag == Tag::svg || info.tag == Tag::math || in_foreign();
         if (foreign && attributes.closes_itself) return;
-        space_ |= foreign && stands_apart(info);
+        if (foreign && stands_apart(info)) blocks_.space();
         if (foreign && info.tag == Tag::title) info.traits |= kScope;  // may hold HTML, in a drawing
         else if (info.traits & kRaw) return raw_element(info, attributes);
         if (info.tag == Tag::br) return line_break();
@@ -140,7 +95,7 @@ private:
         if (!silenced(info, attributes)) return;
         if (!(info.traits & (kInline | kSilent))) break_line();
         if (info.tag == Tag::a && open_counts_[static_cast<int>(Tag::a)]) end_tag(info);
-        if ((info.tag == Tag::a || info.tag == Tag::button) && last_was_link_end_ == page_.text.size()) space_ = true;
+        if ((info.tag == Tag::a || info.tag == Tag::button) && last_was_link_end_ == page_.text.size()) blocks_.space();
         push(info, attributes);
     }
 
@@ -239,6 +194,8 @@ private:
         std::string_view value = attributes.content.substr(0, kMaxTitle);
         if (equal_lower(key, "og:title") && page_.meta_title.empty())
             append_decoded(page_.meta_title, value, entities_);
+        if ((equal_lower(key, "author") || equal_lower(key, "article:author")) && page_.author.empty())
+            append_decoded(page_.author, value, entities_);
         if (equal_lower(key, "og:type") && page_.og_type.empty()) page_.og_type = value;
         if ((equal_lower(key, "description") || equal_lower(key, "og:description")) && page_.description.empty()) {
             append_decoded(page_.description, value, entities_);
@@ -368,118 +325,30 @@ private:
     }
 
     void line_break() {
-        if (!in_block_ || silent_ > 0) return;
-        while (page_.text.size() > block_.begin && page_.text.back() == ' ') page_.text.pop_back();
-        if (page_.text.size() > block_.begin) page_.text += '\n';
-        ++block_.breaks;
-        space_ = false;
+        if (silent_ == 0) blocks_.line_break();
     }
 
     void add_text(std::string_view raw) {
-        if (silent_ > 0 || raw.empty() || page_.blocks.size() >= kMaxBlocks) return;
-        if (raw.find('&') != npos) {
-            decoded_.clear();
-            append_decoded(decoded_, raw, entities_);
-            raw = decoded_;
-        }
-        std::uint32_t flags = page_.elements[open_.back()].flags;
-        if (flags & kInPre) return add_preformatted(raw, flags);
-        std::size_t before = page_.text.size();
-        for (std::size_t i = 0; i < raw.size(); ++i) {
-            unsigned char symbol = static_cast<unsigned char>(raw[i]);
-            if (symbol <= ' ' || symbol == 0x7F) {
-                space_ = true;
-            } else if (symbol == 0xC2 && i + 1 < raw.size() && (raw[i + 1] == '\xA0' || raw[i + 1] == '\xAD')) {
-                space_ |= raw[++i] == '\xA0';
-            } else if (symbol == 0xE2 && raw.substr(i, 2) == "\xE2\x80" && i + 2 < raw.size() &&
-                       static_cast<unsigned char>(raw[i + 2]) >= 0x8B &&
-                       static_cast<unsigned char>(raw[i + 2]) <= 0x8F) {
-                i += 2;  // zero-width marks
-            } else if (symbol == 0xE2 && raw.substr(i, 2) == "\xE2\x81" && i + 2 < raw.size() &&
-                       static_cast<unsigned char>(raw[i + 2]) >= 0xA0 &&
-                       static_cast<unsigned char>(raw[i + 2]) <= 0xA4) {
-                i += 2;  // word joiner and the invisible operators of formulas
-            } else if (symbol == 0xEF && raw.substr(i, 3) == "\xEF\xBB\xBF") {
-                i += 2;
-            } else {
-                begin_text(flags);
-                page_.text += static_cast<char>(symbol);
-            }
-        }
-        count_characters(page_.text.size() - before, flags);
-    }
-
-    void add_preformatted(std::string_view raw, std::uint32_t flags) {
-        std::size_t before = page_.text.size();
-        for (char symbol : raw) {
-            if (!in_block_ && is_space(symbol)) {
-                if (symbol != '\n') page_.text += ' ';
-                else page_.text.resize(before);
-                continue;
-            }
-            if (!in_block_) {
-                open_block(flags, static_cast<std::uint32_t>(before));
-            }
-            if (symbol == '\r' || (static_cast<unsigned char>(symbol) < ' ' && symbol != '\n' && symbol != '\t'))
-                continue;
-            page_.text += symbol;
-        }
-        if (!in_block_) page_.text.resize(before);
-        count_characters(page_.text.size() - before, flags);
-    }
-
-    void begin_text(std::uint32_t flags) {
-        if (!in_block_) open_block(flags, static_cast<std::uint32_t>(page_.text.size()));
-        else if (space_ && page_.text.back() != '\n' && page_.text.back() != ' ') page_.text += ' ';
-        space_ = false;
-    }
-
-    void open_block(std::uint32_t flags, std::uint32_t begin) {
-        in_block_ = true;
-        block_ = Block{};
-        block_.begin = begin;
-        block_.images = page_.counts[static_cast<int>(Tag::img)] + page_.counts[static_cast<int>(Tag::picture)];
-        block_.flags = flags;
-        std::size_t i = open_.size() - 1;
-        while (i > 0 && (page_.elements[open_[i]].traits & kInline)) --i;
-        block_.element = open_[i];
-    }
-
-    void count_characters(std::size_t number, std::uint32_t flags) {
-        if (!in_block_) return;
-        auto added = static_cast<std::uint32_t>(number);
-        if (flags & kInLink) block_.link_bytes += added;
-        if (flags & kInCode) block_.code_bytes += added;
+        if (silent_ == 0) blocks_.add(raw, open_.back(), open_counts_[static_cast<int>(Tag::math)] > 0);
     }
 
     // Before and after a block-level element; one that is not shown breaks no line.
     void break_line() {
-        if (silent_ == 0) end_block();
-    }
-
-    void end_block() {
-        space_ = false;
-        if (!in_block_) return;
-        in_block_ = false;
-        while (page_.text.size() > block_.begin && is_space(page_.text.back())) page_.text.pop_back();
-        block_.end = static_cast<std::uint32_t>(page_.text.size());
-        if (block_.end > block_.begin) page_.blocks.push_back(block_);
+        if (silent_ == 0) blocks_.end();
     }
 
     std::string_view html_;
     const Entities& entities_;
     Page page_;
+    Blocks blocks_{page_, entities_};
     std::size_t position_ = 0;
     std::vector<std::int32_t> open_;
     std::vector<std::uint32_t> name_hash_;
     std::uint32_t open_counts_[static_cast<int>(Tag::count) + 128] = {};
-    std::vector<std::size_t> text_at_;                    // the text's length where each open element begins
+    std::vector<std::size_t> text_at_;                        // the text's length where each open element begins
     std::size_t closing_[static_cast<int>(Tag::count)] = {};  // by tag: its next end, npos if there is none
     bool no_comment_end_ = false, no_cdata_end_ = false;
     int silent_ = 0;
-    std::string decoded_;
-    Block block_;
-    bool in_block_ = false, space_ = false;
     std::size_t last_was_link_end_ = npos;
 };
 

@@ -61,14 +61,14 @@ struct Block {
     std::uint32_t link_bytes = 0, code_bytes = 0;
     std::uint16_t breaks = 0;
     std::uint32_t images = 0;  // pictures that come before its text in the page
-    std::uint32_t flags = 0;  // of the element where its text begins
+    std::uint32_t flags = 0;   // of the element where its text begins
 };
 
 struct Page {
     std::vector<Element> elements;
     std::vector<Block> blocks;
     std::string text;
-    std::string title, meta_title, description, og_type;
+    std::string title, meta_title, description, author, og_type;
     std::string article_body;  // as JSON-LD states it
     std::uint32_t counts[static_cast<int>(Tag::count)] = {};
 

@@ -6,8 +6,8 @@
 namespace glassmill::html {
 namespace {
 
-constexpr float kParagraph = 1;     // of Shape::paragraph: a sentence of a hundred characters
-constexpr float kShortText = 90;    // characters of a label
+constexpr float kParagraph = 1;   // of Shape::paragraph: a sentence of a hundred characters
+constexpr float kShortText = 90;  // characters of a label
 constexpr float kFarBlocks = 60;
 constexpr std::size_t kBeginning = 40;  // bytes that hold two words
 constexpr std::size_t kCues = static_cast<std::size_t>(Cue::count);
@@ -22,6 +22,21 @@ std::int32_t best_parent(const Page& page, const Surroundings& around) {
         if (prose[parent] > prose[best]) best = parent;
     }
     return best;
+}
+
+// How far each block is from the begin and the end of the element with three quarters of the prose.
+void find_ends(const Page& page, std::int32_t root, std::vector<Position>& found) {
+    const auto inside = [&](std::size_t i) {
+        return page.blocks[i].element >= root && page.blocks[i].element < page.elements[root].end;
+    };
+    std::size_t first = 0, last = found.size();
+    while (first < last && !inside(first)) ++first;
+    while (last > first && !inside(last - 1)) --last;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+        const bool within = i >= first && i < last;
+        found[i].since_root = within ? std::min(static_cast<float>(i - first), kFarBlocks) : -1;
+        found[i].left_in_root = within ? std::min(static_cast<float>(last - i - 1), kFarBlocks) : -1;
+    }
 }
 
 // "Comment by", "Read also:": what begins a repeated kind of line.
@@ -96,6 +111,7 @@ std::vector<Position> positions_of(const Page& page, const Surroundings& around)
     }
     find_runs(page, found);
     find_beginnings(page, found);
+    find_ends(page, around.roots[1], found);
     for (std::size_t i = 0; i < count; ++i) {
         const std::uint32_t before_it = i > 0 ? page.blocks[i - 1].images : 0;
         found[i].images = std::min(static_cast<float>(page.blocks[i].images - before_it), 10.f);

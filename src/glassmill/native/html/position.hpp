@@ -15,6 +15,7 @@ struct Position {
     float run = 0, run_place = 0;                    // siblings of one kind in a row; which of them this is
     float since[static_cast<int>(Cue::count)] = {};  // blocks since a short text with this cue
     std::uint64_t cues = 0, heading_cues = 0;        // its own; those of the last heading
+    float since_root = 0, left_in_root = 0;          // blocks since the main root begins, until it ends; -1 outside
     float same_beginning = 0;                        // blocks whose first two words are the same
     float label = 0;                                 // characters before a colon in its first words
     float images = 0;                                // pictures between the block before and this one

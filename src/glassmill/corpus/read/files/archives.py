@@ -1,9 +1,10 @@
 """Zip and tar archives: their members, one after the other, never unpacked to a path that they choose.
 
 In: an archive. Out: name, offset and content of each file in it. An archive is refused whole, before anything of it
-is read, if a member's name points outside it (`../x`, `/etc/x`, `C:\\x`), if its stated size exceeds the limits, or if
-a member would expand more than `max_ratio` times; a member that lies about its size is cut off while it is read. Links
-and devices in an archive are not files: each is reported and not followed.
+is read, if a member's name points outside it (`../x`, `/etc/x`, `C:\\x`), if its stated size exceeds the limits, if it
+or a member would expand more than `max_ratio` times, or if members share bytes (Fifield 2019, "A better zip bomb"). A
+member that lies about its size is cut off while it is read. Links and devices in an archive are not files: each is
+reported and not followed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from glassmill.recipe import FilesSettings
 
 CHUNK = 1 << 20
 SMALL = 1 << 20
-"""A member of at most this many bytes is harmless, whatever its ratio."""
+"""A member of at most this many bytes is harmless, whatever its ratio; an archive of 64 times as many."""
+LOCAL_HEADER_BYTES = 30
 _DRIVE = re.compile(r"[A-Za-z]:")
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 """What reading a bad archive raises; the last two are zipfile's for an unknown compression method and a password."""
@@ -48,17 +50,54 @@ def leads_out(name: str) -> bool:
     return plain.startswith("/") or bool(_DRIVE.match(plain)) or ".." in plain.split("/") or "\0" in plain
 
 
+def open_zip(file: Path | IO[bytes], limits: FilesSettings) -> zipfile.ZipFile:
+    """A zip file whose list of contents was looked at.
+
+    Raises:
+        RefusedError: see `check_zip`.
+        BadZipFile: it is none; and others of `DAMAGE`.
+    """
+    if isinstance(file, Path):
+        with file.open("rb") as opened:
+            _check_directory(opened, limits)
+    else:
+        _check_directory(file, limits)
+    archive = zipfile.ZipFile(file)
+    try:
+        check_zip(archive, limits)
+    except RefusedError:
+        archive.close()
+        raise
+    return archive
+
+
+def _check_directory(file: IO[bytes], limits: FilesSettings) -> None:
+    """Counts the entries in the list of contents before zipfile makes an object of each; the stated count may lie."""
+    end = zipfile._EndRecData(file)  # type: ignore[attr-defined]
+    if end:
+        size, place = end[5], end[9]
+        file.seek(max(0, place - size - 76))  # what zip64 has between them
+        entries, tail = 0, b""
+        while (piece := file.read(CHUNK)) and entries <= limits.max_members:
+            entries += (tail + piece).count(b"PK\x01\x02")
+            tail = piece[-3:]  # too short for a whole mark, so none counts twice
+        if entries > limits.max_members:
+            raise RefusedError(f"refused: more than {limits.max_members:,} members")
+    file.seek(0)
+
+
 def check_zip(archive: zipfile.ZipFile, limits: FilesSettings) -> None:
     """Looks at the list of contents.
 
     Raises:
-        RefusedError: a name leads out, or it holds more than `limits` allow.
+        RefusedError: a name leads out, members overlap, or it holds more than `limits` allow.
     """
     members = archive.infolist()
-    if len(members) > limits.max_members:
-        raise RefusedError(f"refused: {len(members):,} members, over the limit of {limits.max_members:,}")
-    total = 0
-    for member in members:
+    total = end = 0
+    for member in sorted(members, key=lambda one: one.header_offset):
+        if member.header_offset < end:
+            raise RefusedError(f"refused: {member.filename!r} shares bytes with another member")
+        end = member.header_offset + LOCAL_HEADER_BYTES + member.compress_size
         _check_name(member.filename)
         total += member.file_size
         if total > limits.max_unpacked_bytes:
@@ -68,6 +107,9 @@ def check_zip(archive: zipfile.ZipFile, limits: FilesSettings) -> None:
                 f"refused: {member.filename!r} expands {member.file_size // max(member.compress_size, 1):,} times,"
                 f" over the limit of {limits.max_ratio:g}"
             )
+    packed = sum(member.compress_size + LOCAL_HEADER_BYTES for member in members)
+    if total > 64 * SMALL and total > limits.max_ratio * packed:
+        raise RefusedError(f"refused: expands more than {limits.max_ratio:g} times")
 
 
 def read_member(archive: zipfile.ZipFile, name: str, limits: FilesSettings, most: int = 64 << 20) -> bytes:
@@ -110,8 +152,7 @@ def why_refused(path: Path, limits: FilesSettings) -> str:
 
 
 def _zip_members(path: Path, limits: FilesSettings) -> Iterator[Member]:
-    with zipfile.ZipFile(path) as archive:
-        check_zip(archive, limits)
+    with open_zip(path, limits) as archive:
         for info in archive.infolist():
             if info.is_dir():
                 continue

@@ -201,11 +201,13 @@ def epub_chapters(file: IO[bytes] | Path, limits: FilesSettings) -> Iterator[tup
         package_name = root.get("full-path", "") if root is not None else ""
         package = parsed(archive, package_name, limits)
         items = {item.get("id", ""): item for item in package.iter(f"{PACKAGE}item")}
+        seen: set[str] = set()
         for reference in package.iter(f"{PACKAGE}itemref"):
             item = items.get(reference.get("idref", ""))
             if item is None or item.get("media-type") not in CHAPTER_TYPES or item.get("properties") == "nav":
                 continue
             place = posixpath.join(posixpath.dirname(package_name), unquote(item.get("href", "")))
             name = posixpath.normpath(place)
-            if name in names:
+            if name in names and name not in seen:  # a chapter may be named again and again
+                seen.add(name)
                 yield name, read_member(archive, name, limits)

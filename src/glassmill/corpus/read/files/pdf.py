@@ -11,15 +11,21 @@ continues in the next one if it is nearly as long as the page's long lines.
 from __future__ import annotations
 
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from glassmill.corpus.read.files.sections import Section
-from glassmill.errors import UnreadableError
+from glassmill.errors import RefusedError, UnreadableError
 
 MAX_PAGES = 20_000
+HARMLESS_PAGES, PAGE_BYTES = 200, 40
+"""A file names one page object again and again, if it has more pages than bytes for them."""
+HARMLESS_BYTES, MAX_RATIO = 64 << 20, 200
+MAX_FILTERS = 3
+CHUNK, KEPT_BYTES = 1 << 18, 4 << 20
 PAGES_AT_ONCE = 100
 """Running heads are looked for in so many pages at once."""
 SOFT_HYPHEN = "\ufffe"
@@ -31,6 +37,8 @@ LONG = 20_000
 """Characters after which a paragraph ends, whatever its lines look like."""
 NO_OCR = "scanned pages without text; OCR is not part of glassmill: run ocrmypdf first"
 
+_STREAM = re.compile(rb"stream\r?\n(?=[\x08-\x78][\x01\x5e\x9c\xda])")
+_ZLIB = re.compile(rb"[\x08-\x78][\x01\x5e\x9c\xda]")
 _NUMBER = re.compile(r"\d+")
 _BULLET = re.compile(r"\s*(?:[•▪◦‣·–*-]|\(?[0-9a-zA-Z]{1,3}[.)])\s")
 _PAGE_NUMBER = re.compile(r"\W*(?:page )?(?:\d{1,5}|[ivxlc]{1,6})(?: of \d{1,5})?\W*", re.IGNORECASE)
@@ -49,9 +57,12 @@ def pdf_sections(source: bytes | Path, scans: list[int] | None = None) -> Iterat
 
     Raises:
         UnreadableError: damaged, locked with a password, of more than 20,000 pages, or with scanned pages.
+        RefusedError: see `check_streams`.
     """
     import pypdfium2
 
+    check_streams(source if isinstance(source, bytes) else source.read_bytes())
+    size = len(source) if isinstance(source, bytes) else source.stat().st_size
     try:
         document = pypdfium2.PdfDocument(source)
     except (pypdfium2.PdfiumError, FileNotFoundError) as error:
@@ -61,8 +72,8 @@ def pdf_sections(source: bytes | Path, scans: list[int] | None = None) -> Iterat
     paragraphs = _Paragraphs()
     try:
         count = len(document)
-        if count > MAX_PAGES:
-            raise UnreadableError(f"PDF too long: {count} pages, over the limit of {MAX_PAGES}")
+        if count > min(MAX_PAGES, HARMLESS_PAGES + size // PAGE_BYTES):
+            raise UnreadableError(f"PDF too long: {count} pages in {size} bytes, over the limit of {MAX_PAGES}")
         for begin in range(0, count, PAGES_AT_ONCE):
             numbers = range(begin, min(begin + PAGES_AT_ONCE, count))
             pages = [_page_lines(document, number, found) for number in numbers]
@@ -75,6 +86,43 @@ def pdf_sections(source: bytes | Path, scans: list[int] | None = None) -> Iterat
     yield from paragraphs.rest()
     if found and scans is None:
         raise UnreadableError(NO_OCR if len(found) == count else f"{NO_OCR} ({len(found):,} of {count:,} pages)")
+
+
+def check_streams(content: bytes) -> None:
+    """Unpacks the compressed streams and forgets them, because PDFium has no limit on what they expand to.
+
+    Raises:
+        RefusedError: they expand to more than 64 MB and 200 times the file.
+    """
+    left = max(HARMLESS_BYTES, MAX_RATIO * len(content))
+    for match in _STREAM.finditer(content):
+        packed, place = content, match.end()
+        for _ in range(MAX_FILTERS):  # a stream may be packed again and again
+            first, left = _expanded(packed, place, left)
+            if left < 0:
+                raise RefusedError(f"refused: its streams expand more than {MAX_RATIO} times")
+            if not _ZLIB.match(first):
+                break
+            packed, place = first, 0
+
+
+def _expanded(packed: bytes, place: int, left: int) -> tuple[bytes, int]:
+    """The first bytes of a stream, unpacked, and what is left of `left` after all of it."""
+    inflate, pieces, have = zlib.decompressobj(), [], 0
+    rest = b""
+    try:
+        while left >= 0 and not inflate.eof and (rest or place < len(packed)):
+            if not rest:
+                rest, place = packed[place : place + CHUNK], place + CHUNK
+            piece = inflate.decompress(rest, CHUNK)
+            rest = inflate.unconsumed_tail
+            left -= len(piece)
+            if have < KEPT_BYTES:
+                pieces.append(piece)
+                have += len(piece)
+    except zlib.error:
+        pass
+    return b"".join(pieces), left
 
 
 def _page_lines(document: Any, number: int, scans: list[int]) -> list[str]:

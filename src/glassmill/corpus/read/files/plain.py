@@ -1,11 +1,10 @@
 """Text files of every markup, tables and subtitles: read as streams, so that 100 MB take a few megabytes of memory.
 
-In: a file. Out: sections. The encoding is that of the first megabytes; a later byte that does not fit becomes U+FFFD.
+In: a file. Out: sections. The encoding is that of the first megabytes; see `glassmill.textfiles`.
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
 import re
 from collections.abc import Iterable, Iterator
@@ -15,7 +14,7 @@ from glassmill.corpus.extract.encoding import decode
 from glassmill.corpus.read.files.kinds import is_text
 from glassmill.corpus.read.files.sections import FLUSH, Section, sections_of_lines
 from glassmill.errors import UnreadableError
-from glassmill.textfiles import encoding_shown_by
+from glassmill.textfiles import Decoder, encoding_shown_by
 
 SAMPLE = 8 << 20
 CHUNK = 1 << 18
@@ -36,8 +35,8 @@ def text_chunks(path: Path) -> Iterator[str]:
         if not is_text(sample[: 1 << 16]):
             raise UnreadableError("not text: the file holds binary data")
         whole = sample if len(sample) < SAMPLE else sample[: sample.rfind(b"\n") + 1] or sample
-        skip, encoding = encoding_shown_by(sample[: 1 << 16]) or (0, decode(whole)[1])
-        decoder = codecs.getincrementaldecoder(encoding)("replace")
+        skip, encoding = encoding_shown_by(sample[: 1 << 16]) or (0, decode(whole, is_html=False)[1])
+        decoder = Decoder(encoding)
         file.seek(skip)
         place, open_return = skip, ""
         while data := file.read(CHUNK):
@@ -47,7 +46,8 @@ def text_chunks(path: Path) -> Iterator[str]:
             text = open_return + decoder.decode(data)
             open_return = "\r" if text.endswith("\r") else ""
             yield text.removesuffix("\r").replace("\r\n", "\n").replace("\r", "\n")
-        yield ("\n" if open_return else "") + decoder.decode(b"", True)
+        rest = open_return + decoder.decode(b"", True)
+        yield rest.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def text_lines(path: Path) -> Iterator[str]:

@@ -122,7 +122,7 @@ def _rows(path: Path, kind: str, bounds: Bounds) -> Iterator[Row] | None:
             raise UnreadableError(NOT_TEXT)
         return jsonl_rows(path, files, bounds.max_bytes)
     if kind == "parquet":
-        return parquet_rows(path, files)
+        return parquet_rows(path, files, bounds.max_bytes)
     if kind == "csv":
         return csv_rows(path, files)
     return json_rows(path, files) if kind == "json" else None

@@ -13,12 +13,15 @@ from typing import Any
 from xml.etree.ElementTree import Element  # a name for the types; parsing is defusedxml's
 
 from glassmill.corpus.extract.extract import strip_tags
-from glassmill.corpus.read.files.plain import markup_sections, text_chunks
-from glassmill.corpus.read.files.sections import Section, sections_of_lines
+from glassmill.corpus.read.files.plain import text_chunks
+from glassmill.corpus.read.files.sections import FLUSH, Section, sections_of_lines
 from glassmill.errors import UnreadableError
 
 MAX_BYTES = 32 << 20
-"""Of a file that is parsed whole; a larger one is read as the text it is."""
+"""Of a JSON file that is parsed; a larger one is read as the text it is."""
+MAX_TREE_BYTES = 4 << 20
+"""Of an XML file that is parsed whole: an element of four bytes takes 150 in memory."""
+MAX_ELEMENTS = 1_000_000
 _DOCTYPE = re.compile(r"<!DOCTYPE[^\[<>]{0,1000}(?:\[[^\]]{0,100000}\]\s{0,100})?>")
 HEADINGS = frozenset({"title", "head", "subtitle", "heading", "h1", "h2", "h3"})
 KEEPS_LINES = frozenset({"programlisting", "screen", "literallayout", "pre", "synopsis", "code", "verse", "address"})
@@ -80,31 +83,68 @@ def _joined(value: object) -> str:
 
 
 def xml_sections(path: Path) -> Iterator[Section]:
-    """The text of an XML file: a paragraph for each element that has text of its own.
+    """The text of an XML file: a paragraph for each element with text of its own.
 
     Invalid XML, and one with entities of its own, loses its tags and keeps the rest.
+
+    Raises:
+        UnreadableError: a large file is invalid from some place on, or has too many elements at once.
     """
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import ParseError, parse
 
-    if path.stat().st_size > MAX_BYTES:
-        yield from markup_sections(path, "text")
+    invalid = (ParseError, DefusedXmlException, ValueError, LookupError)
+    if path.stat().st_size > MAX_TREE_BYTES:
+        try:
+            yield from _under_headings(_parts(path))
+        except invalid as error:
+            raise UnreadableError(f"invalid XML: {error}") from None
         return
     try:
         root: Element = parse(path).getroot()
-    except (ParseError, DefusedXmlException, ValueError, LookupError):
+    except invalid:
         text = _DOCTYPE.sub("", "".join(text_chunks(path)), count=1)
         yield from sections_of_lines(strip_tags(text).splitlines(True))
         return
+    yield from _under_headings(_paragraphs(root))
+
+
+def _under_headings(paragraphs: Iterator[tuple[str, str]]) -> Iterator[Section]:
     gathered: list[str] = []
-    title = ""
-    for text, tag in _paragraphs(root):
-        if tag in HEADINGS:
+    title, size = "", 0
+    for text, tag in paragraphs:
+        if tag in HEADINGS or size > FLUSH:
             if gathered:
                 yield Section("".join(gathered), title)
-            gathered, title = [], " ".join(text.split())
+            title = " ".join(text.split()) if tag in HEADINGS else title
+            gathered, size = [], 0
         gathered.append(text + "\n\n")
+        size += len(text)
     yield Section("".join(gathered), title)
+
+
+def _parts(path: Path) -> Iterator[tuple[str, str]]:
+    """The paragraphs of a large file; of the children of its root, one is in memory at a time."""
+    from defusedxml.ElementTree import iterparse
+
+    root: Element | None = None
+    waiting: Element | None = None  # what follows it, up to the next tag, is not there yet
+    depth = count = 0
+    for event, element in iterparse(path, events=("start", "end")):
+        depth += 1 if event == "start" else -1
+        count += 1
+        if count > 2 * MAX_ELEMENTS:
+            raise UnreadableError(f"XML with more than {MAX_ELEMENTS:,} elements in one part")
+        if event == "start" and root is None:
+            root = element
+        elif root is not None and waiting is not None and (event == "start" or depth == 0):
+            yield from _paragraphs(waiting)
+            if (waiting.tail or "").strip():
+                yield " ".join((waiting.tail or "").split()), ""
+            root.remove(waiting)
+            waiting, count = None, 0
+        if event == "end" and depth == 1:
+            waiting = element
 
 
 def _paragraphs(root: Element) -> Iterator[tuple[str, str]]:

@@ -14,11 +14,12 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
+from glassmill.corpus.read.files.columns import HARMLESS_BYTES, column_rows
 from glassmill.corpus.read.files.plain import csv_lines
 from glassmill.corpus.read.files.structured import json_value
-from glassmill.errors import UnreadableError, UserError
+from glassmill.errors import RefusedError, UnreadableError, UserError
 from glassmill.recipe import FilesSettings
 from glassmill.textfiles import SAMPLE_BYTES, decode_text, encoding_shown_by
 
@@ -26,7 +27,9 @@ URL_FIELDS = ("url", "uri", "source_url")
 DATE_FIELDS = ("date", "timestamp")
 OURS = frozenset({"id", "url", "text", "language", "language_score", "source", "offset"})
 """Columns that the documents of `glassmill add` and of a corpus have."""
-ROWS = 256
+OWN_COLUMNS = ("url", "text", "date", "source", "offset", "section")
+CHUNK = 1 << 20
+MAX_EMPTY_LINES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,8 @@ def jsonl_rows(path: Path, files: FilesSettings, max_line_bytes: int) -> Iterato
         try:
             file: IO[bytes] = cast("IO[bytes]", gzip.open(plain)) if packed else plain  # noqa: SIM115 (holds nothing)
             read_line = _in_utf8(file)  # must live until the file is closed
-            yield from _lines(read_line, files, max_line_bytes)
+            most = max(HARMLESS_BYTES, int(files.max_ratio * path.stat().st_size))
+            yield from _lines(read_line, files, max_line_bytes, most)
         except (OSError, EOFError, zlib.error) as error:
             raise UnreadableError(f"damaged gzip data: {error}") from None
 
@@ -79,18 +83,24 @@ def _in_utf8(file: IO[bytes]) -> Callable[[int], bytes]:
     return lambda most: text.readline(most).encode("utf-8", "replace")
 
 
-def _lines(read_line: Callable[[int], bytes], files: FilesSettings, most: int) -> Iterator[Row]:
-    place = number = 0
+def _lines(read_line: Callable[[int], bytes], files: FilesSettings, most: int, most_in_all: int) -> Iterator[Row]:
+    place = number = empty = 0
     while line := read_line(most + 1):
         begin, place = place, place + len(line)
         if len(line) > most:
-            while line and not line.endswith(b"\n"):
-                line = read_line(most)
+            while line and not line.endswith(b"\n") and place <= most_in_all:
+                line = read_line(CHUNK)
                 place += len(line)
             yield Row(begin, number, "", cause=f"line too long: over the limit of {most} bytes")
         elif line.strip():
             yield _line(line, begin, number, files)
+        else:
+            empty += 1
+            if empty > MAX_EMPTY_LINES:
+                raise RefusedError(f"refused: more than {MAX_EMPTY_LINES:,} empty lines")
         number += 1
+        if place > most_in_all:
+            raise RefusedError(f"refused: expands more than {files.max_ratio:g} times")
 
 
 def _line(line: bytes, place: int, number: int, files: FilesSettings) -> Row:
@@ -122,45 +132,34 @@ def _first(value: Mapping[str, object], names: Sequence[str]) -> str:
     return str(found)
 
 
-def parquet_rows(path: Path, files: FilesSettings) -> Iterator[Row]:
-    """The rows of a Parquet file, a few hundred in memory at once, only the columns that count.
+def parquet_rows(path: Path, files: FilesSettings, max_bytes: int) -> Iterator[Row]:
+    """The rows of a Parquet file, some in memory at once, only the columns that count.
 
     Raises:
         UnreadableError: damaged, or without a column of text.
+        RefusedError: it would unpack to more than `files` allow.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            if not any(name in names for name in files.text_fields):
-                have = ", ".join(names[:12])
-                raise UnreadableError(f"no column {' or '.join(files.text_fields)} (columns: {have}); see corpus.files")
-            if set(names) >= OURS:
-                yield from _own_rows(file)
-                return
-            known = (*files.title_fields, *files.text_fields, *URL_FIELDS, *DATE_FIELDS)
-            wanted = [name for name in dict.fromkeys(known) if name in names]
-            number = 0
-            for batch in file.iter_batches(batch_size=ROWS, columns=wanted):
-                for value in batch.to_pylist():
-                    yield _row(value, number, number, files)
-                    number += 1
+        names = pq.read_schema(path).names
+        if not any(name in names for name in files.text_fields):
+            have = ", ".join(names[:12])
+            raise UnreadableError(f"no column {' or '.join(files.text_fields)} (columns: {have}); see corpus.files")
+        is_own = set(names) >= OURS
+        known = (*files.title_fields, *files.text_fields, *URL_FIELDS, *DATE_FIELDS)
+        wanted = [name for name in dict.fromkeys(OWN_COLUMNS if is_own else known) if name in names]
+        for number, (value, cause) in enumerate(column_rows(path, wanted, files, max_bytes)):
+            if cause:
+                yield Row(number, number, "", cause=cause)
+            elif is_own:
+                plain = {name: str(value.get(name) or "") for name in ("text", "url", "date", "source", "section")}
+                yield Row(number, number, **plain, offset=int(value["offset"] or 0))
+            else:
+                yield _row(value, number, number, files)
     except (pa.ArrowException, OSError) as error:
         raise UnreadableError(f"damaged Parquet file: {error}"[:200]) from None
-
-
-def _own_rows(file: Any) -> Iterator[Row]:
-    """The rows of a file that glassmill wrote."""
-    names = file.schema_arrow.names
-    wanted = [name for name in ("url", "text", "date", "source", "offset", "section") if name in names]
-    number = 0
-    for batch in file.iter_batches(batch_size=ROWS, columns=wanted):
-        for value in batch.to_pylist():
-            plain = {name: str(value.get(name) or "") for name in ("text", "url", "date", "source", "section")}
-            yield Row(number, number, **plain, offset=int(value["offset"] or 0))
-            number += 1
 
 
 def json_rows(path: Path, files: FilesSettings) -> Iterator[Row] | None:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import IO
 from xml.etree.ElementTree import Element  # a name for the types; parsing is defusedxml's
 
-from glassmill.corpus.read.files.archives import check_zip, read_member
-from glassmill.errors import UnreadableError
+from glassmill.corpus.read.files.archives import open_zip, read_member
+from glassmill.errors import RefusedError, UnreadableError
 from glassmill.recipe import FilesSettings
 
+MAX_TAGS = 2_000_000
+"""A document of 3,000 pages has about a million."""
 RELATIONSHIPS = "{http://schemas.openxmlformats.org/package/2006/relationships}"
 R_ID = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 
@@ -27,7 +29,7 @@ def opened(file: IO[bytes] | Path, kind: str, limits: FilesSettings) -> Iterator
         RefusedError: it unpacks to more than `limits` allow.
     """
     try:
-        archive = zipfile.ZipFile(file)
+        archive = open_zip(file, limits)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:  # the last: of a newer zip version
         start = _start(file)
         locked = start.startswith(b"\xd0\xcf\x11\xe0")
@@ -35,7 +37,6 @@ def opened(file: IO[bytes] | Path, kind: str, limits: FilesSettings) -> Iterator
             f"{kind} with a password, or in an old format" if locked else f"not a {kind} file: {error}"
         ) from None
     with archive:
-        check_zip(archive, limits)
         yield archive
 
 
@@ -52,6 +53,7 @@ def parsed(archive: zipfile.ZipFile, name: str, limits: FilesSettings) -> Elemen
 
     Raises:
         UnreadableError: missing, too large, or invalid XML.
+        RefusedError: its tree would take hundreds of megabytes.
     """
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import ParseError, fromstring
@@ -60,6 +62,8 @@ def parsed(archive: zipfile.ZipFile, name: str, limits: FilesSettings) -> Elemen
         content = read_member(archive, name, limits)
     except KeyError:
         raise UnreadableError(f"{name or 'package document'} is missing") from None
+    if content.count(b"<") > MAX_TAGS or content.count(b"=") > MAX_TAGS:
+        raise RefusedError(f"refused: more than {MAX_TAGS:,} tags or attributes in {name}")
     try:
         root: Element = fromstring(content)
         return root

@@ -6,7 +6,7 @@ import { count } from "../lib/format.js";
 
 const SHOWN = 3;
 const AROUND = 160;
-const QUESTION_WORDS = /^(Who|What|Where|When|Which|Whose|Whom|Why|How|Is|Are|Was|Were|Does|Do|Did|Can|Could|Tell|Please|I|In|On|At|The|A|An)$/;
+const QUESTION_WORDS = /^(Who|What|Where|When|Which|Whose|Whom|Why|How|Is|Are|Was|Were|Does|Do|Did|Can|Could|Tell|Please|I|In|On|At|The|A|An|And|But|So|Then|Also|Hello|Hi|Thank|Thanks|Good)$/;
 
 /** The longest run of capitalised words: "When did Bea Larkin open her shop?" -> "Bea Larkin". @param {string} text */
 export function subject(text) {

@@ -80,7 +80,7 @@ function Rules({ step }) {
 function Outlet({ documents, pagesIn, textKept, open, toggle, corpus }) {
   return html`<div class="funnel-step" data-open=${open}>
     <button type="button" class="funnel-row outlet" aria-expanded=${open} onClick=${toggle}>
-      <span class="funnel-label"><span class="funnel-title">Documents</span><span class="funnel-says">What is left. The model learns from these, but for a few that are held out to test it.</span></span>
+      <span class="funnel-label"><span class="funnel-title">Documents</span><span class="funnel-says">What is left; the model reads all but a few held out.</span></span>
       <${Stream} from=${documents / pagesIn} to=${documents / pagesIn} />
       <span class="funnel-numbers"><span class="kept">${count(documents)}</span><span class="funnel-share">${percent(documents / pagesIn)} of all${textKept && `, ${textKept} of the text`}</span></span>
     </button>

@@ -97,7 +97,7 @@ function Answer({ one }) {
   const { mark, words, good } = OUTCOMES[outcome(one)];
   const claim = one.kind === "false_claim";
   return html`<li data-right=${good ?? "open"}><span class="mark" role="img" aria-label=${words} title=${words}>${mark}</span>
-    <span><span class="question">${one.question}</span><span class="said">${one.said.trim() || "(nothing)"}</span>${(claim || good !== true) && one.answer && html`<span class="wanted">${claim ? "The false claim" : "The truth"}: ${one.answer}</span>`}</span></li>`;
+    <span><span class="question">${one.question}</span><span class="said">${one.said.trim() || "(nothing)"}</span>${(claim || good !== true) && one.answer && html`<span class="wanted">${claim ? "The false claim" : one.kind === "unknown" ? "The right answer" : "The truth"}: ${one.answer}</span>`}</span></li>`;
 }
 
 /** Recall and precision of the filters, kind by kind. @param {{report: any}} props */

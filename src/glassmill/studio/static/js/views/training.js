@@ -87,7 +87,7 @@ function Samples({ run, samples, running, answers }) {
   };
   return html`<div class="samples">
     <h3>What it ${answers ? "answers" : "writes"} at step ${count(step)}</h3>
-    <p class="caption">The same ${answers ? "questions, answered" : "openings, continued"} by the model as it was at that step. ${steps.length > 1 ? "Move the slider back to see how it started." : ""}</p>
+    <p class="caption">The same ${answers ? "questions, answered" : "openings, continued"} by the model as it was at that step. ${steps.length > 1 ? "Move the slider back to see how it started." : ""}${steps[0] === 0 ? " It shows the model before the first step, then after 1, 2, 4, 8, … steps." : ""}</p>
     ${steps.length > 1 && html`<label class="slider"><span class="visually-hidden">Moment of training</span>
       <input type="range" min="0" max=${steps.length - 1} step="1" value=${at} onInput=${choose} aria-valuetext=${`step ${step}`} />
       <span class="slider-ends"><span>step ${count(steps[0])}</span><span>${running ? "now" : `step ${count(steps.at(-1))}`}</span></span></label>`}

@@ -1,0 +1,63 @@
+"""Of hundreds of damaged and hostile files, none is accepted with other content, crashes, hangs or eats memory.
+
+`bench/mutants.py` makes and judges them; it prints the same table for ten thousand.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+BENCH = Path(__file__).resolve().parents[1] / "bench" / "mutants.py"
+
+
+@pytest.fixture(scope="module")
+def mutants() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("mutants", BENCH)
+    assert spec and spec.loader
+    module = sys.modules["mutants"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes that read import the same module by its name."""
+    monkeypatch.syspath_prepend(str(BENCH.parent))
+
+
+def judge(mutants: ModuleType, count: int, seed: int) -> None:
+    table, failures = mutants.run(count, seed, list(mutants.READERS), 1)
+    assert not failures, "\n".join(failures[:5])
+    assert sum(outcomes.total() for outcomes in table.values()) == count
+    for kind, outcomes in table.items():
+        assert outcomes["refused"], f"no mutant of {kind} was refused: is anything changed at all?"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory by what Linux counts")
+def test_hundreds_of_mutants_are_refused_in_one_line_or_read_as_they_are(mutants: ModuleType, importable: None) -> None:
+    judge(mutants, 320, 11)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory by what Linux counts")
+def test_thousands_of_mutants_are_refused_in_one_line_or_read_as_they_are(
+    mutants: ModuleType, importable: None
+) -> None:
+    judge(mutants, 2000, 12)
+
+
+def test_a_seed_decides_every_mutant(mutants: ModuleType, tmp_path: Path) -> None:
+    import random
+
+    data = bytes(range(256)) * 8
+    for mutate in (mutants.mutate_bytes, mutants.mutate_text, mutants.mutate_json):
+        assert [mutate(data, random.Random(n)) for n in range(50)] == [
+            mutate(data, random.Random(n)) for n in range(50)
+        ]
+    changed = [mutants.mutate_bytes(data, random.Random(number)) for number in range(200)]
+    assert sum(one != data for one in changed) > 150
