@@ -138,7 +138,8 @@ def test_damaged_parts_are_refused_in_one_line(tmp_path: Path, change: dict[str,
 @pytest.mark.parametrize(
     "config",
     [{"added_tokens_decoder": {"x": 1}}, {"eos_token": 5}, {"chat_template": [1, {"name": 2}]},
-     {"added_tokens_decoder": 3}, {"extra_special_tokens": 4}, {"special_tokens_map": 3, "bos_token": {"no": 1}}, {"chat_template": {"a": 1}}],
+     {"added_tokens_decoder": 3}, {"extra_special_tokens": 4},
+     {"special_tokens_map": 3, "bos_token": {"no": 1}}, {"chat_template": {"a": 1}}],
 )  # fmt: skip
 def test_a_strange_configuration_is_refused_or_left_out(tmp_path: Path, config: dict[str, Any]):
     (tmp_path / "tokenizer.json").write_text(json.dumps(word_model()), encoding="utf-8")

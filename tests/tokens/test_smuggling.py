@@ -69,8 +69,10 @@ def test_no_text_brings_a_control_token(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_no_text_of_a_hundred_thousand_brings_a_control_token(tmp_path: Path):
-    assert list(smuggled(tmp_path, range(100, 400), 100_000 // 200 // MESSAGES)) == []
+@pytest.mark.parametrize("part", range(4))
+def test_no_text_of_a_hundred_thousand_brings_a_control_token(tmp_path: Path, part: int):
+    """(Three of four folders count, 500 texts each.)"""
+    assert list(smuggled(tmp_path, range(100 + 75 * part, 175 + 75 * part), 50)) == []
 
 
 WITH_TOOLS = """{%- if tools %}{% for tool in tools %}{{ tool.function.name }}: {{ tool|tojson }}{{ TURN }}{% endfor %}{% endif -%}
