@@ -60,7 +60,11 @@ def test_a_letter_that_is_split_between_two_reads_is_one(tmp_path: Path) -> None
     assert "".join(text_parts(path)) == "x" + text
 
 
-@pytest.mark.parametrize("data", [os.urandom(5000), b"\x7fELF" + bytes(300), b"PK\x03\x04" + os.urandom(2000)])
+@pytest.mark.parametrize(
+    "data",
+    [os.urandom(5000), b"\x7fELF" + bytes(300), b"PK\x03\x04" + os.urandom(2000)],
+    ids=["noise", "program", "zip"],
+)
 def test_what_is_no_text_is_refused_in_one_line_with_its_name(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "picture.txt"
     path.write_bytes(data)
@@ -126,7 +130,11 @@ def test_a_tokenizer_is_never_trained_on_binary_data(name: str, tmp_path: Path) 
         list(named_texts(tmp_path / name))
 
 
-@pytest.mark.parametrize("data", [b"\xff\xfe\x00\xd8a\x00", b"[a\n", os.urandom(400), b"a = " + b"[" * 5000])
+@pytest.mark.parametrize(
+    "data",
+    [b"\xff\xfe\x00\xd8a\x00", b"[a\n", os.urandom(400), b"a = " + b"[" * 5000],
+    ids=["half", "syntax", "noise", "deep"],
+)
 def test_a_broken_recipe_is_one_line(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_bytes(data)
     with pytest.raises(UserError, match=r"r\.toml") as error:

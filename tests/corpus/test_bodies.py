@@ -141,7 +141,7 @@ ENCODED = [
 ]
 
 
-@pytest.mark.parametrize(("header", "body"), ENCODED)
+@pytest.mark.parametrize(("header", "body"), ENCODED, ids=map(str, range(len(ENCODED))))
 def test_codings_are_undone_as_far_as_they_are_there(header: str, body: bytes) -> None:
     block = f"HTTP/1.1 200 OK\r\n{header}\r\nContent-Type: text/html\r\n\r\n".encode() + body
     assert parse_response(block).body == PAGE
@@ -167,6 +167,7 @@ def test_a_packed_body_that_is_cut_gives_the_text_so_far(pack: Callable[[bytes],
         (GZIPPED[:12] + b"\xff" * 50, "damaged compressed body"),
         (gzip.compress(b"") * (codings.MAX_MEMBERS + 1), "gzip members"),
     ],
+    ids=["zeros", "two layers", "two members", "damaged", "members"],
 )
 def test_bodies_that_grow_or_are_damaged_are_errors(body: bytes, cause: str) -> None:
     with pytest.raises(BodyError, match=cause):

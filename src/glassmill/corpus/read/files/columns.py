@@ -91,6 +91,8 @@ def _check_pages(path: Path, file: Any, names: Sequence[str], files: FilesSettin
     largest = total = pages = 0
     with path.open("rb") as raw:
         for group in range(metadata.num_row_groups):
+            if not metadata.row_group(group).num_rows:
+                continue
             for number in range(metadata.row_group(group).num_columns):
                 column = metadata.row_group(group).column(number)
                 if column.path_in_schema.partition(".")[0] not in names:
