@@ -50,7 +50,7 @@ def test_a_hugging_face_folder_becomes_a_model_folder_with_the_same_logits(forei
         theirs = AutoModelForCausalLM.from_pretrained(foreign)(ids).logits
         assert float((load_folder(folder).model(ids) - theirs).abs().max()) < 1e-5
     note = json.loads((folder / "glassmill.json").read_text(encoding="utf-8"))
-    assert note["imported_from"] == "Tiny-Llama" and told == ["converting Tiny-Llama"]
+    assert note["imported_from"] == "Tiny-Llama" and told == ["reading Tiny-Llama", "converting Tiny-Llama"]
     assert note["weights_sha256"] == {
         file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(foreign.glob("*.safetensors"))
     }
@@ -69,7 +69,7 @@ def test_the_same_import_twice_is_work_done_once(foreign: Path, tmp_path: Path):
     folder = import_weights(foreign, tmp_path / "out")
     before = (folder / "model.safetensors").stat().st_mtime_ns
     import_weights(foreign, tmp_path / "out", notify=told.append)
-    assert told == [f"{tmp_path / 'out'} exists already"]
+    assert told == ["reading Tiny-Llama", f"{tmp_path / 'out'} exists already"]
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
     import_weights(foreign, tmp_path / "out", "float32")
     assert (folder / "model.safetensors").stat().st_mtime_ns != before

@@ -88,8 +88,7 @@ def _write_tokenizer(
     tokens, kinds = token_table(full, vocab_size)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(pre)
-    if full.get("normalizer") is None:
-        writer.add_string(NORMALIZER, "none")
+    writer.add_string(NORMALIZER, "none" if full.get("normalizer") is None else "by name")
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
     writer.add_token_merges(merge_lines(full))

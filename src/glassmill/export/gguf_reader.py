@@ -67,6 +67,10 @@ class GgufFile:
             self.metadata, self.tensors = header.read()
         except (GgufError, UnicodeDecodeError, struct.error, OverflowError) as error:
             raise UserError(f"{self.path} is not a valid GGUF file: {error}") from None
+        if CHECKSUM not in self.metadata and any(key.startswith("glassmill") for key in self.metadata):
+            raise UserError(
+                f"{self.path} is damaged: it was written by glassmill, and has no {CHECKSUM}; copy it again"
+            )
         if header.checksum_at and self.metadata[CHECKSUM] != checksum(self._bytes, header.checksum_at):
             raise UserError(f"{self.path} is damaged: its SHA-256 is not the one it was written with; copy it again")
 

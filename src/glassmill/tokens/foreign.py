@@ -48,6 +48,8 @@ def byte_level(full: Mapping[str, Any], symbols: Mapping[int, bytes]) -> BpeArgu
         if made is None or first is None or second is None:
             return None
         merges.append((first, second, made))
+    if len({made for _, _, made in merges}) != len(merges):
+        return None  # two ways to one symbol
     return {
         "ranks": ranks,
         "pattern": pattern,

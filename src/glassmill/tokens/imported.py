@@ -18,7 +18,7 @@ import numpy as np
 from glassmill.errors import UserError
 from glassmill.textfiles import read_text
 from glassmill.tokens import formats
-from glassmill.tokens.codecs import AddedWords, Codec, HuggingFaceCodec, bpe_codec
+from glassmill.tokens.codecs import AddedWords, Codec, HuggingFaceCodec, NativeCodec, bpe_codec
 from glassmill.tokens.foreign import byte_level
 from glassmill.tokens.schema import check_tokenizer_json
 
@@ -126,6 +126,11 @@ def _codec(full: Mapping[str, Any], engine: Engine, symbols: Mapping[int, bytes]
     if known is None:
         return HuggingFaceCodec(engine)
     codec = bpe_codec(special={**engine.control, **engine.words}, **known)
+    if known["missing"] and isinstance(codec, NativeCodec):
+        try:
+            codec.encoder  # noqa: B018  (builds the core's object)
+        except ValueError:  # the stand-ins of missing bytes do not fit among these symbols
+            return HuggingFaceCodec(engine)
     return AddedWords(codec, engine.words) if engine.words else codec
 
 

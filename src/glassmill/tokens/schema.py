@@ -44,7 +44,7 @@ def check_tokenizer_json(full: dict[str, Any], where: str) -> None:
         content = field(entry, "content", str, what=f"{where}, an added token")
         if not content:
             raise UserError(f"{where} is damaged: an added token is empty")
-        added[content] = field(entry, "id", int, what=f"{where}, an added token", low=0, high=LARGEST_ID)
+        added[content] = field(entry, "id", int, what=f"{where}, an added token")
         for flag in FLAGS:
             field(entry, flag, bool, what=f"{where}, the added token {content[:40]!r}", default=False)
     _check_ids(added, where)
