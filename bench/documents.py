@@ -1,7 +1,7 @@
 """Own documents: how much of their text a team's folder keeps through `add`, `init`, `plan`, `run`, and where it goes.
 
     apt-get install pandoc poppler-utils debian-policy developers-reference debian-reference-en
-    python bench/documents.py --make /tmp/folder     # real documentation of this machine, some of it converted by pandoc
+    python bench/documents.py --make /tmp/folder     # real documentation of this machine, some converted by pandoc
     python bench/documents.py /tmp/folder            # the four commands, and a table
 
 Every document is used once, in one format, so that deduplication has no copies to drop but those that are really there.

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from glassmill.corpus.document import Lost, Page
+from glassmill.corpus.read.files import structured
 from glassmill.corpus.read.files.kinds import HINTS, KINDS, SUFFIXES, is_text, kind_of
 from glassmill.corpus.read.sources import find_sources, read_pages
 from glassmill.errors import UserError
@@ -286,13 +287,41 @@ def test_packed_files_that_expand_too_much_are_refused(tmp_path: Path) -> None:
     assert not pages and causes[0].startswith("damaged compressed data")
 
 
-def test_a_large_xml_file_is_read_in_parts_with_nothing_lost(tmp_path: Path) -> None:
-    rows = "".join(f"<row><title>Row {n}</title><p>text <b>of</b> {n}</p></row> after {n}\n" for n in range(90_000))
+def test_a_large_xml_file_is_read_in_parts_with_nothing_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(structured, "MAX_TREE_BYTES", 1 << 16)
+    monkeypatch.setattr(structured, "MAX_ELEMENTS", 10_000)
+    rows = "".join(
+        f"<row><title>Row {n}</title><p>some text <b>of</b> {n}</p></row> after {n}\n" for n in range(20_000)
+    )
     pages, causes = read(tmp_path / "a.xml", f"<all>{rows}</all>".encode(), split_characters=30_000)
     text = text_of(pages)
-    assert not causes and all(f"{part}89999" in text for part in ("Row ", "text of ", "after "))
-    assert text.count("after ") == 90_000 and pages[1].section.startswith("Row ")
+    assert not causes and all(f"{part}19999" in text for part in ("Row ", "text of ", "after "))
+    assert text.count("after ") == 20_000 and pages[1].section.startswith("Row ")
     pages, causes = read(tmp_path / "a.xml", f"<all>{rows}<b></all>".encode(), split_characters=30_000)
-    assert "Row 88000" in text_of(pages) and causes[0].startswith("invalid XML")
-    pages, causes = read(tmp_path / "a.xml", b"<all><part>" + b"<a/>" * 1_200_000 + b"</part></all>")
-    assert causes == ["XML with more than 1,000,000 elements in one part"]
+    assert "Row 18000" in text_of(pages) and causes[0].startswith("invalid XML")
+    pages, causes = read(tmp_path / "a.xml", b"<all><part>" + b"<a/>" * 20_000 + b"</part></all>")
+    assert causes == ["XML with more than 10,000 elements in one part"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "cause"),
+    [
+        ("a.rtf", b"{\\rtf1 " + b"{" * 2_000_000, "RTF with groups nested"),
+        (
+            "a.eml",
+            b"Subject: x\nContent-Type: multipart/mixed; boundary=x\n" + b"\n--x\n" * 200_000,
+            "e-mail with more",
+        ),
+        (
+            "a.eml",
+            b"Subject: x\nContent-Type: multipart/mixed; boundary=x\n" + b"\n--x\n" * 2_000,
+            "e-mail of more than",
+        ),
+        ("a.ipynb", b'{"cells": [' + b"[]," * 4_000_000 + b"[]]}", "not a notebook"),
+        ("a.docx", docx(["x"], head="<w:a>" * 30_000), "invalid XML"),
+        ("a.odt", odf("<text:section>" * 30_000 + "</text:section>" * 30_000), ""),
+    ],
+)
+def test_small_files_that_ask_for_much_are_set_aside(tmp_path: Path, name: str, content: bytes, cause: str) -> None:
+    pages, causes = read(tmp_path / name, content, split_characters=30_000)
+    assert not text_of(pages) and (causes[0].startswith(cause) if cause else True)

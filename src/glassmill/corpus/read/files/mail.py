@@ -20,6 +20,7 @@ from glassmill.errors import UnreadableError
 
 HEADERS = ("Subject", "From", "To", "Date")
 MAX_PARTS = 1000
+MAX_BOUNDARIES = 100_000
 SUBJECT, SENDER, TO, BODY, HTML = 0x0037, 0x0C1A, 0x0E04, 0x1000, 0x1013
 NAME, SHORT_NAME, DATA = 0x3707, 0x3704, 0x3701
 
@@ -38,7 +39,7 @@ def letter_of(content: bytes) -> Letter:
     Raises:
         UnreadableError: no header of a message.
     """
-    message = email.message_from_bytes(content, policy=email.policy.compat32)
+    message = _parsed(content)
     if not any(message.get(name) for name in (*HEADERS, "Received", "MIME-Version", "Message-ID")):
         raise UnreadableError("not an e-mail: no header")
     plain: list[str] = []
@@ -60,6 +61,12 @@ def letter_of(content: bytes) -> Letter:
             pages.append(strip_tags(_decoded(part, data)))
     head = [f"{name}: {_header(message, name)}" for name in HEADERS if message.get(name)]
     return Letter("\n".join(head) + "\n\n" + "\n\n".join(plain or pages), attached)
+
+
+def _parsed(content: bytes) -> Message:
+    if content.count(b"\n--") > MAX_BOUNDARIES:  # each may become an object
+        raise UnreadableError(f"e-mail with more than {MAX_BOUNDARIES:,} boundaries")
+    return email.message_from_bytes(content, policy=email.policy.compat32)
 
 
 def _header(message: Message, name: str) -> str:
@@ -111,7 +118,7 @@ def page_of_mhtml(content: bytes) -> tuple[bytes, str | None]:
     Raises:
         UnreadableError: there is none.
     """
-    message = email.message_from_bytes(content, policy=email.policy.compat32)
+    message = _parsed(content)
     for part in message.walk():
         body = part.get_payload(decode=True)
         if part.get_content_type() in ("text/html", "application/xhtml+xml") and isinstance(body, bytes):
@@ -127,6 +134,7 @@ def letter_of_outlook(path: Path) -> Letter:
     """
     import olefile
 
+    size = path.stat().st_size
     try:
         with olefile.OleFileIO(path) as file:
             names = {"/".join(entry) for entry in file.listdir()}
@@ -136,6 +144,8 @@ def letter_of_outlook(path: Path) -> Letter:
                 for kind in ("001F", "001E", "0102"):
                     name = f"{folder}__substg1.0_{number:04X}{kind}"
                     if name in names:
+                        if file.get_size(name) > size:
+                            raise UnreadableError("damaged MSG file: a part is larger than the file")
                         data: bytes = file.openstream(name).read()
                         return data.decode("utf-16-le", "replace") if kind == "001F" else data
                 return b""

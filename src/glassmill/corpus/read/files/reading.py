@@ -27,6 +27,7 @@ from glassmill.recipe import FilesSettings
 MAX_DEPTH = 3
 NOT_TEXT = "not text: the file holds binary data"
 MARKUPS = ("text", "markdown", "rst", "asciidoc", "latex", "man", "texinfo", "org", "wiki", "code")
+MAX_RTF_BYTES = 256 << 20
 LEAST_CHARACTERS = 64 << 20
 """A file may always give so many characters, however small it is."""
 UNREADABLE = (*UNJUDGED, *DAMAGE, lzma.LZMAError, struct.error, SyntaxError, AttributeError, AssertionError)
@@ -47,7 +48,7 @@ SECTIONS: dict[str, Callable[[Path, FilesSettings], Sections]] = {
     "pptx": office.pptx_sections,
     "odf": opendocument.odf_sections,
     "xlsx": sheets.xlsx_sections,
-    "rtf": lambda path, files: rtf.rtf_sections(path.read_bytes()),
+    "rtf": lambda path, files: rtf.rtf_sections(_content(path, MAX_RTF_BYTES)),
     "csv": lambda path, files: plain.rows_sections(plain.csv_lines(path)),
     "json": lambda path, files: plain.markup_sections(path, "code"),
     "xml": lambda path, files: structured.xml_sections(path),

@@ -10,7 +10,7 @@ import codecs
 import re
 from collections.abc import Iterator
 
-from glassmill.corpus.read.files.sections import Section
+from glassmill.corpus.read.files.sections import Section, sections_of_lines
 from glassmill.errors import UnreadableError
 
 _TOKEN = re.compile(
@@ -32,6 +32,7 @@ _NO_TEXT = frozenset(
 """Groups that hold no text of the document."""
 _SHOWN = frozenset({b"shppict", b"shptxt", b"footnote", b"nesttableprops", b"upr", b"ud"})
 """Groups marked as optional (`\\*`) that hold text all the same."""
+MAX_DEPTH = 10_000
 CHARSETS = {
     0: "cp1252", 77: "mac_roman", 128: "cp932", 129: "cp949", 134: "cp936", 136: "cp950", 161: "cp1253", 162: "cp1254",
     163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257", 204: "cp1251", 222: "cp874", 238: "cp1250",
@@ -42,12 +43,13 @@ def rtf_sections(content: bytes) -> Iterator[Section]:
     """The paragraphs, a blank line between.
 
     Raises:
-        UnreadableError: not an RTF file.
+        UnreadableError: not an RTF file, or nested beyond all measure.
     """
     if not content.lstrip()[:5] == b"{\\rtf":
         raise UnreadableError("not an RTF file")
-    text = re.sub(r"[ \t]*\n{2,}\s*", "\n\n", "".join(_texts(content)))
-    yield Section(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    text = "".join(_texts(content)).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    paragraphs = (paragraph.strip(" \n") for paragraph in text.split("\n\n"))
+    yield from sections_of_lines(f"{paragraph}\n\n" for paragraph in paragraphs if paragraph)
 
 
 def _texts(content: bytes) -> Iterator[str]:
@@ -67,6 +69,8 @@ def _texts(content: bytes) -> Iterator[str]:
             waiting.clear()
         if brace:
             skip, optional = 0, False
+            if len(stack) > MAX_DEPTH:
+                raise UnreadableError(f"RTF with groups nested more than {MAX_DEPTH:,} deep")
             if brace == b"{":
                 stack.append((encoding, hidden, after))
             elif stack:

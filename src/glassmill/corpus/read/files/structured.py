@@ -19,6 +19,7 @@ from glassmill.errors import UnreadableError
 
 MAX_BYTES = 32 << 20
 """Of a JSON file that is parsed; a larger one is read as the text it is."""
+MAX_VALUES = 3_000_000
 MAX_TREE_BYTES = 4 << 20
 """Of an XML file that is parsed whole: an element of four bytes takes 150 in memory."""
 MAX_ELEMENTS = 1_000_000
@@ -31,11 +32,14 @@ KEEPS_LINES = frozenset({"programlisting", "screen", "literallayout", "pre", "sy
 
 
 def json_value(path: Path) -> Any:
-    """The value in the file; None if it is too large or none."""
+    """The value in the file; None if it is none, is too large, or has too many parts."""
     if path.stat().st_size > MAX_BYTES:
         return None
+    text = "".join(text_chunks(path))
+    if sum(map(text.count, "[{,")) > MAX_VALUES:
+        return None
     try:
-        return json.loads("".join(text_chunks(path)))
+        return json.loads(text)
     except (ValueError, RecursionError):
         return None
 
@@ -97,6 +101,8 @@ def xml_sections(path: Path) -> Iterator[Section]:
     if path.stat().st_size > MAX_TREE_BYTES:
         try:
             yield from _under_headings(_parts(path))
+        except UnreadableError:
+            raise
         except invalid as error:
             raise UnreadableError(f"invalid XML: {error}") from None
         return

@@ -30,6 +30,8 @@ def opened(file: IO[bytes] | Path, kind: str, limits: FilesSettings) -> Iterator
     """
     try:
         archive = open_zip(file, limits)
+    except (UnreadableError, RefusedError):
+        raise
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:  # the last: of a newer zip version
         start = _start(file)
         locked = start.startswith(b"\xd0\xcf\x11\xe0")
