@@ -19,7 +19,7 @@ IMPOSSIBLE = [
     (["model.d_model=0"], "model.d_model = 0"),
     (["model.num_layers=0"], "model.num_layers = 0"),
     (["model.num_layers=1e3", "model.d_ff=0.5"], "model.d_ff = 0.5.*integer"),
-    (["model.d_model=100000000000000000000000"], "model.d_model = 1.*less than or equal"),
+    (["model.d_model=100000000000000000000000"], "model.d_model = 1.*(less than or equal|below 2)"),
     (["model.num_layers=1000000"], "model.num_layers.*less than or equal"),
     (["model.context_length=0"], "model.context_length = 0"),
     (["model.context_length=-256"], "model.context_length = -256"),
