@@ -156,12 +156,12 @@ def pdf_pages(size: float) -> bytes:
 
 
 def giant_string(path: Path, size: float) -> None:
-    pq.write_table(pa.table({"text": ["a line of a long text\n" * int(10_000_000 * size)]}), path, compression="zstd")
+    pq.write_table(pa.table({"text": ["a word of a long text " * int(10_000_000 * size)]}), path, compression="zstd")
 
 
 def dictionary(path: Path, size: float) -> None:
     """A long text that is stored once, and named in every row."""
-    text = "a line of a long text\n" * int(400_000 * size)
+    text = "a word of a long text " * int(400_000 * size)
     pq.write_table(pa.table({"text": [text] * 30}), path, compression="zstd", dictionary_pagesize_limit=1 << 30)
 
 

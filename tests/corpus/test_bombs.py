@@ -15,7 +15,8 @@ from glassmill.run.executors import map_shards
 from tests.corpus.bombs import BOMBS, Bomb
 
 SMALL = {
-    "long-url.warc.gz": 0.02, "magics.warc.gz": 0.1, "heads.warc.gz": 0.1, "empty.warc.gz": 0.05, "members.warc.gz": 0.05,
+    "long-url.warc.gz": 0.02, "magics.warc.gz": 0.1, "heads.warc.gz": 0.1,
+    "empty.warc.gz": 0.05, "members.warc.gz": 0.05,
     "zeros.warc.gz": 0.1, "record.warc.gz": 0.2, "body.warc.gz": 0.05, "body-br.warc.gz": 0.1, "nested.warc.gz": 0.1,
     "body-members.warc.gz": 0.05, "zeros.jsonl.gz": 0.07, "lines.jsonl.gz": 0.02, "url.jsonl": 0.01,
     "dictionary.parquet": 0.3, "rows.parquet": 0.5, "overlapping.zip": 0.2, "quoted.zip": 0.5, "wide.docx": 0.25,

@@ -1,28 +1,19 @@
-"""Personal data: what is masked, what is left alone, and that masking is linear, exact and done once."""
+"""Personal data: what is masked, what is left alone, and that masking is exact and done once."""
 
 from __future__ import annotations
 
 import json
-import random
-import string
-import sys
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from glassmill.corpus.endings import top_level_domains
-from glassmill.corpus.pii import PLACEHOLDERS, find, leaving, mask
-from glassmill.corpus.pii import house_numbers as house_numbers_module
-from glassmill.corpus.pii.emails import CODE_WORDS, mail_domains
+from glassmill.corpus.pii import PLACEHOLDERS, find, mask
 from glassmill.corpus.pii.fakes import fake
 from glassmill.corpus.pii.numbers import luhn
-from glassmill.corpus.pii.scan import Scan
-from glassmill.corpus.pii.streets import find_addresses
-from glassmill.errors import UserError
 
 
 def kinds(text: str) -> list[tuple[str, str]]:
@@ -286,207 +277,6 @@ def test_masking_twice_is_masking_once_and_all_else_stays(text: str) -> None:
         rebuilt += text[position : span.start] + PLACEHOLDERS[span.kind]
         position = span.end
     assert rebuilt + text[position:] == masked
-
-
-@pytest.mark.parametrize(
-    "unit",
-    [
-        "a.",
-        "a@",
-        "@",
-        "1 ",
-        "1-",
-        "12 Main ",
-        "::",
-        "1.1.",
-        "(",
-        "+1",
-        "1 A ",
-        "a@b.c",
-        "555-555-5555 ",
-        "call ",
-        "[at]",
-        "1 Main St ",
-        "A1 ",
-        "GB82WEST1234",
-        "1 Aa",
-        "1 Aa ",
-        "12345 ",
-        "Box 1 ",
-        "corner of A ",
-        "lives at A 1 ",
-        "1 Main St\nA\n",
-        "rue de la 1 ",
-        "+1 2 3 4 5 6",
-        "=",
-        "password=",
-        "://a:b",
-        "eyJ",
-        "sk-",
-        "-----BEGIN PRIVATE KEY-----",
-        "1.2.3.4 ",
-        "phone 1234567 ",
-        "Via 7 ",
-        "\u0661 ",
-    ],
-)
-def test_work_grows_with_the_text_and_not_faster(unit: str) -> None:
-    """Four times the text, at most six times the calls and the characters given to expressions and searches."""
-
-    def work(size: int) -> int:
-        text = (unit * size)[:size]
-        calls = 0
-
-        def count(frame: object, event: str, argument: object) -> None:
-            nonlocal calls
-            calls += event in ("call", "c_call")
-
-        sys.setprofile(count)
-        try:
-            find(text)
-        finally:
-            sys.setprofile(None)
-        return calls
-
-    assert work(12_000) < 6 * work(3_000) + 200
-
-
-@given(
-    st.lists(
-        st.sampled_from(["12 Main Street", "Via Roma 7", "1 A ", " 345 ", "Apt. 3, ", "lives at Jahu 80 "]),
-        min_size=300,
-        max_size=400,
-    )
-)
-@settings(max_examples=20)
-def test_a_dense_text_is_judged_like_one_piece_of_it(pieces: list[str]) -> None:
-    """Numbers without a sign of an address around them are passed over in dense texts: nothing is lost by that."""
-    text = "; ".join(pieces)
-    dense = list(find_addresses(Scan(text)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(house_numbers_module, "MIN_DENSE_CHARACTERS", 10**9)
-        assert dense == list(find_addresses(Scan(text)))
-
-
-CHANCE = random.Random(11)
-
-
-def drawn(count: int, of: str = string.ascii_letters + string.digits) -> str:
-    return "".join(CHANCE.choices(of, k=count)) + "7"
-
-
-CAPITALS = string.ascii_uppercase + string.digits
-
-
-@pytest.mark.parametrize(
-    ("text", "secret"),
-    [
-        (before + secret + behind, secret)
-        for before, secret, behind in [
-            ("id AKIA"[:3], "AKIA" + drawn(15, CAPITALS), " here"),
-            ("", "ghp_" + drawn(35), ""),
-            ("", "github_pat_" + drawn(50), "\n"),
-            ("key: ", "sk-ant-api03-" + drawn(60), ""),
-            ("", "sk-proj-" + drawn(40), "."),
-            ("", "xoxb-123456789012-" + drawn(23), ""),
-            ("&key=", "AIza" + drawn(34), "&x"),
-            ("", "glpat-" + drawn(19), ""),
-            ("", "npm_" + drawn(35), ""),
-            ("", "hf_" + drawn(33), ""),
-            ("", "sk_live_" + drawn(23), ""),
-            ("https://hooks.slack.com/services/", "T0ABCDEF1/B0ABCDEF2/" + drawn(23), ""),
-            ("Bearer ", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0." + drawn(42), ""),
-            ("-----BEGIN RSA PRIVATE KEY-----\n", drawn(63) + "\n" + drawn(63), "\n-----END RSA PRIVATE KEY-----\n"),
-            ("-----BEGIN OPENSSH PRIVATE KEY-----\n", drawn(70), ""),
-            (
-                "-----BEGIN PGP PRIVATE KEY BLOCK-----\nVersion: 2\n\n",
-                drawn(63),
-                "\n-----END PGP PRIVATE KEY BLOCK-----",
-            ),
-            ("password = ", "Tr0ub4dor&3", ""),
-            ("DB_PASSWORD=", "hunter2x9", "\n"),
-            ("password: '", "c0rrect-horse!", "'"),
-            ('"api_key": "', drawn(31), '"'),
-            ("aws_secret_access_key = ", drawn(39), ""),
-            ("https://", "bob:s3cr3tPw9", "@db.mill.org/x"),
-            ("postgres://", "u:Zq8rT1vv", "@h:5432/db"),
-            ("The password is ", "Xk9!mmQ2", " for all"),
-        ]
-    ],
-)
-def test_a_secret_is_found_and_what_stands_around_it_stays(text: str, secret: str) -> None:
-    assert kinds(text) == [("secret", secret)]
-    masked, _ = mask(text)
-    assert masked == text.replace(secret, "[secret]") and mask(masked) == (masked, [])
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "password = changeme, password=<password>, password=xxxxxxxx, password=${DB_PASSWORD}, password = $PASSWORD",
-        "token = self.tokens[0]; password = getPassword(); api_key = os.environ['KEY']",
-        "password: String, secret: foo, auth=none, tokens=100000, token_type=bearer",
-        "https://user:password@mill.org/, https://user:pass@host/, https://<user>:<pass>@mill.org",
-        "AKIAIOSFODNN7EXAMPLE and wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-        "sk-xxxxxxxxxxxxxxxxxxxxxxxx, ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
-        "sk-learn-is-a-library-for-everyone",
-        "-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----",
-        "-----BEGIN PUBLIC KEY-----\n" + "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA" + "\n-----END PUBLIC KEY-----",
-        "passwd: files systemd",
-        "Passwort: Geben Sie Ihr Passwort ein",
-    ],
-)
-def test_placeholders_and_programs_are_no_secrets(text: str) -> None:
-    assert [found for found in kinds(text) if found[0] == "secret"] == []
-
-
-LEAVE = leaving(False, ["info@mill.de", "@acme.de", "support@", "93.1.0.0/16", "+49 30 123456", "2a01:4f8::/32"])
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "ana@example.org", "ana@sub.example.com", "ana@mill.example", "ana@mill.test", "you@yourdomain.com",
-        "user@company.com", "info@mill.de", "bob@acme.de", "bob@sub.acme.de", "support@mill.org",
-        "203.0.113.7", "198.51.100.9", "8.8.8.8", "89.12.200.0/24", "93.1.2.3", "2001:db8::8a2e:370:7334",
-        "2a01:4f8::1:2:3", "+49 30 123456", "(415) 555-0134", "+44 20 7946 0958", "07700 900123", "234-567-8901",
-        "078-05-1120", "123-45-6789", "4111 1111 1111 1111", "5555555555554444", "DE89370400440532013000",
-    ],
-)  # fmt: skip
-def test_what_is_nobodys_or_allowed_stays(value: str) -> None:
-    text = f"see IP {value} there"
-    assert find(text) and mask(text, leave=LEAVE) == (text, [])
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "ana@mill.de", "ana@gmail.com", "a@b.org", "user@host.org", "mail@x.de", "info@mill2.de", "ana@notacme.de",
-        "89.12.200.3", "93.2.3.4", "2a01:4f9::1:2:3", "415-555-2671", "+49 30 1234568", "460-89-9847",
-        "4539 1488 0343 6467", "GB56HXDO88167774656119",
-    ],
-)  # fmt: skip
-def test_everybody_elses_does_not(value: str) -> None:
-    assert len(find(f"see {value} there", leave=LEAVE)) == 1
-
-
-@pytest.mark.parametrize("entry", ["", "@", "word", "300.1.2.3/8", "10.0.0.0/99"])
-def test_an_entry_that_allows_nothing_is_told(entry: str) -> None:
-    with pytest.raises(UserError, match=r"corpus\.pii\.allow: "):
-        leaving(False, [entry])
-
-
-@given(st.text(max_size=40), st.sampled_from(list(PLACEHOLDERS)))
-def test_no_value_breaks_the_judgement(value: str, kind: str) -> None:
-    assert LEAVE is not None and LEAVE(kind, value) in (True, False)
-
-
-def test_every_ending_has_both_forms_and_code_words_are_none() -> None:
-    endings = top_level_domains()
-    assert len(endings) > 1400 and {"com", "de", "рф", "xn--p1ai", "example"} <= endings
-    assert all(name.startswith("xn--") or "xn--" + name.encode("punycode").decode() in endings
-               for name in endings if not name.isascii())  # fmt: skip
-    assert endings >= CODE_WORDS and not CODE_WORDS & mail_domains()
 
 
 @pytest.mark.parametrize(

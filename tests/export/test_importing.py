@@ -95,7 +95,7 @@ BROKEN = {
     "another architecture": ("config.json", b'{"architectures": ["MambaForCausalLM"]}', "MambaForCausalLM"),
     "no config": ("config.json", None, "no config.json"),
     "torn config": ("config.json", b"{", "is not JSON: "),
-    "torn tokenizer": ("tokenizer.json", b"{}", "not a BPE tokenizer"),
+    "torn tokenizer": ("tokenizer.json", b"{}", "not a tokenizer of a known kind"),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from glassmill.model.initial import initialize
 from glassmill.model.transformer import Transformer
 from glassmill.tokens.specials import NAMED, special_ids
 from glassmill.tokens.split import OWN_PATTERN, PATTERNS
+from glassmill.tokens.streams import ByteStream
 from glassmill.tokens.tokenizer import Tokenizer
 from tests.infer.numpy_decoder import NumpyDecoder
 
@@ -40,6 +41,9 @@ class ByteTokenizer:
 
     def token_bytes(self, token: int) -> bytes:
         return bytes([token]) if token < 256 else NAMED[token - 256].encode()
+
+    def stream(self, before: Sequence[int] = ()) -> ByteStream:
+        return ByteStream(self)
 
 
 @pytest.fixture(scope="session")

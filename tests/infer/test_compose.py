@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from glassmill.infer.compose import Composer, Delta, HeldText, TokenRecord, ToolUse
 from glassmill.infer.sampling import SamplingParams
+from glassmill.tokens.streams import ByteStream
 
 CALL, RESULT, END, IM_END = 259, 260, 261, 258
 
@@ -26,6 +28,9 @@ class Bytes:
 
     def token_bytes(self, token: int) -> bytes:
         return bytes([token])
+
+    def stream(self, before: Sequence[int] = ()) -> ByteStream:
+        return ByteStream(self)
 
 
 def run(tokens: list[int], max_tokens: int = 1000, **params: Any) -> list[Delta]:
@@ -79,11 +84,9 @@ def test_the_tokens_of_the_deltas_are_the_tokens_of_the_text(data: bytes, stops:
 
 
 def test_text_that_may_begin_a_stop_string_is_held_back_until_it_is_decided() -> None:
-    held = HeldText(["\n\n"])
-    assert held.push(TokenRecord(1, b"a\n"))[0] == "a"
-    assert held.push(TokenRecord(2, b"b"))[0] == "\nb"
-    assert held.push(TokenRecord(3, b"\n"))[0] == ""
-    assert held.push(TokenRecord(4, b"\nc"))[0] == ""
+    held = HeldText(["\n\n"], ByteStream(Bytes()))
+    shown = [held.push(TokenRecord(byte, bytes([byte])))[0] for byte in b"a\nb\n\nc"]
+    assert shown[:5] == ["a", "", "\nb", "", ""]
     assert held.stopped
 
 

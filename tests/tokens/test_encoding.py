@@ -251,8 +251,8 @@ def test_a_known_name_that_is_nowhere_says_how_to_get_it(tmp_path: Path, monkeyp
 
 DAMAGED = {
     "no.json": (b"{", "is not JSON: "),
-    "words.json": (b'{"model": {"type": "WordPiece"}}', "not a BPE tokenizer \\(WordPiece\\)"),
-    "empty.json": (b"[]", "not a BPE tokenizer \\(no model\\)"),
+    "words.json": (b'{"model": {"type": "WordPiece"}}', "not a tokenizer of a known kind \\(WordPiece\\)"),
+    "empty.json": (b"[]", "not a tokenizer of a known kind \\(no model\\)"),
     "torn.json": (b'{"model": {"type": "BPE", "vocab": {"a": 0}}}', "damaged"),
     "huge.json": (b'{"model": {"vocab": {"a": 0}}, "added_tokens": [{"content": "x", "id": 99999999999}]}', "damaged"),
     "negative.json": (b'{"model": {"type": "BPE", "vocab": {"a": -1}, "merges": []}}', "damaged"),

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as Peer
 
+from glassmill.errors import UserError
 from glassmill.tokens.formats import read_json
 from glassmill.tokens.tokenizer import Tokenizer
 from tests.tokens.builders import PROSE, small_tokenizer
@@ -69,12 +70,13 @@ def with_added(folder: Path, content: str, special: bool) -> Tokenizer:
     return Tokenizer.load(folder / "tokenizer.json")
 
 
-@pytest.mark.parametrize("special", [True, False])
-def test_markers_like_think_are_control_tokens_even_if_their_folder_calls_them_ordinary(tmp_path: Path, special: bool):
-    tokenizer = with_added(tmp_path, "<think>", special)
-    assert tokenizer.special["<think>"] == 512
-    assert 512 not in tokenizer.encode("<think>hm</think>").tolist()
-    assert tokenizer.decode([512]) == "<think>"
+def test_only_a_token_called_special_is_a_control_token(tmp_path: Path):
+    control, word = with_added(tmp_path / "a", "<think>", True), with_added(tmp_path / "b", "<think>", False)
+    assert control.special["<think>"] == 512 and "<think>" not in word.special
+    assert 512 not in control.encode("<think>hm</think>").tolist()
+    assert word.encode("<think>hm</think>").tolist()[0] == 512
+    assert control.decode([512]) == word.decode([512]) == word.decode([512], skip_special=True) == "<think>"
+    assert control.decode([512], skip_special=True) == ""
 
 
 def test_added_runs_of_spaces_are_text(tmp_path: Path):
@@ -98,3 +100,51 @@ def test_a_foreign_tokenizer_is_saved_as_it_came(tmp_path: Path):
     for name in ("tokenizer.json", "tokenizer_config.json"):
         assert (tmp_path / "b" / name).read_bytes() == (tmp_path / "a" / name).read_bytes()
     assert all(Tokenizer.load(tmp_path / "b").decode(small_tokenizer().encode(text)) == text for text in PROSE)
+
+
+BREAKING = {
+    "a strip that panics": {"type": "Strip", "content": "a", "start": 0, "stop": 3},
+    "a list of nothing": {"type": "Sequence", "decoders": []},
+    "the last of no words": {"type": "BPEDecoder", "suffix": "</w>"},
+    "no word": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+}
+
+
+@pytest.mark.parametrize("name", BREAKING)
+def test_a_decoder_that_fails_in_the_engine_does_not_end_the_program(tmp_path: Path, name: str):
+    full = word_model() | {"decoder": BREAKING[name]}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(full), encoding="utf-8")
+    tokenizer = Tokenizer.load(tmp_path)
+    assert tokenizer.decode([]) == tokenizer.decode([1], skip_special=True) == ""
+    stream = tokenizer.stream()
+    ids = tokenizer.encode("a the b a").tolist()
+    assert "".join(map(stream.push, ids)) + stream.finish() == tokenizer.decode(ids)
+    assert stream.finish() == ""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [["a", "b"]]}}, {"pre_tokenizer": {"type": "Nonsense"}},
+     {"added_tokens": [{"id": 0}]}, {"added_tokens": 7}, {"post_processor": {"type": "TemplateProcessing"}},
+     {"normalizer": {"type": "Replace", "pattern": {"Regex": "("}, "content": ""}}, {"decoder": 3}],
+)  # fmt: skip
+def test_damaged_parts_are_refused_in_one_line(tmp_path: Path, change: dict[str, Any]):
+    (tmp_path / "tokenizer.json").write_text(json.dumps(word_model() | change), encoding="utf-8")
+    with pytest.raises(UserError, match="damaged") as caught:
+        Tokenizer.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"added_tokens_decoder": {"x": 1}}, {"eos_token": 5}, {"chat_template": [1, {"name": 2}]},
+     {"added_tokens_decoder": 3}, {"extra_special_tokens": 4},
+     {"special_tokens_map": 3, "bos_token": {"no": 1}}, {"chat_template": {"a": 1}}],
+)  # fmt: skip
+def test_a_strange_configuration_is_refused_or_left_out(tmp_path: Path, config: dict[str, Any]):
+    (tmp_path / "tokenizer.json").write_text(json.dumps(word_model()), encoding="utf-8")
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
+    try:
+        assert Tokenizer.load(tmp_path).decode([270]) is not None
+    except UserError as error:
+        assert "damaged" in str(error) and "\n" not in str(error)

@@ -36,6 +36,7 @@ BAD: dict[str, tuple[tuple[Any, ...], Any, str]] = {
     "added tokens as a table": (("added_tokens",), {"a": 1}, "added_tokens = an object is not a list"),
     "an added token as a text": (("added_tokens", 0), "x", "an added token is not an object"),
     "an added token without an id": (("added_tokens", 0), {"content": "x"}, "lacks 'id'"),
+    "an added token with a symbol's id": (("added_tokens", 0, "id"), 1, "'b' and '<|end|>' both have the id 1"),
     "an empty added token": (("added_tokens", 0, "content"), "", "an added token is empty"),
     "a flag in words": (("added_tokens", 0, "special"), "yes", "special = 'yes' is not true or false"),
     "a step as a text": (("decoder",), "ByteLevel", "decoder is not an object"),

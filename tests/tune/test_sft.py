@@ -75,7 +75,7 @@ def test_the_assistant_answers_what_it_was_taught(town: dict[str, Path], tmp_pat
     for name, job in JOBS.items():
         prompt = render(loaded.tokenizer, [{"role": "user", "content": f"What is {name}?"}])
         stop = loaded.tokenizer.special["<|im_end|>"]
-        answer = continue_greedily(TorchDecoder(loaded.model), [int(i) for i in prompt], 12, stop)
+        answer = continue_greedily(TorchDecoder(loaded.model), [int(i) for i in prompt], 12, [stop])
         right += loaded.tokenizer.decode(answer) == f"A {job}."
     assert right == len(JOBS)
 

@@ -23,6 +23,8 @@ from glassmill.infer.folder import LoadedModel, load_folder
 from glassmill.model.config import ModelConfig
 from glassmill.run.files import atomic_path
 from glassmill.tokens.formats import read_json
+from glassmill.tokens.specials import IM_END
+from glassmill.tokens.templates.turns import turn_end
 from glassmill.tokens.tokenizer import Tokenizer
 
 FILE_TYPES = {
@@ -91,15 +93,15 @@ def _write_tokenizer(
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
     writer.add_token_merges(merge_lines(full))
-    writer.add_add_bos_token(False)
+    writer.add_add_bos_token(tokenizer.bos_id is not None and tokenizer.bos_id in tokenizer.framed(""))
     stops = {"eos": tokenizer.eos_token, "bos": tokenizer.bos_token}
     if stops["eos"] in tokenizer.special:
         writer.add_eos_token_id(tokenizer.special[stops["eos"]])
         writer.add_pad_token_id(tokenizer.special[stops["eos"]])
     if stops["bos"] in tokenizer.special:
         writer.add_bos_token_id(tokenizer.special[stops["bos"]])
-    if "<|im_end|>" in tokenizer.special:
-        writer.add_eot_token_id(tokenizer.special["<|im_end|>"])
+    if turn := IM_END if IM_END in tokenizer.special else turn_end(tokenizer):
+        writer.add_eot_token_id(tokenizer.special[turn])
     if tokenizer.chat_template:
         writer.add_chat_template(tokenizer.chat_template)
 

@@ -21,7 +21,7 @@ from glassmill.errors import UserError
 from glassmill.export.gguf_reader import GgufFile
 from glassmill.tokens.foreign import split_pattern
 from glassmill.tokens.formats import bpe_model, from_alphabet, split_pre_tokenizer, tokenizer_config
-from glassmill.tokens.loading import foreign_parts
+from glassmill.tokens.imported import foreign_parts
 from glassmill.tokens.split import PATTERNS, scheme_of
 from glassmill.tokens.tokenizer import Tokenizer
 
@@ -71,6 +71,7 @@ ROLES = {
     "unk_token": "unknown_token_id",
     "pad_token": "padding_token_id",
 }
+ENDS = ("eos_token_id", "eot_token_id", "eom_token_id")
 SPECIAL_KINDS = (TokenType.CONTROL, TokenType.UNUSED, TokenType.UNKNOWN)
 
 
@@ -102,7 +103,8 @@ def read_tokenizer(file: GgufFile) -> Tokenizer:
     if names["eos_token"] is None or kinds[tokens.index(names["eos_token"])] not in SPECIAL_KINDS:
         raise UserError(f"{file.path}: the header has no end-of-text token (tokenizer.ggml.eos_token_id)")
     template = file.get("tokenizer.chat_template", str, "") or None
-    return Tokenizer(**foreign_parts(full, tokenizer_config(template, **names), str(file.path)))
+    ends = [file.get(f"tokenizer.ggml.{key}", int, -1) for key in ENDS]
+    return Tokenizer(**foreign_parts(full, tokenizer_config(template, **names), str(file.path), {"ends": ends}))
 
 
 def gguf_pre(full: Mapping[str, Any]) -> str:

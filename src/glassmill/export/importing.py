@@ -26,6 +26,8 @@ from glassmill.run.files import sha256_file
 from glassmill.run.integrity import sealed_damage
 from glassmill.run.memory import available_memory
 from glassmill.tokens.formats import read_json
+from glassmill.tokens.templates.turns import complaint
+from glassmill.tokens.tokenizer import Tokenizer
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}
 MODELS = Path("models")
@@ -77,13 +79,17 @@ def import_weights(
     notify(f"converting {path.name}")
     if gguf is None:
         loaded = load_folder(path, dtype=DTYPES[dtype])
-        save_folder(folder, loaded.model, loaded.tokenizer, provenance)
+        tokenizer = loaded.tokenizer
+        save_folder(folder, loaded.model, tokenizer, provenance)
     else:
-        _import_gguf(gguf, folder, DTYPES[dtype], provenance)
+        tokenizer = _import_gguf(gguf, folder, DTYPES[dtype], provenance)
+    for template in tokenizer.templates.values():
+        if said := complaint(template):
+            notify(said)
     return folder
 
 
-def _import_gguf(file: GgufFile, folder: Path, dtype: torch.dtype, provenance: Mapping[str, object]) -> None:
+def _import_gguf(file: GgufFile, folder: Path, dtype: torch.dtype, provenance: Mapping[str, object]) -> Tokenizer:
     path, config = file.path, read_gguf_config(file)
     needed, available = weight_bytes(config, dtype.itemsize), available_memory()
     if needed > available:
@@ -101,6 +107,7 @@ def _import_gguf(file: GgufFile, folder: Path, dtype: torch.dtype, provenance: M
     kinds = sorted({info.kind.name for info in file.tensors.values()})
     known = {"name": file.metadata.get("general.name"), "license": file.metadata.get("general.license"), "types": kinds}
     save_folder(folder, model, tokenizer, {**provenance, **known})
+    return tokenizer
 
 
 def _name(source: str | Path) -> str:

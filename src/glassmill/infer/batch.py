@@ -28,7 +28,8 @@ class Row:
         self.prompt = completion.prompt
         self.longest = longest(completion, max_length)
         self.sampler = Sampler(completion.params, self.prompt)
-        self.composer = Composer(tokenizer, completion.params, self.longest - len(self.prompt))
+        before = self.prompt if completion.params.continues else ()
+        self.composer = Composer(tokenizer, completion.params, self.longest - len(self.prompt), before)
         self.greedy = completion.params.is_plain_greedy
         self.num_read = 0
         self.next_id = -1

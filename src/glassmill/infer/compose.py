@@ -11,15 +11,15 @@ streamed text equals text read at the end:
 
 from __future__ import annotations
 
-import codecs
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from glassmill.infer.sampling import SamplingParams, TokenLogprobs
 from glassmill.infer.tools import calculate
-from glassmill.tokens.specials import TOOL_CALL, TOOL_END, TOOL_RESULT, USER
+from glassmill.tokens.specials import NAMED, TOOL_CALL, TOOL_END, TOOL_RESULT, USER
+from glassmill.tokens.streams import Stream
 
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 MAX_EXPRESSION_TOKENS = 64
@@ -38,6 +38,8 @@ class Vocabulary(Protocol):
     def encode(self, text: str, /) -> Iterable[int]: ...
 
     def token_bytes(self, token: int, /) -> bytes: ...
+
+    def stream(self, before: Sequence[int] = ()) -> Stream: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,9 @@ class Delta:
 
 
 def end_token_ids(tokenizer: Vocabulary) -> frozenset[int]:
-    """Ids that end a completion: the tokenizer's own, and those that start another message."""
-    begins = (tokenizer.special[name] for name in (USER, "<|im_start|>") if name in tokenizer.special)
-    return frozenset({*tokenizer.stop_ids, *begins})
+    """Ids that end a completion: the tokenizer's own, and for our vocabularies the one that starts a question."""
+    ours = all(name in tokenizer.special for name in NAMED)
+    return frozenset({*tokenizer.stop_ids, *([tokenizer.special[USER]] if ours else [])})
 
 
 def piece_of(tokenizer: Vocabulary, token: int) -> bytes:
@@ -87,11 +89,10 @@ def piece_of(tokenizer: Vocabulary, token: int) -> bytes:
 
 
 class HeldText:
-    """Bytes in; out comes text that is complete and can no longer become part of a stop string."""
+    """Tokens in; out comes text that is complete and can no longer become part of a stop string."""
 
-    def __init__(self, stops: Collection[str]) -> None:
-        self.stops = tuple(stops)
-        self.decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    def __init__(self, stops: Collection[str], stream: Stream) -> None:
+        self.stops, self.stream = tuple(stops), stream
         self.held = ""
         self.records: deque[tuple[int, int, TokenRecord]] = deque()  # first and last character, the token
         self.released = 0
@@ -100,7 +101,7 @@ class HeldText:
     def push(self, record: TokenRecord) -> tuple[str, tuple[TokenRecord, ...]]:
         """The text and the tokens that are final once `record` is in."""
         start = self.released + len(self.held)
-        self.held += self.decoder.decode(record.piece)
+        self.held += self.stream.push(record.token) if record.piece else ""
         self.records.append((start, self.released + len(self.held), record))
         return self._release(final=False)
 
@@ -108,8 +109,7 @@ class HeldText:
         """The rest, now that nothing follows; a truncated character becomes U+FFFD."""
         if self.stopped:
             return "", ()
-        self.held += self.decoder.decode(b"", final=True)
-        self.decoder.reset()
+        self.held += self.stream.finish()
         return self._release(final=True)
 
     def _release(self, final: bool) -> tuple[str, tuple[TokenRecord, ...]]:
@@ -148,7 +148,7 @@ class HeldText:
 
 
 class Composer:
-    """One completion's text as it grows.
+    """One completion's text as it grows. `before`: ids of the text that it continues, if it does.
 
     Attributes:
         forced: Ids that must come next, instead of drawn ones.
@@ -156,9 +156,11 @@ class Composer:
         num_tokens: Tokens taken so far, the end token and the tool's included.
     """
 
-    def __init__(self, tokenizer: Vocabulary, params: SamplingParams, max_tokens: int) -> None:
+    def __init__(
+        self, tokenizer: Vocabulary, params: SamplingParams, max_tokens: int, before: Sequence[int] = ()
+    ) -> None:
         self.tokenizer, self.max_tokens = tokenizer, max_tokens
-        self.text = HeldText(params.stop)
+        self.text = HeldText(params.stop, tokenizer.stream(before))
         self.ends = frozenset(params.stop_token_ids) | (frozenset() if params.ignore_eos else end_token_ids(tokenizer))
         self.hidden = frozenset(tokenizer.special.values())
         names = (TOOL_CALL, TOOL_RESULT, TOOL_END)

@@ -95,10 +95,9 @@ def save_folder(path: str | Path, model: Transformer, tokenizer: Tokenizer, prov
     with atomic_path(Path(path)) as folder:
         folder.mkdir()
         tokenizer.save(folder)
-        _write_json(folder / "config.json", config | {"bos_token_id": None, "eos_token_id": eos_id})
-        _write_json(
-            folder / "generation_config.json", {"eos_token_id": sorted(tokenizer.stop_ids), "pad_token_id": eos_id}
-        )
+        _write_json(folder / "config.json", config | {"bos_token_id": tokenizer.bos_id, "eos_token_id": eos_id})
+        ends = {"eos_token_id": sorted(tokenizer.stop_ids)}
+        _write_json(folder / "generation_config.json", {"pad_token_id": eos_id} | tokenizer.generation | ends)
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
         seal(folder, provenance)
 

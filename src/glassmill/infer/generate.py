@@ -10,6 +10,7 @@ What computes is a `Decoder`; torch is imported only where the default one is lo
 
 from __future__ import annotations
 
+import dataclasses
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -134,7 +135,7 @@ class Model:
 
     def stream(self, prompt: str, max_tokens: int | None = 128, **sampling: Unpack[Sampling]) -> Iterator[str]:
         """`generate` in pieces as they come; leaving the loop cancels the rest."""
-        params = sampling_params(max_tokens, sampling)
+        params = continuing(max_tokens, sampling)
         for delta in self.engine.submit(self.prompt_ids(prompt), params):
             if delta.text:
                 yield delta.text
@@ -172,7 +173,7 @@ class Model:
         self, prompt: Sequence[int] | npt.NDArray[Any], max_tokens: int | None = None, **sampling: Unpack[Sampling]
     ) -> Reply:
         """Continue token ids."""
-        return self.engine.submit([int(token) for token in prompt], sampling_params(max_tokens, sampling)).reply()
+        return self.engine.submit([int(token) for token in prompt], continuing(max_tokens, sampling)).reply()
 
     def answer_all(self, conversations: Iterable[Sequence[Message]], max_tokens: int = 64) -> list[str]:
         """The greedy answer to each conversation, in order; computed as a batch."""
@@ -184,24 +185,40 @@ class Model:
     # --- ids and numbers ----------------------------------------------------------------------------------------------
 
     def prompt_ids(self, prompt: str) -> list[int]:
-        """Ids of plain text; an empty prompt is the start of a document."""
-        return [int(token) for token in self.tokenizer.encode(prompt)] or [self.tokenizer.eos_id]
+        """Ids of plain text, behind what the model's tokenizer puts in front; an empty prompt starts a document."""
+        return [int(token) for token in self.tokenizer.prompt_ids(prompt)]
 
-    def chat_ids(self, messages: str | Sequence[Message], continue_last: bool = False) -> list[int]:
+    def chat_ids(
+        self,
+        messages: str | Sequence[Message],
+        continue_last: bool = False,
+        options: Mapping[str, Any] | None = None,
+    ) -> list[int]:
         """Ids of a conversation up to where the assistant's turn starts, or goes on.
 
         Args:
             messages: The conversation, or one question.
             continue_last: If the last message is the assistant's, it has not ended: the model is to go on with it.
+            options: Variables of an imported model's template, see `tokens.chat.render`.
         """
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
         plain = [dict(message) for message in messages]
-        return [int(token) for token in render(self.tokenizer, plain, continue_last=continue_last)]
+        return [int(token) for token in render(self.tokenizer, plain, continue_last=continue_last, options=options)]
 
-    def fit(self, messages: Sequence[Message], max_tokens: int | None = None, continue_last: bool = False) -> Fitted:
+    def fit(
+        self,
+        messages: Sequence[Message],
+        max_tokens: int | None = None,
+        continue_last: bool = False,
+        options: Mapping[str, Any] | None = None,
+    ) -> Fitted:
         """The part of a conversation that fits into the context, see `glassmill.infer.conversation`."""
-        return fit(messages, lambda some: self.chat_ids(some, continue_last), self.engine.max_length, max_tokens)
+
+        def prompt_ids(some: Sequence[Message]) -> list[int]:
+            return self.chat_ids(some, continue_last, options)
+
+        return fit(messages, prompt_ids, self.engine.max_length, max_tokens)
 
     def logits(self, ids: Sequence[int] | npt.NDArray[Any]) -> Floats:
         """Logits `(T, V)`, float32: row t is about the token after `ids[t]`."""
@@ -230,6 +247,11 @@ def sampling_params(max_tokens: int | None, sampling: Sampling) -> SamplingParam
     stop = sampling.get("stop") or ()
     stops = (stop,) if isinstance(stop, str) else tuple(stop)
     return SamplingParams(**{**sampling, "stop": stops, "max_tokens": max_tokens})  # type: ignore[arg-type]
+
+
+def continuing(max_tokens: int | None, sampling: Sampling) -> SamplingParams:
+    """The same for the continuation of a text."""
+    return dataclasses.replace(sampling_params(max_tokens, sampling), continues=True)
 
 
 def answer_params(max_tokens: int | None, sampling: Sampling) -> SamplingParams:

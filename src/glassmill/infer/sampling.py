@@ -42,6 +42,8 @@ class SamplingParams:
         processed_logprobs: Report those of the distribution that was drawn from, not the model's own.
         echo_logprobs: Report those of the prompt's tokens too.
         tools: Run the model's calculator calls and insert their results.
+        continues: The text goes on where the prompt ends, instead of answering it: some vocabularies leave out the
+            blank in front of an answer's first word.
 
     Raises:
         ValueError: A value is out of bounds; the message names the field.
@@ -64,6 +66,7 @@ class SamplingParams:
     processed_logprobs: bool = False
     echo_logprobs: bool = False
     tools: bool = False
+    continues: bool = False
 
     def __post_init__(self) -> None:
         _check("max_tokens", self.max_tokens is None or self.max_tokens >= 0, self.max_tokens, "at least 0")

@@ -164,8 +164,8 @@ def _chat_prompt(model: Model, body: ChatRequest) -> tuple[list[int], ContextUse
     messages = to_internal(body.messages)
     try:
         if body.truncation != "auto":
-            return model.chat_ids(messages, continue_last=body.continues), None
-        fitted = model.fit(messages, body.longest_answer, continue_last=body.continues)
+            return model.chat_ids(messages, body.continues, body.template_options()), None
+        fitted = model.fit(messages, body.longest_answer, body.continues, body.template_options())
     except (UserError, ContextOverflow) as error:
         raise from_engine(error, "messages") from None
     use: ContextUse = {

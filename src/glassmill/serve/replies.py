@@ -174,8 +174,11 @@ class CompletionShape:
 
     @property
     def prompt_text(self) -> str:
-        """The prompt as text."""
-        return b"".join(piece_of(self.tokenizer, token) for token in self.prompt).decode(errors="replace")
+        """The prompt as text, without control tokens."""
+        stream = self.tokenizer.stream()
+        control = frozenset(self.tokenizer.special.values())
+        shown = (token for token in self.prompt if token not in control and piece_of(self.tokenizer, token))
+        return "".join(map(stream.push, shown)) + stream.finish()
 
     def whole(self, index: int, reply: Reply) -> TextChoice:
         """One choice that is not streamed."""

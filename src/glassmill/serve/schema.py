@@ -119,7 +119,6 @@ class ChatRequest(GenerationRequest):
         None, description="false: a last message from the assistant is not continued, another answer follows it"
     )
     add_generation_prompt: bool | None = None
-    chat_template_kwargs: dict[str, Any] | None = None
 
     tools: list[Any] | None = None
     tool_choice: Any = None
@@ -136,6 +135,12 @@ class ChatRequest(GenerationRequest):
     prompt_cache_key: Any = None
     prompt_cache_retention: Any = None
     safety_identifier: Any = None
+    chat_template_kwargs: dict[str, Any] | None = Field(None, max_length=64, description="variables of its template")
+    documents: list[dict[str, Any]] | None = Field(None, max_length=MAX_MESSAGES)
+
+    def template_options(self) -> dict[str, Any]:
+        """Variables of the model's chat template."""
+        return template_options(self.chat_template_kwargs, self.documents)
 
     def sampling(self) -> SamplingParams:
         """The engine's parameters; the calculator is on, unless the client wants no tools."""
@@ -184,7 +189,7 @@ class CompletionRequest(GenerationRequest):
             raise ApiError(400, "best_of is not supported: request n completions and choose one", param="best_of")
         scores_prompt = bool(self.echo and self.logprobs is not None)
         max_tokens = {None: 16, -1: None}.get(self.max_tokens, self.max_tokens)
-        return self.params(logprobs=self.logprobs, echo_logprobs=scores_prompt, max_tokens=max_tokens)
+        return self.params(logprobs=self.logprobs, echo_logprobs=scores_prompt, max_tokens=max_tokens, continues=True)
 
     def prompts(self) -> list[str | list[TokenId]]:
         """The prompts as a list."""
@@ -208,6 +213,17 @@ class TokenizeRequest(BaseModel):
     content: str | None = None
     messages: list[dict[str, object]] | None = Field(None, max_length=MAX_MESSAGES)
     with_pieces: bool = False
+    add_special_tokens: bool | None = None
+    add_special: bool = False
+    chat_template_kwargs: dict[str, Any] | None = Field(None, max_length=64)
+    documents: list[dict[str, Any]] | None = Field(None, max_length=MAX_MESSAGES)
+
+    @property
+    def as_prompt(self) -> bool:
+        """Whether the ids are those of a whole prompt: vLLM's form says so by default, llama-server's does not."""
+        if self.add_special_tokens is not None:
+            return self.add_special_tokens
+        return self.add_special or self.prompt is not None
 
 
 class DetokenizeRequest(BaseModel):
@@ -224,6 +240,13 @@ class TemplateRequest(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
     messages: list[dict[str, object]] = Field(min_length=1, max_length=MAX_MESSAGES)
+    chat_template_kwargs: dict[str, Any] | None = Field(None, max_length=64)
+    documents: list[dict[str, Any]] | None = Field(None, max_length=MAX_MESSAGES)
+
+
+def template_options(variables: dict[str, Any] | None, documents: list[dict[str, Any]] | None) -> dict[str, Any]:
+    """Variables of a model's chat template."""
+    return {**(variables or {}), **({"documents": documents} if documents is not None else {})}
 
 
 def _logit_bias(given: dict[str, float] | None) -> dict[int, float] | None:

@@ -18,7 +18,8 @@ from glassmill.serve.bodies import apart, read
 from glassmill.serve.errors import from_engine, json_response
 from glassmill.serve.messages import to_internal
 from glassmill.serve.provider import Provider, current_model
-from glassmill.serve.schema import DetokenizeRequest, TemplateRequest, TokenizeRequest
+from glassmill.serve.schema import DetokenizeRequest, TemplateRequest, TokenizeRequest, template_options
+from glassmill.tokens.chat import render_text
 
 if TYPE_CHECKING:
     from glassmill.infer.generate import Model
@@ -48,9 +49,10 @@ def _tokenized(model: Model, body: TokenizeRequest) -> Response:
     if (text is None) == (body.messages is None):
         raise ApiError(400, "give exactly one of prompt, content and messages", param="prompt")
     if body.messages is not None:
-        ids = _chat_ids(model, body.messages)
+        ids = _chat_ids(model, body.messages, template_options(body.chat_template_kwargs, body.documents))
     else:
-        ids = [int(token) for token in model.tokenizer.encode(text or "")]
+        encode = model.tokenizer.framed if body.as_prompt else model.tokenizer.encode
+        ids = [int(token) for token in encode(text or "")]
     answer: dict[str, object] = {"tokens": ids, "count": len(ids), "max_model_len": model.engine.max_length}
     if body.with_pieces:
         answer["pieces"] = [model.tokenizer.decode([token]) for token in ids]
@@ -66,12 +68,14 @@ def _detokenized(model: Model, body: DetokenizeRequest) -> Response:
 
 
 def _rendered(model: Model, body: TemplateRequest) -> Response:
-    ids = _chat_ids(model, body.messages)
-    return json_response({"prompt": model.tokenizer.decode(ids), "tokens": ids})
+    options = template_options(body.chat_template_kwargs, body.documents)
+    ids = _chat_ids(model, body.messages, options)
+    text = render_text(model.tokenizer, [dict(message) for message in to_internal(body.messages)], options)
+    return json_response({"prompt": text, "tokens": ids})
 
 
-def _chat_ids(model: Model, messages: Sequence[Mapping[str, object]]) -> list[int]:
+def _chat_ids(model: Model, messages: Sequence[Mapping[str, object]], options: Mapping[str, object]) -> list[int]:
     try:
-        return model.chat_ids(to_internal(messages))
+        return model.chat_ids(to_internal(messages), options=options)
     except UserError as error:
         raise from_engine(error, "messages") from None

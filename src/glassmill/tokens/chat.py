@@ -14,7 +14,7 @@ guarantee.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from glassmill.tokens.tokenizer import Tokenizer
 
 Message = Mapping[str, Any]
 ROLES = {"system": SYSTEM, "user": USER, "assistant": ASSISTANT}
+FOREIGN_ROLES = (*ROLES, "developer", "tool", "function", "ipython")
 
 
 def render(
@@ -33,51 +34,71 @@ def render(
     messages: Sequence[Message],
     add_generation_prompt: bool = True,
     continue_last: bool = False,
+    options: Mapping[str, Any] | None = None,
 ) -> np.ndarray:
     """The ids of a conversation, uint32, ready for the model to answer, or to go on with the assistant's last message.
 
+    `options` are variables of an imported model's template: `tools`, `documents`, `enable_thinking`, ...
+
     Raises:
-        UserError: an unknown role or part, or the tokenizer has no chat template.
+        UserError: an unknown role or part, or the tokenizer has no chat template, or its own template fails.
     """
     if continue_last and messages and messages[-1].get("role") == "assistant":
-        if plain_content(messages[-1]).strip():
-            return assemble(tokenizer, _unfinished(segments(tokenizer, messages, add_generation_prompt=False)))[0]
+        if (plain_content(messages[-1]) or "").strip():
+            return _rendered(tokenizer, messages, False, options, continue_last=True)[0]
         messages = messages[:-1]  # nothing to go on with
-    return assemble(tokenizer, segments(tokenizer, messages, add_generation_prompt))[0]
+    return _rendered(tokenizer, messages, add_generation_prompt, options)[0]
 
 
-def render_with_mask(tokenizer: Tokenizer, messages: Sequence[Message]) -> tuple[np.ndarray, np.ndarray]:
+def render_with_mask(
+    tokenizer: Tokenizer, messages: Sequence[Message], options: Mapping[str, Any] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The ids of a finished conversation, and a mask: True for the assistant's words and the end of its turns."""
-    return assemble(tokenizer, segments(tokenizer, messages, add_generation_prompt=False))
+    return _rendered(tokenizer, messages, False, options)
 
 
-def _unfinished(finished: Iterable[Segment]) -> list[Segment]:
-    """A conversation without what a template writes behind the assistant's last words."""
-    parts = list(finished)
-    while parts and (parts[-1].text != TOOL_END if parts[-1].control else not parts[-1].text.strip()):
-        parts.pop()
-    return parts
+def render_text(tokenizer: Tokenizer, messages: Sequence[Message], options: Mapping[str, Any] | None = None) -> str:
+    """The text that `render` encodes, for people: control tokens by their names."""
+    if tokenizer.chat_template == CHAT_TEMPLATE or not tokenizer.templates:
+        return tokenizer.decode(render(tokenizer, messages, options=options))
+    from glassmill.tokens import template
+
+    _check(messages, FOREIGN_ROLES)
+    return template.render_text(tokenizer, _flat(messages), True, options).text
 
 
-def segments(tokenizer: Tokenizer, messages: Sequence[Message], add_generation_prompt: bool) -> Iterable[Segment]:
-    """The conversation as text and control tokens, by our template or the tokenizer's own."""
-    _check(messages)
-    if tokenizer.chat_template == CHAT_TEMPLATE:
-        return _own_form(messages, add_generation_prompt)
-    if tokenizer.chat_template is None:
+def _rendered(
+    tokenizer: Tokenizer,
+    messages: Sequence[Message],
+    add_generation_prompt: bool,
+    options: Mapping[str, Any] | None,
+    continue_last: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ids and mask, by our template or the tokenizer's own."""
+    own = tokenizer.chat_template == CHAT_TEMPLATE
+    _check(messages, ROLES if own else FOREIGN_ROLES)
+    if own:
+        parts = list(_own_form(messages, add_generation_prompt))
+        return assemble(tokenizer, parts[:-1] if continue_last else parts)  # without the end of the turn
+    if tokenizer.chat_template is None and not tokenizer.templates:
         raise UserError("this tokenizer has no chat template: it belongs to a base model, which only continues text")
-    from glassmill.tokens.template import render_template  # here: only imported models need jinja2
+    from glassmill.tokens.template import render_template  # here: only imported models need it
 
-    flat = [{"role": message["role"], "content": plain_content(message)} for message in messages]
-    return render_template(tokenizer, flat, add_generation_prompt)
+    return render_template(tokenizer, _flat(messages), add_generation_prompt, options, continue_last)
 
 
-def plain_content(message: Message) -> str:
+def _flat(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Messages whose contents are texts, as most templates expect them."""
+    return [{**message, "content": plain_content(message)} for message in messages]
+
+
+def plain_content(message: Message) -> str | None:
     """The content as one text, for templates without tools: a calculation reads `12*7 = 84`."""
-    if isinstance(message["content"], str):
-        return message["content"]
+    content = message.get("content")
+    if content is None or isinstance(content, str):
+        return content
     forms = {"text": "{text}", "tool_call": "{expression} = ", "tool_result": "{text}\n"}
-    return "".join(forms[part["type"]].format_map(part) for part in message["content"])
+    return "".join(forms[part["type"]].format_map(part) for part in content)
 
 
 def _own_form(messages: Sequence[Message], add_generation_prompt: bool) -> Iterator[Segment]:
@@ -105,13 +126,13 @@ def _part(part: Mapping[str, str], learned: bool) -> Iterator[Segment]:
         yield Segment(part["text"], learned=learned)
 
 
-def _check(messages: Sequence[Message]) -> None:
+def _check(messages: Sequence[Message], roles: Collection[str]) -> None:
     wanted = {"text": "text", "tool_call": "expression", "tool_result": "text"}
     for number, message in enumerate(messages):
         role, content = message.get("role"), message.get("content")
-        if role not in ROLES:
-            raise UserError(f"message {number}: unknown role {role!r}; use one of {', '.join(ROLES)}")
-        if isinstance(content, str):
+        if role not in roles:
+            raise UserError(f"message {number}: unknown role {role!r}; use one of {', '.join(roles)}")
+        if isinstance(content, str) or (content is None and message.get("tool_calls")):
             continue
         if not isinstance(content, Sequence):
             raise UserError(

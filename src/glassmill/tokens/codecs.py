@@ -6,6 +6,7 @@ what they can load.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache
@@ -19,7 +20,7 @@ from glassmill.tokens import plain_bpe
 from glassmill.tokens.split import Piece, named_pieces, scheme_of
 
 if TYPE_CHECKING:
-    import tokenizers
+    from glassmill.tokens.hugging_face import Engine
 
 Ids = np.ndarray
 Form = Literal["NFC", "NFKC"]
@@ -135,24 +136,46 @@ class PlainCodec:
         return named_pieces(repair(_normal(text, self._form)), self._pattern)
 
 
+class AddedWords:
+    """Byte-level BPE with whole words beside it, which are found first: what is between them is encoded by itself."""
+
+    def __init__(self, codec: Codec, words: Mapping[str, int]) -> None:
+        self._codec, self._words = codec, dict(words)
+        longest_first = sorted(words, key=len, reverse=True)
+        self._pattern = re.compile(f"({'|'.join(map(re.escape, longest_first))})")
+
+    def encode(self, text: str) -> Ids:
+        return self.encode_batch([text])[0]
+
+    def encode_batch(self, texts: Sequence[str], threads: int = 0) -> list[Ids]:
+        split = [self._pattern.split(repair(text)) for text in texts]
+        between = iter(self._codec.encode_batch([part for parts in split for part in parts[::2]], threads))
+        return [np.concatenate([self._word(part) if odd % 2 else next(between) for odd, part in enumerate(parts)])
+                for parts in split]  # fmt: skip
+
+    def _word(self, text: str) -> Ids:
+        return np.array([self._words[text]], dtype=np.uint32)
+
+    def pieces(self, text: str) -> list[Piece]:
+        parts = enumerate(self._pattern.split(repair(text)))
+        return [piece for odd, part in parts
+                for piece in ([Piece(part, "added word")] if odd % 2 else self._codec.pieces(part))]  # fmt: skip
+
+
 class HuggingFaceCodec:
     """Any tokenizer described by a `tokenizer.json`."""
 
-    def __init__(self, tokenizer: tokenizers.Tokenizer) -> None:
-        tokenizer.encode_special_tokens = True  # otherwise text that spells a control token would become one
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        self._tokenizer = tokenizer
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def encode(self, text: str) -> Ids:
-        return np.array(self._tokenizer.encode(repair(text), add_special_tokens=False).ids, dtype=np.uint32)
+        return self._engine.encode(repair(text)).ids
 
     def encode_batch(self, texts: Sequence[str], threads: int = 0) -> list[Ids]:
-        encoded = self._tokenizer.encode_batch_fast([repair(text) for text in texts], add_special_tokens=False)
-        return [np.array(one.ids, dtype=np.uint32) for one in encoded]
+        return self._engine.encode_batch([repair(text) for text in texts])
 
     def pieces(self, text: str) -> list[Piece]:
-        normalizer, splitter = self._tokenizer.normalizer, self._tokenizer.pre_tokenizer
+        normalizer, splitter = self._engine.tokenizer.normalizer, self._engine.tokenizer.pre_tokenizer
         text = normalizer.normalize_str(repair(text)) if normalizer else repair(text)
         if not splitter:
             return [Piece(text, "")]

@@ -31,11 +31,11 @@ class BpeArguments(TypedDict):
 def byte_level(full: Mapping[str, Any], symbols: Mapping[int, bytes]) -> BpeArguments | None:
     """The engine's arguments. `symbols` holds the bytes of every ordinary id."""
     model = full["model"]
+    if model.get("type", "BPE") != "BPE":
+        return None
     pattern, form = split_pattern(full.get("pre_tokenizer")), _form(full.get("normalizer"))
     if pattern is None or form == "unknown" or any(model.get(name) not in _OFF for name in _MODEL_OPTIONS):
         return None
-    if any(not str(token["content"]).strip() for token in full.get("added_tokens") or []):
-        return None  # text that is matched before everything else
     ranks = {symbol: number for number, symbol in symbols.items()}
     missing = bytes(value for value in range(256) if bytes([value]) not in ranks)
     if len(ranks) != len(symbols) or (missing and model.get("unk_token") is not None):

@@ -193,6 +193,7 @@ def read_json(path: Path) -> Any:
 def write_files(folder: Path, files: Mapping[str, str | bytes | np.ndarray]) -> None:
     """Writes each file atomically; arrays as .npy."""
     for name, content in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         if isinstance(content, np.ndarray):
             with atomic_path(folder / name) as temporary, temporary.open("wb") as file:
                 np.save(file, content, allow_pickle=False)

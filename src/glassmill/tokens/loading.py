@@ -1,36 +1,35 @@
 """Finding and reading tokenizer files: from a path or a known name to the arguments of a `Tokenizer`.
 
-Our own folders are read from their rank file, imported ones from their `tokenizer.json`, which is saved unchanged.
-Byte-level BPE runs in the native core; any other form (SentencePiece's words, unusual normalizers) in Hugging Face's
-`tokenizers`, if that is installed.
+Our own folders are read from their rank file, imported ones from their `tokenizer.json` (see `imported`).
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NotRequired, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, Protocol, TypedDict
 
 import numpy as np
 
 from glassmill.errors import UserError
 from glassmill.run.integrity import check_run_files
+from glassmill.textfiles import read_text
 from glassmill.tokens import formats
 from glassmill.tokens.bpe import Merge, recover_merges
-from glassmill.tokens.codecs import Codec, HuggingFaceCodec, bpe_codec
-from glassmill.tokens.foreign import byte_level
+from glassmill.tokens.codecs import Codec, bpe_codec
+from glassmill.tokens.imported import foreign_parts, sayings
 from glassmill.tokens.known import KNOWN, Known, by_hash, find_ranks
 from glassmill.tokens.plain_split import unicode_version
-from glassmill.tokens.schema import check_tokenizer_json
+
+if TYPE_CHECKING:
+    from glassmill.tokens.hugging_face import Engine
 
 Content = str | bytes | np.ndarray
 
 META_FORMAT = 1
 TOKENIZER_FILES = ("vocab.tiktoken", "meta.json", "tokenizer.json", "tokenizer_config.json")
-WORD_MARK = "▁"  # SentencePiece's space
 
 
 class Files(Protocol):
@@ -53,7 +52,10 @@ class Parts(TypedDict):
     bos: NotRequired[str | None]
     chat_template: str | None
     files: Files
-    strip_prefix_space: NotRequired[bool]
+    engine: NotRequired[Engine]
+    templates: NotRequired[Mapping[str, str]]
+    ends: NotRequired[tuple[int, ...]]
+    generation: NotRequired[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -96,27 +98,6 @@ class OwnFiles:
         return self.ranks
 
 
-@dataclass(frozen=True, slots=True)
-class ForeignFiles:
-    """An imported tokenizer: its two files, unchanged."""
-
-    full: Mapping[str, Any]
-    config: Mapping[str, object]
-
-    def contents(self) -> dict[str, Content]:
-        return {
-            "tokenizer.json": formats.dump_json(self.full),
-            "tokenizer_config.json": formats.dump_json(self.config),
-        }
-
-    def order(self) -> Mapping[bytes, int]:
-        merges = (merge.split(" ") if isinstance(merge, str) else merge for merge in self.full["model"]["merges"])
-        made = [(formats.from_alphabet(left), formats.from_alphabet(right)) for left, right in merges]
-        return {
-            left + right: place for place, (left, right) in enumerate(made) if left is not None and right is not None
-        }
-
-
 def load_parts(path_or_name: str | Path) -> Parts:
     """The arguments of `Tokenizer` for a path or a known name. See `Tokenizer.load`."""
     if str(path_or_name) in KNOWN and not Path(path_or_name).exists():
@@ -128,7 +109,7 @@ def load_parts(path_or_name: str | Path) -> Parts:
         names = ", ".join(sorted(KNOWN))
         raise UserError(f"no tokenizer at {path}; give a folder, a .tiktoken or tokenizer.json file, or one of {names}")
     if path.suffix == ".json":
-        return foreign_parts(formats.read_json(path), _sibling_config(path.parent), str(path))
+        return _file_parts(path)
     if (path.parent / "meta.json").is_file():
         return _rank_parts(path, path.parent / "meta.json")
     content = path.read_bytes()
@@ -150,86 +131,24 @@ def own_parts(files: OwnFiles) -> Parts:
     }
 
 
-def foreign_parts(full: object, config: Mapping[str, object], where: str) -> Parts:
-    """A tokenizer described by a `tokenizer.json`.
-
-    Added tokens are removed from the engine, so that no text can become one. Those of white space only stay (some
-    vocabularies keep runs of spaces there): they are text.
-
-    Raises:
-        UserError: not BPE, or damaged.
-    """
-    model = full.get("model") if isinstance(full, dict) else None
-    kind = model.get("type", "BPE") if isinstance(model, dict) else None
-    if (
-        not isinstance(full, dict)
-        or not isinstance(model, dict)
-        or kind != "BPE"
-        or not isinstance(model.get("vocab"), dict)
-    ):
-        raise UserError(f"{where}: not a BPE tokenizer ({kind or 'no model'}); only BPE is supported")
-    check_tokenizer_json(full, where)
-    try:
-        added = {str(token["content"]): int(token["id"]) for token in full.get("added_tokens") or []}
-        vocab = {str(spelled): int(number) for spelled, number in model["vocab"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{where} is damaged: {error}") from None
-    by_word = '"ByteFallback"' in json.dumps(full.get("decoder"))
-    spell = _word_bytes if by_word else _alphabet_bytes
-    special = {name: number for name, number in added.items() if name.strip()}
-    symbols = {number: spell(spelled) for spelled, number in vocab.items() if spelled not in special}
-    symbols |= {number: name.encode() for name, number in added.items() if not name.strip()}
-    known = byte_level(full, symbols)
-    return {
-        "codec": bpe_codec(special=special, **known) if known else _hugging_face(full, where),
-        "symbols": symbols,
-        "special": special,
-        "eos": token_text(config.get("eos_token")),
-        "bos": token_text(config.get("bos_token")),
-        "chat_template": _default_template(config.get("chat_template")),
-        "files": ForeignFiles(full, config),
-        "strip_prefix_space": by_word,
-    }
-
-
-def _hugging_face(full: Mapping[str, Any], where: str) -> Codec:
-    """The engine that supports every form. Text-only added tokens stay in it."""
-    try:
-        import tokenizers
-    except ImportError:
-        raise UserError(
-            f"{where}: this kind of tokenizer needs another engine: `pip install tokenizers`, then try again"
-        ) from None
-    model = full["model"]
-    text_only = [token for token in full.get("added_tokens") or [] if not token["content"].strip()]
-    numbered = {**model["vocab"], **{token["content"]: token["id"] for token in text_only}}  # or it would renumber them
-    changed = {**full, "added_tokens": text_only, "model": {**model, "vocab": numbered}}
-    try:
-        return HuggingFaceCodec(tokenizers.Tokenizer.from_str(json.dumps(changed)))
-    except Exception as error:  # the engine raises bare Exception for anything it cannot read
-        raise UserError(f"{where} is damaged: {error}") from None
-
-
-def token_text(entry: object) -> str | None:
-    """A special token in `tokenizer_config.json`: a string, an object with `content`, or null."""
-    name = entry.get("content") if isinstance(entry, dict) else entry
-    return name if isinstance(name, str) else None
-
-
 def _folder_parts(folder: Path) -> Parts:
     for place in (folder, folder / "model"):
         check_run_files(place, TOKENIZER_FILES)
         if (place / "vocab.tiktoken").is_file() and (place / "meta.json").is_file():
             return _rank_parts(place / "vocab.tiktoken", place / "meta.json")
         if (place / "tokenizer.json").is_file():
-            path = place / "tokenizer.json"
-            return foreign_parts(formats.read_json(path), _sibling_config(place), str(path))
+            return _file_parts(place / "tokenizer.json")
         if (place / "vocab.json").is_file() and (place / "merges.txt").is_file():
-            full = formats.gpt2_json(formats.read_json(place / "vocab.json"), (place / "merges.txt").read_text("utf-8"))
-            return foreign_parts(full, _sibling_config(place), str(place / "vocab.json"))
+            full = formats.gpt2_json(formats.read_json(place / "vocab.json"), read_text(place / "merges.txt"))
+            return foreign_parts(full, _config(place), str(place / "vocab.json"), sayings(place), place)
     raise UserError(
         f"no tokenizer in {folder} (no vocab.tiktoken with meta.json, no tokenizer.json, no vocab.json with merges.txt)"
     )
+
+
+def _file_parts(path: Path) -> Parts:
+    folder = path.parent
+    return foreign_parts(formats.read_json(path), _config(folder), str(path), sayings(folder), folder)
 
 
 def _rank_parts(ranks: Path, meta_path: Path) -> Parts:
@@ -252,29 +171,7 @@ def _known_parts(content: bytes, known: Known) -> Parts:
     return own_parts(OwnFiles(ranks, known.pattern, known.special, "<|endoftext|>", None))
 
 
-def _sibling_config(folder: Path) -> dict[str, object]:
-    """`tokenizer_config.json`, with the chat template that newer folders keep in a separate file."""
+def _config(folder: Path) -> dict[str, Any]:
     path = folder / "tokenizer_config.json"
-    config: dict[str, object] = formats.read_json(path) if path.is_file() else {}
-    template = folder / "chat_template.jinja"
-    if template.is_file():
-        config["chat_template"] = template.read_text(encoding="utf-8")
-    return config
-
-
-def _default_template(entry: object) -> str | None:
-    """The chat template; of a list of named ones, the one called `default`."""
-    if isinstance(entry, list):
-        entry = {one.get("name"): one.get("template") for one in entry if isinstance(one, dict)}.get("default")
-    return entry if isinstance(entry, str) else None
-
-
-def _alphabet_bytes(spelled: str) -> bytes:
-    symbol = formats.from_alphabet(spelled)
-    return spelled.encode() if symbol is None else symbol
-
-
-def _word_bytes(spelled: str) -> bytes:
-    if len(spelled) == 6 and spelled.startswith("<0x") and spelled.endswith(">"):
-        return bytes([int(spelled[3:5], 16)])
-    return spelled.replace(WORD_MARK, " ").encode()
+    config = formats.read_json(path) if path.is_file() else {}
+    return config if isinstance(config, dict) else {}

@@ -48,6 +48,8 @@ def check_tokenizer_json(full: dict[str, Any], where: str) -> None:
         for flag in FLAGS:
             field(entry, flag, bool, what=f"{where}, the added token {content[:40]!r}", default=False)
     _check_ids(added, where)
+    if isinstance(vocab, dict):
+        _check_ids({**vocab, **added}, where)
     for name in STEPS:
         _check_step(full.get(name), f"{where}, {name}")
 

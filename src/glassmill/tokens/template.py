@@ -1,109 +1,212 @@
-"""Jinja chat templates of imported models, rendered so that no content can become a control token.
+"""Chat templates of imported models: the ids of `apply_chat_template`, except that no content becomes a control token.
 
-The template runs over placeholders instead of the contents; only what the template itself wrote is searched for
-control tokens, and the contents are put back as ordinary text afterwards. White space at the edges of a content
-stays visible to the template, because many trim it. A template is untrusted code: it runs in Jinja's immutable
-sandbox.
+The template runs over the real contents, in a process of its own that keeps the origin of every character
+(`glassmill.tokens.templates`). Control tokens count where the template wrote them; everything else is ordinary text.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
-from functools import lru_cache
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-import jinja2
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+import numpy as np
 
 from glassmill.errors import UserError
-from glassmill.tokens.segments import Segment
+from glassmill.tokens.codecs import repair
+from glassmill.tokens.templates.marked import ASSISTANT, TEMPLATE
+from glassmill.tokens.templates.process import ask
 from glassmill.tokens.tokenizer import Tokenizer
 
-PLACEHOLDER = re.compile("\ue000([0-9]+)\ue001")
+RESERVED = {"messages", "add_generation_prompt", "chat_template", "tokenize", "continue_final_message"}
+GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
+
+
+class Rendered(NamedTuple):
+    """A conversation as text.
+
+    Attributes:
+        text: What the template made.
+        origins: Where each character is from, `(T,)` uint8, see `templates.marked`.
+        generation: First and last + 1 character of what the template says the assistant writes, if it says so.
+        opening: What the template writes where an answer is to follow.
+    """
+
+    text: str
+    origins: np.ndarray
+    generation: list[list[int]] | None
+    opening: str
+
+
+def render_text(
+    tokenizer: Tokenizer,
+    messages: Sequence[Mapping[str, Any]],
+    add_generation_prompt: bool,
+    options: Mapping[str, Any] | None = None,
+) -> Rendered:
+    """The conversation as text, by the tokenizer's template.
+
+    Args:
+        tokenizer: It has a template of its own.
+        messages: As the template wants them: plain contents, and whatever else a message has.
+        add_generation_prompt: Whether an answer follows.
+        options: Variables of the template: `tools`, `documents`, `enable_thinking`, ...; `chat_template` names one of
+            several templates.
+
+    Raises:
+        UserError: the template fails, rejects the conversation (in its own words), takes contents apart in a way that
+            cannot be followed, or needs too much time or memory.
+    """
+    options = dict(options or {})
+    name = options.pop("chat_template", None)
+    if taken := options.keys() & RESERVED:
+        raise UserError(f"{min(taken)} cannot be set as a variable of the chat template")
+    template = _template(tokenizer, name, options.get("tools"))
+    request = {
+        "template": template,
+        "messages": [_message(message) for message in messages],
+        "add_generation_prompt": add_generation_prompt,
+        "names": tokenizer.names,
+        "tools": _repaired(options.pop("tools", None)),
+        "documents": _repaired(options.pop("documents", None)),
+        "options": _repaired(options),
+        "with_opening": not add_generation_prompt,
+    }
+    answer = ask(request)
+    lengths, origins = zip(*answer["origins"], strict=True) if answer["origins"] else ((), ())
+    spans = answer["generation"] if GENERATION.search(template) else None
+    by_character = np.repeat(np.array(origins, dtype=np.uint8), np.array(lengths, dtype=int))
+    return Rendered(answer["text"], by_character, spans, answer.get("opening", ""))
 
 
 def render_template(
-    tokenizer: Tokenizer, messages: Sequence[Mapping[str, str]], add_generation_prompt: bool
-) -> list[Segment]:
-    """The conversation as text and control tokens, by `tokenizer.chat_template`.
+    tokenizer: Tokenizer,
+    messages: Sequence[Mapping[str, Any]],
+    add_generation_prompt: bool,
+    options: Mapping[str, Any] | None = None,
+    continue_last: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ids (uint32) and mask (True where the assistant learns), both `(T,)`. See `render_text`.
 
-    Raises:
-        UserError: the template fails, rejects the conversation (in its own words), or splits a content.
+    `continue_last`: up to the last word of the last message, an answer that has not ended.
     """
-    assert tokenizer.chat_template is not None
-    hidden = [{**message, "content": _hide(message["content"], number)} for number, message in enumerate(messages)]
-    try:
-        rendered = _compiled(tokenizer.chat_template).render(
-            messages=hidden,
-            add_generation_prompt=add_generation_prompt,
-            bos_token=tokenizer.bos_token or "",
-            eos_token=tokenizer.eos_token or "",
-        )
-    except (jinja2.TemplateError, TypeError, KeyError, AttributeError, OverflowError) as error:
-        raise UserError(f"the model's chat template failed: {error}") from None
-    return list(_mark_turn_ends(_restore(tokenizer, rendered, messages)))
+    rendered = render_text(tokenizer, messages, add_generation_prompt, options)
+    if continue_last:
+        said = np.flatnonzero(rendered.origins >= ASSISTANT)
+        if not said.size:
+            raise UserError("the model's chat template leaves out the answer that is to be continued")
+        end = said[-1] + 1
+        rendered = rendered._replace(text=rendered.text[:end], origins=rendered.origins[:end], generation=None)
+    written = rendered.origins == TEMPLATE
+    if tokenizer.engine is not None:
+        ids, spans = tokenizer.engine.conversation(rendered.text, written)
+    else:
+        ids, spans = _native(tokenizer, rendered.text, written)
+    users = (rendered.origins > TEMPLATE) & (rendered.origins < ASSISTANT)
+    learned = _learned(rendered, _control_ends(tokenizer, rendered.text, written)) & ~users
+    return ids, _any_within(learned, spans) & ~_any_within(users, spans)
 
 
-def _hide(content: str, number: int) -> str:
-    """A placeholder between the white space at the content's edges."""
-    inner = content.strip()
-    if not inner:
-        return content
-    start = content.index(inner)
-    return f"{content[:start]}\ue000{number}\ue001{content[start + len(inner) :]}"
+def _template(tokenizer: Tokenizer, name: object, tools: object) -> str:
+    templates = tokenizer.templates or {"default": tokenizer.chat_template or ""}
+    if name is None:
+        name = "tool_use" if tools is not None and "tool_use" in templates else "default"
+    if name not in templates:
+        raise UserError(f"this model has no chat template {name!r}; it has {', '.join(sorted(templates))}")
+    return templates[str(name)]
 
 
-def _restore(tokenizer: Tokenizer, rendered: str, messages: Sequence[Mapping[str, str]]) -> Iterator[Segment]:
-    control = _control_pattern(tuple(tokenizer.special))
-    for place, part in enumerate(PLACEHOLDER.split(rendered)):
-        if place % 2:  # the number of a placeholder
-            message = messages[int(part)]
-            yield Segment(message["content"].strip(), learned=message["role"] == "assistant")
-        elif "\ue000" in part or "\ue001" in part:
-            raise UserError("the model's chat template splits message contents; glassmill cannot render it safely")
-        else:
-            pieces = control.split(part) if control else [part]
-            yield from (Segment(piece, control=bool(odd % 2)) for odd, piece in enumerate(pieces) if piece)
+def _message(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message as transformers passes it on: without empty fields, its reasoning under each of the usual names."""
+    known = {key: _repaired(value) for key, value in message.items() if value is not None}
+    fields = ("reasoning_content", "thinking", "reasoning")
+    reasoning = next((known[name] for name in fields if name in known), None)
+    return known if reasoning is None else {"thinking": reasoning, **known, "reasoning_content": reasoning}
 
 
-def _mark_turn_ends(parts: Iterator[Segment]) -> Iterator[Segment]:
-    """Marks what follows an assistant's content as learned, up to and including the next control token."""
-    answering = False
-    for part in parts:
-        if part.learned:
-            answering = True
-        elif answering:
-            part = part._replace(learned=True)
-            answering = not part.control
-        yield part
+def _repaired(value: Any) -> Any:
+    """`value` without lone surrogates."""
+    if isinstance(value, str):
+        return repair(value)
+    if isinstance(value, Mapping):
+        return {_repaired(key): _repaired(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_repaired(one) for one in value]
+    return value
 
 
-@lru_cache(maxsize=8)
-def _control_pattern(names: tuple[str, ...]) -> re.Pattern[str] | None:
-    longest_first = sorted(names, key=len, reverse=True)
-    return re.compile(f"({'|'.join(map(re.escape, longest_first))})") if names else None
+def _learned(rendered: Rendered, control_ends: np.ndarray) -> np.ndarray:
+    """True for the characters that the assistant writes, `(T,)`: its contents, and the end of its turn.
+
+    What the template writes between two parts of one answer belongs to it (`</think>`), and so do what stands between
+    the opening of the turn and its first word (`<tool_call>`), and what follows it up to the next control token, which
+    ends the turn.
+    """
+    text, origins, generation, opening = rendered
+    learned = np.zeros(len(text), dtype=bool)
+    if generation is not None:
+        for start, end in generation:
+            learned[start:end] = True
+        return learned
+    learned |= origins >= ASSISTANT
+    borders = np.flatnonzero(np.diff(origins)) + 1
+    starts, ends = [0, *borders.tolist()] if text else [], [*borders.tolist(), len(text)]
+    for start, end in zip(starts, ends, strict=False):
+        before = origins[start - 1] if start else TEMPLATE
+        after = origins[end] if end < len(text) else TEMPLATE
+        if origins[start] != TEMPLATE:
+            continue
+        if before >= ASSISTANT and after == before:
+            learned[start:end] = True
+            continue
+        if after >= ASSISTANT and opening and (found := text.rfind(opening, start, end)) >= 0:
+            learned[found + len(opening) : end] = True
+        if before < ASSISTANT:
+            continue
+        if (stop := control_ends[(control_ends > start) & (control_ends <= end)]).size:
+            learned[start : stop[0]] = True
+    return learned
 
 
-@lru_cache(maxsize=8)
-def _compiled(template: str) -> jinja2.Template:
-    """Compiled as transformers does (same filters and functions), so that the same templates work."""
+def _control_ends(tokenizer: Tokenizer, text: str, written: np.ndarray) -> np.ndarray:
+    """Where control tokens that the template wrote end, in characters, ascending."""
+    return np.array([end for _, end in _controls(tokenizer, text, written)], dtype=np.int64)
 
-    def refuse(message: str) -> None:
-        raise jinja2.TemplateError(message)
 
-    def to_json(value: Any, ensure_ascii: bool = False, indent: int | None = None) -> str:
-        return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent)
+def _controls(tokenizer: Tokenizer, text: str, written: np.ndarray) -> list[tuple[int, int]]:
+    longest_first = sorted(tokenizer.special, key=len, reverse=True)
+    pattern = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
+    inside = np.concatenate([[0], np.cumsum(~written)])
+    found, at = [], 0
+    while match := pattern.search(text, at):
+        own = inside[match.end()] == inside[match.start()]
+        if own:
+            found.append(match.span())
+        at = match.end() if own else match.start() + 1
+    return found
 
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-    )
-    environment.filters["tojson"] = to_json
-    environment.globals["raise_exception"] = refuse
-    environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
-    try:
-        return environment.from_string(template)
-    except jinja2.TemplateError as error:
-        raise UserError(f"the model's chat template is not valid Jinja: {error}") from None
+
+def _native(tokenizer: Tokenizer, text: str, written: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ids and character spans for a vocabulary of our own with a template from elsewhere."""
+    ids: list[np.ndarray] = [np.zeros(0, dtype=np.uint32)]
+    spans: list[np.ndarray] = [np.zeros((0, 2), dtype=np.int64)]
+    at = 0
+    for start, end in [*_controls(tokenizer, text, written), (len(text), len(text))]:
+        part = text[at:start]
+        numbers, in_bytes = tokenizer.encode_with_spans(part)
+        borders = np.concatenate([[0], np.cumsum([len(char.encode()) for char in part], dtype=np.int64)])
+        first = np.searchsorted(borders, in_bytes[:, 0], "right") - 1
+        last = np.searchsorted(borders, in_bytes[:, 1], "left")
+        ids.append(numbers)
+        spans.append(np.stack([first, last], axis=1) + at)
+        if end > start:
+            ids.append(np.array([tokenizer.special[text[start:end]]], dtype=np.uint32))
+            spans.append(np.array([[start, end]]))
+        at = end
+    return np.concatenate(ids), np.concatenate(spans)
+
+
+def _any_within(flags: np.ndarray, spans: np.ndarray) -> np.ndarray:
+    """Whether any flag is set within each span."""
+    counts = np.concatenate([[0], np.cumsum(flags)])
+    return np.asarray(counts[spans[:, 1]] > counts[spans[:, 0]])

@@ -10,20 +10,24 @@ control tokens as ids, so a user cannot impersonate the system.
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from glassmill.errors import UserError
 from glassmill.tokens import explain, formats, loading
-from glassmill.tokens.codecs import Codec, Ids, NativeCodec
+from glassmill.tokens.codecs import Codec, Ids, NativeCodec, repair
 from glassmill.tokens.specials import CHAT_TEMPLATE, END_OF_TEXT, IM_END
 from glassmill.tokens.split import Piece
+from glassmill.tokens.streams import ByteStream, Stream
+from glassmill.tokens.templates.turns import turn_end
+
+if TYPE_CHECKING:
+    from glassmill.tokens.hugging_face import Engine
 
 LARGEST_VOCABULARY = 2**22
 TURN_ENDS = (IM_END, "<|eot_id|>", "<|end_of_text|>", END_OF_TEXT)
@@ -42,10 +46,17 @@ class Tokenizer:
         bos: str | None = None,
         chat_template: str | None = None,
         files: loading.Files,
-        strip_prefix_space: bool = False,
+        engine: Engine | None = None,
+        templates: Mapping[str, str] | None = None,
+        ends: Sequence[int] = (),
+        generation: Mapping[str, Any] | None = None,
     ) -> None:
-        """`symbols` holds the bytes of every ordinary id, `files` what `save` writes."""
-        self._codec = codec
+        """`symbols` holds the bytes of every ordinary id, `files` what `save` writes.
+
+        An imported tokenizer also has an `engine`, chat `templates` by name, the ids that its folder says `ends` an
+        answer, and its `generation_config.json`.
+        """
+        self._codec, self.engine = codec, engine
         self.special: dict[str, int] = dict(special)
         self._names = {number: name for name, number in special.items()}
         self.vocab_size: int = 1 + max([*symbols, *self._names])
@@ -58,8 +69,9 @@ class Tokenizer:
             self._bytes[number] = name.encode()
         self.eos_token, self.bos_token = eos, bos
         self.chat_template = chat_template
-        self._files = files
-        self._strip_prefix_space = strip_prefix_space
+        self.templates: dict[str, str] = dict(templates or {})
+        self.generation: dict[str, Any] = dict(generation or {})
+        self._files, self._ends = files, tuple(ends)
 
     @classmethod
     def load(cls, path_or_name: str | Path) -> Tokenizer:
@@ -114,15 +126,42 @@ class Tokenizer:
         Raises:
             UserError: this tokenizer has no such token.
         """
-        if self.eos_token is None or self.eos_token not in self.special:
+        number = self._number_of(self.eos_token)
+        if number is None and not self._ends:
             raise UserError("this tokenizer has no end-of-text token; set eos_token in its tokenizer_config.json")
-        return self.special[self.eos_token]
+        return self._ends[0] if number is None else number
 
     @property
+    def names(self) -> dict[str, str]:
+        """The text of each special token by its role (`bos_token`, ...), as chat templates know them."""
+        known = {"bos_token": self.bos_token, "eos_token": self.eos_token}
+        own = {role: name for role, name in known.items() if name is not None}
+        return own if self.engine is None else self.engine.names
+
+    @property
+    def bos_id(self) -> int | None:
+        """The id that begins a document, if there is one."""
+        return self._number_of(self.bos_token)
+
+    def _number_of(self, name: str | None) -> int | None:
+        if name is None or name in self.special or self.engine is None:
+            return self.special.get(name or "")
+        number = self.engine.tokenizer.token_to_id(name)
+        return None if number is None else int(number)
+
+    @cached_property
     def stop_ids(self) -> list[int]:
-        """Every id that ends a completion: the end of the text, and the end of a turn."""
-        names = {self.eos_token, *TURN_ENDS}
-        return sorted(number for name, number in self.special.items() if name in names)
+        """Every id that ends a completion: of a text, and of a turn.
+
+        An imported folder names them in `generation_config.json`, `config.json`, as `eos_token`, and as what its chat
+        template writes after an answer. Only where none is named, well-known names count.
+        """
+        if self.engine is None:
+            names = {self.eos_token, *TURN_ENDS}
+            return sorted(number for name, number in self.special.items() if name in names)
+        eos, turn = self._number_of(self.eos_token), turn_end(self)
+        named = {*self._ends, *([] if eos is None else [eos]), *([] if turn is None else [self.special[turn]])}
+        return sorted(named or {self.special[name] for name in TURN_ENDS if name in self.special})
 
     def encode(self, text: str, special: Collection[str] = ()) -> Ids:
         """Ids of `text`, uint32. A lone surrogate becomes U+FFFD; text that spells a special token stays text.
@@ -142,13 +181,31 @@ class Tokenizer:
         if unknown:
             known = ", ".join([*self.special][:10])
             raise ValueError(f"unknown special token {unknown[0]!r}; available: {known}")
-        parts = re.split(f"({'|'.join(map(re.escape, names))})", text)
+        pattern = re.compile("|".join(map(re.escape, names)))
+        if self.engine is not None:
+            text = repair(text)
+            written = np.zeros(len(text), dtype=bool)
+            for match in pattern.finditer(text):
+                written[match.start() : match.end()] = True
+            return self.engine.conversation(text, written).ids
+        parts = re.split(f"({pattern.pattern})", text)
         return np.concatenate(
             [
                 np.array([self.special[part]], dtype=np.uint32) if place % 2 else self._codec.encode(part)
                 for place, part in enumerate(parts)
             ]
         )
+
+    def framed(self, text: str) -> Ids:
+        """Ids of `text` and of what an imported tokenizer's files put around a text."""
+        return self._codec.encode(text) if self.engine is None else self.engine.prompt(repair(text))
+
+    def prompt_ids(self, text: str) -> Ids:
+        """Ids of a raw prompt, `framed`; an empty one is the start of a document."""
+        ids = self.framed(text)
+        if len(ids):
+            return ids
+        return np.array([self.eos_id if self.bos_id is None else self.bos_id], dtype=np.uint32)
 
     def encode_batch(self, texts: Sequence[str], threads: int = 0) -> list[Ids]:
         """`encode` for each text; `threads=0` uses all cores."""
@@ -181,8 +238,19 @@ class Tokenizer:
         starts = np.concatenate([np.zeros(min(1, len(ids)), dtype=np.int64), ends[:-1]])
         return ids, np.stack([starts, ends], axis=1)
 
-    def decode(self, ids: Iterable[int] | Ids) -> str:
-        """The text of `ids`; invalid UTF-8 becomes U+FFFD, special tokens their names."""
+    def decode(self, ids: Iterable[int] | Ids, skip_special: bool = False) -> str:
+        """The text of `ids`; invalid UTF-8 becomes U+FFFD, special tokens their names, or nothing if skipped.
+
+        Raises:
+            ValueError: an id is not in the vocabulary; the message names it.
+        """
+        if self.engine is not None:
+            numbers = [int(number) for number in ids]
+            for number in numbers:
+                self.token_bytes(number)
+            return self.engine.decode(numbers, skip_special)
+        if skip_special:
+            ids = [int(number) for number in ids if int(number) not in self._names]
         return self.decode_bytes(ids).decode("utf-8", "replace")
 
     def decode_bytes(self, ids: Iterable[int] | Ids) -> bytes:
@@ -193,12 +261,14 @@ class Tokenizer:
         """
         if isinstance(self._codec, NativeCodec) and self._codec.flat:
             return self._codec.encoder.decode_bytes(ids)
-        joined = b"".join(self.token_bytes(int(number)) for number in ids)
-        return joined.removeprefix(b" ") if self._strip_prefix_space else joined
+        return b"".join(self.token_bytes(int(number)) for number in ids)
 
-    def stream(self) -> TextStream:
-        """Decodes ids one by one; each character is returned as soon as it is complete."""
-        return TextStream(self)
+    def stream(self, before: Sequence[int] = ()) -> Stream:
+        """Decodes ids one by one; each character is returned as soon as it is complete and cannot change.
+
+        `before` holds the ids of the text that this one continues: some decoders write a text's first word differently.
+        """
+        return ByteStream(self) if self.engine is None else self.engine.stream(before)
 
     def token_bytes(self, number: int) -> bytes:
         """The bytes behind one id.
@@ -232,23 +302,3 @@ class Tokenizer:
         Path(folder).mkdir(parents=True, exist_ok=True)
         lengths = {"token_bytes.npy": self.text_lengths()}
         formats.write_files(Path(folder), {**self._files.contents(), **lengths})
-
-
-class TextStream:
-    """See `Tokenizer.stream`."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-
-    def push(self, number: int) -> str:
-        """The characters this id completes.
-
-        Raises:
-            ValueError: the id is not in the vocabulary.
-        """
-        return self._decoder.decode(self._tokenizer.token_bytes(number))
-
-    def finish(self) -> str:
-        """The rest: U+FFFD for a character that was never completed."""
-        return self._decoder.decode(b"", final=True)

@@ -110,7 +110,7 @@ class Reporter:
         decoder = TorchDecoder(model)
         for prompt in self.prompts:
             ids = [self.tokenizer.eos_id, *map(int, prompt)]
-            written = continue_greedily(decoder, ids, self.settings.sample_tokens, self.tokenizer.eos_id)
+            written = continue_greedily(decoder, ids, self.settings.sample_tokens, [self.tokenizer.eos_id])
             self.run.emit(kinds.Sample(step, self.tokenizer.decode(prompt), self.tokenizer.decode(written)))
 
     def _openings(self) -> list[np.ndarray]:

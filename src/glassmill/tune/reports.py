@@ -76,8 +76,8 @@ class Reporter:
         for messages in self.questions:
             prompt = [int(i) for i in render(self.tokenizer, messages)]
             if len(prompt) < model.config.context_length:
-                stop = self.tokenizer.special.get("<|im_end|>", self.tokenizer.eos_id)
-                written = self.tokenizer.decode(continue_greedily(decoder, prompt, 48, stop))
+                ids = continue_greedily(decoder, prompt, 48, self.tokenizer.stop_ids)
+                written = self.tokenizer.decode(ids, skip_special=self.tokenizer.engine is not None)
                 self.run.emit(kinds.Sample(step, str(messages[-1]["content"]), written))
 
 
@@ -107,7 +107,8 @@ class KnownText:
             self.ids, self.targets = pages.rows_of(0, 8)
         else:
             self.name = "general text"
-            ids = [tokenizer.eos_id, *map(int, tokenizer.encode(GENERAL_TEXT))][: length + 1]
+            begins = [] if tokenizer.engine is not None and tokenizer.bos_id is not None else [tokenizer.eos_id]
+            ids = [*begins, *map(int, tokenizer.framed(GENERAL_TEXT))][: length + 1]
             self.ids, self.targets = torch.tensor([ids[:-1]]), torch.tensor([ids[1:]])
         self.before = self.after = math.nan
 

@@ -80,7 +80,7 @@ def _around(text: str, place: int) -> tuple[int, int] | None:
         return None
     domain = _DOMAIN_RUN.match(text, place + 1)
     length = _host_end(domain[0]) if domain else 0
-    if not domain or not length or _VERSION.match(domain[0]):
+    if not domain or not length or (domain[0][0] in "0123456789vV" and _VERSION.match(domain[0])):
         return None
     end = place + 1 + length
     behind = text[end : end + 1]
@@ -88,19 +88,19 @@ def _around(text: str, place: int) -> tuple[int, int] | None:
     if behind == "$" or (behind == "(" and host.rpartition(".")[2] in _METHODS):
         return None  # R's `object@slot.name$column`, the call in `matrix@model.to(device)`
     local = _local_part(text, place)
+    start = place - len(local)
+    before = text[start - 1] if start else ""
     if local[-1:] == "}" and (several := _SEVERAL.search(text, max(0, place - 160), place)):
         return several.start(), end
-    if not local or local in _LABELS or _HANDLE.match(text[max(0, place - len(local) - 2) : place - len(local)]):
+    if not local or local in _LABELS or (before == "@" and _HANDLE.match(text[max(0, start - 2) : start])):
         return None  # `@name@server.org`
-    if text[place - len(local) - 1] == ":" and _LOGIN.search(
-        text[max(0, place - len(local) - 80) : place - len(local)]
-    ):
+    if before == ":" and _LOGIN.search(text[max(0, start - 80) : start]):
         return None  # `https://name:password@server.org`: see `secrets.py`
     if local.lower() in _REPOSITORY_USERS and (
         host.endswith(_FORGES) or behind == "/" or (behind == ":" and not _PORT.match(text, end))
     ):
         return None  # git@host.org:owner/name.git
-    return place - len(local), end
+    return start, end
 
 
 def _local_part(text: str, end: int) -> str:
@@ -108,7 +108,9 @@ def _local_part(text: str, end: int) -> str:
     match = _LOCAL_BACKWARDS.match(text[max(0, end - MAX_LOCAL_CHARACTERS) : end][::-1])
     if not match:
         return ""
-    local = _FIELD.sub("", match[0][::-1].lstrip(".'`{|/=-&?*!$%~^#+"))
+    local = match[0][::-1].lstrip(".'`{|/=-&?*!$%~^#+")
+    if "=" in local:
+        local = _FIELD.sub("", local)
     if not local.isascii():
         local = _SCRIPTS_WITHOUT_BLANKS.sub("", local, 1)
     return local

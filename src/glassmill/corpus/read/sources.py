@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from glassmill.corpus.document import Lost, Page
+from glassmill.corpus.judge.web_address import MAX_URL_CHARACTERS
 from glassmill.corpus.read.files.archives import why_refused
 from glassmill.corpus.read.files.kinds import CONTAINERS, OTHER, SUPPORTED, WARC, kind_of, unsupported
 from glassmill.corpus.read.files.places import Bounds, Items, Place
@@ -31,8 +32,9 @@ XML_TYPES = frozenset(("text/xml", "application/xml"))
 PDF_TYPE = "application/pdf"
 PAGE_SCHEMES = frozenset(("http", "https", "ftp", "ftps", "sftp", "file", "gopher", "gemini"))
 """Crawlers write logs and more at others: `metadata://gnu.org/...`, `urn:X-wpull:log`, `dns:`, `screenshot:`."""
-MAX_URL_CHARACTERS, MAX_DATE_CHARACTERS = 8192, 64
-"""Longer ones are no addresses: they would be hashed, split and stored again and again."""
+MAX_DATE_CHARACTERS = 64
+"""Longer ones are no dates, as URLs over `MAX_URL_CHARACTERS` are no addresses: they would be hashed, split and stored
+again and again."""
 PROBE_CPU_S = 5.0
 FILES_PER_SHARD = 500
 BYTES_PER_SHARD = 64 << 20

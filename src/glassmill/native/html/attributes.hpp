@@ -20,10 +20,10 @@ enum class Display : unsigned char { usual, none, block, inline_ };
 // The attributes that tell something about the element's content; views into the page.
 struct Attributes {
     std::string_view class_, id, role, itemprop, name, property, content, type;
-    std::string_view shadow;    // `shadowrootmode`
+    std::string_view shadow;           // `shadowrootmode`
     Display display = Display::usual;  // by its style, or of a formula
     bool hidden = false;
-    bool aria_hidden = false;   // from readers aloud; visible
+    bool aria_hidden = false;  // from readers aloud; visible
     bool open = false;
     bool closes_itself = false;  // ends in "/>"
 };

@@ -7,7 +7,8 @@ namespace {
 
 constexpr std::size_t kLooksAt = 160;  // bytes: labels and notes are short, and prose need not be read twice
 
-constexpr PhraseGroup kGroups[] = {  // a letter with an accent is two bytes, so "__"
+constexpr PhraseGroup kGroups[] = {
+    // a letter with an accent is two bytes, so "__"
     {"says_more",
      "lesen_sie_auch|lies_auch|lesen_sie_hier|mehr_zum_thema|mehr_zu_|mehr_dazu|mehr_lesen|das_k__nnte|"
      "auch_interessieren|auch_interessant|weitere_|siehe_auch|verwandte|beliebte_|relevantes|meistgelesen|"
@@ -16,13 +17,18 @@ constexpr PhraseGroup kGroups[] = {  // a letter with an accent is two bytes, so
      "further_reading|don_t_miss|lire_aussi|lire__galement|voir_aussi|sur_le_m__me|en_savoir_plus|leer_tambi|"
      "lea_tambi|te_puede_inter|m__s_informaci|mas_le|ver_tambi|noticias_relacion|leggi_anche|potrebbe_interess|"
      "altri_articoli|lees_ook|meer_over|czytaj|zobacz_te|zobacz_r|przeczytaj|lue_my|katso_my|l__s_ocks|l__s_mer|"
-     "les_ogs|l__s_ogs|leia_tamb|veja_tamb|saiba_mais|vea_tambi|puedes_ver|le_puede|mire_|mira_|lesen_sie_|lest_auch|schon_gelesen|lust_auf_mehr|mehr_themen|weitere_themen|next_article|keep_reading|continue_reading|read__|read_full|full_story|empfohlen|neueste|aktuelle_ausgabe|noch_mehr_|alles___ber|previous_post|next_post|n__chster_|vorheriger_|"
+     "les_ogs|l__s_ogs|leia_tamb|veja_tamb|saiba_mais|vea_tambi|puedes_ver|le_puede|mire_|mira_|lesen_sie_|lest_auch|"
+     "schon_gelesen|lust_auf_mehr|mehr_themen|weitere_themen|next_article|keep_reading|continue_reading|read__|read_"
+     "full|full_story|empfohlen|neueste|aktuelle_ausgabe|noch_mehr_|alles___ber|previous_post|next_post|n__chster_|"
+     "vorheriger_|"
      "recent_posts|neueste_|__hnliche_"},
     {"says_subscribe",
      "newsletter|subscri|sign_up|signup|abonn|suscr|inscri|iscriv|zapisz_si|prenumer|tilaa|anmelden|registrier|"
      "download_the_app|our_app|follow_us|folgen_sie|folge_uns|follow_@|auf_facebook|on_facebook|on_twitter|"
      "auf_twitter|instagram|whatsapp|telegram|per_mail|e_mail_adresse|email_address|your_email|jetzt_bestellen|"
-     "probeabo|digitalabo|unterst__tz|donat|spende|support_our|become_a_member|become_a_supporter|patreon|for_the_latest|latest_news|follow_@|siga_|s__guenos|s__gue_|nete_|canal_de_|app_f__r|e_paper|im_abo|letter_to|subscriber"},
+     "probeabo|digitalabo|unterst__tz|donat|spende|support_our|become_a_member|become_a_supporter|patreon|for_the_"
+     "latest|latest_news|follow_@|siga_|s__guenos|s__gue_|nete_|canal_de_|app_f__r|e_paper|im_abo|letter_to|"
+     "subscriber"},
     {"says_share",
      "teilen|share_|sharen|gef__llt_mir|like_this|partager|compartir|condividi|udost|tweet|drucken|print_|merken|"
      "permalink|permanentlink|e_mail_this|pinterest|linkedin|bewerten|bewertung|rate_this|wird_geladen"},

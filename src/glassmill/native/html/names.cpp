@@ -10,7 +10,9 @@ constexpr PhraseGroup kGroups[] = {
     {"near_footer", "footer colophon _foot_"},
     {"near_header", "header masthead topbar"},
     {"near_sidebar", "sidebar aside rail widget _side_"},
-    {"near_related", "related recommend similar alsolike upsell crosssell readnext morefrom suggest trending popular verwandt empfehl mehrzum weitere outbrain taboola ligatus onward"},
+    {"near_related",
+     "related recommend similar alsolike upsell crosssell readnext morefrom suggest trending popular verwandt empfehl "
+     "mehrzum weitere outbrain taboola ligatus onward"},
     {"near_share", "share social sharing follow teilen"},
     {"near_comment", "comment disqus respond reply replies kommentar leserbrief"},
     {"near_advert", "advert sponsor promo banner _ad_ _ads_"},

@@ -24,9 +24,9 @@ constexpr float kUnstoppedSentence = 12;  // words
 
 Dense density_of(std::uint32_t point) {
     if (point < 0x0E00) return {};
-    if (point < 0x0F00) return kUnstopped;                                                  // Thai, Lao
-    if (point < 0x1000 || (point >= 0x1780 && point < 0x1800)) return kSyllable;            // Tibetan, Khmer
-    if (point < 0x10A0 || (point >= 0xA9E0 && point < 0xAA80)) return kSyllable;            // Burmese
+    if (point < 0x0F00) return kUnstopped;                                        // Thai, Lao
+    if (point < 0x1000 || (point >= 0x1780 && point < 0x1800)) return kSyllable;  // Tibetan, Khmer
+    if (point < 0x10A0 || (point >= 0xA9E0 && point < 0xAA80)) return kSyllable;  // Burmese
     if ((point >= 0x3041 && point < 0x3100) || (point >= 0xFF66 && point < 0xFFA0)) return kKana;
     if ((point >= 0x3400 && point < 0xA000) || (point >= 0x3005 && point < 0x3008)) return kIdeogram;
     if ((point >= 0xF900 && point < 0xFB00) || (point >= 0x20000 && point < 0x38000)) return kIdeogram;
@@ -36,7 +36,8 @@ Dense density_of(std::uint32_t point) {
 bool among(std::u32string_view set, std::uint32_t point) { return set.find(point) != std::u32string_view::npos; }
 
 // Full-width marks, and those of scripts with their own: full stops, commas.
-constexpr std::u32string_view kStops = U"\u3002\uFF01\uFF1F\uFF0E\uFF61\u0964\u061F\u06D4\u17D4\u17D5\u104B\u0F0D\u1362";
+constexpr std::u32string_view kStops =
+    U"\u3002\uFF01\uFF1F\uFF0E\uFF61\u0964\u061F\u06D4\u17D4\u17D5\u104B\u0F0D\u1362";
 constexpr std::u32string_view kCommas = U"\u3001\uFF0C\uFF1B\uFF64\u060C\u061B\u104A\u1363";
 constexpr std::u32string_view kClosers = U"\"')\u201D\u2019\u300D\u300F\uFF09\u300B\u3011";
 

@@ -20,7 +20,8 @@ Shape shape_of(std::string_view text, std::uint32_t link_bytes);
 // A hash of every lower-cased word, in the order of the text.
 std::vector<std::uint64_t> words_in_order(std::string_view text);
 
-// How alike two texts are as bags of lower-cased words (of characters where no blanks part words): 2 * common / total, 0 if one has more than 400 bytes.
+// How alike two texts are as bags of lower-cased words (of characters where no blanks part words): 2 * common / total,
+// 0 if one has more than 400 bytes.
 std::vector<std::uint64_t> word_hashes(std::string_view text);
 float overlap(std::string_view text, const std::vector<std::uint64_t>& with);
 

@@ -1,0 +1,1 @@
+"""Jinja chat templates: rendered in a process of their own, with every character's origin kept."""
