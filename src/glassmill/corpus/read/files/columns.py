@@ -111,7 +111,9 @@ def _check_pages(path: Path, file: Any, names: Sequence[str], files: FilesSettin
 def _pages(raw: IO[bytes], column: Any) -> Iterator[int]:
     """The stated size of each page of a column chunk, unpacked."""
     starts = [column.data_page_offset, column.dictionary_page_offset if column.has_dictionary_page else None]
-    place = min(start for start in starts if start is not None)
+    place = min((start for start in starts if start), default=0)  # a chunk without values has no data page: 0
+    if not place:
+        return
     end = place + column.total_compressed_size
     while place < end:
         unpacked, packed, length = _header(raw, place)
