@@ -30,8 +30,8 @@ VERSION = 2
 BITS_PER_BYTE = Score(
     "val_bpb",
     "Bits per byte",
-    "How many bits the finished model needs for a byte of text it has never seen, over all held-out documents. Raw text "
-    "needs 8; lower is better. Training measured the model of that moment, on the first of these documents.",
+    "How many bits the finished model needs for a byte of text it has never seen, over all held-out documents. Raw "
+    "text needs 8; lower is better. Training measured the model of that moment, on the first of these documents.",
     form="bits",
     good="low",
 )
