@@ -7,6 +7,7 @@ so; a question that cannot be answered gets one line and is forgotten.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,6 +123,7 @@ class Talk:
                 turns = "question leaves" if fitted.turns_left == 1 else f"{fitted.turns_left} questions leave"
                 self.remark(f"[the context of {self.model.engine.max_length} tokens is full: the oldest {turns} it]")
             params = answer_params(self.max_tokens, {"temperature": self.temperature, "seed": self.seed})
+            params = replace(params, continues=messages[-1]["role"] == "assistant")
             completion = self.model.engine.submit(fitted.ids, params)
             try:
                 for delta in completion:

@@ -156,6 +156,7 @@ class ChatRequest(GenerationRequest):
             logprobs=(self.top_logprobs or 0) if self.logprobs else None,
             max_tokens=self.longest_answer,
             tools=self.tool_choice != "none",
+            continues=self.continues,
         )
 
     @property
