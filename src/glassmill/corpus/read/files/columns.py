@@ -109,7 +109,7 @@ def _check_pages(path: Path, file: Any, names: Sequence[str], files: FilesSettin
 def _pages(raw: IO[bytes], column: Any) -> Iterator[int]:
     """The stated size of each page of a column chunk, unpacked."""
     starts = [column.data_page_offset, column.dictionary_page_offset if column.has_dictionary_page else None]
-    place = min(start for start in starts if start is not None)
+    place = min((start for start in starts if start), default=0)  # 0: a chunk of no rows has no page of data
     end = place + column.total_compressed_size
     while place < end:
         unpacked, packed, length = _header(raw, place)
