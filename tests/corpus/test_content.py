@@ -141,11 +141,11 @@ BOMBS = {
 @needs_native
 @pytest.mark.parametrize("name", BOMBS)
 def test_no_page_takes_two_seconds_or_a_gigabyte(name: str) -> None:
-    begin = time.process_time()
+    before, begin = peak_memory(), time.process_time()
     text = extractor().text(f"<p>{PROSE * 5}</p>" + BOMBS[name])
     assert time.process_time() - begin < 2
     assert "The miller told" in text
-    assert peak_memory() < 1 << 30
+    assert peak_memory() - before < 1 << 29
 
 
 def test_the_choice_maximises_expected_f1() -> None:

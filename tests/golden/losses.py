@@ -79,8 +79,9 @@ def write_stream(folder: Path) -> Shards:
         sentences.append(f"{name} is {JOBS[NAMES.index(name)]} {chosen(PLACES, number, 1)}. ")
     ids = np.frombuffer("".join(sentences).encode("ascii"), dtype=np.uint8).astype("<u2")
     (folder / "train.bin").write_bytes(ids.tobytes())
-    shard = {"file": "train.bin", "tokens": len(ids), "documents_file": "none.npy", "corpus": "none"}
-    split = {"bytes": len(ids), "documents": 1, "shards": [shard]}
+    counts = {"tokens": len(ids), "bytes": len(ids), "documents": 1}
+    shard = {"file": "train.bin", "documents_file": "none.npy", "corpus": "none", **counts}
+    split = {"shards": [shard], **counts}
     index = {"vocab_size": CONFIG.vocab_size, "eos_id": 0, "dtype": "uint16", "train": split, "validation": split}
     (folder / "index.json").write_text(json.dumps(index))
     return Shards(folder)

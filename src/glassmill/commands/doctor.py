@@ -71,7 +71,7 @@ def examine(runs: Path) -> Health:
         "core": _core(),
         "software": software(),
         "problems": _problems(machine, runs_parent),
-        "notes": [f"personal names are not masked, only {', '.join(PiiSettings().kinds)} (corpus.pii.kinds)"],
+        "notes": [f"masked are {', '.join(sorted(PiiSettings().kinds))} (corpus.pii.kinds); personal names are not"],
     }
 
 

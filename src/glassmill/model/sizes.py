@@ -98,7 +98,7 @@ def training_bytes(config: ModelConfig, rows: int, length: int, optimizer: str =
 
 
 TOUCHED = 0.79
-"""Share of a step's buffers that are in memory at the peak, measured: some are never full, some live one after another."""
+"""Share of a step's buffers in memory at the peak, measured: some are never full, some live one after another."""
 LOSS_ROWS, ATTENTION_BLOCK = 1024, 64
 """As in `glassmill.model.loss` and `glassmill.train.fused_attention`, which import torch."""
 

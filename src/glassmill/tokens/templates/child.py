@@ -34,10 +34,6 @@ ROLES = {"system", "developer", "user", "assistant", "tool", "function", "ipytho
 Request = dict[str, Any]
 
 
-class OutOfTime(BaseException):
-    """The CPU time of one request is used up."""
-
-
 def main() -> None:
     """Answer requests until the parent closes the pipe."""
     while line := sys.stdin.buffer.readline():
@@ -45,7 +41,7 @@ def main() -> None:
         _limit(float(request.get("size", 0)))
         try:
             answer, healthy = _answer(request), True
-        except (OutOfTime, MemoryError) as error:
+        except (SystemExit, MemoryError) as error:
             what = "too much memory" if isinstance(error, MemoryError) else "too long"
             answer, healthy = {"error": f"the model's chat template failed: it takes {what}", "last": True}, False
         except RecursionError:
@@ -75,7 +71,7 @@ def _unlimit() -> None:
 
 
 def _out_of_time(number: int, frame: object) -> None:
-    raise OutOfTime
+    raise SystemExit  # no `except Exception` of a library catches it
 
 
 def _answer(request: Request) -> dict[str, Any]:
