@@ -216,14 +216,23 @@ def test_a_copied_model_in_which_any_file_has_a_bit_flipped_is_refused(model: Pa
         load_folder(model)
 
 
-def test_a_model_changed_on_purpose_is_opened_once_its_checksums_are_gone(model: Path) -> None:
+@pytest.mark.parametrize("how", ["lost", "missing"])
+def test_a_model_that_lost_its_checksums_is_damaged(model: Path, how: str) -> None:
+    if how == "lost":
+        (model / "glassmill.json").write_text('{"steps": 3}')
+    else:
+        (model / "glassmill.json").unlink()
+    with pytest.raises(UserError, match=r"glassmill.json (has lost its checksums|is missing): the model is damaged"):
+        load_folder(model)
+
+
+def test_a_model_changed_on_purpose_is_opened_once_its_checksums_are_null(model: Path) -> None:
     config = json.loads((model / "tokenizer_config.json").read_text()) | {"chat_template": "{{ messages }}"}
     (model / "tokenizer_config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match="if you changed it on purpose, delete the key integrity from glassmill.json"):
+    with pytest.raises(UserError, match='if you changed it on purpose, write "integrity": null in glassmill.json'):
         load_folder(model)
     note = json.loads((model / "glassmill.json").read_text())
-    del note["integrity"]
-    (model / "glassmill.json").write_text(json.dumps(note))
+    (model / "glassmill.json").write_text(json.dumps(note | {"integrity": None}))
     assert load_folder(model).meta == {"steps": 3} and sealed_damage(model) == []
 
 

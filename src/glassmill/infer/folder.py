@@ -26,7 +26,7 @@ from glassmill.infer.weights import WEIGHTS, check_finite, read_weights
 from glassmill.model.config import ModelConfig
 from glassmill.model.transformer import Transformer
 from glassmill.run.files import atomic_path
-from glassmill.run.integrity import check_sealed, seal
+from glassmill.run.integrity import NOTE, SEALED, check_sealed, seal
 from glassmill.tokens.tokenizer import Tokenizer
 
 
@@ -98,7 +98,7 @@ def save_folder(path: str | Path, model: Transformer, tokenizer: Tokenizer, prov
         _write_json(folder / "config.json", config | {"bos_token_id": tokenizer.bos_id, "eos_token_id": eos_id})
         ends = {"eos_token_id": sorted(tokenizer.stop_ids)}
         _write_json(folder / "generation_config.json", {"pad_token_id": eos_id} | tokenizer.generation | ends)
-        save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+        save_file(weights, folder / WEIGHTS, metadata={"format": "pt", SEALED: NOTE})
         seal(folder, provenance)
 
 

@@ -24,6 +24,9 @@ from glassmill.run.files import atomic_write, cache_folder, sha256_file
 SETTLED_NS = 2_000_000_000
 MAX_REMEMBERED = 20_000
 NOTE = "glassmill.json"
+SEALED = "checksums"
+"""Key in the header of weights that were sealed; its value is the name of the list."""
+MAX_HEADER = 16 << 20
 
 Stamp = tuple[int, int, int, int]
 """Size, modification and change time in ns, inode."""
@@ -87,14 +90,17 @@ def check(folder: Path, expected: Mapping[str, str], advice: str, names: Iterabl
 
 
 def check_run_files(folder: Path, names: Iterable[str]) -> None:
-    """Refuses damaged files of a finished run, before they are read; a folder without a manifest is not checked.
+    """Refuses damaged files of a finished run, before they are read. A folder with neither `DONE` nor a manifest is no
+    finished run and not checked.
 
     Raises:
         UserError: One of them is missing or has other bytes.
     """
     manifest = folder / "manifest.json"
-    if not manifest.is_file() or not (folder / "DONE").is_file():
+    if not manifest.exists() and not (folder / "DONE").exists():
         return
+    if not manifest.is_file():
+        raise UserError(f"{manifest} is missing; `glassmill run` of its recipe makes the run again")
     try:
         expected = {name: str(entry["sha256"]) for name, entry in load_json(manifest)["files"].items()}
     except (KeyError, TypeError, AttributeError):
@@ -126,7 +132,7 @@ def check_sealed(folder: Path, again: bool = False) -> None:
     for name, what in sealed_damage(folder, again):
         raise UserError(
             f"{folder / name} {what}: the model is damaged; copy, import or train it again (or, if you changed it on "
-            f"purpose, delete the key integrity from {NOTE})"
+            f'purpose, write "integrity": null in {NOTE})'
         )
 
 
@@ -137,19 +143,34 @@ def sealed_damage(folder: Path, again: bool = False) -> list[Damage]:
         UserError: `glassmill.json` is no JSON object.
     """
     if not (folder / NOTE).exists():
-        return []
+        return [Damage(NOTE, "is missing")] if _was_sealed(folder) else []
     whole = load_json(folder / NOTE)
     if not isinstance(whole, dict):
         raise UserError(f"{folder / NOTE} is not a JSON object")
     if "integrity" not in whole:
-        return []
+        return [Damage(NOTE, "has lost its checksums")] if _was_sealed(folder) else []
     sealed = whole.pop("integrity")
+    if sealed is None:  # somebody changed the model on purpose
+        return []
     files = sealed.get("files") if isinstance(sealed, dict) else None
     if not isinstance(files, dict) or not all(_is_entry(name, digest) for name, digest in files.items()):
         return [Damage(NOTE, "has a damaged list of checksums")]
     if sealed.get("note") != _note_digest(whole):
         return [Damage(NOTE, "has other bytes than were written")]
     return damage(folder, files, again=again)
+
+
+def _was_sealed(folder: Path) -> bool:
+    """Whether the weights themselves say that a list of checksums lies beside them."""
+    for file in folder.glob("*.safetensors"):
+        if not file.is_file():
+            continue
+        with file.open("rb") as weights:
+            length = int.from_bytes(weights.read(8), "little")
+            header = weights.read(min(length, MAX_HEADER))
+        if f'"{SEALED}":"{NOTE}"'.encode() in header.replace(b" ", b""):
+            return True
+    return False
 
 
 def sealed_files(folder: Path) -> list[str]:
