@@ -8,5 +8,7 @@ UNJUDGED = (ValueError, RuntimeError, RecursionError, OverflowError, TypeError, 
 
 def cause_of(error: Exception) -> str:
     """The words for such an error: those that name the cause as they are, others with their class."""
+    if isinstance(error, RecursionError):
+        return "nested too deep"
     known = isinstance(error, UnreadableError | RefusedError)
     return str(error) if known else f"{type(error).__name__}: {error}"[:300]
