@@ -213,6 +213,8 @@ REFUSED: list[tuple[str, Any, str]] = [
         "unknown role 'function_call'",
     ),
     ("a history that is none", {"instruction": "q", "output": "a", "history": ["x"]}, "history"),
+    ("a history that is a number", {"instruction": "q", "output": "a", "history": 3}, "history"),
+    ("a type that is a list", {"messages": [{"role": "user", "content": [{"type": ["text"], "text": "x"}]}]}, "type"),
 ]
 
 

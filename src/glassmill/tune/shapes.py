@@ -131,7 +131,8 @@ def _paired(row: Mapping[str, Any]) -> tuple[list[Any], set[str]]:
         )
     system, used = row.get("system"), {asked, answer, "system", "history", "kind", "id"}
     turns: list[Any] = [{"role": "system", "content": system}] if isinstance(system, str) and system else []
-    for pair in row.get("history") or []:
+    history = row.get("history") or []
+    for pair in history if isinstance(history, list) else [history]:
         if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
             raise Misshapen('"history" must be a list of [question, answer]')
         turns += [{"role": "user", "content": pair[0]}, {"role": "assistant", "content": pair[1]}]
@@ -214,7 +215,7 @@ def _part(part: Any, role: str, where: str) -> Part:
     wanted = {"text": "text", "input_text": "text", "output_text": "text"}
     if role == "assistant":
         wanted |= {"tool_call": CALCULATION, "tool_result": "text"}
-    if kind not in wanted or not isinstance(part.get(wanted[kind]), str):
+    if not isinstance(kind, str) or kind not in wanted or not isinstance(part.get(wanted[kind]), str):
         shown = repr(kind) if kind else _kind_of(part)
         raise Misshapen(f"{where} has a part of type {shown}; only text can be learned")
     return {"type": kind if kind in ("tool_call", "tool_result") else "text", wanted[kind]: _clean(part[wanted[kind]])}
