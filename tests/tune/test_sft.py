@@ -174,7 +174,8 @@ def test_it_says_what_is_learned_by_which_rates_and_what_became_of_the_pages(
 def test_an_import_that_forgets_is_warned_of(town: dict[str, Path], tmp_path: Path) -> None:
     imported = tmp_path / "imported"
     shutil.copytree(town["base"] / "model", imported)
-    (imported / "glassmill.json").write_text('{"imported_from": "x.gguf"}')
+    note = {"imported_from": "x.gguf", "integrity": None}
+    (imported / "glassmill.json").write_text(json.dumps(note))
     given = {**town, "base": imported, "tokens": None}
     given.pop("tokens")
     gentle = run_stage(sft, tmp_path / "gentle", SETTINGS.model_copy(update=GENTLE), **given)

@@ -9,6 +9,9 @@ from typing import Any
 import torch
 
 from glassmill.errors import UserError
+from glassmill.infer.compose import Composer
+from glassmill.infer.decoder import Piece, new_row
+from glassmill.infer.sampling import SamplingParams
 from glassmill.infer.torch_decoder import TorchDecoder
 from glassmill.model.transformer import Transformer
 from glassmill.run import kinds
@@ -16,10 +19,10 @@ from glassmill.run.folder import RunFolder
 from glassmill.tokens.chat import render
 from glassmill.tokens.tokenizer import Tokenizer
 from glassmill.train.batches import WindowBatches
-from glassmill.train.samples import continue_greedily
 from glassmill.tune.packing import PackedConversations, Rendered
 
 SAMPLES = 3
+SAMPLE_TOKENS = 48
 HELD_OUT_ROWS = 64
 FORGETTING = 0.25
 """Nats per token by which the loss on known text may rise: more, and facts are gone (`docs/log.md`)."""
@@ -76,9 +79,21 @@ class Reporter:
         for messages in self.questions:
             prompt = [int(i) for i in render(self.tokenizer, messages)]
             if len(prompt) < model.config.context_length:
-                ids = continue_greedily(decoder, prompt, 48, self.tokenizer.stop_ids)
-                written = self.tokenizer.decode(ids, skip_special=self.tokenizer.engine is not None)
-                self.run.emit(kinds.Sample(step, str(messages[-1]["content"]), written))
+                self.run.emit(kinds.Sample(step, str(messages[-1]["content"]), self._answer(decoder, prompt)))
+
+    def _answer(self, decoder: TorchDecoder, prompt: list[int]) -> str:
+        """The likeliest answer, with the sums that the calculator did for it."""
+        longest = min(SAMPLE_TOKENS, decoder.info.context_length - len(prompt))
+        composer = Composer(self.tokenizer, SamplingParams(temperature=0.0, tools=True), longest)
+        parts, unread = [], prompt
+        with new_row(decoder) as row:
+            while composer.finish_reason is None:
+                likeliest = decoder.forward([Piece(row, unread, greedy=True)])[0].ids[-1]
+                unread = [composer.forced.popleft() if composer.forced else likeliest]
+                if delta := composer.push(unread[0]):
+                    parts += [f"[calculator: {delta.tool.expression} = {delta.tool.result}] "] if delta.tool else []
+                    parts.append(delta.text)
+        return "".join(parts)
 
 
 @torch.inference_mode()
