@@ -99,7 +99,21 @@ def save_folder(path: str | Path, model: Transformer, tokenizer: Tokenizer, prov
         ends = {"eos_token_id": sorted(tokenizer.stop_ids)}
         _write_json(folder / "generation_config.json", {"pad_token_id": eos_id} | tokenizer.generation | ends)
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt", SEALED: NOTE})
+        _order_header(folder / WEIGHTS)
         seal(folder, provenance)
+
+
+def _order_header(path: Path) -> None:
+    """Gives the header's two notes one order: safetensors writes them in that of a hash table, anew every time."""
+    one = f'"__metadata__":{{"{SEALED}":"{NOTE}","format":"pt"}}'.encode()
+    other = f'"__metadata__":{{"format":"pt","{SEALED}":"{NOTE}"}}'.encode()
+    with path.open("r+b") as file:
+        start = file.read(8 + len(one) + 16)
+        if (place := start.find(other)) >= 0:
+            file.seek(place)
+            file.write(one)
+        else:
+            assert one in start
 
 
 def _read_model(
