@@ -94,7 +94,7 @@ def evaluate(
         Path | None, typer.Option(help="a tokens run or its name: bits per byte of its held-out documents")
     ] = None,
     questions: Annotated[
-        Path | None, typer.Option(help="your own questions: {question, answer} rows, JSONL or CSV")
+        Path | None, typer.Option(help="your own {question, answer} rows: JSONL, JSON, CSV, TSV or Parquet")
     ] = None,
     runs: Runs = RUNS,
     as_json: Json = False,

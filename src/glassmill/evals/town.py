@@ -53,7 +53,7 @@ SCORES = (
     Score(
         "unknown_refused_typed",
         "… as people type",
-        "The same as visitors type it; the answer must name whom they asked about, letter for letter.",
+        "The same as visitors type it; the answer must name whom they asked about (capitals do not count).",
     ),
     Score(
         "sums_correct",

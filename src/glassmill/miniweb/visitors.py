@@ -1,7 +1,7 @@
 """How visitors type what they ask: lower case, no question mark, no apostrophe, one wrong letter, bare sums.
 
 In: a question as it should be written. Out: the question as somebody types it, and the name in it as it stands there,
-which an answer that does not know the name repeats letter for letter. A slip of the finger spares the name: it would be
+which an answer that does not know the name repeats. A slip of the finger spares the name: it would be
 somebody else's. Conversations and evaluation have slips and forms of their own.
 """
 
