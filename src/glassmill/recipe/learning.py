@@ -179,7 +179,7 @@ class EvalSettings(Settings):
     """What is asked of the finished model."""
 
     questions: str | None = Field(
-        None, description="your own {question, answer} rows (JSONL, JSON, CSV, TSV, Parquet); none: the recipe's miniweb"
+        None, description="your own {question, answer} rows (JSONL, JSON, CSV, TSV, Parquet); none: the miniweb's"
     )
     limit: int = Field(0, ge=0, description="questions per kind; 0: all")
 
