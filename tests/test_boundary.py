@@ -117,6 +117,7 @@ def ends(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *wo
     return code, capfd.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", WORDS)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_hostile_word_is_a_mistake_told_in_one_line(

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.studio.replay import RECORDED, RUN_OF
 
 MODEL = RECORDED / RUN_OF["sft"] / "model"
@@ -17,6 +19,7 @@ def chat(questions: bytes, *options: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(command, input=questions, capture_output=True, timeout=300)
 
 
+@pytest.mark.slow
 def test_a_hundred_questions_in_one_conversation_are_all_answered() -> None:
     asked = ["Who are you?", "What is 12 times 7?", "Where does Ada live?", "hello", "12+30"] * 20
     done = chat("\n".join(asked).encode())

@@ -59,6 +59,7 @@ def test_dropped_documents_are_stored_without_personal_data_and_the_run_says_so(
     assert "dropped documents are stored with personal data masked" in [event.get("text") for event in events]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("how", "found"), [("omitted", []), ("clear", list(DATA))])
 def test_they_can_be_stored_without_text_or_in_clear(source: Path, tmp_path: Path, how: str, found: list[str]) -> None:
     build(tmp_path / "run", [source], f"corpus.pii.dropped={how}")
@@ -107,6 +108,7 @@ def test_an_entry_of_the_allow_list_that_means_nothing_is_told_before_the_work(s
         build(tmp_path / "run", [source], 'corpus.pii.allow=["mill"]')
 
 
+@pytest.mark.slow
 def test_what_is_allowed_or_an_example_stays_in_kept_documents(tmp_path: Path) -> None:
     text = f"Write to {ADDRESS}, tom@example.org or eva@post.ch, from 203.0.113.7."
     pages = write_warc(tmp_path / "a.warc.gz", [record("http://good.example/x", article(9, text))])

@@ -137,6 +137,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", DAMAGES)
 def test_a_damaged_finished_stage_is_made_again_and_the_others_stay(
     case: str, line: Path, tmp_path: Path, cache: Path
