@@ -28,7 +28,7 @@ from glassmill.train.optimizer import Optimizer
 from glassmill.train.plan import Plan, Setup, cut_plan, make_plan, read_plan
 from glassmill.train.process import deterministic, pinned_threads, signals
 from glassmill.train.schedule import Cut, learning_rate_factor
-from glassmill.train.sound import Watch, gradient_norm
+from glassmill.train.health import Watch, gradient_norm
 
 METRIC_SECONDS = 1.0
 

@@ -4,8 +4,8 @@ Only what the assistant says is learned. A share of every batch is still pages, 
 they taught it while it learns how to answer. The loop, its checkpoints and its promises are those of `train`.
 
     shapes   one row of a data set -> a conversation     rates     optimizer and rates for where the model comes from
-    reading  files -> conversations                      lessons   conversations -> ids and what is learned of them
-    before   mistakes found before anything starts       packing   lessons -> rows and batches
+    reading  files -> conversations                      examples  conversations -> ids and what is learned of them
+    before   mistakes found before anything starts       packing   examples -> rows and batches
     reports  what is measured on the way
 """
 
@@ -33,7 +33,7 @@ from glassmill.train.deadline import Deadline
 from glassmill.train.loop import fit
 from glassmill.train.plan import set_up
 from glassmill.tune.before import Base, check_length, find_base, read_base
-from glassmill.tune.lessons import Counts, lessons
+from glassmill.tune.examples import Counts, examples
 from glassmill.tune.packing import MixedBatches, PackedConversations
 from glassmill.tune.rates import is_own, settled
 from glassmill.tune.reading import Placed, read_conversations
@@ -76,8 +76,8 @@ def make(
     length, setup = settings.length, set_up(settings, start.config.d_model)
     run.emit(kinds.Note("reading the conversations"))
     learned, held_out = _split(list(read_conversations(_files(settings, web))), settings.held_out, seed)
-    taught, counts = lessons(start.tokenizer, learned, length)
-    measured, _ = lessons(start.tokenizer, held_out, length) if held_out else ([], None)
+    taught, counts = examples(start.tokenizer, learned, length)
+    measured, _ = examples(start.tokenizer, held_out, length) if held_out else ([], None)
     packed = PackedConversations(taught, length, start.tokenizer.eos_id, seed)
     rows = max(1, settings.batch_tokens // length)
     pages = _pages(start, tokens, rows, length, seed, settings.pages)

@@ -6,6 +6,6 @@ addresses are quadratic. Guards exclude version numbers, sections, dates, prices
 """
 
 from glassmill.corpus.pii.masking import DETECTORS, PLACEHOLDERS, find, mask
-from glassmill.corpus.pii.nobodys import leaving
+from glassmill.corpus.pii.reserved import leaving
 
 __all__ = ["DETECTORS", "PLACEHOLDERS", "find", "leaving", "mask"]

@@ -13,7 +13,7 @@ from glassmill.corpus.document import Span
 from glassmill.corpus.pii.emails import find_emails
 from glassmill.corpus.pii.fakes import fake
 from glassmill.corpus.pii.internet import find_ips
-from glassmill.corpus.pii.nobodys import Leave
+from glassmill.corpus.pii.reserved import Leave
 from glassmill.corpus.pii.numbers import find_cards, find_ibans, find_ssns
 from glassmill.corpus.pii.phones import find_phones
 from glassmill.corpus.pii.scan import Places, Scan
@@ -56,7 +56,7 @@ def mask(
     Args:
         kinds: What to look for.
         fakes: Replace by a fake of the same length and form instead of a placeholder; equal data gets equal fakes.
-        leave: What stays as it is though it has the form, see `nobodys.leaving`; by default nothing does.
+        leave: What stays as it is though it has the form, see `reserved.leaving`; by default nothing does.
 
     Example:
         >>> mask("Write to ana@example.org.")

@@ -24,7 +24,7 @@ LEAVE = leaving(False, ["info@mill.de", "@acme.de", "support@", "93.1.0.0/16", "
         "078-05-1120", "123-45-6789", "4111 1111 1111 1111", "5555555555554444", "DE89370400440532013000",
     ],
 )  # fmt: skip
-def test_what_is_nobodys_or_allowed_stays(value: str) -> None:
+def test_what_is_reserved_or_allowed_stays(value: str) -> None:
     text = f"see IP {value} there"
     assert find(text) and mask(text, leave=LEAVE) == (text, [])
 

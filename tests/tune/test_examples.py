@@ -14,7 +14,7 @@ from glassmill.tokens.chat import render
 from glassmill.tokens.specials import CHAT_TEMPLATE
 from glassmill.tokens.tokenizer import Tokenizer
 from glassmill.tune.before import check_length
-from glassmill.tune.lessons import lessons
+from glassmill.tune.examples import examples
 from glassmill.tune.rates import is_own, settled
 from glassmill.tune.reading import Placed
 from glassmill.tune.shapes import conversation_of
@@ -48,26 +48,26 @@ def talk(*turns: str, **weights: int) -> dict[str, Any]:
     }
 
 
-def learned_text(tokenizer: Tokenizer, lesson: Any) -> str:
-    return tokenizer.decode([int(i) for i, own in zip(lesson.ids, lesson.mask, strict=True) if own])
+def learned_text(tokenizer: Tokenizer, example: Any) -> str:
+    return tokenizer.decode([int(i) for i, own in zip(example.ids, example.mask, strict=True) if own])
 
 
 def test_answers_of_weight_0_are_read_and_not_learned(tokenizer: Tokenizer) -> None:
     row = talk("a?", "First.", "b?", "Second.", "c?", "Third.", w1=0, w5=0)
-    (lesson,), counts = lessons(tokenizer, placed(row), 999)
-    text = learned_text(tokenizer, lesson)
+    (example,), counts = examples(tokenizer, placed(row), 999)
+    text = learned_text(tokenizer, example)
     assert "Second." in text and "First" not in text and "Third" not in text
-    (whole,), _ = lessons(tokenizer, placed(talk("a?", "First.", "b?", "Second.", "c?", "Third.")), 999)
-    assert np.array_equal(whole.ids, lesson.ids) and counts.taught == 1
+    (whole,), _ = examples(tokenizer, placed(talk("a?", "First.", "b?", "Second.", "c?", "Third.")), 999)
+    assert np.array_equal(whole.ids, example.ids) and counts.taught == 1
 
 
 def test_a_long_conversation_is_cut_at_a_turn_and_counted(tokenizer: Tokenizer) -> None:
     turns = [f"number {n}" for n in range(20)]
     fitting = len(render(tokenizer, conversation_of(talk(*turns[:6])).messages, add_generation_prompt=False))
-    (lesson,), counts = lessons(tokenizer, placed(talk(*turns)), fitting)
-    assert len(lesson.ids) == fitting
-    (shorter,), _ = lessons(tokenizer, placed(talk(*turns)), fitting + 3)
-    assert np.array_equal(shorter.ids, lesson.ids)
+    (example,), counts = examples(tokenizer, placed(talk(*turns)), fitting)
+    assert len(example.ids) == fitting
+    (shorter,), _ = examples(tokenizer, placed(talk(*turns)), fitting + 3)
+    assert np.array_equal(shorter.ids, example.ids)
     assert counts.stats()["cut_at_turn"] == 1
     (warning,) = counts.warnings(fitting)
     assert "1 of 1 conversations are longer than a row" in warning and "x.jsonl, line 1" in warning
@@ -75,8 +75,8 @@ def test_a_long_conversation_is_cut_at_a_turn_and_counted(tokenizer: Tokenizer) 
 
 def test_a_first_answer_that_is_too_long_is_cut_and_a_prompt_that_is_teaches_nothing(tokenizer: Tokenizer) -> None:
     long = "word " * 200
-    (lesson,), counts = lessons(tokenizer, placed(talk("a?", long), talk(long, "Yes.")), 64)
-    assert len(lesson.ids) == 64 and lesson.mask[-1]
+    (example,), counts = examples(tokenizer, placed(talk("a?", long), talk(long, "Yes.")), 64)
+    assert len(example.ids) == 64 and example.mask[-1]
     assert counts.found == {"cut_in_answer": 1, "too_long": 1} and counts.taught == 1
     assert any("line 2" in text and "no answer begins" in text for text in counts.warnings(64))
 
@@ -93,11 +93,11 @@ def test_a_first_answer_that_is_too_long_is_cut_and_a_prompt_that_is_teaches_not
 )
 def test_nothing_to_learn_is_an_error_with_counts(tokenizer: Tokenizer, rows: list[Any], message: str) -> None:
     with pytest.raises(UserError, match=f"nothing to learn: .*{message}"):
-        lessons(tokenizer, placed(*rows), 64)
+        examples(tokenizer, placed(*rows), 64)
 
 
 def test_empty_answers_among_others_are_counted_and_not_learned(tokenizer: Tokenizer) -> None:
-    found, counts = lessons(tokenizer, placed(talk("a?", "", "b?", "Yes."), talk("a?", ""), talk("a?", "No.")), 999)
+    found, counts = examples(tokenizer, placed(talk("a?", "", "b?", "Yes."), talk("a?", ""), talk("a?", "No.")), 999)
     assert counts.found == {"empty_answers": 2, "no_answer": 1} and len(found) == counts.taught == 2
     assert learned_text(tokenizer, found[0]).startswith("Yes.")
 

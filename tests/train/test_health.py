@@ -16,7 +16,7 @@ from glassmill.recipe import TrainSettings
 from glassmill.run.files import atomic_json
 from glassmill.train import train
 from glassmill.train.checkpoint import newest_checkpoint
-from glassmill.train.sound import Watch
+from glassmill.train.health import Watch
 from tests.train.test_train import Town, train_town
 
 FAST = {"checkpoint_seconds": 0.0, "reports": 1}

@@ -58,7 +58,7 @@ class Counts:
                 yield f"the key {what[4:40]!r} has no meaning here ({number} times; first in {self.first[what]})"
 
 
-def lessons(tokenizer: Tokenizer, placed: Sequence[Placed], length: int) -> tuple[list[Rendered], Counts]:
+def examples(tokenizer: Tokenizer, placed: Sequence[Placed], length: int) -> tuple[list[Rendered], Counts]:
     """What is learned, in rows of `length` tokens, and what became of each conversation.
 
     Raises:
@@ -74,19 +74,19 @@ def lessons(tokenizer: Tokenizer, placed: Sequence[Placed], length: int) -> tupl
             counts.count("no_answer", place)
             continue
         try:
-            lesson = _lesson(tokenizer, conversation, length, counts, place)
+            example = _example(tokenizer, conversation, length, counts, place)
         except UserError as error:
             raise UserError(f"{place}: {error}") from None
-        if lesson is not None:
-            learned.append(lesson)
-            counts.learned_tokens += int(lesson.mask.sum())
+        if example is not None:
+            learned.append(example)
+            counts.learned_tokens += int(example.mask.sum())
     counts.taught = len(learned)
     if placed and not learned:
         raise UserError("sft has nothing to learn: " + "; ".join(counts.warnings(length)))
     return learned, counts
 
 
-def _lesson(
+def _example(
     tokenizer: Tokenizer, conversation: Conversation, length: int, counts: Counts, place: str
 ) -> Rendered | None:
     whole = _masked(tokenizer, conversation.messages, conversation.learned)

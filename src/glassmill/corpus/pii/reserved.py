@@ -67,11 +67,11 @@ _IBANS = word_set(
 _DIGITS = re.compile(r"\D+")
 
 
-def is_nobodys(kind: str, value: str) -> bool:
+def is_reserved(kind: str, value: str) -> bool:
     """Whether a value is reserved for examples, or known from them.
 
     Example:
-        >>> is_nobodys("email", "ana@example.org"), is_nobodys("ip", "203.0.113.7"), is_nobodys("phone", "415-555-2671")
+        >>> is_reserved("email", "ana@example.org"), is_reserved("ip", "203.0.113.7"), is_reserved("phone", "415-555-2671")
         (True, True, False)
     """
     judge = _JUDGES.get(kind)
@@ -205,4 +205,4 @@ def leaving(examples: bool, allow: Iterable[str]) -> Leave | None:
     allowed = Allowed(entries) if entries else None
     if examples:
         return allowed
-    return lambda kind, value: is_nobodys(kind, value) or bool(allowed and allowed(kind, value))
+    return lambda kind, value: is_reserved(kind, value) or bool(allowed and allowed(kind, value))
