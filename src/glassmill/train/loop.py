@@ -24,11 +24,11 @@ from glassmill.run.folder import RunFolder
 from glassmill.train.checkpoint import Checkpoint, drop_checkpoint, newest_checkpoint, save_checkpoint
 from glassmill.train.deadline import Deadline
 from glassmill.train.gradients import Batch, make_gradients
+from glassmill.train.health import Watch, gradient_norm
 from glassmill.train.optimizer import Optimizer
 from glassmill.train.plan import Plan, Setup, cut_plan, make_plan, read_plan
 from glassmill.train.process import deterministic, pinned_threads, signals
 from glassmill.train.schedule import Cut, learning_rate_factor
-from glassmill.train.health import Watch, gradient_norm
 
 METRIC_SECONDS = 1.0
 

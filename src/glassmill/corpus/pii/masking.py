@@ -13,9 +13,9 @@ from glassmill.corpus.document import Span
 from glassmill.corpus.pii.emails import find_emails
 from glassmill.corpus.pii.fakes import fake
 from glassmill.corpus.pii.internet import find_ips
-from glassmill.corpus.pii.reserved import Leave
 from glassmill.corpus.pii.numbers import find_cards, find_ibans, find_ssns
 from glassmill.corpus.pii.phones import find_phones
+from glassmill.corpus.pii.reserved import Leave
 from glassmill.corpus.pii.scan import Places, Scan
 from glassmill.corpus.pii.secrets import find_secrets
 from glassmill.corpus.pii.streets import find_addresses
