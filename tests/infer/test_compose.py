@@ -27,7 +27,8 @@ class Bytes:
         return list(text.encode())
 
     def token_bytes(self, token: int) -> bytes:
-        return bytes([token])
+        named = {number: name.encode() for name, number in self.special.items()}
+        return named.get(token) or bytes([token])
 
     def stream(self, before: Sequence[int] = ()) -> ByteStream:
         return ByteStream(self)
@@ -124,3 +125,8 @@ def test_the_last_allowed_token_ends_the_completion_and_brings_what_was_held_bac
     deltas = run([*"aé".encode()], max_tokens=2)
     assert text_of(deltas) == "a\ufffd"
     assert [delta.finish_reason for delta in deltas] == [None, "length"]
+
+
+def test_control_tokens_that_are_asked_for_stand_in_the_text_by_their_names() -> None:
+    deltas = run([104, 257, 105, CALL, 106, IM_END], shown_ids=frozenset({257, CALL}), stop=("ij",))
+    assert "".join(delta.text for delta in deltas) == "h<|im_start|>i<|tool_call|>j"

@@ -115,3 +115,32 @@ def test_log_probabilities_are_natural_logs_of_the_softmax() -> None:
 def test_a_value_out_of_its_bounds_is_refused_by_name(values: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SamplingParams(**values)
+
+
+class Countdown:
+    """A grammar in which every token is one less than the one before."""
+
+    def begin(self) -> Countdown:
+        made = Countdown()
+        made.following = 3
+        return made
+
+    def mask(self, logits_V: np.ndarray) -> None:
+        logits_V[np.arange(len(logits_V)) != self.following] = -np.inf
+
+    def accept(self, token: int) -> None:
+        self.following = token - 1
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_grammar_decides_over_logits_and_bias_and_begins_anew_for_every_completion(temperature: float) -> None:
+    params = SamplingParams(temperature=temperature, grammar=Countdown(), logit_bias={5: 100.0}, logprobs=2)
+    assert not params.is_plain_greedy
+    logits = np.linspace(0.0, 9.0, 6, dtype=np.float32)
+    for _ in range(2):
+        sampler, chosen = Sampler(params, [1]), []
+        for _ in range(3):
+            chosen.append(sampler.choose(logits))
+            sampler.saw(chosen[-1])
+        assert chosen == [3, 2, 1]
+    assert logits[0] == 0.0  # the engine's own row stays as it is

@@ -46,6 +46,10 @@ class Completion:
         prompt: Token ids.
         params: How to sample.
         on_delta: Called in the engine's thread with every delta, including the last; must return immediately.
+
+    Attributes:
+        num_tokens: Tokens of the answer so far.
+        joined_at: When it left the queue, by `time.perf_counter`; 0 before.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class Completion:
     ) -> None:
         self.prompt, self.params = prompt, params
         self.num_tokens = 0
+        self.joined_at = 0.0
         self.prompt_logprobs: list[TokenLogprobs | None] = []
         self.error: BaseException | None = None
         self._on_delta = on_delta

@@ -163,6 +163,7 @@ class Composer:
         self.text = HeldText(params.stop, tokenizer.stream(before))
         self.ends = frozenset(params.stop_token_ids) | (frozenset() if params.ignore_eos else end_token_ids(tokenizer))
         self.hidden = frozenset(tokenizer.special.values())
+        self.shown = params.shown_ids
         names = (TOOL_CALL, TOOL_RESULT, TOOL_END)
         usable = params.tools and all(name in tokenizer.special for name in names)
         self.call, self.result, self.end = (tokenizer.special[name] for name in names) if usable else (-1, -1, -1)
@@ -187,6 +188,9 @@ class Composer:
         elif token == self.call:
             self.expression = []
             text, tokens = self.text.flush()
+        elif token in self.shown and token in self.hidden:
+            text, tokens = self.text.flush()
+            text += piece_of(self.tokenizer, token).decode(errors="replace")
         elif token not in self.hidden:
             piece = piece_of(self.tokenizer, token)
         more, certain = self.text.push(TokenRecord(token, piece, logprobs))

@@ -236,6 +236,8 @@ class Engine:
                 if not fits or not self._batch.has_room([*joining, self._waiting[0]]):
                     break
                 joining.append(self._waiting.popleft())
+        for completion in joining:
+            completion.joined_at = time.perf_counter()
         self._completions += len(joining)
         self._prompt_tokens += sum(len(completion.prompt) for completion in joining)
         return joining

@@ -15,13 +15,33 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
+
+
+class Constraint(Protocol):
+    """What one completion may say next. The engine's thread alone calls it, and it never raises."""
+
+    def mask(self, logits_V: Floats) -> None:
+        """Give every token that may not come next minus infinity, in place; at least one token is left."""
+        ...
+
+    def accept(self, token: int) -> None:
+        """Go on behind `token`, one of those that may come next."""
+        ...
+
+
+class Grammar(Protocol):
+    """A form that completions have to take. `glassmill.serve.grammar` makes them."""
+
+    def begin(self) -> Constraint:
+        """For a new completion."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +64,8 @@ class SamplingParams:
         tools: Run the model's calculator calls and insert their results.
         continues: The text goes on where the prompt ends, instead of answering it: some vocabularies leave out the
             blank in front of an answer's first word.
+        grammar: The form that the completion has to take.
+        shown_ids: Control tokens that appear in the text by their names.
 
     Raises:
         ValueError: A value is out of bounds; the message names the field.
@@ -67,6 +89,8 @@ class SamplingParams:
     echo_logprobs: bool = False
     tools: bool = False
     continues: bool = False
+    grammar: Grammar | None = None
+    shown_ids: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         _check("max_tokens", self.max_tokens is None or self.max_tokens >= 0, self.max_tokens, "at least 0")
@@ -89,9 +113,9 @@ class SamplingParams:
 
     @property
     def changes_logits(self) -> bool:
-        """Whether penalties or a bias change the order of the tokens."""
+        """Whether penalties, a bias or a grammar change the order of the tokens."""
         penalties = (self.presence_penalty, self.frequency_penalty, self.repetition_penalty - 1.0)
-        return bool(self.logit_bias) or any(penalties)
+        return bool(self.logit_bias) or any(penalties) or self.grammar is not None
 
 
 def _check(name: str, holds: bool, value: object, bounds: str) -> None:
@@ -105,13 +129,14 @@ def make_generator(seed: int | None) -> np.random.Generator:
 
 
 class Sampler:
-    """One request's draws: its parameters, its generator, and the counts that penalties need."""
+    """One request's draws: its parameters, its generator, the counts that penalties need, and its place in a grammar."""
 
     def __init__(self, params: SamplingParams, prompt: Sequence[int]) -> None:
         self.params = params
         self.generator = make_generator(params.seed)
         self.counts: dict[int, int] = {}
         self.seen = set(prompt) if params.repetition_penalty != 1.0 else set()
+        self.constraint = None if params.grammar is None else params.grammar.begin()
 
     def choose(self, logits_V: Floats) -> int:
         """The next token. Leaves `logits_V` as it is."""
@@ -147,9 +172,11 @@ class Sampler:
         if self.params.changes_logits:
             self.counts[token] = self.counts.get(token, 0) + 1
             self.seen.add(token)
+        if self.constraint is not None:
+            self.constraint.accept(token)
 
     def adjusted(self, logits_V: Floats) -> Floats:
-        """Logits after repetition, presence and frequency penalty and bias."""
+        """Logits after repetition, presence and frequency penalty, bias and grammar."""
         params, adjusted_V = self.params, logits_V.copy()
         if params.repetition_penalty != 1.0 and self.seen:
             ids = np.fromiter(self.seen, dtype=np.int64)
@@ -161,6 +188,8 @@ class Sampler:
             adjusted_V[ids] -= params.presence_penalty + params.frequency_penalty * counts
         for token, bias in params.logit_bias.items():
             adjusted_V[token] += bias
+        if self.constraint is not None:
+            self.constraint.mask(adjusted_V)
         return adjusted_V
 
 
