@@ -173,7 +173,6 @@ PICTURE: Any = [{"role": "user", "content": [{"type": "image_url"}]}]
         ({"top_logprobs": 3}, "needs logprobs = true", "top_logprobs", None),
         ({"extra_body": {"temprature": 1}}, "did you mean temperature", "temprature", "unknown_field"),
         ({"tools": [{"type": "function"}]}, "tools is not supported", "tools", "unsupported_field"),
-        ({"response_format": {"type": "json_object"}}, "plain text", "response_format", "unsupported_field"),
         ({"messages": [{"role": "robot", "content": "x"}]}, "must be one of system", "messages.0.role", None),
         ({"messages": PICTURE}, "only parts of type text", "messages.0.content.0", None),
         ({"messages": [{"role": "user", "content": "x" * 400}]}, "256", "messages", "context_length_exceeded"),

@@ -129,7 +129,7 @@ def make_generator(seed: int | None) -> np.random.Generator:
 
 
 class Sampler:
-    """One request's draws: its parameters, its generator, the counts that penalties need, and its place in a grammar."""
+    """One request's draws: its parameters, generator, counts that penalties need, and place in a grammar."""
 
     def __init__(self, params: SamplingParams, prompt: Sequence[int]) -> None:
         self.params = params

@@ -31,17 +31,17 @@ def _is(*harmless: Any) -> Callable[[Any], bool]:
 
 _CALCULATOR = "only the built-in calculator is available"
 _PLAIN = "the model only writes plain text"
+_FORM = "response_format holds answers to a JSON schema"
 _SAMPLING = "this way of drawing tokens is not implemented"
 UNSUPPORTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "functions": (_empty, _CALCULATOR),
     "function_call": (_is("auto", "none"), _CALCULATOR),
-    "response_format": (_is({"type": "text"}), _PLAIN),
     "modalities": (_is(["text"]), _PLAIN),
     "audio": (_empty, _PLAIN),
     "prediction": (_empty, "predicted outputs are not implemented"),
     "web_search_options": (_empty, "the server makes no outgoing connections"),
-    **dict.fromkeys(("guided_json", "guided_regex", "guided_choice", "guided_grammar", "grammar"), (_empty, _PLAIN)),
-    **dict.fromkeys(("json_schema", "structured_outputs", "regex", "ebnf"), (_empty, _PLAIN)),
+    **dict.fromkeys(("guided_json", "guided_regex", "guided_choice", "guided_grammar", "grammar"), (_empty, _FORM)),
+    **dict.fromkeys(("json_schema", "structured_outputs", "regex", "ebnf"), (_empty, _FORM)),
     **dict.fromkeys(("use_beam_search", "mirostat", "xtc_probability", "dry_multiplier"), (_empty, _SAMPLING)),
     **dict.fromkeys(("dynatemp_range", "min_tokens", "bad_words", "allowed_token_ids"), (_empty, _SAMPLING)),
     **dict.fromkeys(("typical_p", "tfs_z", "length_penalty"), (_is(1), _SAMPLING)),

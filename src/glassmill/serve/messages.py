@@ -7,12 +7,15 @@ An answer that used the calculator has plain `content`, and the uses in a field 
 
 `at` is the number of characters of `content` before the use. Sent back unchanged, such a message becomes exactly the
 tokens that the model wrote. (`tool_calls` would ask the client to compute; here the engine already has.)
+
+Where the model's template has tools, an answer may have `tool_calls`, and messages of role `tool` say what they gave.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from glassmill.errors import ApiError
 from glassmill.infer.compose import ToolUse
@@ -26,28 +29,33 @@ IGNORED = {
     "annotations",
     "audio",
     "tool_calls",
+    "tool_call_id",
     "function_call",
     "reasoning_content",
     "id",
     "status",
 }
 MAX_TOOL_USES = 100
+MAX_CALLS = 128
 
 
 class InternalMessage(TypedDict):
     """A message as `glassmill.tokens.chat` takes it."""
 
     role: str
-    content: str | list[dict[str, str]]
+    content: str | list[dict[str, str]] | None
+    tool_calls: NotRequired[list[dict[str, Any]]]
+    tool_call_id: NotRequired[str]
+    name: NotRequired[str]
 
 
-def to_internal(messages: Sequence[Mapping[str, object]]) -> list[InternalMessage]:
-    """The messages in glassmill's form.
+def to_internal(messages: Sequence[Mapping[str, object]], with_tools: bool = False) -> list[InternalMessage]:
+    """The messages in glassmill's form. `with_tools`: the model's template has tools.
 
     Raises:
         ApiError: An unknown role, or content that is not text.
     """
-    return [_message(message, f"messages.{number}") for number, message in enumerate(messages)]
+    return [_message(message, f"messages.{number}", with_tools) for number, message in enumerate(messages)]
 
 
 def tool_uses(parts: Sequence[str | ToolUse]) -> list[ToolUseShape]:
@@ -67,8 +75,10 @@ def tool_use(use: ToolUse, at: int) -> ToolUseShape:
     return {"name": "calculator", "arguments": use.expression, "result": use.result, "at": at}
 
 
-def _message(message: Mapping[str, object], where: str) -> InternalMessage:
+def _message(message: Mapping[str, object], where: str, with_tools: bool) -> InternalMessage:
     role = message.get("role")
+    if with_tools and (role == "tool" or (role == "assistant" and message.get("tool_calls"))):
+        return _with_calls(message, where) if role == "assistant" else _result(message, where)
     if not isinstance(role, str) or role not in ROLES:
         raise ApiError(400, f"{where}.role = {role!r}: must be one of {', '.join(ROLES)}", param=f"{where}.role")
     for name, value in message.items():
@@ -83,6 +93,47 @@ def _message(message: Mapping[str, object], where: str) -> InternalMessage:
         return {"role": ROLES[role], "content": _content(message.get("content"), f"{where}.content")}
     text = "".join(part["text"] for part in _text_parts(message.get("content"), f"{where}.content"))
     return {"role": ROLES[role], "content": _with_uses(text, uses, f"{where}.tool_uses")}
+
+
+def _result(message: Mapping[str, object], where: str) -> InternalMessage:
+    """What a tool gave."""
+    made: InternalMessage = {"role": "tool", "content": _plain(message.get("content"), f"{where}.content")}
+    if isinstance(identity := message.get("tool_call_id"), str):
+        made["tool_call_id"] = identity
+    if isinstance(name := message.get("name"), str):
+        made["name"] = name
+    return made
+
+
+def _with_calls(message: Mapping[str, object], where: str) -> InternalMessage:
+    """An answer that calls tools. Templates write arguments as JSON themselves, so they get the object."""
+    calls, made = message.get("tool_calls"), list[dict[str, Any]]()
+    if not isinstance(calls, list) or len(calls) > MAX_CALLS:
+        raise ApiError(400, f"{where}.tool_calls: must be a list of at most {MAX_CALLS} calls", param=where)
+    for number, call in enumerate(calls):
+        function = call.get("function") if isinstance(call, dict) else None
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            name = f"{where}.tool_calls.{number}"
+            raise ApiError(400, f"{name}: needs a function with a name", param=name, code="invalid_value")
+        known = {"name": function["name"], "arguments": _parsed_arguments(function.get("arguments"))}
+        made.append({"id": str(call.get("id") or f"call_{number}"), "type": "function", "function": known})
+    content = message.get("content")
+    text = None if content is None else _plain(content, f"{where}.content")
+    return {"role": "assistant", "content": text or None, "tool_calls": made}
+
+
+def _parsed_arguments(arguments: object) -> object:
+    if not isinstance(arguments, str):
+        return arguments if isinstance(arguments, dict) else {}
+    try:
+        value = json.loads(arguments)
+    except (ValueError, RecursionError):
+        return arguments
+    return value if isinstance(value, dict) else arguments
+
+
+def _plain(content: object, where: str) -> str:
+    return "".join(part["text"] for part in _text_parts(content, where))
 
 
 def _content(content: object, where: str) -> str | list[dict[str, str]]:

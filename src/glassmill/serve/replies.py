@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from glassmill.infer.completion import Reply
 from glassmill.infer.compose import Delta, TokenRecord, Vocabulary, piece_of
 from glassmill.infer.sampling import TokenLogprobs
+from glassmill.serve.call_parts import Arguments, CallBegins, Part, whole_calls
+from glassmill.serve.calls import CallReader
 from glassmill.serve.messages import tool_use, tool_uses
 from glassmill.serve.shapes import (
     ChatChange,
@@ -19,9 +21,11 @@ from glassmill.serve.shapes import (
     ChatToken,
     Chunk,
     ContextUse,
+    FunctionChange,
     ScoredToken,
     TextChoice,
     TextLogprobs,
+    ToolCallShape,
     Usage,
     Whole,
 )
@@ -76,15 +80,6 @@ class Envelope:
         return chunk
 
 
-def usage_of(num_prompt_tokens: int, num_completion_tokens: int) -> Usage:
-    """Token counts; a prompt counts once, however many completions it gets."""
-    return {
-        "prompt_tokens": num_prompt_tokens,
-        "completion_tokens": num_completion_tokens,
-        "total_tokens": num_prompt_tokens + num_completion_tokens,
-    }
-
-
 # --- chat -------------------------------------------------------------------------------------------------------------
 
 
@@ -94,23 +89,30 @@ class ChatShape:
     Args:
         tokenizer: The model's.
         with_logprobs, with_ids: What else the request asked for.
+        readers: Where the model may call the client's tools: one for each choice.
     """
 
-    def __init__(self, tokenizer: Vocabulary, with_logprobs: bool, with_ids: bool) -> None:
+    def __init__(
+        self, tokenizer: Vocabulary, with_logprobs: bool, with_ids: bool, readers: Sequence[CallReader] | None = None
+    ) -> None:
         self.tokenizer, self.with_logprobs, self.with_ids = tokenizer, with_logprobs, with_ids
+        self.readers = readers
 
     def whole(self, index: int, reply: Reply) -> ChatChoice:
         """One choice that is not streamed."""
         message: ChatMessage = {"role": "assistant", "content": reply.text, "refusal": None}
+        finish_reason: str = reply.finish_reason
+        if self.readers is not None:
+            reader = self.readers[index]
+            content, calls = whole_calls([*reader.push(reply.text), *reader.finish()])
+            message["content"] = content if content or not calls else None
+            if calls:
+                message["tool_calls"] = [_call(begun, arguments) for begun, arguments in calls]
+            finish_reason = _reason(finish_reason, reader) or finish_reason
         if reply.tools:
             message["tool_uses"] = tool_uses(reply.parts)
         logprobs = self._logprobs(reply.tokens) if self.with_logprobs else None
-        choice: ChatChoice = {
-            "index": index,
-            "message": message,
-            "finish_reason": reply.finish_reason,
-            "logprobs": logprobs,
-        }
+        choice: ChatChoice = {"index": index, "message": message, "finish_reason": finish_reason, "logprobs": logprobs}
         if self.with_ids:
             choice["token_ids"] = _ids(reply.tokens)
         return choice
@@ -120,20 +122,21 @@ class ChatShape:
         change: ChatChange = {"role": "assistant", "content": ""}
         return {"index": index, "delta": change, "finish_reason": None, "logprobs": None}
 
-    def delta(self, index: int, delta: Delta, at: int) -> ChatDelta:
-        """One choice of a chunk; `at` characters of content came before it."""
-        change: ChatChange = {}
-        if delta.text:
-            change["content"] = delta.text
-        if delta.tool is not None:
-            change["tool_uses"] = [tool_use(delta.tool, at)]
+    def deltas(self, index: int, delta: Delta, at: int) -> list[ChatDelta]:
+        """Choices for the next chunks, at least one; `at` characters of text came before it."""
+        if self.readers is None:
+            return [self._delta(index, delta, _said(delta, at), delta.finish_reason)]
+        reader = self.readers[index]
+        parts = reader.push(delta.text) + (reader.finish() if delta.finish_reason is not None else [])
+        *first, last = [_change(part) for part in parts] or [ChatChange()]
+        before: list[ChatDelta] = [
+            {"index": index, "delta": change, "finish_reason": None, "logprobs": None} for change in first
+        ]
+        return [*before, self._delta(index, delta, last, _reason(delta.finish_reason, reader))]
+
+    def _delta(self, index: int, delta: Delta, change: ChatChange, finish_reason: str | None) -> ChatDelta:
         logprobs = self._logprobs(delta.tokens) if self.with_logprobs and delta.tokens else None
-        choice: ChatDelta = {
-            "index": index,
-            "delta": change,
-            "finish_reason": delta.finish_reason,
-            "logprobs": logprobs,
-        }
+        choice: ChatDelta = {"index": index, "delta": change, "finish_reason": finish_reason, "logprobs": logprobs}
         if self.with_ids:
             choice["token_ids"] = _ids(delta.tokens)
         return choice
@@ -146,6 +149,34 @@ class ChatShape:
                 top = [_chat_token(piece_of(self.tokenizer, token), value) for token, value in record.logprobs.top]
                 content.append({**_chat_token(record.piece, record.logprobs.logprob), "top_logprobs": top})
         return {"content": content, "refusal": None}
+
+
+def _said(delta: Delta, at: int) -> ChatChange:
+    change: ChatChange = {}
+    if delta.text:
+        change["content"] = delta.text
+    if delta.tool is not None:
+        change["tool_uses"] = [tool_use(delta.tool, at)]
+    return change
+
+
+def _change(part: Part) -> ChatChange:
+    """A piece of an answer, of the beginning of a call, or of its arguments, as OpenAI sends it."""
+    if isinstance(part, str):
+        return {"content": part}
+    if isinstance(part, Arguments):
+        return {"tool_calls": [{"index": part.index, "function": {"arguments": part.text}}]}
+    function: FunctionChange = {"name": part.name, "arguments": ""}
+    return {"tool_calls": [{"index": part.index, "id": part.id, "type": "function", "function": function}]}
+
+
+def _call(begun: CallBegins, arguments: str) -> ToolCallShape:
+    return {"id": begun.id, "type": "function", "function": {"name": begun.name, "arguments": arguments}}
+
+
+def _reason(finish_reason: str | None, reader: CallReader) -> str | None:
+    """An answer that ended with calls waits for what they give."""
+    return "tool_calls" if finish_reason == "stop" and reader.called else finish_reason
 
 
 def _chat_token(piece: bytes, logprob: float) -> ChatToken:

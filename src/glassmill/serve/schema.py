@@ -6,6 +6,7 @@ listed here: `fields.py`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -142,20 +143,37 @@ class ChatRequest(GenerationRequest):
         """Variables of the model's chat template."""
         return template_options(self.chat_template_kwargs, self.documents)
 
+    @property
+    def schema_of_answer(self) -> Mapping[str, object] | None:
+        """The schema that `response_format` names; None: any text.
+
+        Raises:
+            ApiError: 400: It is malformed, or of another kind.
+        """
+        wanted, field = self.response_format, "response_format"
+        kind = wanted.get("type") if isinstance(wanted, Mapping) else None
+        if wanted is None or kind == "text":
+            return None
+        if kind == "json_object":
+            return {"type": "object"}
+        if kind != "json_schema":
+            kinds = "must be an object whose type is text, json_object or json_schema"
+            raise ApiError(400, f"{field}: {kinds}", param=field, code="invalid_value")
+        schema = wanted["json_schema"].get("schema") if isinstance(wanted.get("json_schema"), Mapping) else None
+        if not isinstance(schema, Mapping):
+            raise ApiError(400, f"{field}.json_schema.schema: must be a schema", param=field, code="invalid_value")
+        return schema
+
     def sampling(self) -> SamplingParams:
-        """The engine's parameters; the calculator is on, unless the client wants no tools."""
+        """The engine's parameters; the calculator is on, unless the client wants no tools or brings its own."""
         for name in UNSUPPORTED.keys() & self.model_fields_set:
             refuse_unless_harmless(name, getattr(self, name))
-        if self.tool_choice not in (None, "none", "auto") or (self.tools and self.tool_choice != "none"):
-            name = "tools" if self.tools else "tool_choice"
-            why = "only the built-in calculator is available, and it is on unless tool_choice is none"
-            raise ApiError(400, f"{name} is not supported: {why}", param=name, code="unsupported_field")
         if self.top_logprobs is not None and not self.logprobs:
             raise ApiError(400, "top_logprobs needs logprobs = true", param="top_logprobs")
         return self.params(
             logprobs=(self.top_logprobs or 0) if self.logprobs else None,
             max_tokens=self.longest_answer,
-            tools=self.tool_choice != "none",
+            tools=self.tool_choice != "none" and not self.tools and self.schema_of_answer is None,
             continues=self.continues,
         )
 
@@ -168,7 +186,9 @@ class ChatRequest(GenerationRequest):
     @property
     def continues(self) -> bool:
         """Whether the last message is an answer that has not ended."""
-        return self.messages[-1].get("role") == "assistant" and self.continue_final_message is not False
+        last = self.messages[-1]
+        answered = last.get("role") == "assistant" and not last.get("tool_calls")
+        return answered and self.continue_final_message is not False
 
 
 class CompletionRequest(GenerationRequest):

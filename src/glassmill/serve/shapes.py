@@ -69,13 +69,45 @@ class ChatLogprobs(TypedDict):
     refusal: None
 
 
+class CalledFunction(TypedDict):
+    """What to call, and with what: JSON as text."""
+
+    name: str
+    arguments: str
+
+
+class ToolCallShape(TypedDict):
+    """A call of one of the client's tools."""
+
+    id: str
+    type: Literal["function"]
+    function: CalledFunction
+
+
+class FunctionChange(TypedDict):
+    """What a chunk adds to a call."""
+
+    name: NotRequired[str]
+    arguments: str
+
+
+class ToolCallChange(TypedDict):
+    """The beginning of a call, or more of its arguments."""
+
+    index: int
+    id: NotRequired[str]
+    type: NotRequired[Literal["function"]]
+    function: FunctionChange
+
+
 class ChatMessage(TypedDict):
-    """The assistant's whole message."""
+    """The assistant's whole message; no content where there are only calls."""
 
     role: Literal["assistant"]
-    content: str
+    content: str | None
     refusal: None
     tool_uses: NotRequired[list[ToolUseShape]]
+    tool_calls: NotRequired[list[ToolCallShape]]
 
 
 class ChatChange(TypedDict):
@@ -84,6 +116,7 @@ class ChatChange(TypedDict):
     role: NotRequired[Literal["assistant"]]
     content: NotRequired[str]
     tool_uses: NotRequired[list[ToolUseShape]]
+    tool_calls: NotRequired[list[ToolCallChange]]
 
 
 class ChatChoice(TypedDict):

@@ -21,6 +21,7 @@ from glassmill.infer.completion import Completion
 from glassmill.infer.compose import Delta
 from glassmill.infer.sampling import SamplingParams
 from glassmill.serve.errors import from_engine
+from glassmill.serve.shapes import Usage
 
 if TYPE_CHECKING:
     from glassmill.infer.engine import Engine
@@ -102,6 +103,12 @@ class Work:
         """End with `error` instead of an answer; to be called in the event loop."""
         self._failed = error
         self._queue.put_nowait((0, Delta()))
+
+    def usage(self, n: int | None) -> Usage:
+        """Token counts; a prompt counts once, however many completions it gets."""
+        prompt = sum(len(completion.prompt) for completion in self.completions[:: n or 1])
+        made = sum(completion.num_tokens for completion in self.completions)
+        return {"prompt_tokens": prompt, "completion_tokens": made, "total_tokens": prompt + made}
 
     def cancel(self) -> None:
         """Stop whatever is still running."""

@@ -1,0 +1,156 @@
+"""`POST /v1/chat/completions`: from messages to an answer, with tools and in a given form, streaming or not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from glassmill.errors import ApiError, ContextOverflow, UserError
+from glassmill.infer.sampling import SamplingParams
+from glassmill.serve.bodies import apart, read
+from glassmill.serve.errors import from_engine, json_response
+from glassmill.serve.events import DONE, event, event_stream
+from glassmill.serve.grammar import Form, json_form, schema_source
+from glassmill.serve.messages import to_internal
+from glassmill.serve.provider import Provider, current_model
+from glassmill.serve.replies import ChatShape, Envelope
+from glassmill.serve.schema import ChatRequest
+from glassmill.serve.shapes import ContextUse
+from glassmill.serve.tools import Tools, chosen_tools, has_tools
+from glassmill.serve.work import Work
+from glassmill.tokens.specials import TOOL_CALL
+
+if TYPE_CHECKING:
+    from glassmill.infer.generate import Model
+
+
+class Plan(NamedTuple):
+    """How a request is answered.
+
+    Attributes:
+        prompt: Token ids.
+        context: What of the conversation is in it, if the client lets the server leave turns out.
+        params: How to sample.
+        tools: The client's, if the model may call them.
+        form: That the answer has to take, if any.
+    """
+
+    prompt: list[int]
+    context: ContextUse | None
+    params: SamplingParams
+    tools: Tools | None
+    form: Form | None
+
+
+def add_chat(app: FastAPI, provider: Provider) -> None:
+    """Add the route."""
+
+    @app.post("/v1/chat/completions")
+    async def chat_completions(request: Request) -> Response:
+        body = await read(request, ChatRequest)
+        params = body.sampling()
+        model = await current_model(provider, body.model)
+        plan = await apart(request, make_plan, model, body, params)
+        work = await Work.submit(model.engine, [plan.prompt], plan.params, body.n or 1, "messages")
+        envelope = Envelope("chat.completion", model.name, plan.context)
+        readers = [plan.tools.reader() for _ in work.completions] if plan.tools else None
+        shape = ChatShape(model.tokenizer, bool(body.logprobs), bool(body.return_token_ids), readers)
+        if body.stream:
+            return event_stream(_events(work, request, body, envelope, shape, plan.form))
+        async with work.watched(request):
+            async for _ in work.deltas():
+                pass
+        check_form(plan.form)
+        choices = [shape.whole(index, completion.reply()) for index, completion in enumerate(work.completions)]
+        return json_response(envelope.whole(choices, work.usage(body.n)))
+
+
+async def _events(
+    work: Work, request: Request, body: ChatRequest, envelope: Envelope, shape: ChatShape, form: Form | None
+) -> AsyncIterator[bytes]:
+    lengths = [0] * len(work.completions)
+    async with work.watched(request):
+        for index in range(len(work.completions)):
+            yield event(envelope.opening(shape.opening(index), body.include_usage))
+        try:
+            async for index, delta in work.deltas():
+                for choice in shape.deltas(index, delta, lengths[index]):
+                    yield event(envelope.chunk([choice], None, body.include_usage))
+                lengths[index] += len(delta.text)
+            check_form(form)
+        except ApiError as error:
+            yield event(error.body)
+            return
+        if body.include_usage:
+            yield event(envelope.chunk([], work.usage(body.n), True))
+        yield DONE
+
+
+def make_plan(model: Model, body: ChatRequest, params: SamplingParams) -> Plan:
+    """What to do for a request; takes as long as its body is long.
+
+    Raises:
+        ApiError: 400: The model cannot do what it asks for.
+    """
+    tokenizer = model.tokenizer
+    tools = chosen_tools(tokenizer, body.tools, body.tool_choice, body.parallel_tool_calls)
+    options = body.template_options() | ({"tools": list(tools.offered)} if tools else {})
+    prompt, context = _prompt(model, body, options)
+    form = _form(model, body, tools)
+    params = replace(
+        params if params.tools else _without_calculator(model, params),
+        grammar=form,
+        ignore_eos=params.ignore_eos and form is None,  # what is complete has to end
+        shown_ids=tools.shown_ids(tokenizer) if tools else frozenset(),
+    )
+    return Plan(prompt, context, params, tools, form)
+
+
+def _form(model: Model, body: ChatRequest, tools: Tools | None) -> Form | None:
+    schema, field = body.schema_of_answer, "response_format"
+    if tools is None:
+        return None if schema is None else json_form(model.tokenizer, schema, field)
+    if tools.must_call:
+        return Form(model.tokenizer, f"start: calls\n{tools.rules(model.tokenizer)}", "tools")
+    if schema is None:
+        return None
+    source = f"start: calls | answer\nanswer: %json {schema_source(schema, field)}\n"
+    return Form(model.tokenizer, source + tools.rules(model.tokenizer), field)
+
+
+def check_form(form: Form | None) -> None:
+    """Say so if an answer could not be held to its form.
+
+    Raises:
+        ApiError: 400: The library gave up on the way.
+    """
+    if form is not None and form.problem:
+        raise ApiError(400, f"{form.field}: {form.problem}", param=form.field, code="invalid_schema")
+
+
+def _prompt(model: Model, body: ChatRequest, options: dict[str, object]) -> tuple[list[int], ContextUse | None]:
+    """The prompt, and what of the conversation is in it, if the client lets the server leave turns out."""
+    messages = to_internal(body.messages, has_tools(model.tokenizer))
+    try:
+        if body.truncation != "auto":
+            return model.chat_ids(messages, body.continues, options), None
+        fitted = model.fit(messages, body.longest_answer, body.continues, options)
+    except (UserError, ContextOverflow) as error:
+        raise from_engine(error, "messages") from None
+    use: ContextUse = {
+        "length": model.engine.max_length,
+        "prompt_tokens": len(fitted.ids),
+        "turns_left": fitted.turns_left,
+        "messages_left": fitted.messages_left,
+    }
+    return fitted.ids, use
+
+
+def _without_calculator(model: Model, params: SamplingParams) -> SamplingParams:
+    """The same, but the model can't begin to use the calculator."""
+    call = model.tokenizer.special.get(TOOL_CALL)
+    return params if call is None else replace(params, logit_bias={**params.logit_bias, call: -100.0})
