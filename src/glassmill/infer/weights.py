@@ -10,17 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import torch
-from safetensors.torch import load_file
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from glassmill.errors import UserError
 from glassmill.foreign_json import is_lfs_pointer, lfs_message, load_object
 from glassmill.model.config import ModelConfig
 from glassmill.model.sizes import parameter_shapes
 from glassmill.run.memory import available_memory
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -48,6 +47,8 @@ def read_weights(folder: Path, config: ModelConfig) -> dict[str, Tensor]:
         UserError: A file is missing, damaged or of another kind; a tensor has another shape or type, or a number that
             is not finite; or the whole does not fit into memory.
     """
+    from safetensors.torch import load_file
+
     claims = checked_claims(folder, config)
     weights: dict[str, Tensor] = {}
     for file in sorted({claim.file for claim in claims.values()}):
@@ -85,6 +86,8 @@ def check_finite(weights: Mapping[str, Tensor], what: str) -> None:
     Raises:
         UserError: Naming the first tensor that has one.
     """
+    import torch
+
     for name, weight in weights.items():
         total = weight.sum(dtype=torch.float32)  # not finite if any number is not; then the numbers are looked at
         if not math.isfinite(total.item()) and not torch.isfinite(weight).all():

@@ -32,7 +32,7 @@ std::vector<InstructionSet> instruction_sets() {
 #if defined(__aarch64__)
     sets.push_back(InstructionSet::neon);
 #elif defined(GLASSMILL_X86_KERNELS)
-    const bool avx2 = __builtin_cpu_supports("avx2");
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     if (avx2) sets.push_back(InstructionSet::avx2);

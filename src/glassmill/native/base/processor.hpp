@@ -11,7 +11,7 @@ namespace glassmill {
 enum class InstructionSet {
     scalar,       // what every processor of the architecture has, SSE2 on x86-64
     neon,         // arm64
-    avx2,         // x86-64 from here on
+    avx2,         // x86-64 from here on; and FMA
     avx512,       // F, BW, DQ, VL
     avx512_bf16,  // and VNNI, BF16
 };

@@ -83,4 +83,5 @@ NB_MODULE(_core, module) {
     bind_words(module);
     bind_dedup(module);
     bind_language(module);
+    bind_model(module);
 }

@@ -1,0 +1,3 @@
+#include "model/products_body.hpp"
+
+DEFINE_PRODUCTS(avx512)

@@ -1,0 +1,40 @@
+// A matrix of weights as the products read it: rows (outputs) by columns (inputs), packed in blocks of 16 rows.
+//
+// Within a block the rows are interleaved, so that one vector register holds the same columns of 16 rows, and a product
+// with any number of activation rows reads the block once, from front to back. What a block's bytes mean is its
+// format's business, see formats.hpp; how they are multiplied is in products.hpp. To add a format: a name here, a
+// `Layout` in formats.cpp, and `Products` for every instruction set.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace glassmill::model {
+
+constexpr std::size_t kBlockRows = 16;
+
+enum class Format : std::uint8_t { f32, bf16 };
+constexpr std::size_t kNumFormats = 2;
+
+// How a file holds numbers before they are packed: row after row.
+enum class Stored : std::uint8_t { f32, bf16, f16 };
+struct Source {
+    Stored type;
+    const void* data;
+    std::size_t rows, columns;
+};
+
+struct Matrix {
+    Format format = Format::f32;
+    std::size_t rows = 0, columns = 0;
+    std::size_t block_bytes = 0;
+    const std::uint8_t* bytes = nullptr;  // aligned to 64, owned by whoever packed it
+};
+
+// Static, as kernels use them: each has a copy of its own.
+static inline std::size_t num_blocks(const Matrix& matrix) { return (matrix.rows + kBlockRows - 1) / kBlockRows; }
+static inline const std::uint8_t* block_at(const Matrix& matrix, std::size_t number) {
+    return matrix.bytes + number * matrix.block_bytes;
+}
+
+}  // namespace glassmill::model
