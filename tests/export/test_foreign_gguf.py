@@ -77,7 +77,7 @@ CRAFTED = {
     "an unknown tensor type": header(1, 0, KEY + struct.pack("<IQIQ", 1, 4, 99, 0) + bytes(64)),
     "a tensor behind the end": header(1, 0, KEY + struct.pack("<IQIQ", 1, 4, 0, 2**40) + bytes(64)),
     "a key twice": header(0, 2, (KEY + struct.pack("<IB", 0, 1)) * 2),
-    "a key that is no text": header(0, 1, struct.pack("<Q", 1) + b"\xff" + struct.pack("<IB", 0, 1)),
+    "a key that is not text": header(0, 1, struct.pack("<Q", 1) + b"\xff" + struct.pack("<IB", 0, 1)),
 }
 
 
@@ -104,7 +104,7 @@ FOREIGN: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "biases elsewhere": ({}, {"blk.0.ffn_up.bias": (8,)}, "tensor blk.0.ffn_up.bias does not belong to a Llama, Qwen2"),
     "a layer too many": ({}, {"blk.1.ffn_up.weight": (8, 8)}, "blk.1.ffn_up.weight has no place in it"),
     "a part of a file": ({"split.count": 3}, {}, "is one of 3 parts of a split GGUF file; join them"),
-    "an adapter": ({"general.type": "adapter"}, {}, "is no model but of the type 'adapter'"),
+    "an adapter": ({"general.type": "adapter"}, {}, "is not a model: its type is 'adapter'"),
     "soft caps": ({"llama.attn_logit_softcapping": 50.0}, {}, "llama.attn_logit_softcapping = 50.0 is not supported"),
     "Granite's factors": ({"llama.residual_scale": 0.5}, {}, "llama.residual_scale = 0.5"),
     "a window": ({"llama.attention.sliding_window": 32}, {}, "llama.attention.sliding_window = 32"),

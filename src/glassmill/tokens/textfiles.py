@@ -88,7 +88,7 @@ def _json_lines(file: Path) -> Iterator[str]:
         try:
             entry = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"line {number} is no JSON: {error}") from None
+            raise ValueError(f"line {number} is not valid JSON: {error}") from None
         text = entry.get("text") if isinstance(entry, dict) else entry
         if not isinstance(text, str):
             raise ValueError(f"line {number} is neither a string nor an object with `text`")
