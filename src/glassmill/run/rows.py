@@ -77,7 +77,7 @@ def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
             if number == 1 and line.strip() == b"{":  # one object over many lines
                 yield from _json_list(path)
                 return
-            yield place, _parsed(line, place)
+            yield place, _parsed(line, place, "; each line must hold one JSON object")
 
 
 def _json_list(path: Path) -> Iterator[tuple[str, Any]]:
@@ -93,7 +93,7 @@ def _json_list(path: Path) -> Iterator[tuple[str, Any]]:
     yield from ((f"{path}, item {number}", row) for number, row in enumerate(value, start=1))
 
 
-def _parsed(data: bytes, place: str) -> Any:
+def _parsed(data: bytes, place: str, hint: str = "") -> Any:
     try:
         return json.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -104,7 +104,7 @@ def _parsed(data: bytes, place: str) -> Any:
         raise UserError(f"{place} is not valid JSON: it is nested too deeply") from None
     except ValueError as error:
         reason = getattr(error, "msg", None) or str(error).partition(";")[0]
-        raise UserError(f"{place} is not valid JSON ({reason}); each line must hold one JSON object") from None
+        raise UserError(f"{place} is not valid JSON ({reason}){hint}") from None
 
 
 def _table(path: Path, delimiter: str) -> Iterator[tuple[str, Any]]:
