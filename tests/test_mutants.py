@@ -5,29 +5,24 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
+import random
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-BENCH = Path(__file__).resolve().parents[1] / "bench" / "mutants.py"
+BENCH = Path(__file__).resolve().parents[1] / "bench"
 
 
 @pytest.fixture(scope="module")
-def mutants() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("mutants", BENCH)
-    assert spec and spec.loader
-    module = sys.modules["mutants"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The processes that read import the same module by its name."""
-    monkeypatch.syspath_prepend(str(BENCH.parent))
+def mutants() -> Iterator[ModuleType]:
+    """The processes that read import the same modules by their names."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCH))
+        yield importlib.import_module("mutants")
 
 
 def judge(mutants: ModuleType, count: int, seed: int) -> None:
@@ -39,25 +34,22 @@ def judge(mutants: ModuleType, count: int, seed: int) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory by what Linux counts")
-def test_hundreds_of_mutants_are_refused_in_one_line_or_read_as_they_are(mutants: ModuleType, importable: None) -> None:
+def test_hundreds_of_mutants_are_refused_in_one_line_or_read_as_they_are(mutants: ModuleType) -> None:
     judge(mutants, 320, 11)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory by what Linux counts")
-def test_thousands_of_mutants_are_refused_in_one_line_or_read_as_they_are(
-    mutants: ModuleType, importable: None
-) -> None:
+def test_thousands_of_mutants_are_refused_in_one_line_or_read_as_they_are(mutants: ModuleType) -> None:
     judge(mutants, 2000, 12)
 
 
-def test_a_seed_decides_every_mutant(mutants: ModuleType, tmp_path: Path) -> None:
-    import random
-
+def test_a_seed_decides_every_mutant(mutants: ModuleType) -> None:
+    mutations = importlib.import_module("mutations")
     data = bytes(range(256)) * 8
-    for mutate in (mutants.mutate_bytes, mutants.mutate_text, mutants.mutate_json):
+    for mutate in (mutations.mutate_bytes, mutations.mutate_text, mutations.mutate_json):
         assert [mutate(data, random.Random(n)) for n in range(50)] == [
             mutate(data, random.Random(n)) for n in range(50)
         ]
-    changed = [mutants.mutate_bytes(data, random.Random(number)) for number in range(200)]
+    changed = [mutations.mutate_bytes(data, random.Random(number)) for number in range(200)]
     assert sum(one != data for one in changed) > 150

@@ -129,7 +129,7 @@ def test_the_base_of_an_sft_is_read_for_its_shape(tmp_path: Path, monkeypatch: p
     [
         (["sft.base=absent"], "sft.base = 'absent'"),
         (["sft.base=models/small", "sft.length=256"], "sft.length = 256 is longer than the model's context of 128"),
-        (["sft.base=models/small", "sft.length=48"], "sft.batch_tokens = 4096 is no multiple of sft.length = 48"),
+        (["sft.base=models/small", "sft.length=48"], "sft.batch_tokens = 4096 is not a multiple of sft.length = 48"),
         (["sft.base=models/small", "sft.conversations=absent.jsonl"], "names no file"),
         (["sft.base=models/small", "sft.conversations=bad.jsonl"], "bad.jsonl, line 2 is not a conversation"),
         (["sft.base=models/small", "sft.conversations=silent.jsonl"], "20 conversations, and none teaches anything"),

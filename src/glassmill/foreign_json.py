@@ -67,7 +67,7 @@ def load_json(source: Path | bytes, *, what: str = "", max_bytes: int = MAX_BYTE
     except RecursionError:
         raise UserError(_too_deep(what, max_depth)) from None
     except UnicodeEncodeError:
-        raise UserError(f"{what} holds half of a surrogate pair (\\ud800 to \\udfff), which is no text") from None
+        raise UserError(f"{what} holds half of a surrogate pair (\\ud800 to \\udfff), which is not text") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{what} is not UTF-8: byte {error.start:,} is {data[error.start]:#04x}") from None
     except json.JSONDecodeError as error:

@@ -26,7 +26,7 @@ MAX_LINE_CHARACTERS = 64 << 20
 PART = 1 << 20
 SAMPLE_BYTES = 1 << 16
 MAX_CONTROL_SHARE = 0.01
-"""Of the bytes, or of NULs alone `MAX_NUL_SHARE`: a file with more is no text."""
+"""Of the bytes, or of NULs alone `MAX_NUL_SHARE`: a file with more is not text."""
 MAX_NUL_SHARE = 0.001
 GOOD_FOR_A_BAD = 2
 """A file with so many letters in UTF-8 for each byte that is not is UTF-8."""
@@ -94,7 +94,7 @@ def decode_text(data: bytes) -> str:
         ('Größe', 'Größe')
 
     Raises:
-        UserError: it is no text: too many NUL or other control bytes.
+        UserError: it is not text: too many NUL or other control bytes.
     """
     size, encoding = _encoding_of(io.BytesIO(data))
     text = data[size:].decode(encoding, BYTE_BY_BYTE) if encoding in OF_PYTHON else decode_as(encoding, data[size:])

@@ -6,6 +6,10 @@ import gzip
 import random
 from pathlib import Path
 
+from glassmill.corpus.document import Lost, Page
+from glassmill.corpus.read.sources import read_pages
+from glassmill.recipe import FilesSettings
+
 SENTENCES = [
     "The mill by the river was built of grey stone and has a wheel that the water turns all year.",
     "In the morning the miller opens the gate, and the farmers of the valley bring their grain to him.",
@@ -109,3 +113,10 @@ def write_warc(path: Path, members: list[bytes]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"".join(members))
     return path
+
+
+def read(path: Path, content: bytes, **settings: object) -> tuple[list[Page], list[str]]:
+    """The pages of a file with this content, and why others could not be read."""
+    path.write_bytes(content)
+    items = list(read_pages(path, path.name, files=FilesSettings.model_validate(settings)))
+    return [one for one in items if isinstance(one, Page)], [one.cause for one in items if isinstance(one, Lost)]

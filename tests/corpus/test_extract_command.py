@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from glassmill.commands.extract import extract_archive
+from glassmill.commands.extract import ExtractTask, extract_archive, extract_shard
 from glassmill.corpus.document import Lost
 from glassmill.corpus.read.warc import read_records
 from glassmill.errors import UserError
 from glassmill.recipe import ExtractSettings
+from glassmill.run.worker import Link
 from tests.corpus.test_warc import record
 from tests.line import glassmill
 
@@ -52,8 +53,20 @@ def test_a_wet_file_is_a_warc_file_of_conversion_records(archive: Path, tmp_path
         "conversion"
     ]
     before = (tmp_path / name).read_bytes()
-    extract_archive(archive, tmp_path / name, ExtractSettings(), told.append)
+    task: ExtractTask = {"archive": str(archive), "out": str(tmp_path / name), "settings": {}}
+    assert extract_shard(task, Link()) == counts
     assert (tmp_path / name).read_bytes() == before
+
+
+def test_a_page_that_ends_the_worker_is_lost_and_the_others_are_there(tmp_path: Path) -> None:
+    bodies = [PAGES[0].encode(), b"<p>" + b"words of a page " * 50 + b"<div>" * 60_000, PAGES[2].encode()]
+    path = tmp_path / "in.warc.gz"
+    path.write_bytes(b"".join(gzip.compress(record(number, body=body)) for number, body in enumerate(bodies)))
+    told: list[str] = []
+    slow = ExtractSettings(engine="resiliparse", max_depth=1_000_000)
+    counts = extract_archive(path, tmp_path / "out.jsonl", slow, told.append, page_cpu_s=1.0)
+    assert counts == {"pages": 2, "empty": 0, "not_html": 0, "lost": 1}
+    assert [line.partition(": ")[2] for line in told] == ["over the CPU limit (http://host.example/1)"]
 
 
 def test_a_wrong_ending_or_a_missing_archive_is_one_line(archive: Path, tmp_path: Path) -> None:

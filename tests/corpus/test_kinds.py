@@ -12,14 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from glassmill.corpus.document import Lost, Page
+from glassmill.corpus.document import Page
 from glassmill.corpus.read.files import structured
 from glassmill.corpus.read.files.kinds import HINTS, KINDS, SUFFIXES, is_text, kind_of
-from glassmill.corpus.read.sources import find_sources, read_pages
+from glassmill.corpus.read.sources import find_sources
 from glassmill.errors import UserError
-from glassmill.recipe import FilesSettings
 from tests.corpus.offices import eml, msg, notebook, odf, pptx, xlsx
-from tests.corpus.pages import record
+from tests.corpus.pages import read, record
 from tests.corpus.papers import docx, epub, jsonl, pdf, tarred, zipped
 
 ROWS = (
@@ -97,12 +96,6 @@ TEXTS: dict[str, tuple[str, bytes, str]] = {
 }  # fmt: skip
 
 
-def read(path: Path, content: bytes, **settings: object) -> tuple[list[Page], list[str]]:
-    path.write_bytes(content)
-    items = list(read_pages(path, path.name, files=FilesSettings.model_validate(settings)))
-    return [one for one in items if isinstance(one, Page)], [one.cause for one in items if isinstance(one, Lost)]
-
-
 def text_of(pages: list[Page]) -> str:
     return "".join(page.body.decode() for page in pages).strip()
 
@@ -119,38 +112,6 @@ def test_a_quote_without_an_end_loses_no_row(tmp_path: Path) -> None:
     rows = "".join(f"row {number},x\n" for number in range(200_000))
     pages, causes = read(tmp_path / "a.csv", f'a,b\n"open,c\n{rows}'.encode())
     assert not causes and "row 199999" in text_of(pages) and '"open' in text_of(pages)
-
-
-def test_a_saved_page_is_extracted_as_a_page(tmp_path: Path) -> None:
-    content = b"MIME-Version: 1.0\nContent-Type: multipart/related; boundary=x\n\n--x\nContent-Type: text/html;"
-    content += b" charset=windows-1252\n\n<p>Gr\xf6\xdfe</p>\n--x\nContent-Type: image/png\n\nzzz\n--x--\n"
-    ((page,), causes) = read(tmp_path / "a.mhtml", content)
-    assert not causes and (page.kind, page.charset, page.body) == ("html", "windows-1252", b"<p>Gr\xf6\xdfe</p>")
-
-
-def test_attachments_are_read_as_members_of_an_archive(tmp_path: Path) -> None:
-    attached = {
-        "notes.docx": docx(["From the notes."]),
-        "photo.png": b"\x89PNG\r\n\x1a\n\0\0",
-        "in.eml": eml("Inner", "deep"),
-        "../evil.txt": b"harmless",
-    }
-    pages, causes = read(tmp_path / "a.eml", eml("Hi", "see below", attached))
-    assert [page.url for page in pages] == ["a.eml", "a.eml/notes.docx", "a.eml/in.eml", "a.eml/evil.txt"]
-    assert {page.source for page in pages} == {"a.eml"} and causes == [
-        "unsupported file type: .png (pictures are not read)"
-    ]
-    box = b"".join(
-        b"From x@example.org Thu\n" + eml(f"No {n}", "body\n\n>From here").strip() + b"\n\n" for n in range(3)
-    )
-    pages, causes = read(tmp_path / "a.mbox", box)
-    assert [page.url for page in pages] == ["a.mbox#0", "a.mbox#1", "a.mbox#2"] and not causes
-    outlook = msg(
-        {"0037001F": "Hi".encode("utf-16-le")},
-        {"37010102": b"attached text " * 400, "3707001F": "a.txt".encode("utf-16-le")},
-    )
-    pages, causes = read(tmp_path / "a.msg", outlook)
-    assert [page.url for page in pages] == ["a.msg", "a.msg/a.txt"] and not causes
 
 
 def test_scanned_pages_are_named_and_pages_with_text_are_kept(tmp_path: Path) -> None:

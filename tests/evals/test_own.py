@@ -68,8 +68,8 @@ def test_common_files_are_read(tmp_path: Path, name: str, text: str) -> None:
         ('{"question": "q", "answer": "  "}', 'needs an "answer"'),
         ('{"question": "q", "answer": true}', 'needs an "answer"'),
         ('"q"', 'needs a text "question"'),
-        ("[1, 2", "line 1|not JSON|no JSON"),
-        ("hello", "line 1 is no JSON row"),
+        ("[1, 2", "q.jsonl is not valid JSON \\(Expecting"),
+        ("hello", "line 1 is not valid JSON"),
         ("", "has no questions"),
     ],
 )

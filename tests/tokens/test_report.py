@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,11 @@ from glassmill.commands.tokenizer import train_from_files
 from glassmill.errors import UserError
 from glassmill.run import kinds
 from glassmill.run.events import Entry
+from glassmill.run.worker import Link
 from glassmill.tokens import bpe
 from glassmill.tokens.report import measure
 from glassmill.tokens.split import PATTERNS
-from glassmill.tokens.textfiles import named_texts, text_files
+from glassmill.tokens.textfiles import SpoolTask, named_texts, spool_shard, text_files
 from glassmill.tokens.tokenizer import Tokenizer
 from tests.corpus.pages import record, write_warc
 from tests.tokens.builders import PROSE, small_tokenizer, write_corpus
@@ -80,6 +82,30 @@ def test_of_web_archives_the_text_of_the_pages_counts(tmp_path: Path):
     members = [record(f"http://a.example/{place}", body) for place, body in enumerate(bodies)]
     file = write_warc(tmp_path / "pages.warc.gz", members)
     assert list(named_texts(file)) == [("pages", text) for text in texts]
+
+
+def test_a_page_that_ends_the_worker_is_left_out_with_a_line(tmp_path: Path):
+    members = [record(f"http://a.example/{place}", f"<p>{PROSE[0]}</p>") for place in range(3)]
+    file = write_warc(tmp_path / "pages.warc.gz", members)
+    task: SpoolTask = {"file": str(file), "out": str(tmp_path / "spool"), "max_bytes": None}
+    whole = spool_shard(task, Link())
+    assert spool_shard({**task, "skip": [(1, "over the CPU limit")]}, Link()) == {
+        "lost": 1,
+        "first": "over the CPU limit",
+    }
+    assert whole == {"lost": 0, "first": ""}
+    told: list[str] = []
+    file.write_bytes(file.read_bytes()[:-20])
+    assert len(list(named_texts(file, warn=told.append))) == 2
+    (line,) = told
+    assert "pages.warc.gz: 1 records cannot be read; the first: " in line
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory by what Linux counts")
+def test_a_line_that_would_fill_the_memory_is_refused(tmp_path: Path):
+    (tmp_path / "a.jsonl").write_bytes(b'{"text": "x"}\n[' + b"{}," * 15_000_000 + b"0]")
+    with pytest.raises(UserError, match=r"cannot read .*a\.jsonl: over the memory limit"):
+        list(named_texts(tmp_path / "a.jsonl"))
 
 
 @pytest.mark.parametrize(

@@ -139,5 +139,7 @@ def test_rows_longer_than_the_context_are_refused_and_shorter_by_default() -> No
     assert settled(SftSettings(), short, OWN).length == 100
     with pytest.raises(UserError, match=r"sft.length = 128 is longer than the model's context of 100"):
         check_length(SftSettings(length=128), short)
-    with pytest.raises(UserError, match=r"sft.batch_tokens = 1000 is no multiple .* = 64; set sft.batch_tokens=1024"):
+    with pytest.raises(
+        UserError, match=r"sft.batch_tokens = 1000 is not a multiple .* = 64; set sft.batch_tokens=1024"
+    ):
         check_length(SftSettings(length=64, batch_tokens=1000), short)

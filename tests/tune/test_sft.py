@@ -121,7 +121,7 @@ def test_an_imported_llama_learns_with_small_steps_of_adamw(town: dict[str, Path
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("not json", "line 13 is no JSON row"),
+        ("not json", "line 13 is not valid JSON"),
         ('{"prompt": "x"}', "line 13 is not a conversation: it needs"),
     ],
 )

@@ -6,7 +6,6 @@ own, because they are useful without a recipe.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -75,14 +74,16 @@ def extract(
 ) -> None:
     """Extract the text of every HTML page in an archive, unfiltered, as JSONL or WET."""
     from glassmill.commands.extract import extract_archive
+    from glassmill.commands.terminal import plain
+    from glassmill.printable import printable
     from glassmill.recipe import ExtractSettings
 
     if engine not in ("auto", "glassmill", "resiliparse"):
         raise UserError(f"unknown engine {engine!r}; give auto, glassmill or resiliparse")
     settings = ExtractSettings.model_validate({"engine": engine})
-    counts = extract_archive(archive, out, settings, notify=lambda line: print(line, file=sys.stderr))
+    counts = extract_archive(archive, out, settings, notify=lambda line: print(printable(line), file=sys.stderr))
     summary = f"{out}: {counts['pages']} pages ({counts['empty']} without text), {counts['lost']} lost"
-    print(json.dumps(counts) if as_json else summary)
+    show_result(counts, as_json, lambda _: plain(summary))
 
 
 def evaluate(

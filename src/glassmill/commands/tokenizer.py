@@ -74,7 +74,12 @@ def train_from_files(
         raise UserError(f"--vocab-size {vocab_size}: must be between 262 and 200064")
     files, regex = text_files(paths), pattern_of(pattern)
     size, begin = layout(vocab_size), time.perf_counter()
-    seen = _Counted(chain.from_iterable(map(named_texts, files)), sum(file.stat().st_size for file in files), notify)
+
+    def warned(line: str) -> None:
+        notify(Entry(time.time(), "count", kinds.Warned(line)))
+
+    texts = chain.from_iterable(named_texts(file, warn=warned) for file in files)
+    seen = _Counted(texts, sum(file.stat().st_size for file in files), notify)
 
     def merged(done: int) -> None:
         notify(Entry(time.time(), "merge", kinds.Progress(done, size.symbols - bpe.BYTES, "merges")))
@@ -102,7 +107,7 @@ def report_on(name: str | Path, paths: Sequence[Path], against: str | Path | Non
     """
     tokenizer = Tokenizer.load(name)
     other = Tokenizer.load(against) if against else None
-    texts = chain.from_iterable(_first(named_texts(file), max_bytes) for file in text_files(paths))
+    texts = chain.from_iterable(named_texts(file, max_bytes) for file in text_files(paths))
     report = measure(tokenizer, texts, other)
     return {
         "tokenizer": str(name),
@@ -213,14 +218,6 @@ class _Counted:
                 total = max(done, self._total // 1_000_000)
                 self._notify(Entry(time.time(), "count", kinds.Progress(done, total, "MB")))
             yield text
-
-
-def _first(texts: Iterator[tuple[str, str]], max_bytes: int) -> Iterator[tuple[str, str]]:
-    for name, text in texts:
-        if max_bytes <= 0:
-            return
-        max_bytes -= len(text.encode("utf-8", "replace"))
-        yield name, text
 
 
 def _names(entries: list[SymbolCount]) -> str:

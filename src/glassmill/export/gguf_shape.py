@@ -185,7 +185,7 @@ def _refuse_parts(file: GgufFile) -> None:
     kind = file.get("general.type", str, "model")
     if kind != "model":
         raise UserError(
-            f"{file.path} is no model but of the type {kind[:40]!r} (an adapter, a vocabulary, a projector)"
+            f"{file.path} is not a model: its type is {kind[:40]!r} (an adapter, a vocabulary, a projector)"
         )
 
 

@@ -74,7 +74,7 @@ def _check_batch(name: str, batch_tokens: int, unit: str, length: int) -> None:
     """Refuses a batch that isn't a whole number of rows: training would take another one than the recipe says."""
     if batch_tokens % length:
         near = max(1, round(batch_tokens / length)) * length
-        raise ValueError(f"{name} = {batch_tokens} is no multiple of {unit} = {length}; set {name}={near}")
+        raise ValueError(f"{name} = {batch_tokens} is not a multiple of {unit} = {length}; set {name}={near}")
 
 
 def stage_names() -> tuple[str, ...]:

@@ -191,7 +191,7 @@ class _Supervisor:
     def _send(self, child: _Child, value: object) -> None:
         assert child.process.stdin
         with contextlib.suppress(OSError):  # it died just now; the listener reports that, another child gets the task
-            child.process.stdin.write(json.dumps(value) + "\n")
+            child.process.stdin.write(json.dumps(value, allow_nan=False) + "\n")
             child.process.stdin.flush()
 
     def _assign(self, child: _Child) -> None:

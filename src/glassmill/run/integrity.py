@@ -140,7 +140,7 @@ def sealed_damage(folder: Path, again: bool = False) -> list[Damage]:
     """What in a model folder is not as `seal` left it.
 
     Raises:
-        UserError: `glassmill.json` is no JSON object.
+        UserError: `glassmill.json` is not a JSON object.
     """
     if not (folder / NOTE).exists():
         return [Damage(NOTE, "is missing")] if _was_sealed(folder) else []

@@ -77,7 +77,7 @@ def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
             if number == 1 and line.strip() == b"{":  # one object over many lines
                 yield from _json_list(path)
                 return
-            yield place, _parsed(line, place)
+            yield place, _parsed(line, place, "; each line must hold one JSON object")
 
 
 def _json_list(path: Path) -> Iterator[tuple[str, Any]]:
@@ -93,7 +93,7 @@ def _json_list(path: Path) -> Iterator[tuple[str, Any]]:
     yield from ((f"{path}, item {number}", row) for number, row in enumerate(value, start=1))
 
 
-def _parsed(data: bytes, place: str) -> Any:
+def _parsed(data: bytes, place: str, hint: str = "") -> Any:
     try:
         return json.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -101,10 +101,10 @@ def _parsed(data: bytes, place: str) -> Any:
             f"{place} is not UTF-8 (byte {data[error.start]:#04x} at {error.start}): save the file as UTF-8"
         ) from None
     except RecursionError:
-        raise UserError(f"{place} is no JSON row: it is nested too deeply") from None
+        raise UserError(f"{place} is not valid JSON: it is nested too deeply") from None
     except ValueError as error:
         reason = getattr(error, "msg", None) or str(error).partition(";")[0]
-        raise UserError(f"{place} is no JSON row ({reason}); each line must hold one JSON object") from None
+        raise UserError(f"{place} is not valid JSON ({reason}){hint}") from None
 
 
 def _table(path: Path, delimiter: str) -> Iterator[tuple[str, Any]]:
@@ -119,7 +119,7 @@ def _table(path: Path, delimiter: str) -> Iterator[tuple[str, Any]]:
             cells = {str(key).strip().lower(): value for key, value in row.items() if key and value not in (None, "")}
             yield f"{path}, line {reader.line_num}", cells
     except csv.Error as error:
-        raise UserError(f"{path}, line {reader.line_num} is no row of a table: {error}") from None
+        raise UserError(f"{path}, line {reader.line_num} is not a row of a table: {error}") from None
 
 
 def _parquet(path: Path) -> Iterator[tuple[str, Any]]:

@@ -97,7 +97,7 @@ def main(function_name: str, cpu_limit_s: float, memory_limit_mb: int) -> None:
 
     def send(answer: Answer) -> None:
         try:
-            answers.write(json.dumps(answer) + "\n")
+            answers.write(json.dumps(answer, allow_nan=False) + "\n")
             answers.flush()
         except BrokenPipeError:
             os._exit(1)  # the supervisor is gone: stop at once, a rerun repeats this shard

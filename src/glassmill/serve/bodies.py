@@ -32,7 +32,7 @@ async def read(request: Request, kind: type[Body]) -> Body:
     """The request's JSON body as `kind`.
 
     Raises:
-        ApiError: 400: it is no JSON, or a field is unknown, missing or of the wrong type.
+        ApiError: 400: it is not valid JSON, or a field is unknown, missing or of the wrong type.
     """
     media = request.headers.get("content-type", "application/json")
     if "json" not in media.lower():

@@ -192,7 +192,7 @@ def _read_places(path: Path, documents: int, ids: int) -> np.ndarray:
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from None
     if not isinstance(table, np.ndarray) or table.shape != (documents, 2) or table.dtype.kind not in "iu":
-        raise UserError(f"{path} is damaged: it is no table of {documents} documents")
+        raise UserError(f"{path} is damaged: it is not a table of {documents} documents")
     firsts = table[:, 0].astype(np.int64)
     if documents and (firsts[0] != 0 or firsts[-1] > ids or (np.diff(firsts) < 0).any()):
         raise UserError(f"{path} is damaged: its documents are not in the order of their ids")

@@ -79,7 +79,7 @@ def check_length(settings: SftSettings, config: ModelConfig) -> None:
     if settings.batch_tokens % length:
         near = max(1, round(settings.batch_tokens / length)) * length
         raise UserError(
-            f"sft.batch_tokens = {settings.batch_tokens} is no multiple of sft.length = {length}; "
+            f"sft.batch_tokens = {settings.batch_tokens} is not a multiple of sft.length = {length}; "
             f"set sft.batch_tokens={near}"
         )
 

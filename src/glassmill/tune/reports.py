@@ -61,7 +61,7 @@ class Reporter:
         """Emit the loss.
 
         Raises:
-            UserError: the loss is no finite number.
+            UserError: the loss is not finite.
         """
         if self.packed is not None:
             loss = held_out_loss(model, self.packed)

@@ -191,7 +191,7 @@ def _content(turn: Mapping[str, Any], role: str, where: str) -> str | list[Part]
     calls = turn.get("tool_calls") or ([{"function": turn["function_call"]}] if turn.get("function_call") else [])
     if calls:
         if role != "assistant":
-            raise Misshapen(f"{where} is no assistant's and calls tools")
+            raise Misshapen(f"{where} calls tools, which only the assistant may do")
         said = [{"type": "text", "text": _clean(content)}] if isinstance(content, str) and content else []
         return [*said, *_calculations(calls, where)]
     if isinstance(content, str):

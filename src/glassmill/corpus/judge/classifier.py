@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from glassmill.errors import UserError
-from glassmill.run.files import atomic_path
+from glassmill.run.files import atomic_path, finite
 
 Features = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 
@@ -61,7 +61,7 @@ class Classifier:
         tensors = {"weights": self.weights, "bias": np.array([self.bias], np.float32)}
         with atomic_path(path) as temporary:
             # one entry: safetensors writes several in any order
-            save_file(tensors, temporary, metadata={FORMAT: json.dumps(facts, sort_keys=True)})
+            save_file(tensors, temporary, metadata={FORMAT: json.dumps(finite(dict(facts)), sort_keys=True, allow_nan=False)})
 
     @classmethod
     def load(cls, path: Path) -> Classifier:

@@ -1,6 +1,7 @@
 """E-mail: EML, MBOX, MHTML and Outlook's MSG, each message with its subject and sender, and what is attached.
 
-Source: RFC 5322, 2045 to 2047 (MIME), 4155 (mbox), 2557 (MHTML); [MS-OXMSG] and [MS-OXPROPS] for the numbers of MSG.
+Source: RFC 5322, 2045 to 2047 (MIME), 4155 (mbox), 2557 (MHTML); [MS-OXMSG] and [MS-OXPROPS] for the
+numbers of MSG.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from pathlib import Path
 from glassmill.corpus.extract.encoding import decode
 from glassmill.corpus.extract.extract import strip_tags
 from glassmill.corpus.read.files.archives import Member
+from glassmill.corpus.read.files.packed_rtf import unpacked_rtf
+from glassmill.corpus.read.files.rtf import rtf_text
 from glassmill.errors import UnreadableError
 
 HEADERS = ("Subject", "From", "To", "Date")
 MAX_PARTS = 1000
 MAX_BOUNDARIES = 100_000
-SUBJECT, SENDER, TO, BODY, HTML = 0x0037, 0x0C1A, 0x0E04, 0x1000, 0x1013
+SUBJECT, SENDER, TO, BODY, HTML, PACKED_RTF = 0x0037, 0x0C1A, 0x0E04, 0x1000, 0x1013, 0x1009
 NAME, SHORT_NAME, DATA = 0x3707, 0x3704, 0x3701
 
 
@@ -157,6 +160,9 @@ def letter_of_outlook(path: Path) -> Letter:
             lines = [("Subject", SUBJECT), ("From", SENDER), ("To", TO)]
             head = [f"{name}: {shown}" for name, number in lines if (shown := text("", number))]
             body = text("", BODY) or strip_tags(text("", HTML))
+            packed = b"" if body else read("", PACKED_RTF)
+            if isinstance(packed, bytes) and packed:
+                body = rtf_text(unpacked_rtf(packed))
             folders = sorted({name.partition("/")[0] for name in names if name.startswith("__attach_")})
             attached = []
             for number, folder in enumerate(folders):
@@ -168,4 +174,4 @@ def letter_of_outlook(path: Path) -> Letter:
         raise UnreadableError(f"not an MSG file: {error}"[:200]) from None
     if not head and not body:
         raise UnreadableError("MSG without subject and text")
-    return Letter("\n".join(head) + "\n\n" + body.replace("\r\n", "\n"), attached)
+    return Letter("\n\n".join(filter(None, ("\n".join(head), body.replace("\r\n", "\n")))), attached)

@@ -45,11 +45,16 @@ def rtf_sections(content: bytes) -> Iterator[Section]:
     Raises:
         UnreadableError: not an RTF file, or nested beyond all measure.
     """
+    yield from sections_of_lines(f"{paragraph}\n\n" for paragraph in rtf_text(content).split("\n\n"))
+
+
+def rtf_text(content: bytes) -> str:
+    """The paragraphs with a blank line between; errors as above."""
     if not content.lstrip()[:5] == b"{\\rtf":
         raise UnreadableError("not an RTF file")
     text = "".join(_texts(content)).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     paragraphs = (paragraph.strip(" \n") for paragraph in text.split("\n\n"))
-    yield from sections_of_lines(f"{paragraph}\n\n" for paragraph in paragraphs if paragraph)
+    return "\n\n".join(filter(None, paragraphs))
 
 
 def _texts(content: bytes) -> Iterator[str]:
