@@ -18,7 +18,8 @@ from glassmill.run.events import Listener
 from glassmill.run.inputs import expand
 from glassmill.run.line import Line
 from glassmill.stages import STAGES, check_recipe
-from glassmill.tune.before import prepared
+from glassmill.train import base
+from glassmill.tune import before
 
 
 def ready(recipe: Recipe, runs: Path, until: str | None = None) -> Recipe:
@@ -33,8 +34,10 @@ def ready(recipe: Recipe, runs: Path, until: str | None = None) -> Recipe:
     if until in [stage.name for stage in wanted]:
         wanted = wanted[: 1 + [stage.name for stage in wanted].index(until)]
     names = {stage.name for stage in wanted}
+    if names & {"tokenizer", "train"}:
+        recipe = base.prepared(recipe, runs)
     if "sft" in names:
-        recipe = prepared(recipe, runs)
+        recipe = before.prepared(recipe, runs)
     for stage in wanted:
         for files in stage.files(recipe).values():
             expand(files.words)

@@ -165,7 +165,7 @@ def test_it_says_what_is_learned_by_which_rates_and_what_became_of_the_pages(
     text = notes(events)
     assert "11 conversations to learn from, 1 held out; the assistant's words are" in text
     assert "trained here: muon, sft.peak_lr = 0.02, sft.embedding_lr = 0.01, 512 tokens a step" in text
-    assert "pages: " in text and "nats a token before tuning" in text
+    assert "pages: " in text and "nats a token before" in text
     stats = json.loads((tmp_path / "sft" / "stats.json").read_text())
     assert stats["found"]["taught"] == 11 and stats["optimizer"] == "muon"
     assert stats["known_text_loss_before"] > 0 and stats["known_text_loss_after"] > 0

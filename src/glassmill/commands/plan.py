@@ -22,11 +22,12 @@ from glassmill.infer.find import read_config
 from glassmill.model.config import ModelConfig
 from glassmill.model.sizes import num_parameters, training_bytes, training_flops_per_token, weight_bytes
 from glassmill.pipeline import ready
-from glassmill.recipe import ModelSettings, Recipe
+from glassmill.recipe import Recipe
 from glassmill.run.folder import is_done
 from glassmill.run.inputs import expand
 from glassmill.stages import STAGES, Load, training_tokens
-from glassmill.tune.rates import ROW_TOKENS
+from glassmill.train.base import shape_of
+from glassmill.train.rates import ROW_TOKENS
 
 UNPACKED = {".gz": 5.0, ".zst": 5.5}
 """Bytes of HTML in a byte of compressed WARC."""
@@ -97,10 +98,10 @@ def make_plan(recipe: Recipe, runs: Path = Path("runs"), notify: Callable[[str],
     notify("measuring this machine")
     health = examine(runs)
     trains = "train" in recipe.stages
-    own = model_config(recipe.model, recipe.tokenizer.vocab_size)
+    own = shape_of(recipe.model, recipe.train.base, recipe.tokenizer.vocab_size)
     tuned = read_config(Path(recipe.sft.base)) if recipe.sft.base and "sft" in recipe.stages else own
     config = own if trains else tuned
-    tokens = int(text / bytes_per_token(recipe.tokenizer.vocab_size))
+    tokens = int(text / bytes_per_token(own.vocab_size))
     power = health["training"]["gflops"] * 1e9 * UTILISATION
     speed = {name: power / training_flops_per_token(shape) for name, shape in (("train", config), ("sft", tuned))}
     minutes = {
@@ -116,7 +117,7 @@ def make_plan(recipe: Recipe, runs: Path = Path("runs"), notify: Callable[[str],
         "input_bytes": html,
         "text_bytes": text,
         "tokens": tokens,
-        "base": recipe.sft.base if tuned is not own else None,
+        "base": (recipe.train.base if trains else None) or (recipe.sft.base if "sft" in recipe.stages else None),
         "model": {name: getattr(config, name) for name in recipe.model.shape()},
         "parameters": num_parameters(config),
         "model_bytes": weight_bytes(config),
@@ -143,8 +144,9 @@ def stage_memory(recipe: Recipe, own: ModelConfig, tuned: ModelConfig, num_cores
     if "corpus" in recipe.stages:
         memory["corpus"] = PARENT_BYTES + (recipe.corpus.workers or num_cores) * WORKER_BYTES
     if "train" in recipe.stages:
-        rows, length = micro_batch(recipe.train.batch_tokens, recipe.train.micro_batch_tokens, own.context_length)
-        memory["train"] = before + training_bytes(own, rows, length, recipe.train.optimizer)
+        train = recipe.train
+        rows, length = micro_batch(train.batch_tokens, train.micro_batch_tokens, recipe.model.context_length)
+        memory["train"] = before + training_bytes(own, rows, length, train.optimizer)
     if "sft" in recipe.stages:
         length = min(recipe.sft.length or ROW_TOKENS, tuned.context_length)
         rows, length = micro_batch(recipe.sft.batch_tokens, recipe.sft.micro_batch_tokens, length)
@@ -183,16 +185,12 @@ def _notes(plan: Plan, recipe: Recipe) -> Iterator[str]:
         )
     if plan["epochs"] and plan["epochs"] > 30:
         yield "training will read the same text more than 30 times; more pages would help the model more"
-    if "tokenizer" in recipe.stages and 0 < plan["text_bytes"] < TEXT_BYTES_PER_TOKEN * recipe.tokenizer.vocab_size:
+    learns = "tokenizer" in recipe.stages and recipe.tokenizer.base is None
+    if learns and 0 < plan["text_bytes"] < TEXT_BYTES_PER_TOKEN * recipe.tokenizer.vocab_size:
         yield (
             f"about {size(plan['text_bytes'])} of text cannot fill a vocabulary of {recipe.tokenizer.vocab_size:,} "
             "tokens; lower tokenizer.vocab_size, or read more text"
         )
-
-
-def model_config(model: ModelSettings, vocab_size: int) -> ModelConfig:
-    """The model's shape once its vocabulary is known."""
-    return ModelConfig(vocab_size=vocab_size, **model.shape())
 
 
 def bytes_per_token(vocab_size: int) -> float:

@@ -30,6 +30,7 @@ from glassmill.recipe.filters import (
 from glassmill.recipe.learning import (
     EvalSettings,
     LoopSettings,
+    LoraSettings,
     ModelSettings,
     RunSettings,
     SftSettings,
@@ -57,6 +58,7 @@ __all__ = [
     "LanguageSettings",
     "ListsSettings",
     "LoopSettings",
+    "LoraSettings",
     "MiniwebSettings",
     "ModelSettings",
     "PiiSettings",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from glassmill.recipe.base import Settings, runtime, user_files
 from glassmill.recipe.depth import Shape, shape_of
@@ -14,6 +14,12 @@ from glassmill.recipe.depth import Shape, shape_of
 class TokenizerSettings(Settings):
     """Byte-level BPE."""
 
+    base: str | None = Field(
+        None,
+        min_length=1,
+        description="take this vocabulary instead of learning one: a model, a run, a tokenizer file, or a known name "
+        "such as cl100k_base; none: that of train.base, or a new one",
+    )
     vocab_size: int = Field(32_768, ge=262, le=200_064, description="ids, special tokens included; rounded up to 64")
     max_bytes: int = Field(
         1_000_000_000,
@@ -98,6 +104,18 @@ class ModelShape(Shape):
     tie_embeddings: bool
 
 
+class LoraSettings(Settings):
+    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685): they are trained instead of the model's own weights."""
+
+    rank: int = Field(0, ge=0, le=4096, description="of the adapters; 0: train all weights")
+    alpha: float | None = Field(None, gt=0, description="strength of the adapters; none: twice the rank")
+    targets: tuple[Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"], ...] = Field(
+        ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
+        min_length=1,
+        description="the layers of a block that get one",
+    )
+
+
 class LoopSettings(Settings):
     """What pretraining and sft share: the time box, the optimizer, the schedule, the device.
 
@@ -118,7 +136,13 @@ class LoopSettings(Settings):
     peak_lr: float = Field(0.02, gt=0, description="learning rate of the matrices in the blocks")
     embedding_lr: float = Field(0.004, gt=0, description="learning rate of everything else: embeddings, head, gains")
     momentum: float = Field(0.95, ge=0, lt=1, description="of Muon")
+    adam_betas: tuple[float, float] = Field((0.9, 0.95), description="of AdamW: how slowly its two averages move")
     weight_decay: float = Field(0.0, ge=0, description="of the matrices in the blocks")
+    grad_clip: float = Field(0.0, ge=0, description="a longer gradient is cut to this norm; 0: never")
+    seed: int | None = Field(
+        None, ge=0, lt=2**31, description="of first weights and order of this stage alone; none: the recipe's seed"
+    )
+    lora: LoraSettings = LoraSettings()
     warmup_steps: int = Field(20, ge=0, description="steps in which the rate rises; at most a tenth of all")
     decay_share: float = Field(0.5, ge=0, le=1, description="share of the steps over which the rate falls to zero")
     device: Literal["auto", "cpu", "cuda", "mps"] = runtime("auto", description="auto: a CUDA GPU if there is one")
@@ -133,10 +157,23 @@ class LoopSettings(Settings):
     checkpoint_seconds: float = runtime(30.0, ge=0, description="least time between two checkpoints")
     measure_seconds: float = runtime(4.0, gt=0, description="how long the speed is measured for the time box")
 
+    @field_validator("adam_betas")
+    @classmethod
+    def _below_one(cls, betas: tuple[float, float]) -> tuple[float, float]:
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ValueError("both lie between 0 and 1, and 1 itself is too much")
+        return betas
+
 
 class TrainSettings(LoopSettings):
     """Pretraining on random windows."""
 
+    base: str | None = runtime(
+        None,
+        min_length=1,
+        description="the model to continue from: a folder, a run, or the name of an import; its shape and vocabulary "
+        "are taken, and rates that suit it where none are set; none: a new model",
+    )
     validation_tokens: int = runtime(32_768, ge=16, description="held-out tokens scored at every report")
     prompts: tuple[str, ...] = runtime(
         (), description="continued at every report; empty: openings of held-out documents"

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from glassmill.recipe import LoopSettings, Recipe
 
 
+TOKENIZER_FILES = ("vocab.tiktoken", "tokenizer.json", "vocab.json", "merges.txt")
+
+
 def _corpus_files(recipe: Recipe) -> Mapping[str, Files]:
     corpus = recipe.corpus
     return {
@@ -45,6 +48,23 @@ def _corpus_report(stats: Stats) -> Mapping[str, object]:
     }
 
 
+def _train_files(recipe: Recipe) -> Mapping[str, Files]:
+    return {"train.base": _model_files(recipe.train.base)}
+
+
+def _model_files(base: str | None) -> Files:
+    """A base model; of a run, its model counts."""
+    if base and (Path(base) / "model" / "config.json").is_file():
+        base = str(Path(base) / "model")
+    return Files((base,) if base else ())
+
+
+def _tokenizer_files(recipe: Recipe) -> Mapping[str, Files]:
+    base = Path(recipe.tokenizer.base or "")
+    places = (base,) if base.is_file() else (base / name for name in TOKENIZER_FILES)
+    return {"tokenizer.base": Files(tuple(str(path) for path in places if path.is_file()))}
+
+
 def _train_check(recipe: Recipe) -> str | None:
     if recipe.train.minutes is None and recipe.train.steps is None:
         return "train has no length: give train.minutes, train.steps, or both (whichever is reached first)"
@@ -52,13 +72,7 @@ def _train_check(recipe: Recipe) -> str | None:
 
 
 def _sft_files(recipe: Recipe) -> Mapping[str, Files]:
-    base = recipe.sft.base
-    if base and (Path(base) / "model" / "config.json").is_file():  # a run, of which the model counts
-        base = str(Path(base) / "model")
-    return {
-        "sft.conversations": Files(recipe.sft.conversations),
-        "sft.base": Files((base,) if base else ()),
-    }
+    return {"sft.conversations": Files(recipe.sft.conversations), "sft.base": _model_files(recipe.sft.base)}
 
 
 def _sft_check(recipe: Recipe) -> str | None:
@@ -128,6 +142,7 @@ STAGES: tuple[Stage, ...] = (
         title="Tokenizer",
         doing="learning a vocabulary",
         inputs=(Input("documents", ("corpus",)),),
+        files=_tokenizer_files,
         minutes=lambda recipe, load: load.text_bytes / 5e6 / 60,
         report=reported("vocab_size"),
         shows="vocabulary",
@@ -158,6 +173,7 @@ STAGES: tuple[Stage, ...] = (
         doing="learning to continue text",
         inputs=(Input("tokens", ("tokens",)), Input("tokenizer", ("tokenizer",))),
         sections=("model",),
+        files=_train_files,
         check=_train_check,
         minutes=lambda recipe, load: _training_minutes(recipe.train, load.tokens_per_s),
         report=reported("parameters", "steps", "tokens_seen"),

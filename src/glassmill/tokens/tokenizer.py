@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from glassmill.tokens.hugging_face import Engine
 
 LARGEST_VOCABULARY = 2**22
+DOCUMENT_ENDS = (END_OF_TEXT, "<|end_of_text|>", "</s>")
 TURN_ENDS = (IM_END, "<|eot_id|>", "<|end_of_text|>", END_OF_TEXT)
 
 
@@ -130,6 +131,16 @@ class Tokenizer:
         if number is None and not self._ends:
             raise UserError("this tokenizer has no end-of-text token; set eos_token in its tokenizer_config.json")
         return self._ends[0] if number is None else number
+
+    @property
+    def document_end_id(self) -> int:
+        """The id between two documents; in chat models often not the one that ends an answer.
+
+        Raises:
+            UserError: this tokenizer has no such token.
+        """
+        found = [self.special[name] for name in DOCUMENT_ENDS if name in self.special]
+        return found[0] if found else self.eos_id
 
     @property
     def names(self) -> dict[str, str]:

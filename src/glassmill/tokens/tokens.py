@@ -96,7 +96,7 @@ def make(run: RunFolder, settings: TokensSettings, seed: int, documents: Path, t
     index: Index = {
         "dtype": dtype,
         "vocab_size": vocabulary.vocab_size,
-        "eos_id": vocabulary.eos_id,
+        "eos_id": vocabulary.document_end_id,
         "train": splits["train"],
         "validation": splits["validation"],
     }
@@ -141,7 +141,8 @@ def encode_shard(task: ShardTask, link: Link) -> Part:
     skip = {int(position): str(cause) for position, cause in task.get("skip", [])}
     tokenizer = Tokenizer.load(task["tokenizer"])
     with ExitStack() as stack:
-        writers = {split: _Writer(stack, out, f"shards/{split}-{name}", task, tokenizer.eos_id) for split in SPLITS}
+        end = tokenizer.document_end_id
+        writers = {split: _Writer(stack, out, f"shards/{split}-{name}", task, end) for split in SPLITS}
         for row, split, text in _assigned(task):
             if row in skip:
                 link.tell(kinds.Warned(f"{Path(task['shard']).name}, row {row}: skipped: {skip[row]}"))

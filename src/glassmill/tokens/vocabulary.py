@@ -1,7 +1,8 @@
 """The verb `tokenizer`: clean documents -> a byte-level BPE vocabulary, with the history of its merges.
 
 In: `shards/documents-*.parquet` of a corpus run, in order. Out: the files of `glassmill.tokens.formats`, and
-`merges.jsonl`: every merge in training order, with how often its pair was joined.
+`merges.jsonl`: every merge in training order, with how often its pair was joined. With `tokenizer.base` nothing is
+learned: the vocabulary is that of a model or file, and only its use on these documents is measured.
 """
 
 from __future__ import annotations
@@ -34,14 +35,37 @@ BATCH = 256
 
 
 def make(run: RunFolder, settings: TokenizerSettings, seed: int, documents: Path) -> None:
-    """Trains the vocabulary and publishes the run. Reuses the ranks if an earlier attempt finished training.
+    """Trains the vocabulary, or takes that of `settings.base`, and publishes the run.
+
+    Reuses the ranks if an earlier attempt finished training.
 
     Raises:
-        UserError: the corpus has no documents.
+        UserError: the corpus has no documents, or the base has no vocabulary that can be read.
     """
     total = count_documents(documents)
     if total == 0:
         raise UserError(f"{documents} kept no documents; its funnel (stats.json) says which rule dropped them")
+    if settings.base is None:
+        tokenizer = _trained(run, settings, documents, total)
+    else:
+        tokenizer = Tokenizer.load(settings.base)
+        run.emit(kinds.Note(f"taking the vocabulary of {settings.base}: {tokenizer.vocab_size:,} tokens"))
+    counts, num_bytes, num_documents = _count(run, tokenizer, documents, settings.max_bytes, total)
+    merges = tokenizer.merges if settings.base is None else []
+    births = birth_counts(counts, merges)
+    numbers = tokenizer.symbol_ids()
+    symbols = [tokenizer.token_bytes(number) for number in numbers]
+    tokenizer.save(run.path)
+    lines = merge_lines(symbols, merges, births)
+    rows = [json.dumps(kinds.fields_of(line), ensure_ascii=False, allow_nan=False) + "\n" for line in lines]
+    atomic_write(run.path / "merges.jsonl", "".join(rows))
+    for place in sample_places(len(lines), EVENTS):
+        run.emit(lines[place])
+    run.finish(_stats(tokenizer, symbols, births, counts[numbers], num_bytes, num_documents), {"merges": len(births)})
+
+
+def _trained(run: RunFolder, settings: TokenizerSettings, documents: Path, total: int) -> Tokenizer:
+    """A vocabulary learned from the documents."""
     size, pattern = layout(settings.vocab_size), pattern_of(settings.pattern)
     vocab_path = run.path / "vocab.tiktoken"
     if not vocab_path.is_file():
@@ -65,17 +89,7 @@ def make(run: RunFolder, settings: TokenizerSettings, seed: int, documents: Path
         )
     training = {"tie_break": settings.tie_break, "corpus": documents.name, "documents": total}
     files = OwnFiles(ranks, pattern, special_ids(len(ranks)), END_OF_TEXT, CHAT_TEMPLATE, training)
-    tokenizer = Tokenizer(**own_parts(files))
-    counts, num_bytes, num_documents = _count(run, tokenizer, documents, settings.max_bytes, total)
-    births = birth_counts(counts, files.merges)
-    symbols = [symbol for symbol, _ in sorted(ranks.items(), key=lambda entry: entry[1])]
-    tokenizer.save(run.path)
-    lines = merge_lines(symbols, files.merges, births)
-    rows = [json.dumps(kinds.fields_of(line), ensure_ascii=False, allow_nan=False) + "\n" for line in lines]
-    atomic_write(run.path / "merges.jsonl", "".join(rows))
-    for place in sample_places(len(lines), EVENTS):
-        run.emit(lines[place])
-    run.finish(_stats(tokenizer, symbols, births, counts, num_bytes, num_documents), {"merges": len(births)})
+    return Tokenizer(**own_parts(files))
 
 
 def merge_lines(symbols: Sequence[bytes], merges: Sequence[Merge], births: Sequence[int]) -> list[kinds.Merge]:
@@ -141,6 +155,7 @@ def _stats(
     num_documents: int,
 ) -> dict[str, object]:
     num_tokens = int(counts.sum())
+    single = sum(int(count) for count, symbol in zip(counts, symbols, strict=True) if len(symbol) == 1)
     longest = sorted(symbols, key=len, reverse=True)[:20]
     return {
         "vocab_size": tokenizer.vocab_size,
@@ -150,8 +165,8 @@ def _stats(
         "bytes": num_bytes,
         "tokens": num_tokens,
         "bytes_per_token": round(num_bytes / max(1, num_tokens), 4),
-        "single_byte_share": round(float(counts[:BYTES].sum()) / max(1, num_tokens), 4),
-        "never_used": int((counts[: len(symbols)] == 0).sum()),
+        "single_byte_share": round(single / max(1, num_tokens), 4),
+        "never_used": int((counts == 0).sum()),
         "longest": [formats.show(symbol) for symbol in longest],
         "compression": compression_curve(num_bytes, births),
     }

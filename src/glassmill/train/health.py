@@ -88,6 +88,14 @@ def gradient_norm(model: nn.Module) -> float:
     return float(torch.stack(norms).norm()) if norms else 0.0
 
 
+@torch.no_grad()
+def shorten(model: nn.Module, factor: float) -> None:
+    """Multiply all gradients."""
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            parameter.grad.mul_(factor)
+
+
 def first_unsound(tensors: Iterable[tuple[str, Tensor]]) -> str | None:
     """The name of the first tensor with a value that is no finite number; None if there is none."""
     return next((name for name, tensor in tensors if not torch.isfinite(tensor).all()), None)

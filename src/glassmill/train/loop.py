@@ -24,7 +24,7 @@ from glassmill.run.folder import RunFolder
 from glassmill.train.checkpoint import Checkpoint, drop_checkpoint, newest_checkpoint, save_checkpoint
 from glassmill.train.deadline import Deadline
 from glassmill.train.gradients import Batch, make_gradients
-from glassmill.train.health import Watch, gradient_norm
+from glassmill.train.health import Watch, gradient_norm, shorten
 from glassmill.train.optimizer import Optimizer
 from glassmill.train.plan import Plan, Setup, cut_plan, make_plan, read_plan
 from glassmill.train.process import deterministic, pinned_threads, signals
@@ -76,7 +76,9 @@ class Trainer:
     ) -> None:
         self.model, self.batches, self.settings = model, batches, settings
         self.watch = watch or Watch("training", settings, model.config.vocab_size)
-        self.optimizer = Optimizer(model, settings.optimizer, settings.momentum, settings.weight_decay)
+        self.optimizer = Optimizer(
+            model, settings.optimizer, settings.momentum, settings.weight_decay, settings.adam_betas
+        )
         self.gradients = make_gradients(
             model, batches.rows, batches.length, settings.micro_batch_tokens, setup.device.torch_dtype, setup.step
         )
@@ -91,6 +93,8 @@ class Trainer:
         loss = self.gradients(self.batches.batch(step))
         norm = gradient_norm(self.model)
         self.watch.step(step + 1, cuts[-1][1] if cuts else steps, loss, norm)
+        if 0 < self.settings.grad_clip < norm:
+            shorten(self.model, self.settings.grad_clip / norm)
         factor = learning_rate_factor(step, steps, self.settings.warmup_steps, self.settings.decay_share, cuts)
         self.optimizer.step(factor * self.settings.peak_lr, factor * self.settings.embedding_lr)
         return Trained(loss, factor, norm)

@@ -47,7 +47,14 @@ class Optimizer:
             where the update points towards zero too (cautious decay).
     """
 
-    def __init__(self, model: nn.Module, kind: str, momentum: float, weight_decay: float) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        kind: str,
+        momentum: float,
+        weight_decay: float,
+        betas: tuple[float, float] = (0.9, 0.95),
+    ) -> None:
         named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
         matrices = {name: p for name, p in named.items() if ".layers." in name and p.ndim == 2 and ".lora_" not in name}
         others = [p for name, p in named.items() if name not in matrices]
@@ -55,7 +62,7 @@ class Optimizer:
         if kind == "adamw":
             groups.append({"params": list(matrices.values()), "weight_decay": weight_decay})
         self.muon = Muon(matrices.values() if kind == "muon" else [], momentum, weight_decay)
-        self.adamw = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.95), eps=1e-10, fused=True)
+        self.adamw = torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=1e-10, fused=True)
         self.names: dict[Tensor, str] = {parameter: name for name, parameter in named.items()}
 
     def step(self, matrix_lr: float, other_lr: float) -> None:

@@ -51,6 +51,9 @@ def set_up(settings: LoopSettings, d_model: int) -> Setup:
     dtype = "float32" if settings.step == "fused" and settings.dtype == "auto" else settings.dtype
     device = resolve(settings.device, dtype, settings.threads, d_model)
     can_fuse = device.kind == "cpu" and device.dtype == "float32" and device.place.world_size == 1
+    if settings.step == "fused" and settings.lora.rank:
+        raise UserError("step = fused trains all weights, and lora.rank asks for adapters; set step=auto")
+    can_fuse = can_fuse and not settings.lora.rank
     if settings.step == "fused" and not can_fuse:
         raise UserError(
             f"step = fused is for float32 in one process on a CPU, not {device.dtype} in "

@@ -1,6 +1,7 @@
-"""The verb `train`: id shards -> a base model that continues text.
+"""The verb `train`: id shards -> a base model that continues text; a new one, or `train.base` trained further.
 
 model/        a Hugging Face model folder, the artefact
+adapter/      with `train.lora`, what was trained, in PEFT's form; in `model/` it is merged
 plan.json     number of steps, device, type, threads, step, torch
 checkpoints/  what an interrupted run continues from
 """
@@ -11,12 +12,12 @@ import math
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from glassmill.errors import UserError
 from glassmill.evals.bits_per_byte import bits_per_byte
-from glassmill.infer.folder import save_folder
+from glassmill.infer.folder import load_folder, save_folder
 from glassmill.infer.torch_decoder import TorchDecoder
-from glassmill.model.config import ModelConfig
 from glassmill.model.initial import initialize
 from glassmill.model.sizes import num_parameters
 from glassmill.model.transformer import Transformer
@@ -26,10 +27,14 @@ from glassmill.run.device import Facts
 from glassmill.run.folder import RunFolder
 from glassmill.tokens.shards import Shards
 from glassmill.tokens.tokenizer import Tokenizer
+from glassmill.train.adapting import adapt, publish_adapter
+from glassmill.train.base import Base, read_base, shape_of
 from glassmill.train.batches import WindowBatches
 from glassmill.train.deadline import Deadline
+from glassmill.train.known_text import KnownText
 from glassmill.train.loop import fit
 from glassmill.train.plan import set_up
+from glassmill.train.rates import is_own
 from glassmill.train.samples import continue_greedily
 
 VERSION = 2
@@ -38,38 +43,75 @@ PROMPT_TOKENS = 8
 
 def resolved(recipe: Recipe) -> Facts:
     """What this machine decides and what changes the model's bytes, for the run's identity."""
-    return set_up(recipe.train, recipe.model.d_model).facts()
+    return set_up(recipe.train, shape_of(recipe.model, recipe.train.base, 0).d_model).facts()
 
 
 def make(
     run: RunFolder, settings: TrainSettings, seed: int, tokens: Path, tokenizer: Path, model_settings: ModelSettings
 ) -> None:
-    """Train a fresh model on random windows of the token shards, and publish it.
+    """Train a model on random windows of the token shards, and publish it.
 
     Raises:
-        UserError: neither minutes nor steps are set, the shards are too short for a window, the run was started with
-            another device, number of threads or torch, or training diverged.
+        UserError: neither minutes nor steps are set, the shards are too short for a window or encoded with another
+            vocabulary than the base's, the run was started with another device, number of threads or torch, or
+            training diverged.
     """
     deadline = Deadline(settings.minutes)
-    vocabulary = Tokenizer.load(tokenizer)
+    seed = seed if settings.seed is None else settings.seed
     shards = Shards(tokens, "train")
-    config = ModelConfig(vocab_size=shards.vocab_size, **model_settings.shape())
+    base = None if settings.base is None else read_base(Path(settings.base))
+    vocabulary = Tokenizer.load(tokenizer) if base is None else base.tokenizer
+    config, length = shape_of(model_settings, settings.base, shards.vocab_size), model_settings.context_length
     setup = set_up(settings, config.d_model)
+    known: KnownText | None = None
+    if base is not None:
+        _check_encoding(tokens, shards, base)
+        known = KnownText(run, "train", vocabulary, None, config.context_length, is_own(base.meta))
+        run.emit(kinds.Note(_said(settings, base.folder)))
 
     def fresh_model() -> Transformer:
-        model = Transformer(config)
-        initialize(model, seed)
-        return model.to(setup.device.torch_device)
+        if base is None:
+            model = Transformer(config)
+            initialize(model, seed)
+            return model.to(setup.device.torch_device)
+        model = load_folder(base.folder, setup.device.torch_device, torch.float32).model
+        if known is not None and math.isnan(known.before):
+            known.before = known.loss(model)
+            reporter.first(model)
+        adapt(model, settings.lora, seed)
+        return model
 
-    rows = max(1, settings.batch_tokens // config.context_length)
-    batches = WindowBatches(shards, rows, config.context_length, seed)
-    reporter = Reporter(run, settings, tokens, vocabulary, config.context_length)
+    rows = max(1, settings.batch_tokens // length)
+    batches = WindowBatches(shards, rows, length, seed)
+    reporter = Reporter(run, settings, tokens, vocabulary, length)
     model, plan = fit(run, fresh_model, batches, settings, setup, reporter, deadline)
-    tokens_seen = plan.steps * rows * config.context_length
+    publish_adapter(run, model, settings, settings.base or "")
+    tokens_seen = plan.steps * rows * length
     provenance = {"run": run.path.name, "stage": "train", "steps": plan.steps, "tokens_seen": tokens_seen, "seed": seed}
-    save_folder(run.path / "model", model, vocabulary, provenance)
-    stats = {"parameters": num_parameters(config), "steps": plan.steps, "tokens_seen": tokens_seen}
-    run.finish(stats | {"epochs": round(tokens_seen / len(shards), 2), "val_bpb": reporter.bits_per_byte})
+    save_folder(run.path / "model", model, vocabulary, provenance | ({} if base is None else {"base": base.meta}))
+    stats: dict[str, object] = {"parameters": num_parameters(config), "steps": plan.steps, "tokens_seen": tokens_seen}
+    stats |= {"epochs": round(tokens_seen / len(shards), 2), "val_bpb": reporter.bits_per_byte}
+    if known is not None:
+        stats |= {"val_bpb_before": reporter.first_bits_per_byte, **known.tell(model)}
+    run.finish(stats)
+
+
+def _check_encoding(tokens: Path, shards: Shards, base: Base) -> None:
+    """Raises UserError where the ids of a tokens run mean something else to the base model."""
+    lengths = np.load(tokens / "token_bytes.npy", allow_pickle=False)
+    if shards.vocab_size != base.tokenizer.vocab_size or not np.array_equal(lengths, base.tokenizer.text_lengths()):
+        raise UserError(
+            f"{tokens} is encoded with another vocabulary ({shards.vocab_size} tokens) than that of {base.folder} "
+            f"({base.tokenizer.vocab_size}); set tokenizer.base={base.folder} and run the stages from tokenizer on"
+        )
+
+
+def _said(settings: TrainSettings, base: Path) -> str:
+    what = f"adapters of rank {settings.lora.rank}" if settings.lora.rank else "all weights"
+    return (
+        f"continuing {base} ({what}): {settings.optimizer}, train.peak_lr = {settings.peak_lr:g}, "
+        f"train.embedding_lr = {settings.embedding_lr:g}"
+    )
 
 
 class Reporter:
@@ -82,40 +124,46 @@ class Reporter:
         self.ids = Shards(tokens, "validation").ids
         self.token_bytes = np.load(tokens / "token_bytes.npy", allow_pickle=False)
         self.bits_per_byte: float | None = None
+        self.first_bits_per_byte: float | None = None
         self.prompts = [tokenizer.encode(text) for text in settings.prompts] or self._openings()
+
+    def first(self, model: Transformer) -> None:
+        """Measure a model that was trained before; emit it unless an earlier attempt did."""
+        self.first_bits_per_byte = self.measured(model)
+        if self.first_bits_per_byte is not None and not any((self.run.path / "checkpoints").glob("step-*")):
+            self.run.emit(kinds.Validation(0, self.first_bits_per_byte))
 
     def report(self, model: Transformer, step: int) -> None:
         """Emit held-out bits per byte."""
-        decoder = TorchDecoder(model)
-        if len(self.ids) > 1:
-            budget = max(self.context_length, 2**24 // model.config.vocab_size)
-            bits = bits_per_byte(
-                decoder,
-                self.ids,
-                self.token_bytes,
-                self.context_length,
-                self.settings.validation_tokens,
-                min(4096, budget),
+        self.bits_per_byte = self.measured(model)
+        if self.bits_per_byte is None:
+            return
+        if not math.isfinite(self.bits_per_byte):
+            raise UserError(
+                f"train stopped: after step {step} held-out text takes {self.bits_per_byte} bits per byte, no finite "
+                "number. Nothing was published; lower train.peak_lr and train.embedding_lr"
             )
-            if not math.isfinite(bits):
-                raise UserError(
-                    f"train stopped: after step {step} held-out text takes {bits} bits per byte, no finite number. "
-                    "Nothing was published; lower train.peak_lr and train.embedding_lr"
-                )
-            self.bits_per_byte = round(bits, 5)
-            self.run.emit(kinds.Validation(step, self.bits_per_byte))
+        self.run.emit(kinds.Validation(step, self.bits_per_byte))
+
+    def measured(self, model: Transformer) -> float | None:
+        """Bits per byte of held-out text; None where there is none."""
+        if len(self.ids) < 2:
+            return None
+        length, tokens = self.context_length, self.settings.validation_tokens
+        batch = min(4096, max(length, 2**24 // model.config.vocab_size))
+        return round(bits_per_byte(TorchDecoder(model), self.ids, self.token_bytes, length, tokens, batch), 5)
 
     def sample(self, model: Transformer, step: int) -> None:
         """Emit a continuation of every prompt."""
         decoder = TorchDecoder(model)
         for prompt in self.prompts:
-            ids = [self.tokenizer.eos_id, *map(int, prompt)]
-            written = continue_greedily(decoder, ids, self.settings.sample_tokens, [self.tokenizer.eos_id])
+            end = self.tokenizer.document_end_id
+            written = continue_greedily(decoder, [end, *map(int, prompt)], self.settings.sample_tokens, [end])
             self.run.emit(kinds.Sample(step, self.tokenizer.decode(prompt), self.tokenizer.decode(written)))
 
     def _openings(self) -> list[np.ndarray]:
         """The first words of two held-out documents, for a recipe that names no prompts."""
-        starts = [0, *(np.flatnonzero(self.ids == self.tokenizer.eos_id) + 1)]
+        starts = [0, *(np.flatnonzero(self.ids == self.tokenizer.document_end_id) + 1)]
         long = [s for s in starts if len(self.ids) - s > PROMPT_TOKENS]
         picked = [long[len(long) // 3], long[2 * len(long) // 3]] if long else []
         return [np.asarray(self.ids[start : start + PROMPT_TOKENS]) for start in picked]

@@ -5,65 +5,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from glassmill.errors import UserError
-from glassmill.infer.find import find_model, find_model_folder, read_config, read_meta
 from glassmill.model.config import ModelConfig
 from glassmill.recipe import Recipe, SftSettings
-from glassmill.tokens.tokenizer import Tokenizer
-from glassmill.tune.rates import is_own
+from glassmill.train.base import Base, find_base, read_base
+from glassmill.train.rates import is_own
 from glassmill.tune.reading import read_conversations
 
-MODELS = Path("models")
-"""Where `glassmill import` puts what it makes."""
 
-
-@dataclass(frozen=True, slots=True)
-class Base:
-    """The model that is tuned, without its weights."""
-
-    folder: Path
-    config: ModelConfig
-    tokenizer: Tokenizer
-    meta: Mapping[str, Any]
-
-
-def find_base(name: str, runs: Path) -> Path:
-    """The folder of the model that `sft.base` names: a path, a run, or what was imported under that name.
-
-    Raises:
-        UserError: there is none.
-    """
-    if not Path(name).exists() and (MODELS / name / "config.json").is_file():
-        return MODELS / name
-    try:
-        return find_model(name, runs)
-    except UserError as error:
-        raise UserError(f"sft.base = {name!r}: {error}") from None
-
-
-def read_base(folder: Path) -> Base:
+def read_chat_base(folder: Path) -> Base:
     """The model in `folder`, or in the run that `folder` is.
 
     Raises:
         UserError: it can't be read, or holds no conversation: it has no chat template, or too small a vocabulary.
     """
-    folder = find_model_folder(folder)
-    config, tokenizer = read_config(folder), Tokenizer.load(folder)
-    if tokenizer.chat_template is None:
+    base = read_base(folder)
+    if base.tokenizer.chat_template is None:
         raise UserError(
-            f"{folder} has no chat template, so it cannot be tuned on conversations; take the model's instruct or chat "
-            "version, or add a chat_template to its tokenizer_config.json"
+            f"{base.folder} has no chat template, so it cannot be tuned on conversations; take the model's instruct or "
+            "chat version, or add a chat_template to its tokenizer_config.json"
         )
-    if tokenizer.vocab_size > config.vocab_size:
-        raise UserError(
-            f"{folder}: its tokenizer has {tokenizer.vocab_size} tokens, its config.json only {config.vocab_size}"
-        )
-    return Base(folder, config, tokenizer, read_meta(folder))
+    return base
 
 
 def check_length(settings: SftSettings, config: ModelConfig) -> None:
@@ -90,10 +54,12 @@ def prepared(recipe: Recipe, runs: Path) -> Recipe:
     Raises:
         UserError: no such base, one that doesn't fit the recipe, or a file of conversations that can't be learned.
     """
-    if recipe.sft.base is None:
+    if recipe.sft.base is None and recipe.train.base is not None:
+        check_length(recipe.sft, read_chat_base(Path(recipe.train.base)).config)
+    elif recipe.sft.base is None:
         check_length(recipe.sft, ModelConfig(vocab_size=recipe.tokenizer.vocab_size, **recipe.model.shape()))
     else:
-        base = read_base(find_base(recipe.sft.base, runs))
+        base = read_chat_base(find_base("sft.base", recipe.sft.base, runs))
         check_length(recipe.sft, base.config)
         if "tokens" in recipe.stages and recipe.sft.pages and not is_own(base.meta):
             raise UserError(

@@ -1,4 +1,4 @@
-"""What is measured while a model is tuned: held-out conversations, answers, and whether it still knows what it knew."""
+"""What is measured while a model is tuned: the loss on held-out conversations, and answers."""
 
 from __future__ import annotations
 
@@ -18,22 +18,11 @@ from glassmill.run import kinds
 from glassmill.run.folder import RunFolder
 from glassmill.tokens.chat import render
 from glassmill.tokens.tokenizer import Tokenizer
-from glassmill.train.batches import WindowBatches
 from glassmill.tune.packing import PackedConversations, Rendered
 
 SAMPLES = 3
 SAMPLE_TOKENS = 48
 HELD_OUT_ROWS = 64
-FORGETTING = 0.25
-"""Nats per token by which the loss on known text may rise: more, and facts are gone (`docs/log.md`)."""
-GENERAL_TEXT = """\
-Paris is the capital of France, and London is the capital of the United Kingdom. The Nile is a river in Africa. Water \
-freezes at zero degrees Celsius and boils at one hundred. The Earth moves around the Sun once a year, and the Moon \
-moves around the Earth about once a month. A week has seven days: Monday, Tuesday, Wednesday, Thursday, Friday, \
-Saturday and Sunday. Two plus two is four. Plants need light, water and air to grow. William Shakespeare wrote plays \
-such as Hamlet and Macbeth. In the morning people often drink coffee or tea, have breakfast, and go to work or to \
-school. If you want to learn something new, it helps to read about it, to practice every day, and to ask questions \
-when you do not understand."""
 
 
 class Reporter:
@@ -105,44 +94,3 @@ def held_out_loss(model: Transformer, packed: PackedConversations) -> float:
         nats += float((model(ids[None], targets[None])[0] * mask).sum())
         learned += int(mask.sum())
     return nats / max(1, learned)
-
-
-class KnownText:
-    """Text that the model knows before it is tuned: held-out pages if there are any, or a paragraph of common facts.
-
-    Its loss before and after shows whether tuning made the model forget.
-    """
-
-    def __init__(
-        self, run: RunFolder, tokenizer: Tokenizer, pages: WindowBatches | None, length: int, own: bool
-    ) -> None:
-        self.run, self.strange = run, own and pages is None  # a small model of its own world knows no common facts
-        if pages is not None:
-            self.name = "pages"
-            self.ids, self.targets = pages.rows_of(0, 8)
-        else:
-            self.name = "general text"
-            begins = [] if tokenizer.engine is not None and tokenizer.bos_id is not None else [tokenizer.eos_id]
-            ids = [*begins, *map(int, tokenizer.framed(GENERAL_TEXT))][: length + 1]
-            self.ids, self.targets = torch.tensor([ids[:-1]]), torch.tensor([ids[1:]])
-        self.before = self.after = math.nan
-
-    @torch.inference_mode()
-    def loss(self, model: Transformer) -> float:
-        """Nats per token."""
-        device = model.head_weight.device
-        return float(model(self.ids.to(device), self.targets.to(device)).mean())
-
-    def tell(self, model: Transformer) -> None:
-        """Measure the tuned model, and say what became of its knowledge."""
-        self.after = self.loss(model)
-        found = f"{self.name}: {self.before:.3f} nats a token before tuning, {self.after:.3f} after"
-        if self.after - self.before > FORGETTING and not self.strange:
-            self.run.emit(
-                kinds.Warned(
-                    f"{found}: the model forgot some of what it knew. Lower sft.peak_lr and sft.embedding_lr, take "
-                    "fewer steps, or mix in pages (sft.pages)"
-                )
-            )
-        else:
-            self.run.emit(kinds.Note(found))

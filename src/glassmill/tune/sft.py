@@ -28,16 +28,19 @@ from glassmill.run.device import Facts
 from glassmill.run.folder import RunFolder
 from glassmill.tokens.shards import Shards
 from glassmill.tokens.tokenizer import Tokenizer
+from glassmill.train.adapting import adapt, publish_adapter
+from glassmill.train.base import Base, find_base
 from glassmill.train.batches import WindowBatches, permuted
 from glassmill.train.deadline import Deadline
+from glassmill.train.known_text import KnownText
 from glassmill.train.loop import fit
 from glassmill.train.plan import set_up
-from glassmill.tune.before import Base, check_length, find_base, read_base
+from glassmill.train.rates import is_own, settled
+from glassmill.tune.before import check_length, read_chat_base
 from glassmill.tune.examples import Counts, examples
 from glassmill.tune.packing import MixedBatches, PackedConversations
-from glassmill.tune.rates import is_own, settled
 from glassmill.tune.reading import Placed, read_conversations
-from glassmill.tune.reports import KnownText, Reporter
+from glassmill.tune.reports import Reporter
 
 VERSION = 2
 
@@ -69,7 +72,8 @@ def make(
             diverged.
     """
     deadline = Deadline(settings.minutes)
-    start = read_base(_base_folder(settings, base, run.path.parent.parent))
+    seed = seed if settings.seed is None else settings.seed
+    start = read_chat_base(_base_folder(settings, base, run.path.parent.parent))
     check_length(settings, start.config)
     settings = settled(settings, start.config, start.meta)
     assert settings.length is not None
@@ -86,20 +90,22 @@ def make(
     batches = MixedBatches(packed, pages, rows, settings.pages)
     settings = _with_steps(settings, packed, batches)
     _tell(run, settings, counts, is_own(start.meta), rows * length, len(held_out))
-    known = KnownText(run, start.tokenizer, pages, start.config.context_length, is_own(start.meta))
+    known = KnownText(run, "sft", start.tokenizer, pages, start.config.context_length, is_own(start.meta))
 
     def fresh_model() -> Transformer:
         loaded = load_folder(start.folder, setup.device.torch_device, torch.float32)
         if math.isnan(known.before):
             known.before = known.loss(loaded.model)
-        if loaded.meta.get("stage") == "train":
+        if loaded.meta.get("stage") == "train" and "base" not in loaded.meta:
             start_markers_as_line_ends(loaded.model, loaded.tokenizer)
+        adapt(loaded.model, settings.lora, seed)
         return loaded.model
 
     questions = [placed.conversation.messages[:1] for placed in held_out]
     reporter = Reporter(run, start.tokenizer, questions, measured, length, seed)
     model, plan = fit(run, fresh_model, batches, settings, setup, reporter, deadline)
-    known.tell(model)
+    publish_adapter(run, model, settings, str(start.folder))
+    told = known.tell(model)
     epochs = plan.steps * batches.conversation_rows / packed.rows_per_epoch
     tokens_seen = plan.steps * rows * length
     provenance = {"run": run.path.name, "stage": "sft", "steps": plan.steps, "tokens_seen": tokens_seen, "seed": seed}
@@ -116,9 +122,7 @@ def make(
             "optimizer": settings.optimizer,
             "peak_lr": settings.peak_lr,
             "embedding_lr": settings.embedding_lr,
-            "known_text": known.name,
-            "known_text_loss_before": round(known.before, 4),
-            "known_text_loss_after": round(known.after, 4),
+            **told,
         }
     )
 
@@ -137,7 +141,7 @@ def start_markers_as_line_ends(model: Transformer, tokenizer: Tokenizer) -> None
 
 def _base_folder(settings: SftSettings, base: Path | None, runs: Path) -> Path:
     if settings.base is not None:
-        return find_base(settings.base, runs)
+        return find_base("sft.base", settings.base, runs)
     if base is None:
         raise UserError("sft has no base model; add the stage train to the recipe, or set sft.base to a model folder")
     return base
