@@ -43,7 +43,7 @@ PROMPT_TOKENS = 8
 
 def resolved(recipe: Recipe) -> Facts:
     """What this machine decides and what changes the model's bytes, for the run's identity."""
-    return set_up(recipe.train, shape_of(recipe.model, recipe.train.base, 0).d_model).facts()
+    return set_up(recipe.train, shape_of(recipe.model, recipe.train.base, recipe.tokenizer.vocab_size).d_model).facts()
 
 
 def make(
