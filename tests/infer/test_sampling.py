@@ -50,7 +50,8 @@ def test_cut_distributions_are_the_plain_ones_sorted_and_cut(
         for i in range(len(order))
     ]
     near_bound = np.isclose(np.cumsum(weights) - weights, top_p).any() or np.isclose(weights, min_p * weights[0]).any()
-    equal_only_as_weights = len(set(weights)) < len(set(scaled[order]))  # 0 and 1e-38: either may come first
+    narrow = set(weights.astype(np.float32))
+    equal_only_as_weights = len(narrow) < len(set(scaled[order]))  # 0 and 1e-38: either may come first
     if not near_bound and not equal_only_as_weights:
         assert sorted(ids.tolist()) == sorted(order[keep].tolist())
     assert probabilities.sum() == pytest.approx(1.0)
@@ -64,6 +65,45 @@ def test_top_p_over_a_large_flat_vocabulary_sorts_all_of_it_only_when_it_must() 
     )  # the sum of 4500 shares is 0.9 but for rounding
     logits[17] = 20.0
     assert kept_tokens(logits, 1.0, 0, 0.9, 0.0)[0].tolist() == [17]
+
+
+def flat_and_peaked(size: int) -> np.ndarray:
+    chance = np.random.default_rng(size)
+    return (chance.integers(-8, 8, size) * chance.random()).astype(np.float32)  # with many equal ones
+
+
+@pytest.mark.parametrize("size", [1, 255, 256, 257, 5000, 20_001])
+def test_a_draw_is_found_where_the_plain_running_sum_has_it(size: int) -> None:
+    logits = flat_and_peaked(size)
+    for temperature, top_k, top_p, min_p in [(1, 0, 1, 0), (0.5, 0, 0.9, 0), (2, 40, 1, 0), (1, 300, 0.8, 0.01)]:
+        weights = np.exp((logits.astype(np.float64) - logits.max()) / temperature)
+        order = np.argsort(-weights, kind="stable")[: top_k or None]
+        share = weights[order] / weights[order].sum()
+        order = order[(np.cumsum(share) - share < top_p) & (share >= min_p * share[0])]
+        kept = np.zeros(size)
+        kept[order] = weights[order] / weights[order].sum()
+        ends = np.cumsum(kept)
+        for uniform in np.random.default_rng(1).random(20):
+            token = draw(logits, temperature, top_k, top_p, min_p, uniform)
+            slack = 2 / len(order) if top_p < 1 else 1e-5  # one of many equal tokens more or less at the bound of top_p
+            assert ends[token] - kept[token] - slack <= uniform <= ends[token] + slack
+
+
+@pytest.mark.parametrize("size", [3, 4096, 20_001])
+@pytest.mark.parametrize("k", [1, 3, 40, 700])
+def test_top_k_of_a_large_vocabulary_is_the_start_of_the_sorted_one(size: int, k: int) -> None:
+    logits = flat_and_peaked(size)
+    ids, _ = kept_tokens(logits, 1.0, k, 1.0, 0.0)
+    assert ids.tolist() == sorted(np.argsort(-logits, kind="stable")[:k].tolist())
+
+
+def test_what_a_mask_forbids_is_never_drawn() -> None:
+    logits = np.full(2000, -np.inf, dtype=np.float32)
+    logits[[7, 1234]] = -50.0, -51.0
+    for uniform in (0.0, 0.5, 0.999999999):
+        for cuts in ((0, 1.0, 0.0), (5, 1.0, 0.0), (0, 0.99, 0.0), (0, 1.0, 0.1)):
+            assert draw(logits, 1e-9, *cuts, uniform) == 7
+            assert draw(logits, 1.0, *cuts, uniform) in (7, 1234)
 
 
 def test_draws_come_as_often_as_their_probability_says() -> None:

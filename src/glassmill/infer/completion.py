@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from queue import SimpleQueue
 
+import numpy as np
+
 from glassmill.infer.compose import Delta, FinishReason, TokenRecord, ToolUse
-from glassmill.infer.sampling import SamplingParams, TokenLogprobs
+from glassmill.infer.sampling import Ids, SamplingParams, TokenLogprobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class Reply:
         parts: Text and tool uses in their order.
         tokens: Every token, including the end token and those of tool uses, but not those of a stop string.
         prompt_logprobs: One entry per prompt token if the request asked for them; the first is `None`.
+        num_cached_tokens: Prompt tokens that were not read again.
     """
 
     text: str
@@ -32,6 +35,7 @@ class Reply:
     num_prompt_tokens: int
     num_completion_tokens: int
     prompt_logprobs: tuple[TokenLogprobs | None, ...] = ()
+    num_cached_tokens: int = 0
 
     @property
     def tools(self) -> tuple[ToolUse, ...]:
@@ -48,7 +52,9 @@ class Completion:
         on_delta: Called in the engine's thread with every delta, including the last; must return immediately.
 
     Attributes:
+        prompt_ids: The prompt as an array, for comparing.
         num_tokens: Tokens of the answer so far.
+        num_cached: Tokens of the prompt that the engine need not read again.
         joined_at: When it left the queue, by `time.perf_counter`; 0 before.
     """
 
@@ -56,7 +62,8 @@ class Completion:
         self, prompt: tuple[int, ...], params: SamplingParams, on_delta: Callable[[Delta], None] | None = None
     ) -> None:
         self.prompt, self.params = prompt, params
-        self.num_tokens = 0
+        self.prompt_ids: Ids = np.array(prompt, dtype=np.int64)
+        self.num_tokens = self.num_cached = 0
         self.joined_at = 0.0
         self.prompt_logprobs: list[TokenLogprobs | None] = []
         self.error: BaseException | None = None
@@ -125,6 +132,7 @@ class Completion:
             num_prompt_tokens=len(self.prompt),
             num_completion_tokens=self.num_tokens,
             prompt_logprobs=tuple(self.prompt_logprobs),
+            num_cached_tokens=self.num_cached,
         )
 
 

@@ -1,8 +1,9 @@
 """The engine: one thread that computes all requests to a model, many at a time.
 
-Requests wait in a bounded queue and join the batch at the next step. A step reads one piece of the new prompts, then
-gives every running request its next token. So a long prompt delays the others by one piece at most, and a cancelled
-request is gone after the current step.
+Requests wait in a bounded queue and join the batch at the next step. A step reads a piece of the new prompts and gives
+every running request its next token. So a long prompt delays the others by one piece at most, and a cancelled request
+is gone after the current step. What was read before is not read again (`prefixes`), and where a text repeats itself,
+several tokens come from one step (`drafts`); neither changes a text.
 
 The engine knows the model only as a `Decoder`, and its thread is the only one that calls it.
 """
@@ -29,7 +30,10 @@ from glassmill.infer.sampling import SamplingParams
 PREFILL_TOKENS = 1024
 """Prompt tokens per step, including padding, while no other request is being answered."""
 PREFILL_TOKENS_SHARED = 256
-"""The same while others are."""
+"""The same while others are; fewer if they would wait for longer than `PREFILL_S`."""
+PREFILL_S = 0.1
+PREFIX_CACHE_BYTES = 256 << 20
+"""Keys and values kept for prompts to come."""
 COMPANY_STEPS = 4
 """How many steps a free row may wait for others, if more requests are waiting than rows are free."""
 
@@ -40,7 +44,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """What the engine is doing."""
+    """What the engine is doing, and has done.
+
+    Attributes:
+        prefix_hits, prefix_tokens: Prompts whose beginning was known, and the prompt tokens that were not read again.
+        prefix_bytes: Keys and values kept for prompts to come.
+        drafted_tokens, accepted_tokens: Tokens guessed, and those of them that were right.
+    """
 
     running: int
     waiting: int
@@ -48,6 +58,11 @@ class EngineStats:
     prompt_tokens: int
     new_tokens: int
     busy_s: float
+    prefix_hits: int
+    prefix_tokens: int
+    prefix_bytes: int
+    drafted_tokens: int
+    accepted_tokens: int
 
 
 class Engine:
@@ -57,13 +72,22 @@ class Engine:
         decoder: Computes, and bounds how many requests run at once and how long they are. It belongs to the engine now.
         tokenizer: Its tokenizer.
         max_waiting: Requests that may wait; one more gets `QueueFull`.
+        prefix_cache_bytes: Keys and values kept of finished requests, for prompts that begin alike; 0: none.
+        speculate: Whether tokens are guessed where a text repeats itself. The text is the same.
     """
 
-    def __init__(self, decoder: Decoder, tokenizer: Vocabulary, max_waiting: int = 128) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        tokenizer: Vocabulary,
+        max_waiting: int = 128,
+        prefix_cache_bytes: int = PREFIX_CACHE_BYTES,
+        speculate: bool = True,
+    ) -> None:
         self.tokenizer, self.max_waiting = tokenizer, max_waiting
         self.max_length = decoder.info.context_length
         self._decoder = decoder
-        self._batch = Batch(decoder, tokenizer)
+        self._batch = Batch(decoder, tokenizer, prefix_cache_bytes, speculate)
         self._waiting: deque[Completion] = deque()
         self._calls: deque[Callable[[], None]] = deque()
         self._wake = threading.Condition()
@@ -166,6 +190,11 @@ class Engine:
             prompt_tokens=self._prompt_tokens,
             new_tokens=self._batch.num_new_tokens,
             busy_s=self._busy_s,
+            prefix_hits=self._batch.prefixes.hits,
+            prefix_tokens=self._batch.prefixes.saved_tokens,
+            prefix_bytes=self._batch.prefixes.num_bytes,
+            drafted_tokens=self._batch.num_drafted,
+            accepted_tokens=self._batch.num_right,
         )
 
     def close(self) -> None:
@@ -189,7 +218,7 @@ class Engine:
                 self._batch.fail(error)
             self._busy_s += time.perf_counter() - start
         closed = EngineClosed("the engine is closed")
-        self._batch.fail(closed)
+        self._batch.fail(closed)  # closes the rows that are kept, too
         for completion in self._waiting:
             completion.error = closed
             completion.publish(Delta(finish_reason="error"))
@@ -206,14 +235,13 @@ class Engine:
         batch = self._batch
         batch.drop_cancelled()
         while self._calls and len(batch.rows) < batch.max_rows:
+            batch.free_a_row()
             self._calls.popleft()()
-        reading = batch.reading
-        piece = PREFILL_TOKENS_SHARED if len(batch.rows) > len(reading) else PREFILL_TOKENS
-        if not reading and not self._calls and not self._waits_for_company():
+        shared = len(batch.rows) > len(batch.reading)
+        piece = batch.pace.prompt_tokens(PREFILL_S, PREFILL_TOKENS_SHARED) if shared else PREFILL_TOKENS
+        if not self._calls and not self._waits_for_company():
             batch.join(self._joining(piece))
-        if batch.reading:
-            batch.prefill(piece)
-        batch.decode()
+        batch.step(piece)
 
     def _waits_for_company(self) -> bool:
         """Whether the free rows of a nearly full batch should wait a few steps, so that prompts are read together."""
@@ -223,19 +251,28 @@ class Engine:
         return self._steps_waited > 0
 
     def _joining(self, max_tokens: int) -> list[Completion]:
-        """Waiting requests that join now: as many as fit into one piece with padding, or a single long one."""
+        """Waiting requests that join now: as many as are read in one piece with padding, or a single long one.
+
+        In their order, but for those that begin like one that is being read: they wait for it, and fork.
+        """
         joining: list[Completion] = []
-        padded = 0
+        batch, held = self._batch, list[Completion]()
+        num_reading, padded = len(batch.reading), 0
         with self._wake:
             for completion in [waiting for waiting in self._waiting if waiting.cancelled]:
                 self._waiting.remove(completion)
                 completion.publish(Delta(finish_reason="cancelled"))
-            while self._waiting:
-                padded = max(padded, len(self._waiting[0].prompt))
-                fits = not joining or padded * (len(joining) + 1) <= max_tokens
-                if not fits or not self._batch.has_room([*joining, self._waiting[0]]):
+            while self._waiting and len(held) < batch.max_rows and batch.has_room([*joining, self._waiting[0]]):
+                first = self._waiting[0]
+                if batch.will_be_read(first, joining):
+                    held.append(self._waiting.popleft())
+                    continue
+                padded = max(padded, len(first.prompt))
+                num_together = num_reading + len(joining) + 1
+                if num_together > 1 and padded * num_together > max_tokens:
                     break
                 joining.append(self._waiting.popleft())
+            self._waiting.extendleft(reversed(held))
         for completion in joining:
             completion.joined_at = time.perf_counter()
         self._completions += len(joining)

@@ -24,6 +24,16 @@ Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 
 
+BLOCK = 256
+"""Tokens whose weights are summed before the running sum of a draw."""
+COLUMNS = 1024
+"""Into so many columns `_likeliest` deals the vocabulary."""
+HEAD = 64
+"""So many of the likeliest tokens are sorted at first for `top_p`."""
+COLDEST = 1e-6
+"""Colder than this, float32 logits that differ are infinitely far apart."""
+
+
 class Constraint(Protocol):
     """What one completion may say next. The engine's thread alone calls it, and it never raises."""
 
@@ -132,16 +142,18 @@ class Sampler:
     """One request's draws: its parameters, generator, counts that penalties need, and place in a grammar."""
 
     def __init__(self, params: SamplingParams, prompt: Sequence[int]) -> None:
-        self.params = params
+        self.params, self.changes_logits = params, params.changes_logits
         self.generator = make_generator(params.seed)
-        self.counts: dict[int, int] = {}
-        self.seen = set(prompt) if params.repetition_penalty != 1.0 else set()
+        self.said = Tally()
+        self.seen = Tally(prompt if params.repetition_penalty != 1.0 else ())
+        self.bias_ids = np.fromiter(params.logit_bias.keys(), dtype=np.int64)
+        self.biases = np.fromiter(params.logit_bias.values(), dtype=np.float32)
         self.constraint = None if params.grammar is None else params.grammar.begin()
 
     def choose(self, logits_V: Floats) -> int:
         """The next token. Leaves `logits_V` as it is."""
         params = self.params
-        if params.changes_logits:
+        if self.changes_logits:
             logits_V = self.adjusted(logits_V)
         if params.temperature == 0.0:
             return int(logits_V.argmax())
@@ -154,14 +166,14 @@ class Sampler:
             return None
         if not params.processed_logprobs:
             return token_logprobs(logits_V, token, wanted)
-        if params.changes_logits:
+        if self.changes_logits:
             logits_V = self.adjusted(logits_V)
         if params.temperature == 0.0:
             ids, weights = np.array([logits_V.argmax()]), np.ones(1)
         else:
             ids, weights = kept_tokens(logits_V, params.temperature, params.top_k, params.top_p, params.min_p)
         chosen = weights[ids == token]
-        top = np.argsort(-weights, kind="stable")[:wanted]
+        top = _likeliest(weights, min(wanted, len(weights))) if wanted else ()
         return TokenLogprobs(
             logprob=float(np.log(chosen[0])) if len(chosen) else -math.inf,  # forced by the calculator
             top=tuple((int(ids[i]), float(np.log(weights[i]))) for i in top if weights[i] > 0),
@@ -169,8 +181,8 @@ class Sampler:
 
     def saw(self, token: int) -> None:
         """Count a generated token, drawn or forced."""
-        if self.params.changes_logits:
-            self.counts[token] = self.counts.get(token, 0) + 1
+        if self.changes_logits:
+            self.said.add(token)
             self.seen.add(token)
         if self.constraint is not None:
             self.constraint.accept(token)
@@ -178,73 +190,137 @@ class Sampler:
     def adjusted(self, logits_V: Floats) -> Floats:
         """Logits after repetition, presence and frequency penalty, bias and grammar."""
         params, adjusted_V = self.params, logits_V.copy()
-        if params.repetition_penalty != 1.0 and self.seen:
-            ids = np.fromiter(self.seen, dtype=np.int64)
+        if params.repetition_penalty != 1.0:
+            ids, _ = self.seen.counts()
             values, penalty = adjusted_V[ids], params.repetition_penalty
             adjusted_V[ids] = np.where(values > 0, values / penalty, values * penalty)
-        if self.counts:
-            ids = np.fromiter(self.counts.keys(), dtype=np.int64)
-            counts = np.fromiter(self.counts.values(), dtype=np.float32)
+        if params.presence_penalty or params.frequency_penalty:
+            ids, counts = self.said.counts()
             adjusted_V[ids] -= params.presence_penalty + params.frequency_penalty * counts
-        for token, bias in params.logit_bias.items():
-            adjusted_V[token] += bias
+        if len(self.bias_ids):
+            adjusted_V[self.bias_ids] += self.biases
         if self.constraint is not None:
             self.constraint.mask(adjusted_V)
         return adjusted_V
 
 
+class Tally:
+    """How often each token was seen, as arrays that are ready to index with: they grow, and are not made anew."""
+
+    def __init__(self, tokens: Sequence[int] = ()) -> None:
+        ids, counts = np.unique(np.array(tokens, dtype=np.int64), return_counts=True)
+        self._ids, self._counts = ids, counts.astype(np.float32)
+        self._places = {token: place for place, token in enumerate(ids.tolist())}
+
+    def add(self, token: int) -> None:
+        """Count one more."""
+        place = self._places.get(token)
+        if place is None:
+            place = self._places[token] = len(self._places)
+            if place == len(self._ids):
+                self._ids = np.concatenate([self._ids, np.zeros(place + 16, dtype=np.int64)])
+                self._counts = np.concatenate([self._counts, np.zeros(place + 16, dtype=np.float32)])
+            self._ids[place], self._counts[place] = token, 0
+        self._counts[place] += 1
+
+    def counts(self) -> tuple[Ids, Floats]:
+        """The tokens seen, and how often each."""
+        return self._ids[: len(self._places)], self._counts[: len(self._places)]
+
+
 def draw(logits_V: Floats, temperature: float, top_k: int, top_p: float, min_p: float, uniform: float) -> int:
-    """The token at `uniform` (in `[0, 1)`) of the cut distribution, likeliest tokens first.
+    """The token at `uniform` (in `[0, 1)`) of the cut distribution, in the order of the ids.
+
+    In that order, and not likeliest first, a rounding error in two nearly equal logits does not make them change
+    places under the same random number.
 
     >>> draw(np.log(np.array([0.5, 0.3, 0.2], dtype=np.float32)), 1.0, top_k=2, top_p=1.0, min_p=0.0, uniform=0.7)
     1
     """
+    if not 0 < top_k < len(logits_V) and top_p >= 1.0 and min_p == 0.0:
+        return _draw_of_all(_weights(logits_V, temperature), uniform)
     ids, probabilities = kept_tokens(logits_V, temperature, top_k, top_p, min_p)
-    cumulative = np.cumsum(probabilities)
-    return int(ids[np.searchsorted(cumulative, uniform * cumulative[-1], side="right").clip(max=len(ids) - 1)])
+    return int(ids[_place(probabilities, uniform)])
 
 
 def kept_tokens(
     logits_V: Floats, temperature: float, top_k: int, top_p: float, min_p: float
 ) -> tuple[Ids, npt.NDArray[np.float64]]:
-    """Ids of the tokens that survive the cuts, and their probabilities (float64, summing to 1).
+    """Ids of the tokens that survive the cuts, ascending, and their probabilities (float64, summing to 1)."""
+    ids = None
+    if 0 < top_k < len(logits_V):
+        ids = np.sort(_likeliest(logits_V, top_k))
+        logits_V = logits_V[ids]
+    weights = _weights(logits_V, temperature)
+    kept = _kept(weights, top_p, min_p)
+    if kept is not None:
+        weights, ids = weights[kept], kept if ids is None else ids[kept]
+    elif ids is None:
+        ids = np.arange(len(weights))
+    probabilities = weights.astype(np.float64)
+    return ids, probabilities / probabilities.sum()
 
-    Likeliest first, ties by id; if nothing is cut, in the order of their ids.
-    """
-    scaled_V = logits_V.astype(np.float64) / temperature
-    if 0 < top_k < len(scaled_V):
-        ids = _likeliest(scaled_V, top_k)
-    else:
-        ids = np.arange(len(scaled_V))
-    weights = np.exp(scaled_V[ids] - scaled_V[ids].max())
-    weights /= weights.sum()
-    if top_p < 1.0 or min_p > 0.0:
-        if not 0 < top_k < len(scaled_V):
-            ids, weights = _by_weight(weights, needed=top_p)
-        keep = np.cumsum(weights) - weights < top_p
-        keep &= weights >= min_p * weights[0]
-        keep[0] = True
-        ids, weights = ids[keep], weights[keep]
-        weights /= weights.sum()
-    return ids, weights
+
+def _weights(logits_V: Floats, temperature: float) -> Floats:
+    """Probabilities relative to the likeliest token's, which has 1."""
+    weights_V: Floats = logits_V - logits_V.max()
+    weights_V /= np.float32(max(temperature, COLDEST))
+    np.exp(weights_V, out=weights_V)
+    return weights_V
+
+
+def _kept(weights_V: Floats, top_p: float, min_p: float) -> Ids | None:
+    """Places of the weights that survive `top_p` and `min_p`, ascending; `None`: all do."""
+    if top_p >= 1.0:
+        return None if min_p == 0.0 else np.flatnonzero(weights_V >= np.float32(min_p))
+    enough = top_p * float(weights_V.sum(dtype=np.float64))
+    head = HEAD
+    while True:
+        places = _likeliest(weights_V, min(head, len(weights_V)))
+        weights = weights_V[places].astype(np.float64)
+        before = np.cumsum(weights) - weights
+        if before[-1] + weights[-1] >= enough or len(places) == len(weights_V):
+            break
+        head *= 16
+    keep = (before < enough) & (weights >= min_p)
+    keep[0] = True
+    return np.sort(places[keep])
+
+
+def _draw_of_all(weights_V: Floats, uniform: float) -> int:
+    """The place at `uniform` of the running sum, which is made of the sums of blocks, and within one block only."""
+    sums = np.add.reduceat(weights_V, np.arange(0, len(weights_V), BLOCK))
+    cumulative = np.cumsum(sums, dtype=np.float64)
+    wanted = uniform * cumulative[-1]
+    block = _at(cumulative, wanted)
+    start = BLOCK * block
+    inside = np.cumsum(weights_V[start : start + BLOCK], dtype=np.float64)
+    return start + _at(inside, wanted - (cumulative[block - 1] if block else 0.0))
+
+
+def _place(weights: npt.NDArray[np.float64], uniform: float) -> int:
+    cumulative = np.cumsum(weights)
+    return _at(cumulative, uniform * cumulative[-1])
+
+
+def _at(cumulative: npt.NDArray[np.float64], wanted: float) -> int:
+    """The first place whose running sum is above `wanted`, or the last one that adds to it: never a weight of zero."""
+    return min(int(cumulative.searchsorted(wanted, "right")), int(cumulative.searchsorted(cumulative[-1], "left")))
 
 
 def _likeliest(values_V: npt.NDArray[np.floating[Any]], k: int) -> Ids:
-    """The k largest, descending, ties by id, without sorting the rest."""
-    bound = np.partition(values_V, -k)[-k]
-    ids = np.flatnonzero(values_V >= bound)
-    return ids[np.argsort(-values_V[ids], kind="stable")][:k]
+    """Places of the k largest, descending, ties by place, without sorting the rest.
 
-
-def _by_weight(weights_V: npt.NDArray[np.float64], needed: float) -> tuple[Ids, npt.NDArray[np.float64]]:
-    """Ids and weights in descending order, sorted only as far as a share of `needed` reaches."""
-    head = min(len(weights_V), 512)
-    if needed < 1.0 and head < len(weights_V):
-        ids = _likeliest(weights_V, head)
-        if weights_V[ids].sum() > needed:
-            return ids, weights_V[ids]
-    ids = np.argsort(-weights_V, kind="stable")
-    return ids, weights_V[ids]
+    The values are dealt into columns; the k-th largest of the columns' best is at most the k-th largest of all, so
+    what lies below it is out.
+    """
+    dealt = len(values_V) - len(values_V) % COLUMNS
+    few = values_V
+    if dealt >= 4 * COLUMNS and k <= COLUMNS // 2:
+        few = values_V[:dealt].reshape(-1, COLUMNS).max(axis=0)
+    bound = np.partition(few, -k)[-k]
+    places = np.flatnonzero(values_V >= bound)
+    return places[np.argsort(-values_V[places], kind="stable")][:k]
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,14 +338,7 @@ class TokenLogprobs:
 
 def token_logprobs(logits_V: Floats, token: int, num_top: int) -> TokenLogprobs:
     """What the model thought of `token` and of its `num_top` likeliest tokens."""
-    wide_V = logits_V.astype(np.float64)
-    largest = float(wide_V.max())
-    normalizer = largest + math.log(float(np.exp(wide_V - largest).sum()))
-    ids = _likeliest(wide_V, min(num_top, len(wide_V))) if num_top else np.empty(0, dtype=np.int64)
-    return TokenLogprobs(
-        logprob=float(wide_V[token]) - normalizer,
-        top=tuple((int(i), float(wide_V[i]) - normalizer) for i in ids),
-    )
+    return prompt_logprobs(logits_V[None], [token], num_top)[0]
 
 
 def prompt_logprobs(logits_TV: Floats, following: Sequence[int], num_top: int) -> list[TokenLogprobs]:
