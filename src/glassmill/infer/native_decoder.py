@@ -140,7 +140,7 @@ class NativeDecoder(Decoder):
         found = self._core.forward(pieces)
         for row, ids, _, _ in pieces:
             self._lengths[row] += len(ids)
-        return [Answer(NO_LOGITS, one) if type(one) is tuple else Answer(one) for one in found]
+        return [Answer(NO_LOGITS, one) if isinstance(one, tuple) else Answer(one) for one in found]
 
 
 def _load_core(
@@ -236,7 +236,8 @@ def rotary_frequencies(config: ModelConfig) -> Floats:
             first, last = math.floor(first), math.ceil(last)
         first, last = max(first, 0), min(last, H - 1)
         kept = 1 - ((np.arange(H // 2) - first) / ((last - first) or 0.001)).clip(0, 1)
-    return ((1 - kept) * divided + kept * plain).astype(np.float32)
+    blended: Floats = ((1 - kept) * divided + kept * plain).astype(np.float32)
+    return blended
 
 
 def default_format(claims: dict[str, Claim]) -> WeightFormat:

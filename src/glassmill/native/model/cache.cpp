@@ -1,10 +1,13 @@
 #include "model/cache.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
 namespace glassmill::model {
 namespace {
+
+constexpr std::size_t kKept = 8;  // pages that nobody uses
 
 std::size_t pages_of(std::size_t positions) { return (positions + kPage - 1) / kPage; }
 
@@ -31,7 +34,8 @@ Cache::Page Cache::new_page() {
 void Cache::give_back(Page& page) {
     if (page.use_count() == 1) {
         --in_use_;
-        if (free_.size() <= in_use_) free_.push_back(std::move(page));
+        free_.push_back(std::move(page));
+        if (free_.size() > std::max(in_use_, kKept)) free_.resize(std::max(in_use_, kKept));
     }
     page.reset();
 }

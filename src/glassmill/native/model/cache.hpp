@@ -2,7 +2,7 @@
 //
 // Keys lie as a matrix whose rows are positions, values as one whose columns are, both packed as formats.hpp says: so
 // scores and mixed values are products like any other. Memory grows a page at a time; pages that no row uses any more
-// are kept for the next row, up to as many as are in use.
+// are kept for the next row: as many as are in use, or a few.
 #pragma once
 
 #include <memory>
