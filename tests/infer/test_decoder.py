@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from glassmill.errors import ContextOverflow
 from glassmill.infer.decoder import Answer, Decoder, Piece, new_row, whole_logits
+from glassmill.infer.native_decoder import NativeDecoder
 from glassmill.infer.torch_decoder import TorchDecoder, load_torch_decoder
 from glassmill.model.cache import KVCache
 from glassmill.model.config import ModelConfig
@@ -35,6 +36,7 @@ SHAPES = {
 DECODERS: dict[str, Callable[[Path], Decoder]] = {
     "torch": lambda folder: TorchDecoder(transformer(folder), MAX_ROWS),
     "numpy": lambda folder: NumpyDecoder(folder, MAX_ROWS),
+    "native": lambda folder: NativeDecoder(folder, MAX_ROWS),
 }
 
 
@@ -230,10 +232,13 @@ def test_no_more_rows_than_stated_are_open_at_once(make: Callable[[], Decoder]) 
 def test_the_memory_stated_for_a_token_is_what_the_cache_takes(make: Callable[[], Decoder], folder: Path) -> None:
     decoder, config = make(), ModelConfig.from_hf(json.loads((folder / "config.json").read_text()))
     stated = decoder.info.token_bytes
-    assert stated == 2 * config.num_layers * config.num_kv_heads * config.head_dim * 4  # keys and values, float32
+    in_pages = isinstance(decoder, NativeDecoder)  # of whole blocks of channels, and of 64 tokens
+    channels = -(-config.head_dim // 16) * 16 if in_pages else config.head_dim
+    keys_and_values = config.head_dim + channels
+    assert stated == config.num_layers * config.num_kv_heads * keys_and_values * 4  # float32
     for _ in range(MAX_ROWS):
         decoder.forward([Piece(decoder.open_row(), some_ids(CONTEXT), want=0)])
-    assert decoder.cache_bytes == MAX_ROWS * CONTEXT * stated
+    assert decoder.cache_bytes == MAX_ROWS * (-(-CONTEXT // 64) * 64 if in_pages else CONTEXT) * stated
 
 
 def test_losses_are_those_of_the_whole_window(

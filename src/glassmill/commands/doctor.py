@@ -13,6 +13,7 @@ from typing import TypedDict
 from rich.table import Table
 
 from glassmill import native
+from glassmill.infer.choose import VARIABLE, chosen_decoder
 from glassmill.recipe import PiiSettings
 from glassmill.run.executors import cores
 from glassmill.run.folder import software
@@ -39,10 +40,12 @@ class Training(TypedDict):
 
 
 class Core(TypedDict):
-    """The compiled core, and the instruction set it chose on this processor ("" if it does not say)."""
+    """The compiled core, the instruction set it chose on this processor ("" if it does not say), and what computes
+    models on the CPU: the core, or torch."""
 
     compiled: bool
     instruction_set: str
+    decoder: str
 
 
 class Health(TypedDict):
@@ -90,6 +93,7 @@ def health_table(health: Health) -> list[Table]:
     table.add_row(
         "core", f"compiled{instructions}" if core["compiled"] else "not compiled: plain Python and resiliparse"
     )
+    table.add_row("answers with", f"the {core['decoder']} decoder ({VARIABLE} chooses)")
     table.add_row("software", ", ".join(f"{name} {version}" for name, version in health["software"].items()))
     for note in health["notes"]:
         table.add_row("note", note)
@@ -118,7 +122,11 @@ def _training() -> Training:
 
 
 def _core() -> Core:
-    return {"compiled": native.available(), "instruction_set": native.instruction_set() or ""}
+    return {
+        "compiled": native.available(),
+        "instruction_set": native.instruction_set() or "",
+        "decoder": chosen_decoder(),
+    }
 
 
 def _problems(machine: Machine, folder: Path) -> list[str]:

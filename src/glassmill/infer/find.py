@@ -10,6 +10,7 @@ from glassmill.errors import UserError
 from glassmill.foreign_json import load_object
 from glassmill.model.config import ModelConfig
 from glassmill.run.names import find_folder
+from glassmill.tokens.tokenizer import Tokenizer
 
 MAX_CONFIG_BYTES = 4 << 20
 
@@ -86,6 +87,22 @@ def check_token_ids(value: Mapping[str, Any], config: ModelConfig, what: str) ->
                 raise UserError(
                     f"{what}: {name} = {str(number)[:60]}, but the model has {config.vocab_size} embeddings"
                 )
+
+
+def check_embedded(folder: Path, config: ModelConfig, tokenizer: Tokenizer) -> None:
+    """Every id that the folder can name has an embedding.
+
+    Raises:
+        UserError: One has none.
+    """
+    if tokenizer.vocab_size > config.vocab_size:
+        raise UserError(
+            f"{folder}: the tokenizer has ids up to {tokenizer.vocab_size - 1}, but the model {config.vocab_size} "
+            "embeddings; they do not belong together"
+        )
+    path = folder / "generation_config.json"
+    if path.exists():
+        check_token_ids(load_object(path), config, str(path))
 
 
 def read_meta(folder: Path) -> dict[str, object]:

@@ -20,8 +20,7 @@ import torch
 from safetensors.torch import save_file
 
 from glassmill.errors import UserError
-from glassmill.foreign_json import load_object
-from glassmill.infer.find import check_token_ids, find_model_folder, read_config, read_meta
+from glassmill.infer.find import check_embedded, find_model_folder, read_config, read_meta
 from glassmill.infer.weights import WEIGHTS, check_finite, read_weights
 from glassmill.model.config import ModelConfig
 from glassmill.model.transformer import Transformer
@@ -56,23 +55,11 @@ def load_folder(path: str | Path, device: torch.device | str = "cpu", dtype: tor
     check_sealed(folder)
     config = read_config(folder)
     tokenizer = Tokenizer.load(folder)
-    _check_ids(folder, config, tokenizer)
+    check_embedded(folder, config, tokenizer)
     if dtype is None and torch.device(device).type == "cpu":
         dtype = torch.float32
     model = _read_model(folder, config, device, dtype)
     return LoadedModel(model, tokenizer, model.config, read_meta(folder))
-
-
-def _check_ids(folder: Path, config: ModelConfig, tokenizer: Tokenizer) -> None:
-    """Every id that the folder can name has an embedding."""
-    if tokenizer.vocab_size > config.vocab_size:
-        raise UserError(
-            f"{folder}: the tokenizer has ids up to {tokenizer.vocab_size - 1}, but the model {config.vocab_size} "
-            "embeddings; they do not belong together"
-        )
-    path = folder / "generation_config.json"
-    if path.exists():
-        check_token_ids(load_object(path), config, str(path))
 
 
 def save_folder(path: str | Path, model: Transformer, tokenizer: Tokenizer, provenance: Mapping[str, object]) -> None:

@@ -5,7 +5,7 @@
 '12 times 7 is 84.'
 
 Everything goes through one `Engine`, so threads may share a `Model`, and a list of questions is answered as a batch.
-What computes is a `Decoder`; torch is imported only where the default one is loaded.
+What computes is a `Decoder`; torch is imported only where its own one is loaded.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy.typing as npt
 
+from glassmill.infer.choose import DecoderName, load_decoder
 from glassmill.infer.completion import Reply
 from glassmill.infer.compose import ToolUse
 from glassmill.infer.conversation import Fitted, fit
 from glassmill.infer.decoder import Decoder, whole_logits
 from glassmill.infer.engine import Engine
-from glassmill.infer.find import find_model, read_config, read_meta
+from glassmill.infer.find import check_embedded, find_model, read_config, read_meta
 from glassmill.infer.sampling import Floats, Ids, SamplingParams
 from glassmill.model.config import ModelConfig
 from glassmill.model.sizes import num_parameters
@@ -80,6 +81,7 @@ class Model:
         self.decoder = decoder
         self.tokenizer: Tokenizer = Tokenizer.load(path)
         self.config: ModelConfig = read_config(path)
+        check_embedded(path, self.config, self.tokenizer)
         self.meta = read_meta(path)
         self.engine = Engine(decoder, self.tokenizer)
         self.close = weakref.finalize(self, self.engine.close)
@@ -96,26 +98,25 @@ class Model:
         device: str = "cpu",
         dtype: torch.dtype | None = None,
         max_batch: int = 32,
-        decoder: DecoderFactory | None = None,
+        decoder: DecoderFactory | DecoderName | None = None,
     ) -> Model:
         """Open a model folder, a run that has one, or a run by its name under `runs/`.
 
         Args:
             path: Where it is.
-            device: Where torch computes.
-            dtype: In what; by default what is fastest on `device`, see `glassmill.infer.torch_decoder.default_dtype`.
+            device: Where it is computed.
+            dtype: In what; by default what is fastest on `device`.
             max_batch: Requests computed at once.
-            decoder: Another way to compute it; then `device` and `dtype` mean nothing.
+            decoder: What computes it: "native", "torch", or by default as `glassmill.infer.choose` says; or a function
+                that loads another one, for which `device` and `dtype` mean nothing.
 
         Raises:
-            UserError: There is no model, or its folder is damaged.
+            UserError: There is no model, its folder is damaged, or there is no such decoder here.
         """
         folder = find_model(path)
-        if decoder is not None:
+        if callable(decoder):
             return cls(decoder(folder, max_batch), folder)
-        from glassmill.infer.torch_decoder import load_torch_decoder
-
-        return cls(load_torch_decoder(folder, max_batch, device, dtype), folder)
+        return cls(load_decoder(folder, max_batch, decoder, device, dtype), folder)
 
     # --- text ---------------------------------------------------------------------------------------------------------
 

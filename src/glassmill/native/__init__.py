@@ -26,7 +26,7 @@ from pathlib import Path
 try:
     import glassmill.native._core  # noqa: F401  (the error tells a missing core from a broken one)
     from glassmill.native import _core
-    from glassmill.native._core import UNICODE_VERSION, Encoder, Trainer, split
+    from glassmill.native._core import PAGE_TOKENS, UNICODE_VERSION, Encoder, Trainer, split
 
     _BUILT = True
 except ModuleNotFoundError:  # installed without a compiler, or run from the sources
@@ -40,7 +40,7 @@ WITHOUT = (
     "names; to get the core, install a C++20 compiler and reinstall glassmill"
 )
 
-__all__ = ["BRANCHES", "SCHEMES", "UNICODE_VERSION", "Encoder", "Trainer", "available", "instruction_set", "split"]
+__all__ = ["BRANCHES", "PAGE_TOKENS", "SCHEMES", "UNICODE_VERSION", "Encoder", "Trainer", "available", "instruction_set", "split"]
 
 SCHEMES = ("cl100k_base", "llama3", "gpt2", "gpt2_digits", "o200k_base", "whitespace", "none")
 # What the branch numbers of `split` mean.

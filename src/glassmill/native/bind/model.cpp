@@ -1,12 +1,11 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include <vector>
 
 #include "bind/python.hpp"
-#include "model/formats.hpp"
-#include "model/memory.hpp"
-#include "model/products.hpp"
+#include "model/decoder.hpp"
 
 namespace glassmill {
 namespace {
@@ -81,6 +80,89 @@ private:
     model::Matrix matrix_;
 };
 
+// A decoder and its open rows. One thread at a time; a call that computes lets other Python threads run meanwhile.
+class BoundDecoder {
+public:
+    BoundDecoder(std::size_t vocab_size, std::size_t d_model, std::size_t layers, std::size_t heads,
+                 std::size_t kv_heads, std::size_t head_dim, std::size_t d_ff, float eps, bool qk_norm, bool qkv_bias,
+                 bool tied, std::vector<float> frequencies, float rotary_scale, const std::string& cache,
+                 unsigned threads)
+        : decoder_({vocab_size, d_model, layers, heads, kv_heads, head_dim, d_ff, eps, qk_norm, qkv_bias, tied},
+                   {std::move(frequencies), rotary_scale}, model::format_of(cache), threads) {}
+
+    void set(const std::string& name, std::size_t layer, const Array& array, const std::string& stored,
+             const std::string& format) {
+        const model::Source source = source_of(array, stored);
+        const nb::gil_scoped_release others;
+        decoder_.set(name, layer, source, model::format_of(format));
+    }
+
+    void check_complete() const { decoder_.check_complete(); }
+    std::size_t cache_bytes() { return decoder_.cache().bytes(); }
+    std::size_t page_bytes() { return decoder_.cache().shape().page_bytes(); }
+    unsigned threads() const { return decoder_.threads(); }
+
+    void open_row(long row) { rows_.emplace(row, decoder_.cache()); }
+    void close_row(long row) { rows_.erase(row); }
+    void truncate(long row, std::size_t length) { rows_.at(row).truncate(length); }
+    void fork(long row, long fork, std::size_t length) {
+        model::Row& to = rows_.emplace(fork, decoder_.cache()).first->second;
+        rows_.at(row).copy_to(to, length);
+    }
+
+    // For every piece (row, ids, want, greedy): the array of its logits, or the tuple of its likeliest ids.
+    nb::list forward(nb::sequence pieces) {
+        pieces_.clear(), ids_.clear(), best_.clear();
+        nb::list answers;
+        std::size_t num_ids = 0, num_best = 0;
+        for (const nb::handle piece : pieces) {
+            num_ids += nb::len(nb::object(piece[1]));
+            if (nb::cast<bool>(piece[3])) num_best += nb::cast<std::size_t>(piece[2]);
+        }
+        ids_.reserve(num_ids), best_.resize(num_best);
+        num_best = 0;
+        for (const nb::handle piece : pieces) {
+            model::Piece one{&rows_.at(nb::cast<long>(piece[0])), ids_.data() + ids_.size(), 0,
+                             nb::cast<std::size_t>(piece[2]), nullptr, nullptr};
+            for (const nb::handle id : piece[1]) ids_.push_back(checked(id));
+            one.count = static_cast<std::size_t>(ids_.data() + ids_.size() - one.ids);
+            if (nb::cast<bool>(piece[3])) {
+                one.best = best_.data() + num_best;
+                num_best += one.want;
+                answers.append(nb::none());
+            } else {
+                answers.append(new_floats(one.want, decoder_.shape().vocab_size, one.logits));
+            }
+            pieces_.push_back(one);
+        }
+        {
+            const nb::gil_scoped_release others;
+            decoder_.forward(pieces_);
+        }
+        for (std::size_t i = 0; i < pieces_.size(); ++i) {
+            if (!answers[i].is_none()) continue;
+            nb::list ids;
+            for (std::size_t k = 0; k < pieces_[i].want; ++k) ids.append(pieces_[i].best[k]);
+            answers[i] = nb::tuple(ids);
+        }
+        return answers;
+    }
+
+private:
+    std::uint32_t checked(nb::handle id) const {
+        const auto value = nb::cast<long long>(id);
+        if (value < 0 || static_cast<std::size_t>(value) >= decoder_.shape().vocab_size) {
+            throw nb::index_error(("token id " + std::to_string(value) + " is out of range").c_str());
+        }
+        return static_cast<std::uint32_t>(value);
+    }
+
+    model::Decoder decoder_;
+    std::unordered_map<long, model::Row> rows_;
+    std::vector<model::Piece> pieces_;
+    std::vector<std::uint32_t> ids_, best_;
+};
+
 }  // namespace
 
 void bind_model(nb::module_& module) {
@@ -89,6 +171,22 @@ void bind_model(nb::module_& module) {
         .def_prop_ro("num_bytes", &PackedMatrix::num_bytes)
         .def("unpacked", &PackedMatrix::unpacked)
         .def("multiply", &PackedMatrix::multiply, "x"_a);
+    nb::class_<BoundDecoder>(module, "Decoder")
+        .def(nb::init<std::size_t, std::size_t, std::size_t, std::size_t, std::size_t, std::size_t, std::size_t, float,
+                      bool, bool, bool, std::vector<float>, float, const std::string&, unsigned>(),
+             "vocab_size"_a, "d_model"_a, "layers"_a, "heads"_a, "kv_heads"_a, "head_dim"_a, "d_ff"_a, "eps"_a,
+             "qk_norm"_a, "qkv_bias"_a, "tied"_a, "frequencies"_a, "rotary_scale"_a, "cache"_a, "threads"_a)
+        .def("set", &BoundDecoder::set, "name"_a, "layer"_a, "array"_a, "stored"_a, "format"_a)
+        .def("check_complete", &BoundDecoder::check_complete)
+        .def_prop_ro("cache_bytes", &BoundDecoder::cache_bytes)
+        .def_prop_ro("page_bytes", &BoundDecoder::page_bytes)
+        .def_prop_ro("threads", &BoundDecoder::threads)
+        .def("open_row", &BoundDecoder::open_row, "row"_a)
+        .def("close_row", &BoundDecoder::close_row, "row"_a)
+        .def("truncate", &BoundDecoder::truncate, "row"_a, "length"_a)
+        .def("fork", &BoundDecoder::fork, "row"_a, "fork"_a, "length"_a)
+        .def("forward", &BoundDecoder::forward, "pieces"_a);
+    module.attr("PAGE_TOKENS") = model::kPage;
 }
 
 }  // namespace glassmill

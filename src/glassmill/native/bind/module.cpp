@@ -70,6 +70,7 @@ Rules make_rules(const std::string& scheme, unsigned digits) {
 NB_MODULE(_core, module) {
     using namespace glassmill;
     using namespace nb::literals;
+    nb::set_leak_warnings(false);  // a model that lives until the interpreter ends is no leak
     if (import_numpy() != 0) nb::raise_python_error();
     module.attr("UNICODE_VERSION") = unicode_version();
     module.attr("INSTRUCTION_SET") = name_of(instruction_set());

@@ -21,8 +21,9 @@ struct Blocks {  // from `first` to before `last`
 };
 
 struct Out {  // out[row][output]; nothing is written beyond the matrix's rows
-    float* values;
+    float* values;       // of row 0 and the first output of the first block
     std::size_t stride;  // floats from one row to the next
+    bool add = false;    // to what is there
 };
 
 struct Products {

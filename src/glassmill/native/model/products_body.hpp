@@ -36,11 +36,20 @@ struct Bf16 {
     static Floats add(Floats sum, Weights w, Activations x) { return add_products(sum, w, x); }
 };
 
+size_t present_rows(const Matrix& matrix, size_t block) {
+    const size_t first = block * kBlockRows;
+    return first + kBlockRows <= matrix.rows ? kBlockRows : matrix.rows - first;
+}
+
 template <class Kind, size_t blocks, size_t rows>
 void multiply_tile(const Matrix& matrix, size_t block, const uint8_t* x, size_t x_stride, const Out& out) {
     Floats sums[rows][blocks];
-    for (size_t r = 0; r < rows; ++r) {
-        for (size_t b = 0; b < blocks; ++b) sums[r][b] = all(0.0f);
+    for (size_t b = 0; b < blocks; ++b) {
+        const size_t present = present_rows(matrix, block + b);
+        for (size_t r = 0; r < rows; ++r) {
+            const float* from = out.values + r * out.stride + b * kBlockRows;
+            sums[r][b] = !out.add ? all(0.0f) : present == kBlockRows ? load(from) : load_some(from, present);
+        }
     }
     const uint8_t* w = block_at(matrix, block);
     const size_t steps = (matrix.columns + Kind::step - 1) / Kind::step, block_bytes = matrix.block_bytes;
@@ -53,10 +62,9 @@ void multiply_tile(const Matrix& matrix, size_t block, const uint8_t* x, size_t 
         }
     }
     for (size_t b = 0; b < blocks; ++b) {
-        const size_t first = (block + b) * kBlockRows;
-        const size_t present = first + kBlockRows <= matrix.rows ? kBlockRows : matrix.rows - first;
+        const size_t present = present_rows(matrix, block + b);
         for (size_t r = 0; r < rows; ++r) {
-            float* to = out.values + r * out.stride + first;
+            float* to = out.values + r * out.stride + b * kBlockRows;
             if (present == kBlockRows) {
                 store(to, sums[r][b]);
             } else {
@@ -86,14 +94,16 @@ void multiply_blocks(const Matrix& matrix, const Rows& rows, const Blocks& block
     const size_t width = rows.count == 1 ? kBlocksOfOneRow : kTileBlocks;
     for (size_t block = blocks.first; block < blocks.last; block += width) {
         const size_t present = blocks.last - block < width ? blocks.last - block : width;
+        const Out here{out.values + (block - blocks.first) * kBlockRows, out.stride, out.add};
         if (rows.count == 1) {
-            tile_of<Kind, kBlocksOfOneRow, 1>(present, 1)(matrix, block, rows.bytes, rows.stride, out);
+            tile_of<Kind, kBlocksOfOneRow, 1>(present, 1)(matrix, block, rows.bytes, rows.stride, here);
             continue;
         }
         for (size_t tile = 0, row = 0; tile < tiles; ++tile) {  // of nearly equal height
             const size_t height = (rows.count - row + tiles - tile - 1) / (tiles - tile);
             tile_of<Kind, kTileBlocks, kTileRows>(present, height)(
-                matrix, block, rows.bytes + row * rows.stride, rows.stride, {out.values + row * out.stride, out.stride});
+                matrix, block, rows.bytes + row * rows.stride, rows.stride,
+                {here.values + row * out.stride, out.stride, out.add});
             row += height;
         }
     }

@@ -1,0 +1,65 @@
+"""Which decoder computes a model: the native one on a CPU, torch's on any other device or where no core was built.
+
+The environment variable GLASSMILL_DECODER (`native` or `torch`) chooses for every command. Torch is imported only where
+its decoder is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+from glassmill import native
+from glassmill.errors import UserError
+from glassmill.infer.decoder import Decoder
+
+if TYPE_CHECKING:
+    import torch
+
+    from glassmill.infer.native_decoder import WeightFormat
+
+DecoderName = Literal["native", "torch"]
+NAMES = ("native", "torch")
+VARIABLE = "GLASSMILL_DECODER"
+
+
+def chosen_decoder(name: str | None = None, device: str = "cpu", dtype: str | None = None) -> DecoderName:
+    """The decoder of that name; without one that of the environment, or the faster one that can do it.
+
+    Args:
+        name: `native`, `torch`, or None.
+        device: Where it is to compute.
+        dtype: In what, as torch names it; None is its own choice.
+
+    Raises:
+        UserError: There is no such decoder, it was not built here, or it cannot compute there or so.
+    """
+    wanted = name or os.environ.get(VARIABLE) or None
+    if wanted is not None and wanted not in NAMES:
+        what = "decoder" if name else VARIABLE
+        raise UserError(f"{what} = {wanted[:40]}: there is `native` (compiled, for CPUs) and `torch`")
+    possible = device == "cpu" and dtype in (None, "float32", "bfloat16")
+    if wanted == "native" and not native.available():
+        raise UserError("decoder = native: the native core was not built here (see `glassmill doctor`); take torch")
+    if name == "native" and not possible:
+        raise UserError(f"decoder = native computes on a CPU in float32 or bfloat16, not on {device} in {dtype}")
+    return "native" if wanted != "torch" and possible and native.available() else "torch"
+
+
+def load_decoder(
+    folder: Path, max_rows: int, name: str | None = None, device: str = "cpu", dtype: torch.dtype | None = None
+) -> Decoder:
+    """The decoder of a model folder.
+
+    Raises:
+        UserError: See `chosen_decoder`; or the folder is damaged.
+    """
+    dtype_name = None if dtype is None else str(dtype).removeprefix("torch.")
+    if chosen_decoder(name, device, dtype_name) == "native":
+        from glassmill.infer.native_decoder import load_native_decoder
+
+        return load_native_decoder(folder, max_rows, cast("WeightFormat | None", dtype_name))
+    from glassmill.infer.torch_decoder import load_torch_decoder
+
+    return load_torch_decoder(folder, max_rows, device, dtype)

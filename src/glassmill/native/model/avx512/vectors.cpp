@@ -1,0 +1,3 @@
+#include "model/vectors_body.hpp"
+
+DEFINE_VECTORS(avx512);
