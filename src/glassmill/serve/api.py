@@ -1,8 +1,8 @@
-"""The OpenAI-compatible API over one model.
+"""The OpenAI-compatible API over one model, or several by name.
 
     POST /v1/chat/completions   POST /v1/completions   POST /v1/embeddings
     GET /v1/models   GET /v1/models/{id}
-    GET /health   GET /metrics   and those of `tokens.py`
+    GET /health   GET /metrics   and those of `tokens.py` and `research.py`
 
 The model comes from a `provider`, which is called on every request. While it has none, the response is 503 in OpenAI's
 form. Nothing here imports torch; the provider does, once there is something to load.
@@ -11,7 +11,6 @@ form. Nothing here imports torch; the provider does, once there is something to 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 
 from fastapi import FastAPI
 from starlette.responses import PlainTextResponse, Response
@@ -23,8 +22,10 @@ from glassmill.serve.drain import Drain
 from glassmill.serve.embeddings import add_embeddings
 from glassmill.serve.errors import add_error_handlers, json_response
 from glassmill.serve.guard import LOOPBACK, Guard, Limits
+from glassmill.serve.measures import Measures
 from glassmill.serve.models import Leases, Models
-from glassmill.serve.provider import Provider, current_model
+from glassmill.serve.provider import Provider, current_model, loaded_models
+from glassmill.serve.research import add_research
 from glassmill.serve.shapes import ModelCard
 from glassmill.serve.tokens import add_tokens
 
@@ -49,6 +50,7 @@ def create_api(
     """
     app = FastAPI(title="glassmill", docs_url=None, redoc_url=None)
     app.state.drain = Drain()
+    app.state.measures = Measures()
     app.add_middleware(
         Guard,
         api_key=api_key,
@@ -64,6 +66,7 @@ def create_api(
     add_completions(app, provider)
     _add_information(app, provider)
     add_embeddings(app, provider)
+    add_research(app, provider)
     add_tokens(app, provider)
     return app
 
@@ -102,6 +105,5 @@ def _add_information(app: FastAPI, provider: Provider) -> None:
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        model = await current_model(provider)
-        lines = [f"glassmill_{name} {value}" for name, value in asdict(model.engine.stats()).items()]
-        return PlainTextResponse("\n".join(lines) + "\n")
+        lines = app.state.measures.lines(await loaded_models(provider))
+        return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")

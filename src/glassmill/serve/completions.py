@@ -31,7 +31,7 @@ def add_completions(app: FastAPI, provider: Provider) -> None:
         params = body.sampling()
         model = await current_model(provider, body.model, request)
         prompts = await apart(request, _prompt_ids, model, body)
-        work = await Work.submit(model.engine, prompts, params, body.n or 1, "prompt")
+        work = await Work.submit(request, model, prompts, params, body.n or 1, "prompt")
         envelope = Envelope("text_completion", model.name)
         shapes = [_shape(model, completion.prompt, body) for completion in work.completions]
         if body.stream:
