@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from glassmill.serve.call_parts import Arguments, CallBegins, Part, Style, whole_calls
@@ -72,6 +72,7 @@ WORDS = ["<tool_call>", "</tool_call>", "[TOOL_CALLS]", "[ARGS]", "<|python_tag|
 WORDS += ['{"name": "f", "arguments": ', '{"name": "f", "parameters": ', "\\", "{}", "f", " ", "\n", "é", "x"]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(style=st.sampled_from(["hermes", "mistral", "llama"]), pieces=st.lists(st.sampled_from(WORDS), max_size=14))
 def test_in_pieces_or_at_once_any_text_gives_the_same(style: Style, pieces: list[str]) -> None:
     slow, fast = read(CallReader(style, ["f"]), pieces), read(CallReader(style, ["f"]), ["".join(pieces)])

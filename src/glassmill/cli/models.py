@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_type_hints
 
 import typer
 
@@ -41,37 +44,86 @@ def chat(
     converse(path, temperature=temperature, max_tokens=max_tokens, seed=seed, system=system)
 
 
+if TYPE_CHECKING:
+    from glassmill.serve.models import Models
+
+ModelArguments = Annotated[
+    list[str],
+    typer.Argument(
+        help="model folders, or runs' names such as sft/demo-3f9a1c; NAME=MODEL gives one a name", metavar="MODEL..."
+    ),
+]
+AdapterOption = Annotated[
+    list[str] | None, typer.Option(help="a LoRA adapter of the first model: NAME=FOLDER, as PEFT saves it; repeatable")
+]
+
+
+class Listening(NamedTuple):
+    """Where a server listens, and to whom."""
+
+    port: Port = 8765
+    host: Host = "127.0.0.1"
+    api_key: ApiKey = None
+    allow_host: AllowHost = None
+    allow_origin: AllowOrigin = None
+
+
+def listens(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the options of `Listening`, and calls it with `listening`."""
+    own = [one for one in inspect.signature(command, eval_str=True).parameters.values() if one.name != "listening"]
+    hints = get_type_hints(Listening, include_extras=True)
+    shared = [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=Listening._field_defaults[name], annotation=hint
+        )
+        for name, hint in hints.items()
+    ]
+
+    @functools.wraps(command)
+    def called(**given: Any) -> None:
+        chosen = Listening(**{name: given.pop(name) for name in hints})
+        command(**given, listening=chosen)
+
+    called.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+    called.__annotations__ = {one.name: one.annotation for one in (*own, *shared)}
+    return called
+
+
 @app.command(rich_help_panel=USE)
+@listens
 def serve(
-    model: ModelArgument,
+    models: ModelArguments,
+    listening: Listening,
+    adapter: AdapterOption = None,
+    max_loaded: Annotated[int, typer.Option(min=1, help="models in memory at once")] = 4,
+    unload_after: Annotated[float | None, typer.Option(min=0.1, help="minutes without a request")] = None,
     runs: Runs = RUNS,
-    port: Port = 8765,
-    host: Host = "127.0.0.1",
-    api_key: ApiKey = None,
-    allow_host: AllowHost = None,
-    allow_origin: AllowOrigin = None,
 ) -> None:
-    """Serve a model: an OpenAI-compatible API, and the page with the chat box at /."""
-    path = model_path(model, runs)
-    from glassmill.studio.app import serve_studio
+    """Serve models: an OpenAI-compatible API, and the page with the chat box at /.
 
-    shown = runs if runs.is_dir() else None
-    serve_studio(shown, path, host, port, given_key(api_key), tell_address, allow_host or (), allow_origin or ())
+    Each is loaded when a request first names it, and unloaded when others need its place. The first one answers where
+    no model is named, and is the one on the page.
+    """
+    from glassmill.serve.models import Models, named_sources
+
+    sources = named_sources(models, adapter or (), lambda model: model_path(model, runs))
+    served = Models(sources, max_loaded, None if unload_after is None else 60 * unload_after)
+    _serve(runs if runs.is_dir() else None, listening, sources[served.first].path, served)
 
 
 @app.command(rich_help_panel=USE)
-def studio(
-    runs: Runs = RUNS,
-    port: Port = 8765,
-    host: Host = "127.0.0.1",
-    api_key: ApiKey = None,
-    allow_host: AllowHost = None,
-    allow_origin: AllowOrigin = None,
-) -> None:
+@listens
+def studio(listening: Listening, runs: Runs = RUNS) -> None:
     """Open the page over all runs: funnel, tokenizer, training, report, chat."""
+    _serve(runs, listening)
+
+
+def _serve(runs: Path | None, listening: Listening, model: Path | None = None, models: Models | None = None) -> None:
     from glassmill.studio.app import serve_studio
 
-    serve_studio(runs, None, host, port, given_key(api_key), tell_address, allow_host or (), allow_origin or ())
+    port, host, api_key, allow_host, allow_origin = listening
+    key = given_key(api_key)
+    serve_studio(runs, model, host, port, key, tell_address, allow_host or (), allow_origin or (), models)
 
 
 @app.command("import", rich_help_panel=USE)

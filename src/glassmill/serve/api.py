@@ -1,7 +1,8 @@
-"""The OpenAI-compatible API over one model.
+"""The OpenAI-compatible API over one model, or several by name.
 
-    POST /v1/chat/completions   POST /v1/completions   GET /v1/models   GET /v1/models/{id}
-    GET /health   GET /metrics   and those of `tokens.py`
+    POST /v1/chat/completions   POST /v1/completions   POST /v1/embeddings
+    GET /v1/models   GET /v1/models/{id}
+    GET /health   GET /metrics   and those of `tokens.py` and `research.py`
 
 The model comes from a `provider`, which is called on every request. While it has none, the response is 503 in OpenAI's
 form. Nothing here imports torch; the provider does, once there is something to load.
@@ -10,8 +11,6 @@ form. Nothing here imports torch; the provider does, once there is something to 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.responses import PlainTextResponse, Response
@@ -20,14 +19,15 @@ from glassmill.errors import ApiError
 from glassmill.serve.chat import add_chat
 from glassmill.serve.completions import add_completions
 from glassmill.serve.drain import Drain
+from glassmill.serve.embeddings import add_embeddings
 from glassmill.serve.errors import add_error_handlers, json_response
 from glassmill.serve.guard import LOOPBACK, Guard, Limits
-from glassmill.serve.provider import Provider, current_model
+from glassmill.serve.measures import Measures
+from glassmill.serve.models import Leases, Models
+from glassmill.serve.provider import Provider, current_model, loaded_models
+from glassmill.serve.research import add_research
 from glassmill.serve.shapes import ModelCard
 from glassmill.serve.tokens import add_tokens
-
-if TYPE_CHECKING:
-    from glassmill.infer.generate import Model
 
 
 def create_api(
@@ -50,6 +50,7 @@ def create_api(
     """
     app = FastAPI(title="glassmill", docs_url=None, redoc_url=None)
     app.state.drain = Drain()
+    app.state.measures = Measures()
     app.add_middleware(
         Guard,
         api_key=api_key,
@@ -59,10 +60,13 @@ def create_api(
         limits=limits or Limits(),
         drain=app.state.drain,
     )
+    app.add_middleware(Leases)
     add_error_handlers(app)
     add_chat(app, provider)
     add_completions(app, provider)
     _add_information(app, provider)
+    add_embeddings(app, provider)
+    add_research(app, provider)
     add_tokens(app, provider)
     return app
 
@@ -70,26 +74,29 @@ def create_api(
 def _add_information(app: FastAPI, provider: Provider) -> None:
     started = int(time.time())
 
-    def card(model: Model) -> ModelCard:
-        return {
-            "id": model.name,
-            "object": "model",
-            "created": started,
-            "owned_by": "glassmill",
-            "max_model_len": model.engine.max_length,
-        }
+    def card(name: str, length: int) -> ModelCard:
+        return {"id": name, "object": "model", "created": started, "owned_by": "glassmill", "max_model_len": length}
+
+    async def cards() -> list[ModelCard]:
+        if isinstance(provider, Models):
+            return [
+                {**card(name, provider.context_length(name)), "parent": source.parent}
+                for name, source in provider.sources().items()
+            ]
+        try:
+            model = await current_model(provider)
+        except ApiError:
+            return []
+        return [card(model.name, model.engine.max_length)]
 
     @app.get("/v1/models")
     async def models() -> Response:
-        try:
-            cards = [card(await current_model(provider))]
-        except ApiError:
-            cards = []
-        return json_response({"object": "list", "data": cards})
+        return json_response({"object": "list", "data": await cards()})
 
     @app.get("/v1/models/{name:path}")
     async def one_model(name: str) -> Response:
-        return json_response(card(await current_model(provider, name)))
+        found = [one for one in await cards() if one["id"] == name]
+        return json_response(found[0] if found else card(name, (await current_model(provider, name)).engine.max_length))
 
     @app.get("/health")
     async def health() -> Response:
@@ -98,6 +105,5 @@ def _add_information(app: FastAPI, provider: Provider) -> None:
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        model = await current_model(provider)
-        lines = [f"glassmill_{name} {value}" for name, value in asdict(model.engine.stats()).items()]
-        return PlainTextResponse("\n".join(lines) + "\n")
+        lines = app.state.measures.lines(await loaded_models(provider))
+        return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")

@@ -53,9 +53,9 @@ def add_chat(app: FastAPI, provider: Provider) -> None:
     async def chat_completions(request: Request) -> Response:
         body = await read(request, ChatRequest)
         params = body.sampling()
-        model = await current_model(provider, body.model)
+        model = await current_model(provider, body.model, request)
         plan = await apart(request, make_plan, model, body, params)
-        work = await Work.submit(model.engine, [plan.prompt], plan.params, body.n or 1, "messages")
+        work = await Work.submit(request, model, [plan.prompt], plan.params, body.n or 1, "messages")
         envelope = Envelope("chat.completion", model.name, plan.context)
         readers = [plan.tools.reader() for _ in work.completions] if plan.tools else None
         shape = ChatShape(model.tokenizer, bool(body.logprobs), bool(body.return_token_ids), readers)

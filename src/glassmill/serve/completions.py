@@ -29,9 +29,9 @@ def add_completions(app: FastAPI, provider: Provider) -> None:
     async def completions(request: Request) -> Response:
         body = await read(request, CompletionRequest)
         params = body.sampling()
-        model = await current_model(provider, body.model)
+        model = await current_model(provider, body.model, request)
         prompts = await apart(request, _prompt_ids, model, body)
-        work = await Work.submit(model.engine, prompts, params, body.n or 1, "prompt")
+        work = await Work.submit(request, model, prompts, params, body.n or 1, "prompt")
         envelope = Envelope("text_completion", model.name)
         shapes = [_shape(model, completion.prompt, body) for completion in work.completions]
         if body.stream:

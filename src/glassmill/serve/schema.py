@@ -230,6 +230,7 @@ class TokenizeRequest(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True)
 
+    model: str | None = None
     prompt: str | None = None
     content: str | None = None
     messages: list[dict[str, object]] | None = Field(None, max_length=MAX_MESSAGES)
@@ -252,6 +253,7 @@ class DetokenizeRequest(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True)
 
+    model: str | None = None
     tokens: list[TokenId] = Field(max_length=MAX_TOKENS)
 
 
@@ -260,6 +262,7 @@ class TemplateRequest(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True)
 
+    model: str | None = None
     messages: list[dict[str, object]] = Field(min_length=1, max_length=MAX_MESSAGES)
     chat_template_kwargs: dict[str, Any] | None = Field(None, max_length=64)
     documents: list[dict[str, Any]] | None = Field(None, max_length=MAX_MESSAGES)

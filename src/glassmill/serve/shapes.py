@@ -27,13 +27,14 @@ class ContextUse(TypedDict):
 
 
 class ModelCard(TypedDict):
-    """An entry of `GET /v1/models`."""
+    """An entry of `GET /v1/models`; `parent` is the base of an adapter."""
 
     id: str
     object: Literal["model"]
     created: int
     owned_by: str
     max_model_len: int
+    parent: NotRequired[str | None]
 
 
 class ToolUseShape(TypedDict):

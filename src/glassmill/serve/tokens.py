@@ -31,17 +31,17 @@ def add_tokens(app: FastAPI, provider: Provider) -> None:
     @app.post("/tokenize")
     async def tokenize(request: Request) -> Response:
         body = await read(request, TokenizeRequest)
-        return await apart(request, _tokenized, await current_model(provider), body)
+        return await apart(request, _tokenized, await current_model(provider, body.model, request), body)
 
     @app.post("/detokenize")
     async def detokenize(request: Request) -> Response:
         body = await read(request, DetokenizeRequest)
-        return await apart(request, _detokenized, await current_model(provider), body)
+        return await apart(request, _detokenized, await current_model(provider, body.model, request), body)
 
     @app.post("/apply-template")
     async def apply_template(request: Request) -> Response:
         body = await read(request, TemplateRequest)
-        return await apart(request, _rendered, await current_model(provider), body)
+        return await apart(request, _rendered, await current_model(provider, body.model, request), body)
 
 
 def _tokenized(model: Model, body: TokenizeRequest) -> Response:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import time
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,7 +25,8 @@ from glassmill.serve.errors import from_engine
 from glassmill.serve.shapes import Usage
 
 if TYPE_CHECKING:
-    from glassmill.infer.engine import Engine
+    from glassmill.infer.generate import Model
+    from glassmill.serve.measures import Measures, Watch
 
 
 class Work:
@@ -34,36 +36,47 @@ class Work:
         completions: Prompt by prompt, the n choices of a prompt in a row.
     """
 
-    def __init__(self, completions: list[Completion], queue: asyncio.Queue[tuple[int, Delta]]) -> None:
-        self.completions, self._queue = completions, queue
+    def __init__(
+        self, completions: list[Completion], queue: asyncio.Queue[tuple[int, Delta, float]], watches: list[Watch]
+    ) -> None:
+        self.completions, self._queue, self._watches = completions, queue, watches
         self._failed: ApiError | None = None
 
     @classmethod
     async def submit(
-        cls, engine: Engine, prompts: Sequence[Sequence[int]], params: SamplingParams, n: int, prompt_field: str
+        cls,
+        request: Request,
+        model: Model,
+        prompts: Sequence[Sequence[int]],
+        params: SamplingParams,
+        n: int,
+        prompt_field: str,
     ) -> Work:
-        """Queue `n` completions of every prompt.
+        """Queue `n` completions of every prompt, and measure them.
 
         Raises:
             ApiError: The engine rejects the request.
         """
         loop = asyncio.get_running_loop()
-        queue: asyncio.Queue[tuple[int, Delta]] = asyncio.Queue()
+        queue: asyncio.Queue[tuple[int, Delta, float]] = asyncio.Queue()
+
+        measures: Measures = request.app.state.measures
 
         def deliver(index: int, delta: Delta) -> None:
-            loop.call_soon_threadsafe(queue.put_nowait, (index, delta))
+            loop.call_soon_threadsafe(queue.put_nowait, (index, delta, time.perf_counter()))
 
         jobs = [(prompt, choice_params(params, choice)) for prompt in prompts for choice in range(n)]
+        watches = [measures.watch(model.name) for _ in jobs]
         try:
             completions = await run_in_threadpool(
-                engine.submit_all,
+                model.engine.submit_all,
                 [prompt for prompt, _ in jobs],
                 [own for _, own in jobs],
                 [partial(deliver, index) for index in range(len(jobs))],
             )
         except Exception as error:
             raise from_engine(error, prompt_field) from error
-        return cls(completions, queue)
+        return cls(completions, queue, watches)
 
     async def deltas(self) -> AsyncIterator[tuple[int, Delta]]:
         """Index of a completion and its next delta, until all have finished.
@@ -73,9 +86,10 @@ class Work:
         """
         running = len(self.completions)
         while running:
-            index, delta = await self._queue.get()
+            index, delta, at = await self._queue.get()
             if self._failed is not None:
                 raise self._failed
+            self._watches[index].saw(self.completions[index], delta, at)
             if delta.finish_reason == "error":
                 raise from_engine(self.completions[index].error or RuntimeError())
             running -= delta.finish_reason is not None
@@ -93,6 +107,8 @@ class Work:
             works.discard(self)
             watcher.cancel()
             self.cancel()
+            for watch, completion in zip(self._watches, self.completions, strict=True):
+                watch.left(completion)
 
     async def _cancel_on_disconnect(self, request: Request) -> None:
         while (await request.receive())["type"] != "http.disconnect":
@@ -102,7 +118,7 @@ class Work:
     def fail(self, error: ApiError) -> None:
         """End with `error` instead of an answer; to be called in the event loop."""
         self._failed = error
-        self._queue.put_nowait((0, Delta()))
+        self._queue.put_nowait((0, Delta(), 0.0))
 
     def usage(self, n: int | None) -> Usage:
         """Token counts; a prompt counts once, however many completions it gets."""

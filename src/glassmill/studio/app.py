@@ -20,6 +20,7 @@ from glassmill.serve.api import create_api
 from glassmill.serve.drain import Server
 from glassmill.serve.errors import json_response
 from glassmill.serve.guard import LOOPBACK
+from glassmill.serve.models import Models, named_sources
 from glassmill.serve.server import address_of, allowed_hosts, allowed_origins, bind, make_server
 from glassmill.stages import STAGES
 from glassmill.studio.models import ModelKeeper
@@ -46,6 +47,7 @@ def create_app(
     api_key: str | None = None,
     hosts: frozenset[str] | None = LOOPBACK,
     origins: frozenset[str] = frozenset(),
+    models: Models | None = None,
 ) -> FastAPI:
     """The application.
 
@@ -56,13 +58,16 @@ def create_app(
         api_key: What clients must send for everything but the page's own files; None: nothing.
         hosts: Host names that requests may use; None: any.
         origins: Web pages of other servers that may use the API.
+        models: All models of the API, that on the page first; by default that one alone.
     """
     watcher = Watcher(runs) if runs is not None else None
     line = watcher.line_of_model(model) if watcher is not None and model is not None else None
     if model is not None and line is None:
         watcher = None  # the runs have nothing to do with this model
-    keeper = ModelKeeper(watcher, model)
-    app = create_api(keeper, api_key, hosts, PUBLIC_PATHS, allowed_origins=origins)
+    if models is None and model is not None:
+        models = Models(named_sources([str(model)], (), Path))
+    keeper = ModelKeeper(watcher, models)
+    app = create_api(models or keeper, api_key, hosts, PUBLIC_PATHS, allowed_origins=origins)
     app.add_middleware(SafeHeaders)
     app.state.keeper = keeper
 
@@ -99,6 +104,7 @@ def serve_studio(
     on_ready: Callable[[str], None] = lambda url: None,
     allow_hosts: Sequence[str] = (),
     allow_origins: Sequence[str] = (),
+    models: Models | None = None,
 ) -> None:
     """Serves the studio until interrupted and calls `on_ready` with its URL once the socket listens; see `create_app`.
 
@@ -108,7 +114,9 @@ def serve_studio(
     """
     hosts, origins = allowed_hosts(host, allow_hosts), allowed_origins(allow_origins, api_key)
     listener = bind(host, port, api_key)
-    app = create_app(runs, model, api_key, hosts, origins)
+    app = create_app(runs, model, api_key, hosts, origins, models)
+    if models is not None:
+        models.warm()
     on_ready(address_of(listener))
     try:
         studio_server(app).run(sockets=[listener])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
 
 from glassmill.errors import UserError
 from glassmill.run.states import FINISHED
+from glassmill.serve.models import Models
 from glassmill.stages import last_model
 from glassmill.studio.watch import Watcher
 
@@ -41,13 +42,14 @@ class ModelKeeper:
 
     Args:
         watcher: Reads the runs folder; None if there is none.
-        path: The one model to serve; None: the model of the line that the page shows, or else of the newest line.
+        models: The models to serve, the first of them on the page; None: the model of the line that the page shows, or
+            else of the newest line.
     """
 
-    def __init__(self, watcher: Watcher | None, path: Path | None) -> None:
+    def __init__(self, watcher: Watcher | None, models: Models | None) -> None:
         self._watcher = watcher
-        self._given = path
-        self._chosen: Path | None = path
+        self.models = models
+        self._chosen: Path | None = None
         self._lock = threading.Lock()
         self._model: Model | None = None
         self._opened: Path | None = None
@@ -65,7 +67,9 @@ class ModelKeeper:
 
     def status(self, line: str) -> ModelStatus:
         """The state of the model of `line`. A model that exists starts loading with this call."""
-        path = self._given or self._of_line(line)
+        if self.models is not None:
+            return self._status_of_first(self.models, line)
+        path = self._of_line(line)
         if path is None:
             return {"state": "waiting"}
         self._chosen = path
@@ -80,13 +84,24 @@ class ModelKeeper:
         return {"state": "loading", "name": path.parent.name if path.name == "model" else path.name}
 
     def close(self) -> None:
-        """Stop the engine's thread, after any model that is still loading: torch must not be interrupted there."""
+        """Stop the engines' threads, after any model that is still loading: torch must not be interrupted there."""
+        if self.models is not None:
+            self.models.close()
         if self._opening is not None:
             self._opening.join()
         with self._lock:
             if self._model is not None:
                 self._model.close()
                 self._model = self._opened = None
+
+    def _status_of_first(self, models: Models, line: str) -> ModelStatus:
+        state, why = models.status()
+        if state == "ready":
+            return {"state": "ready", "name": models.first, "questions": self._questions(line)}
+        if state == "failed":
+            return {"state": "failed", "text": why or ""}
+        models.warm()
+        return {"state": "loading", "name": models.first}
 
     def _open(self, path: Path) -> Model:
         with self._lock:

@@ -1,0 +1,188 @@
+"""What a model thinks of any prompt, beyond OpenAI's API: the routes behind the studio's pages about its inside.
+
+    POST /internal/next-tokens   the likeliest next tokens after a prompt, and how unsure the model is
+    POST /internal/trace         layer by layer: what the model would say (logit lens), where its heads look
+                                 (attention), and how long its vectors are (norms)
+
+A prompt is a text, a conversation, or token ids. Bounds: `MAX_TRACE_TOKENS` tokens for a trace, and `MAX_NUMBERS`
+numbers in an answer; who wants more asks for fewer layers, heads or positions. See `glassmill.model.trace`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from fastapi import FastAPI, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from glassmill.errors import ApiError, ContextOverflow, UserError
+from glassmill.infer.compose import piece_of
+from glassmill.infer.decoder import Piece, new_row
+from glassmill.infer.sampling import log_normalizers, token_logprobs
+from glassmill.serve.bodies import apart, read
+from glassmill.serve.errors import from_engine, json_response
+from glassmill.serve.inside import compute
+from glassmill.serve.messages import to_internal
+from glassmill.serve.provider import Provider, current_model
+from glassmill.serve.replies import token_key
+from glassmill.serve.schema import MAX_MESSAGES
+
+if TYPE_CHECKING:
+    from glassmill.infer.decoder import Decoder
+    from glassmill.infer.generate import Model
+    from glassmill.infer.sampling import Floats
+    from glassmill.model.trace import Trace
+
+MAX_TRACE_TOKENS = 512
+MAX_NUMBERS = 2_000_000
+DIGITS = 5
+"""Decimals in an answer; the model itself computes with fewer."""
+
+View = Literal["lens", "attention", "norms"]
+
+
+class PromptRequest(BaseModel):
+    """A prompt in one of three forms."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    model: str | None = None
+    prompt: str | None = None
+    messages: list[dict[str, object]] | None = Field(None, min_length=1, max_length=MAX_MESSAGES)
+    tokens: list[int] | None = Field(None, min_length=1)
+
+
+class NextTokensRequest(PromptRequest):
+    """`POST /internal/next-tokens`."""
+
+    top: int = Field(50, ge=1, le=1000)
+
+
+class TraceRequest(PromptRequest):
+    """`POST /internal/trace`."""
+
+    views: list[View] = Field(["lens", "norms"], min_length=1)
+    top: int = Field(5, ge=1, le=50, description="tokens that the lens names at each position")
+    layers: list[int] | None = Field(None, description="for attention; from 0; all if omitted")
+    heads: list[int] | None = Field(None, description="for attention; from 0; all if omitted")
+
+
+def add_research(app: FastAPI, provider: Provider) -> None:
+    """Add the routes."""
+
+    @app.post("/internal/next-tokens")
+    async def next_tokens(request: Request) -> Response:
+        body = await read(request, NextTokensRequest)
+        return await apart(request, _next_tokens, await current_model(provider, body.model, request), body)
+
+    @app.post("/internal/trace")
+    async def trace(request: Request) -> Response:
+        body = await read(request, TraceRequest)
+        return await apart(request, _traced, await current_model(provider, body.model, request), body)
+
+
+def _next_tokens(model: Model, body: NextTokensRequest) -> Response:
+    ids = _ids(model, body, model.engine.max_length)
+
+    def last(decoder: Decoder) -> Floats:
+        with new_row(decoder) as row:
+            logits: Floats = decoder.forward([Piece(row, ids)])[0].logits_WV[-1]
+            return logits
+
+    logits_V = model.engine.call(last)
+    found = token_logprobs(logits_V, ids[-1], min(body.top, len(logits_V)))
+    logprobs_V = logits_V.astype(np.float64) - log_normalizers(logits_V[None])[0]
+    entropy = float(-(np.exp(logprobs_V) * logprobs_V).sum())
+    top = [{**_token(model, token), "logprob": round(value, DIGITS)} for token, value in found.top]
+    return json_response({"model": model.name, "tokens": ids, "entropy": round(entropy, DIGITS), "top": top})
+
+
+def _traced(model: Model, body: TraceRequest) -> Response:
+    from glassmill.model.trace import trace
+
+    ids = _ids(model, body, min(MAX_TRACE_TOKENS, model.engine.max_length))
+    layers = _chosen(body.layers, model.config.num_layers, "layers")
+    heads = _chosen(body.heads, model.config.num_heads, "heads")
+    sizes = {
+        "lens": 2 * (model.config.num_layers + 1) * len(ids) * body.top,
+        "norms": (model.config.num_layers + 1) * len(ids),
+        "attention": len(layers) * len(heads) * len(ids) ** 2,
+    }
+    if (total := sum(sizes[view] for view in set(body.views))) > MAX_NUMBERS:
+        why = f"{total:,} numbers; at most {MAX_NUMBERS:,} are sent: choose fewer layers or heads, or a shorter prompt"
+        raise ApiError(400, f"the answer would have {why}", param="views", code="too_large")
+    try:
+        seen = compute(model, lambda transformer: trace(transformer, ids, body.top))
+    except UserError as error:
+        raise from_engine(error, "model") from None
+    answer: dict[str, Any] = {"model": model.name, "tokens": [_token(model, token) for token in ids]}
+    if "lens" in body.views:
+        answer["lens"] = _lens(model, seen)
+    if "norms" in body.views:
+        answer["norms"] = _rounded(seen.norms_RT)
+    if "attention" in body.views:
+        answer["attention"] = _attention(seen, layers, heads)
+    return json_response(answer)
+
+
+def _lens(model: Model, seen: Trace) -> list[list[Mapping[str, object]]]:
+    """For every reading of the residual stream, the embedding first, and every position, the likeliest tokens."""
+    words = {int(token): _token(model, int(token))["token"] for token in np.unique(seen.lens_ids_RTK)}
+    return [
+        [
+            {"ids": ids_K, "tokens": [words[token] for token in ids_K], "logprobs": logprobs_K}
+            for ids_K, logprobs_K in zip(ids_TK, logprobs_TK, strict=True)
+        ]
+        for ids_TK, logprobs_TK in zip(seen.lens_ids_RTK.tolist(), _rounded(seen.lens_logprobs_RTK), strict=True)
+    ]
+
+
+def _attention(seen: Trace, layers: Sequence[int], heads: Sequence[int]) -> list[dict[str, object]]:
+    """Of each layer and head, how much each position looks at each earlier one."""
+    return [
+        {"layer": layer, "head": head, "weights": _rounded(seen.attention_LNTS[layer, head])}
+        for layer in layers
+        for head in heads
+    ]
+
+
+def _ids(model: Model, body: PromptRequest, longest: int) -> list[int]:
+    """The prompt as token ids.
+
+    Raises:
+        ApiError: 400: Not exactly one form is given, an id is unknown, or it is too long.
+    """
+    if sum(given is not None for given in (body.prompt, body.messages, body.tokens)) != 1:
+        raise ApiError(400, "give exactly one of prompt, messages and tokens", param="prompt", code="invalid_value")
+    try:
+        if body.messages is not None:
+            ids = model.chat_ids(to_internal(body.messages), continue_last=True)
+        else:
+            ids = body.tokens or model.prompt_ids(body.prompt or "")
+    except (UserError, ContextOverflow) as error:
+        raise from_engine(error, "messages") from None
+    if not all(0 <= token < model.config.vocab_size for token in ids):
+        raise ApiError(400, "tokens: an id is out of range", param="tokens", code="invalid_value")
+    if len(ids) > longest:
+        message = f"the prompt has {len(ids)} tokens; at most {longest} are possible here"
+        raise ApiError(400, message, param="prompt", code="context_length_exceeded")
+    return ids
+
+
+def _chosen(given: Sequence[int] | None, number: int, field: str) -> list[int]:
+    if given is None:
+        return list(range(number))
+    if not all(0 <= one < number for one in given):
+        raise ApiError(400, f"{field}: the model has {number}, counted from 0", param=field, code="invalid_value")
+    return sorted(set(given))
+
+
+def _token(model: Model, token: int) -> dict[str, object]:
+    return {"id": token, "token": token_key(piece_of(model.tokenizer, token))}
+
+
+def _rounded(array: Floats) -> Any:
+    return np.round(array.astype(np.float64), DIGITS).tolist()

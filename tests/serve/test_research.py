@@ -1,0 +1,79 @@
+"""The routes beside OpenAI's: they say what the model computes, for every form of a prompt, within their bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from glassmill.infer.generate import Model
+from glassmill.serve import research
+
+pytestmark = pytest.mark.parametrize("loaded", ["torch", "numpy"], indirect=True)
+
+
+@pytest.fixture
+def http(server: Any) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url) as opened:
+        yield opened
+
+
+def test_next_tokens_are_the_models_own_distribution(http: httpx.Client, loaded: Model) -> None:
+    answer = http.post("/internal/next-tokens", json={"prompt": "hello w", "top": 1000}).json()
+    logits = loaded.logits(loaded.prompt_ids("hello w"))[-1].astype(np.float64)
+    shares = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+    told = {one["id"]: np.exp(one["logprob"]) for one in answer["top"]}
+    assert len(told) == len(shares) and all(abs(told[i] - share) < 1e-4 for i, share in enumerate(shares))
+    assert answer["top"][0]["id"] == shares.argmax() and answer["tokens"] == loaded.prompt_ids("hello w")
+    assert answer["entropy"] == pytest.approx(-(shares * np.log(shares)).sum(), abs=1e-3)
+
+
+def test_a_trace_ends_with_what_the_model_says_and_its_attention_adds_up(http: httpx.Client, loaded: Model) -> None:
+    ids = loaded.prompt_ids("hello world")
+    views = ["lens", "attention", "norms"]
+    answer = http.post("/internal/trace", json={"tokens": ids, "views": views, "top": 3, "heads": [1, 3]}).json()
+    layers, length = loaded.config.num_layers, len(ids)
+    assert [one["id"] for one in answer["tokens"]] == ids
+    assert len(answer["lens"]) == layers + 1 and len(answer["lens"][0]) == length
+    last = [position["ids"][0] for position in answer["lens"][-1]]
+    assert last == loaded.logits(ids).argmax(axis=-1).tolist()
+    assert np.array(answer["norms"]).shape == (layers + 1, length)
+    assert [(one["layer"], one["head"]) for one in answer["attention"]] == [(0, 1), (0, 3), (1, 1), (1, 3)]
+    weights = np.array([one["weights"] for one in answer["attention"]])
+    assert np.allclose(weights.sum(axis=-1), 1, atol=1e-3) and not np.triu(weights, 1).any()
+
+
+def test_a_conversation_is_a_prompt_too(http: httpx.Client, loaded: Model) -> None:
+    messages = [{"role": "user", "content": "hello"}]
+    answer = http.post("/internal/trace", json={"messages": messages, "views": ["norms"]}).json()
+    assert [one["id"] for one in answer["tokens"]] == loaded.chat_ids(messages) and "lens" not in answer
+
+
+@pytest.mark.parametrize("path", ["/internal/trace", "/internal/next-tokens"])
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, "exactly one"),
+        ({"prompt": "a", "tokens": [1]}, "exactly one"),
+        ({"tokens": [99999]}, "out of range"),
+        ({"tokens": []}, "tokens"),
+        ({"prompt": "q" * 400}, "the prompt has 400 tokens; at most 256"),
+        ({"messages": [{"role": "nobody"}]}, "must be one of"),
+        ({"prompt": "a", "top": 0}, "greater than or equal to 1"),
+        ({"prompt": "a", "tpo": 3}, "tpo"),
+    ],
+)
+def test_a_prompt_that_is_none_is_refused(http: httpx.Client, path: str, body: Any, message: str) -> None:
+    answer = http.post(path, json=body)
+    assert answer.status_code == 400 and message in answer.json()["error"]["message"]
+
+
+def test_answers_have_bounds(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(research, "MAX_NUMBERS", 1000)
+    body = {"prompt": "q" * 100, "views": ["attention"]}
+    assert "80,000 numbers; at most 1,000" in http.post("/internal/trace", json=body).text
+    assert http.post("/internal/trace", json={**body, "heads": [9]}).status_code == 400
+    assert http.post("/internal/trace", json={**body, "views": ["everything"]}).status_code == 400
