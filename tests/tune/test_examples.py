@@ -13,9 +13,9 @@ from glassmill.recipe import SftSettings
 from glassmill.tokens.chat import render
 from glassmill.tokens.specials import CHAT_TEMPLATE
 from glassmill.tokens.tokenizer import Tokenizer
+from glassmill.train.rates import is_own, settled
 from glassmill.tune.before import check_length
 from glassmill.tune.examples import examples
-from glassmill.train.rates import is_own, settled
 from glassmill.tune.reading import Placed
 from glassmill.tune.shapes import conversation_of
 from tests.tokens.builders import small_tokenizer

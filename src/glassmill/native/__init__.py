@@ -40,7 +40,17 @@ WITHOUT = (
     "names; to get the core, install a C++20 compiler and reinstall glassmill"
 )
 
-__all__ = ["BRANCHES", "PAGE_TOKENS", "SCHEMES", "UNICODE_VERSION", "Encoder", "Trainer", "available", "instruction_set", "split"]
+__all__ = [
+    "BRANCHES",
+    "PAGE_TOKENS",
+    "SCHEMES",
+    "UNICODE_VERSION",
+    "Encoder",
+    "Trainer",
+    "available",
+    "instruction_set",
+    "split",
+]
 
 SCHEMES = ("cl100k_base", "llama3", "gpt2", "gpt2_digits", "o200k_base", "whitespace", "none")
 # What the branch numbers of `split` mean.

@@ -183,7 +183,7 @@ class Models:
         try:
             folder = entry.source.path
             if entry.source.adapter is not None:
-                from glassmill.export.peft import merge_adapter
+                from glassmill.infer.peft import merge_adapter
 
                 entry.merged = Path(tempfile.mkdtemp(prefix="glassmill-adapter-"))
                 folder = merge_adapter(folder, entry.source.adapter, entry.merged / entry.name)

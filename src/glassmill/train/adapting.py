@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from glassmill.infer.adapters import save_adapter
+from glassmill.infer.peft import save_adapter
 from glassmill.model.lora import add_lora, merge_lora
 from glassmill.model.transformer import Transformer
 from glassmill.recipe import LoopSettings, LoraSettings

@@ -61,7 +61,9 @@ class Classifier:
         tensors = {"weights": self.weights, "bias": np.array([self.bias], np.float32)}
         with atomic_path(path) as temporary:
             # one entry: safetensors writes several in any order
-            save_file(tensors, temporary, metadata={FORMAT: json.dumps(finite(dict(facts)), sort_keys=True, allow_nan=False)})
+            save_file(
+                tensors, temporary, metadata={FORMAT: json.dumps(finite(dict(facts)), sort_keys=True, allow_nan=False)}
+            )
 
     @classmethod
     def load(cls, path: Path) -> Classifier:

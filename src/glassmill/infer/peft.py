@@ -1,4 +1,6 @@
-"""LoRA adapters of the PEFT library, merged into their base model: `W + scale B A` for every adapted layer.
+"""LoRA adapters as folders of the PEFT library: those of a training written, any merged into its base model.
+
+    W + scale B A      for every adapted layer
 
     adapter_config.json  adapter_model.safetensors
 
@@ -8,6 +10,7 @@ Source: Hu et al. 2021 (arXiv 2106.09685); rank-stabilised scaling is Kalajdziev
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -15,15 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from glassmill.errors import UserError
 from glassmill.foreign_json import load_object
 from glassmill.infer.folder import load_folder, save_folder
-from glassmill.model.lora import TARGETS
+from glassmill.model.lora import TARGETS, adapter_state, adapters
 from glassmill.model.transformer import Transformer
 from glassmill.run.device import inference_dtype
+from glassmill.run.files import atomic_path
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 MAX_ADAPTER_BYTES = 4 << 30
@@ -70,6 +74,36 @@ def merge_pairs(
             raise UserError(f"{what} does not fit this model: {name[:80]} is {shapes}")
         scale = alpha / (math.sqrt(len(first)) if stabilised else len(first))
         weight.copy_(weight.float() + scale * (second.float() @ first.float()))
+
+
+def save_adapter(path: str | Path, model: Transformer, base: str) -> None:
+    """Write the model's adapters; a folder at `path` is replaced.
+
+    Args:
+        path: The folder.
+        model: With adapters, not merged.
+        base: What the adapters belong to: a path or name that people find it by.
+    """
+    layers = dict(adapters(model))
+    first = next(iter(layers.values()))
+    rank = first.lora_A.shape[0]
+    config: dict[str, object] = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base,
+        "r": rank,
+        "lora_alpha": first.scale * rank,
+        "lora_dropout": 0.0,
+        "target_modules": sorted({name.rpartition(".")[2] for name in layers}),
+        "inference_mode": True,
+        "bias": "none",
+        "fan_in_fan_out": False,
+    }
+    weights = {f"base_model.model.{name}": tensor.cpu().contiguous() for name, tensor in adapter_state(model).items()}
+    with atomic_path(Path(path)) as folder:
+        folder.mkdir()
+        (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True, allow_nan=False) + "\n", "utf-8")
+        save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
 
 
 def _read_config(path: Path) -> tuple[float, bool]:
