@@ -31,17 +31,21 @@ from glassmill.cli.base import (
 @app.command(rich_help_panel=USE)
 def chat(
     model: ModelArgument,
+    question: Annotated[
+        str | None, typer.Argument(help="answer only this, about what is piped in, and exit", metavar="[QUESTION]")
+    ] = None,
     runs: Runs = RUNS,
     temperature: Annotated[float, typer.Option(min=0, max=2)] = 0.0,
     max_tokens: Annotated[int, typer.Option(min=1)] = 256,
     seed: int = 1,
     system: Annotated[str | None, typer.Option(help="a system message")] = None,
 ) -> None:
-    """Chat with a model in the terminal."""
+    """Chat with a model in the terminal, or get one answer; questions may be piped in, one a line."""
     path = model_path(model, runs)
     from glassmill.commands.chat import converse
 
-    converse(path, temperature=temperature, max_tokens=max_tokens, seed=seed, system=system)
+    if not converse(path, temperature, max_tokens, seed, system, question):
+        raise typer.Exit(1)
 
 
 if TYPE_CHECKING:

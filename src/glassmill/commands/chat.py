@@ -1,71 +1,99 @@
 """`glassmill chat`: a conversation in the terminal, token by token.
 
 Nothing that is asked ends it. When the context is full, the oldest questions leave with their answers, and a note says
-so; a question that cannot be answered gets one line and is forgotten.
+so; a question that cannot be answered gets one line and is forgotten. Ctrl-C stops an answer, which stays.
 """
 
 from __future__ import annotations
 
+import json
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from glassmill.commands.questions import Typed, piped
 from glassmill.errors import GlassmillError
+from glassmill.run.files import cache_folder
 
 if TYPE_CHECKING:
+    from glassmill.commands.markdown import MarkdownStream
     from glassmill.infer.compose import FinishReason, ToolUse
     from glassmill.infer.generate import Message, Model
 
-HELP = (
-    "/new starts a new conversation, /undo removes the last turn, /more continues the last answer, "
-    "/quit or Ctrl-D exits"
-)
+HELP = """\
+/new starts a new conversation, /undo removes the last turn, /retry answers it again, /more continues the last answer
+/system [TEXT] shows or sets the system message, /temp [NUMBER] the temperature, /plain shows answers as they are
+/save FILE and /load FILE keep a conversation as JSON, /stats says how fast it was, /quit or Ctrl-D exits
+Ctrl-C stops an answer; a line that ends in \\ goes on, and three quotation marks begin and end a text of many lines"""
 _CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 """What a model must not send to a terminal: the start of an escape sequence, a bell, a carriage return."""
 
 
-def converse(model_path: Path, temperature: float, max_tokens: int, seed: int, system: str | None) -> None:
-    """Reads lines from standard input and answers each, keeping the conversation.
+def converse(
+    model_path: Path, temperature: float, max_tokens: int, seed: int, system: str | None, question: str | None = None
+) -> bool:
+    """Reads questions from standard input and answers each, keeping the conversation.
 
     If standard input is not a terminal, standard output has the answers only, one after the other, and an empty line
     for a question that could not be answered; every remark goes to standard error.
+
+    Args:
+        model_path: The model.
+        temperature, max_tokens, seed, system: How it answers.
+        question: Answer only this one, about what is piped in, if anything is.
+
+    Returns:
+        Whether `question` was answered.
     """
     from glassmill.infer.generate import Model
 
-    person = sys.stdin.isatty()
+    person = sys.stdin.isatty() and question is None
     console = Console(highlight=False, stderr=not person)
     if person:
         with console.status(f"loading {model_path}"):
             model = Model.load(model_path)
-        console.print(f"[dim]{model_path}: {model.num_parameters:,} parameters. {HELP}.[/dim]")
+        console.print(f"[dim]{model_path}: {model.num_parameters:,} parameters. /help lists the commands.[/dim]")
     else:
         sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
         model = Model.load(model_path)
     talk = Talk(model, console, person, temperature, max_tokens, seed, system)
     model.chat_ids([*talk.messages, {"role": "user", "content": "?"}])  # a model without a chat template ends here
-    while (line := _ask(console, person)) is not None:
-        if line in ("/quit", "/exit"):
-            return
-        if line == "/new":
-            talk.begin()
-        elif line == "/undo":
-            talk.undo()
-        elif line == "/more":
-            talk.more()
-        elif line.startswith("/"):
-            talk.remark(HELP)
-        elif line:
-            talk.ask(line)
-
-
-def _ask(console: Console, person: bool) -> str | None:
+    if question is not None:
+        about = "" if sys.stdin.isatty() else sys.stdin.read().strip()
+        return talk.ask(f"{question}\n\n{about}" if about else question)
+    typed = Typed(cache_folder() / "chat_history") if person else None
     try:
-        return (console.input("[bold green]you  [/bold green] ") if person else input()).strip().lstrip("\ufeff")
-    except EOFError:
-        return None
+        while (line := typed.next() if typed else piped()) is not None and line not in ("/quit", "/exit"):
+            if line.startswith("/"):
+                command(talk, line)
+            elif line:
+                talk.ask(line)
+    finally:
+        if typed:
+            typed.save()
+    return True
+
+
+def command(talk: Talk, line: str) -> None:
+    """Do what a line that begins with a slash says; one that means nothing gets the help."""
+    name, _, rest = line.partition(" ")
+    plain = {"/new": talk.begin, "/undo": talk.undo, "/retry": talk.retry, "/more": talk.more, "/stats": talk.tell}
+    told = {"/system": talk.system, "/temp": talk.warm, "/save": talk.save, "/load": talk.load}
+    if name in plain and not rest:
+        plain[name]()
+    elif name in told:
+        told[name](rest.strip())
+    elif line == "/plain":
+        talk.markdown = not talk.markdown
+        talk.remark("answers are shown " + ("as Markdown" if talk.markdown else "as they are"))
+    else:
+        talk.remark(HELP)
 
 
 class Talk:
@@ -83,7 +111,9 @@ class Talk:
     ) -> None:
         self.model, self.console, self.person = model, console, person
         self.temperature, self.max_tokens, self.seed = temperature, max_tokens, seed
+        self.markdown = person and sys.stdout.isatty()
         self.beginning: list[Message] = [{"role": "system", "content": system}] if system else []
+        self.speed = "nothing was answered yet"
         self.begin()
 
     def begin(self) -> None:
@@ -96,9 +126,19 @@ class Talk:
         del self.messages[max(len(self.beginning), len(self.messages) - 2) :]
         self.ended = "stop"
 
-    def ask(self, question: str) -> None:
-        """Answer `question`; if that fails, say why, and forget the question."""
-        self._answer([*self.messages, {"role": "user", "content": question}])
+    def ask(self, question: str) -> bool:
+        """Answer `question`; if that fails, say why, and forget the question. Whether it was answered."""
+        return self._answer([*self.messages, {"role": "user", "content": question}])
+
+    def retry(self) -> None:
+        """Answer the last question again, with other random numbers."""
+        if len(self.messages) < len(self.beginning) + 2:
+            self.remark("there is nothing to answer again")
+            return
+        if self.temperature == 0:
+            self.remark("at temperature 0 the answer is always the same; /temp 0.8 makes it vary")
+        self.seed += 1
+        self._answer(self.messages[:-1])
 
     def more(self) -> None:
         """Continue the last answer, if it was cut or stopped."""
@@ -107,16 +147,74 @@ class Talk:
             return
         self._answer(self.messages)
 
+    def system(self, text: str) -> None:
+        """Show the system message, or put another one in its place; what was said stays."""
+        if text:
+            said = self.messages[len(self.beginning) :]
+            self.beginning = [{"role": "system", "content": text}]
+            self.messages = [*self.beginning, *said]
+        shown = str(self.beginning[0]["content"]) if self.beginning else "there is no system message"
+        self.remark(shown.translate(_CONTROLS))
+
+    def warm(self, number: str) -> None:
+        """Show the temperature, or set it."""
+        try:
+            wanted = float(number or self.temperature)
+        except ValueError:
+            wanted = -1.0
+        if not 0 <= wanted <= 2:
+            self.remark(f"/temp {number}: give a number from 0 to 2")
+            return
+        self.temperature = wanted
+        self.remark(f"temperature {wanted:g}")
+
+    def save(self, name: str) -> None:
+        """Write the conversation to a new file."""
+        if not name:
+            self.remark("/save FILE: give a file")
+            return
+        try:
+            with Path(name).expanduser().open("x", encoding="utf-8") as file:
+                json.dump({"messages": self.messages}, file, indent=1, ensure_ascii=False)
+        except (OSError, ValueError) as error:
+            self.remark(f"/save {name}: {getattr(error, 'strerror', None) or error}")
+            return
+        self.remark(f"{name}: {len(self.messages)} messages")
+
+    def load(self, name: str) -> None:
+        """Go on with a conversation from a file."""
+        try:
+            messages = json.loads(Path(name).expanduser().read_text(encoding="utf-8"))["messages"]
+            self.model.chat_ids([*messages, {"role": "user", "content": "?"}])
+            beginning = [message for message in messages[:1] if message["role"] == "system"]
+        except OSError as error:
+            self.remark(f"/load {name}: {error.strerror}")
+        except Exception as error:  # a file of any form; the model's template reads it first
+            self.remark(f"/load {name}: no conversation of this model ({error})")
+        else:
+            self.beginning, self.messages, self.ended = beginning, messages, "stop"
+            self.remark(f"{name}: {len(messages)} messages")
+
+    def tell(self) -> None:
+        """How fast the last answer was, and what the engine was spared."""
+        stats = self.model.engine.stats()
+        self.remark(self.speed)
+        self.remark(
+            f"prompts: {stats.prefix_tokens:,} of {stats.prompt_tokens:,} tokens were known; guesses: "
+            f"{stats.accepted_tokens:,} of {stats.drafted_tokens:,} were right; {stats.new_tokens:,} tokens in all"
+        )
+
     def remark(self, text: str) -> None:
         """One line that is not part of the conversation."""
         self.console.print(text, style="dim", markup=False, soft_wrap=True)
 
-    def _answer(self, messages: list[Message]) -> None:
+    def _answer(self, messages: list[Message]) -> bool:
         """Print the answer as it is generated and keep it; if the last message is an answer, go on with that."""
         from glassmill.infer.generate import answer_params, assistant_message
 
         said: list[str | ToolUse] = []
         ended: FinishReason = "cancelled"
+        start, first = time.perf_counter(), 0.0
         try:
             fitted = self.model.fit(messages, self.max_tokens, continue_last=True)
             if fitted.turns_left:
@@ -124,44 +222,68 @@ class Talk:
                 self.remark(f"[the context of {self.model.engine.max_length} tokens is full: the oldest {turns} it]")
             params = answer_params(self.max_tokens, {"temperature": self.temperature, "seed": self.seed})
             params = replace(params, continues=messages[-1]["role"] == "assistant")
-            completion = self.model.engine.submit(fitted.ids, params)
-            try:
-                for delta in completion:
-                    if delta.tool is not None:
-                        said.append(delta.tool)
-                        self._write(f"[calculator: {delta.tool.expression} = {delta.tool.result}] ")
-                    if delta.text:
-                        said.append(delta.text)
-                        self._write(delta.text)
-                    ended = delta.finish_reason or ended
-            except KeyboardInterrupt:
-                self._write(" [stopped]")
+            with self._screen() as screen:
+                completion = self.model.engine.submit(fitted.ids, params)
+                try:
+                    for delta in completion:
+                        first = first or time.perf_counter() - start
+                        if delta.tool is not None:
+                            said.append(delta.tool)
+                            self._write(f"[calculator: {delta.tool.expression} = {delta.tool.result}] ", screen)
+                        if delta.text:
+                            said.append(delta.text)
+                            self._write(delta.text, screen)
+                        ended = delta.finish_reason or ended
+                except KeyboardInterrupt:
+                    self._write(" [stopped]", screen)
+        except KeyboardInterrupt:  # before there was anything to stop
+            self.remark("[stopped]")
+            return False
         except Exception as error:  # whatever it is, the conversation goes on
             if said or not self.person:
                 self._write("\n")
             told = str(error) if isinstance(error, GlassmillError) else f"the model failed: {error!r}"
             self.remark(f"not answered: {told}")
-            return
-        self._write("\n")
+            return False
+        if not self.markdown:
+            self._write("\n")
         if not said and ended == "cancelled":
-            return
+            return False
         *kept, last = fitted.messages
         self.messages = [*kept, last, assistant_message(said)]
         if last["role"] == "assistant":
             self.messages = [*kept, {**last, "content": [*last["content"], *assistant_message(said)["content"]]}]
         self.ended = ended
+        rate = (completion.num_tokens - 1) / max(time.perf_counter() - start - first, 1e-9)
+        self.speed = f"{completion.num_tokens} tokens, {rate:,.0f} tokens/s, the first after {first:.2f} s"
         self._tell_end(len(fitted.ids) + completion.num_tokens, completion.num_tokens)
+        return True
+
+    @contextmanager
+    def _screen(self) -> Iterator[MarkdownStream | None]:
+        """Where an answer is drawn: as Markdown, or, with `None`, as it comes."""
+        if not self.markdown:
+            yield None
+            return
+        from glassmill.commands.markdown import MarkdownStream
+
+        with MarkdownStream(self.console) as stream:
+            yield stream
 
     def _tell_end(self, used: int, made: int) -> None:
-        """The context meter, for people, and why the answer is not whole."""
+        """Speed and context meter, for people, and why the answer is not whole."""
         length = self.model.engine.max_length
         if self.ended == "length":
             limit = f"at the limit of {self.max_tokens} tokens (--max-tokens)"
             cut = f"cut {limit if made == self.max_tokens else f'because the context of {length} tokens is full'}"
             self.remark(f"[{cut}; /more continues the answer]")
         if self.person:
-            self.remark(f"[context: {used} of {length} tokens]")
+            self.remark(f"[{self.speed}; context: {used} of {length} tokens]")
 
-    def _write(self, text: str) -> None:
-        sys.stdout.write(text.translate(_CONTROLS) if self.person else text)
+    def _write(self, text: str, screen: MarkdownStream | None = None) -> None:
+        text = text.translate(_CONTROLS) if self.person else text
+        if screen is not None:
+            screen.write(text)
+            return
+        sys.stdout.write(text)
         sys.stdout.flush()
