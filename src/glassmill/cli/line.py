@@ -25,6 +25,7 @@ from glassmill.cli.base import (
     app,
     loaded,
     model_path,
+    notify,
     run_path,
     run_recipe,
     show_report,
@@ -63,6 +64,30 @@ def run(
 ) -> None:
     """Run all stages of a recipe; finished ones are skipped, interrupted ones continue."""
     show_report(run_recipe(recipe, overrides, runs, until), as_json)
+
+
+@app.command(rich_help_panel=LINE)
+def ablate(
+    recipe: RecipeArgument,
+    settings: Annotated[
+        list[str],
+        typer.Argument(metavar="KEY=A,B...", help="settings with the values to compare, e.g. train.peak_lr=0.01,0.02"),
+    ],
+    seeds: Annotated[int, typer.Option(help="trainings of each variant")] = 3,
+    runs: Runs = RUNS,
+    out: Annotated[Path | None, typer.Option(help="folder for table and plot; default: ablations/RECIPE")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare settings: train every combination of their values with several seeds, and show what each changes."""
+    from glassmill.commands.ablate import ablation_tables, run_ablation
+    from glassmill.commands.terminal import Screen
+
+    place = out or Path("ablations") / loaded(recipe, []).name
+    with Screen() as screen:
+        result = run_ablation(
+            lambda words: loaded(recipe, list(words)), settings, seeds, runs, place, (screen,), notify
+        )
+    show_result(result, as_json, ablation_tables)
 
 
 @app.command(rich_help_panel=LINE)

@@ -27,7 +27,7 @@ from glassmill.tokens.shards import Index, ShardEntry, SplitEntry
 from glassmill.tokens.split import resolved
 from glassmill.tokens.tokenizer import Tokenizer
 
-__all__ = ["VERSION", "make", "resolved"]
+__all__ = ["VERSION", "held_out_documents", "make", "resolved"]
 
 VERSION = 1
 SPLITS = ("train", "validation")
@@ -123,6 +123,19 @@ def held_out_bound(hashes: list[int], share: float) -> int | None:
     if len(set(hashes)) == 1:
         return None
     return min(max(int(share * HASHES), min(hashes) + 1), max(hashes))
+
+
+def held_out_documents(corpus: Path, share: float) -> dict[int, str]:
+    """Hash -> text of the documents that the tokens stage holds out, whole ones only."""
+    shards = document_shards(corpus)
+    bound = held_out_bound([number for shard in shards for number in _hashes(shard)], share)
+    found: dict[int, str] = {}
+    for shard in shards if bound is not None else []:
+        assert bound is not None
+        for number, text in zip(_hashes(shard), read_column(shard, "text"), strict=True):
+            if number < bound:
+                found[number] = str(text)
+    return found
 
 
 def document_hash(document_id: str) -> int:
