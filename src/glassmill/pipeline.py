@@ -17,6 +17,7 @@ from glassmill.recipe import Recipe
 from glassmill.run.events import Listener
 from glassmill.run.inputs import expand
 from glassmill.run.line import Line
+from glassmill.run.team import follow, follows, leading
 from glassmill.stages import STAGES, check_recipe
 from glassmill.train import base
 from glassmill.tune import before
@@ -54,9 +55,12 @@ def run_line(recipe: Recipe, runs: Path, listeners: tuple[Listener, ...] = (), u
 
     Raises:
         UserError: a mistake in the recipe or its inputs; what was finished stays finished.
+        SystemExit: this is one of the processes that only help rank 0, see `glassmill.run.team`, and it has helped.
     """
-    recipe = ready(recipe, runs, until)
-    with Line(recipe, runs, listeners, until) as line:
+    if follows():
+        follow()
+        raise SystemExit(0)
+    with leading() as leader, Line(ready(recipe, runs, until), runs, listeners, until, leader) as line:
         for stage in STAGES:
             line.run(stage)
     return line

@@ -139,8 +139,8 @@ def test_a_resumed_run_continues_the_clock_of_its_checkpoint(
 ) -> None:
     save = train.fit.__globals__["save_checkpoint"]
 
-    def cut_off(folder: Path, checkpoint: Any) -> None:
-        save(folder, checkpoint)
+    def cut_off(folder: Path, checkpoint: Any, *rest: Any) -> None:
+        save(folder, checkpoint, *rest)
         if checkpoint.step == 5:
             raise RuntimeError("power cut")
 

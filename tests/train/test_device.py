@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from glassmill.errors import UserError
 from glassmill.evals import eval
 from glassmill.model.config import ModelConfig
 from glassmill.recipe import Recipe, TrainSettings
+from glassmill.run import kinds
 from glassmill.run.device import LARGE_BYTES, Place, best_dtype, inference_dtype, place_from, resolve
 from glassmill.train import train
 from glassmill.train.plan import set_up
@@ -65,14 +68,6 @@ def test_ranks_are_those_that_torchrun_sets(monkeypatch: pytest.MonkeyPatch) -> 
     assert set_up(TrainSettings(device="cpu"), 160).step == "autograd"
 
 
-def test_a_command_under_torchrun_is_refused_instead_of_training_the_same_model_twice(
-    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UserError, match=r"^WORLD_SIZE = 2: this command trains in one process; .*torchrun$"):
-        train_town(town, tmp_path / "train")
-
-
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_device_that_is_not_there_is_refused() -> None:
     with pytest.raises(
@@ -92,22 +87,25 @@ def test_deciding_nothing_imports_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_what_is_resolved_for_the_identity_is_what_stands_in_the_plan(town: Town, tmp_path: Path) -> None:
+def test_the_plan_says_on_what_a_run_is_computed_and_the_identity_only_in_which_type(
+    town: Town, tmp_path: Path
+) -> None:
     recipe = Recipe(model={"d_model": 32}, train={"threads": 1})
     train_town(town, tmp_path / "train", steps=2, reports=1)
     plan = json.loads((tmp_path / "train" / "plan.json").read_text())
-    facts = train.resolved(recipe)
+    facts = set_up(recipe.train, 32).facts()
     assert facts == {name: plan[name] for name in facts}
-    assert facts.keys() == {"device", "processor", "dtype", "threads", "torch", "world_size", "step"}
+    assert facts.keys() == {"device", "processor", "dtype", "threads", "torch", "world_size", "step", "parallel"}
     assert (facts["device"], facts["dtype"], facts["threads"], facts["step"]) == ("cpu", "float32", 1, "fused")
     assert facts["torch"] == torch.__version__
+    assert train.resolved(recipe) == {"dtype": "float32"}
 
 
 def test_sft_resolves_for_the_width_of_the_model_it_starts_from(tmp_path: Path, has_bfloat16: bool) -> None:
     (tmp_path / "config.json").write_text(json.dumps(ModelConfig(512, 768, 1, 1, 1, 64, 64, 64).to_hf()))
     recipe = Recipe(model={"d_model": 160}, sft={"base": str(tmp_path), "device": "cpu"})
     assert sft.resolved(recipe)["dtype"] == ("bfloat16" if has_bfloat16 else "float32")
-    assert sft.resolved(Recipe(model={"d_model": 160}, sft={"device": "cpu"}))["step"] == "fused"
+    assert sft.resolved(Recipe(model={"d_model": 160}, sft={"device": "cpu"}))["dtype"] == "float32"
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UserError, match=r"config\.json.* architecture"):
         sft.resolved(recipe)
@@ -116,23 +114,37 @@ def test_sft_resolves_for_the_width_of_the_model_it_starts_from(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("name", "then"), [("threads", 2), ("torch", "1.0"), ("processor", "NEON"), ("step", "autograd")]
 )
-def test_a_run_that_was_started_differently_is_not_continued(
-    town: Town, tmp_path: Path, name: str, then: object
+def test_a_run_that_was_started_elsewhere_is_continued_and_says_what_may_differ(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, then: object
 ) -> None:
     folder = tmp_path / "train"
-    train_town(town, folder, steps=2, reports=1)
+    step = train.fit.__globals__["Trainer"].step
+
+    def interrupted(self: Any, number: int, *rest: Any) -> Any:
+        if number == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, number, *rest)
+
+    monkeypatch.setattr(train.fit.__globals__["Trainer"], "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train_town(town, folder, steps=4, reports=1)
+    monkeypatch.undo()
     plan = json.loads((folder / "plan.json").read_text())
     (folder / "plan.json").write_text(json.dumps({**plan, name: then}))
-    message = re.escape(f"was started with {name} = {then}, now it is {plan[name]}: continue where")
-    with pytest.raises(UserError, match=message):
-        train_town(town, folder, steps=2, reports=1)
+    events = train_town(town, folder, steps=4, reports=1)
+    (warned,) = [event.text for event in events if isinstance(event, kinds.Warned)]
+    assert warned.startswith(
+        f"the first 3 steps were computed with {name} = {then}, from here on with {name} = {plan[name]}: the same "
+    )
+    moved = json.loads((folder / "plan.json").read_text())
+    assert moved[name] == plan[name] and [(was[name], was["until"]) for was in moved["earlier"]] == [(then, 3)]
 
 
 def test_a_plan_of_an_older_version_is_not_continued(town: Town, tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     old = {"steps": 2, "threads": 1, "dtype": "float32", "step_seconds": 0.0}
     (tmp_path / "train" / "plan.json").write_text(json.dumps(old))
-    with pytest.raises(UserError, match="was started with device = unknown, now it is cpu"):
+    with pytest.raises(UserError, match="another kind of plan"):
         train_town(town, tmp_path / "train", steps=2, reports=1)
 
 

@@ -153,8 +153,13 @@ class LoopSettings(Settings):
         "auto", description="how gradients are computed; fused is for float32 on a CPU, auto takes it where it can"
     )
     threads: int = runtime(0, ge=0, description="CPU threads; 0: torch's default")
+    parallel: Literal["auto", "ddp", "fsdp"] = runtime(
+        "auto",
+        description="under torchrun: a process has the whole model (ddp) or a share of it (fsdp); auto: ddp if it fits",
+    )
     reports: int = runtime(8, ge=1, description="how often to validate and write samples")
     checkpoint_seconds: float = runtime(30.0, ge=0, description="least time between two checkpoints")
+    keep_checkpoints: int = runtime(2, ge=1, description="how many checkpoints stay while it trains, the newest")
     measure_seconds: float = runtime(4.0, gt=0, description="how long the speed is measured for the time box")
 
     @field_validator("adam_betas")

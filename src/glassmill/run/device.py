@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from glassmill.errors import UserError
+from glassmill.run.memory import available_memory
 
 if TYPE_CHECKING:
     import torch
@@ -114,10 +115,38 @@ def resolve(device: DeviceName = "auto", dtype: DtypeName = "auto", threads: int
         kind=kind,
         processor=processor,
         dtype=dtype if dtype != "auto" else best_dtype(kind, d_model),
-        threads=threads or torch.get_num_threads(),
+        threads=threads or _threads(),
         torch_version=torch.__version__,
         place=place,
     )
+
+
+def memory_of(device: Device) -> int:
+    """Bytes of memory that a process of this training may plan for: its GPU's, or its share of what is free here."""
+    import torch
+
+    if device.kind == "cuda":
+        return int(torch.cuda.get_device_properties(device.torch_device).total_memory)
+    return available_memory() // local_world_size(os.environ)
+
+
+def local_world_size(environment: Mapping[str, str]) -> int:
+    """How many processes of this training are on this machine."""
+    return int(environment.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def _threads() -> int:
+    """torch's number of threads; of several processes on one machine, a fair share of the cores each.
+
+    torchrun sets OMP_NUM_THREADS=1 where the user set nothing, so that 1 says nothing.
+    """
+    import torch
+
+    ranks = local_world_size(os.environ)
+    if ranks == 1 or os.environ.get("OMP_NUM_THREADS", "1") != "1":
+        return torch.get_num_threads()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // ranks)
 
 
 def place_from(environment: Mapping[str, str]) -> Place:

@@ -6,11 +6,14 @@
       ...             the artefacts                 DONE            written last
 
 The hash covers the stage, its version number, the settings that change its output, the content of its inputs, and what
-the machine resolves (`resolved.py`). Equal hashes stand for equal artefacts, with two exceptions by intent:
+the machine resolves (`resolved.py`). Equal hashes stand for equal artefacts, with three exceptions by intent:
 
 - A time box (`train.minutes`) becomes a number of steps that depends on the machine's speed. `plan.json` keeps that
   number, and every cut that the deadline asked for, for later attempts; the manifest's settings and counts name both.
-  Give `train.steps` alone for equal bytes on every machine.
+  Give `train.steps` alone for an equal number of steps on every machine.
+- A training rounds sums differently on another processor, with another torch, or with another number of threads or
+  processes. It keeps its folder, so that it can continue wherever there is a machine for it, and says what may differ;
+  `plan.json` keeps who computed which steps. On one machine with one setup the bytes are equal.
 - An item over a limit of time, or one that kills its worker, is left out, on a slow machine perhaps and not on a fast
   one. `quarantine.jsonl` names a page, a warning names a document, and the corpus's manifest counts them.
 

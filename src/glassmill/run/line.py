@@ -33,6 +33,7 @@ from glassmill.run.inputs import digest_files, input_files
 from glassmill.run.integrity import Damage
 from glassmill.run.resolved import resolve
 from glassmill.run.states import FINISHED, LineFile, StageState, State, lock_of
+from glassmill.run.team import Leader
 from glassmill.stages import NAMES, Files, Stage, last_model
 
 READERS_MAY_HOLD_IT_S = 1.0
@@ -47,6 +48,7 @@ class Line:
         runs: The folder for run folders.
         listeners: Called with every event.
         until: The last stage to run; None for all of the recipe's.
+        leader: Tells the other processes of torchrun what to help with, if there are any.
 
     Attributes:
         folders: Stage -> run folder, of the stages reached so far.
@@ -54,9 +56,15 @@ class Line:
     """
 
     def __init__(
-        self, recipe: Recipe, runs: Path, listeners: tuple[Listener, ...] = (), until: str | None = None
+        self,
+        recipe: Recipe,
+        runs: Path,
+        listeners: tuple[Listener, ...] = (),
+        until: str | None = None,
+        leader: Leader | None = None,
     ) -> None:
         self.recipe = recipe
+        self.leader = leader
         self.runs = runs
         self.listeners = listeners
         wanted = [name for name in NAMES if name in recipe.stages]
@@ -137,6 +145,8 @@ class Line:
                     kinds.Warned(f"{folder / damaged[0].name} {damaged[0].what}; the stage {stage.name} runs again")
                 )
                 discard(folder)
+            if stage.together and self.leader:
+                self.leader.call(stage.name, stage.verb, stage.sections, folder, given, self.recipe)
             verb.make(run, getattr(self.recipe, stage.name), self.recipe.seed, **given, **sections)
 
     def _set(self, name: str, state: State) -> None:

@@ -83,6 +83,7 @@ class Stage:
         minutes: An estimate; None where there is none.
         report: What the line's report takes from its stats.
         array: Whether tasks of an array job can do its shards.
+        together: Whether all processes that torchrun started work on it, see `glassmill.run.team`.
         model: What kind of model it leaves in `model/`; the last stage that leaves one gives the line its model.
         shows: How the page draws its room, the page's section; `card` draws any stage.
         room: The room on the page; stages may share one. Empty: one of its own, named after the stage.
@@ -104,6 +105,7 @@ class Stage:
     minutes: Callable[[Recipe, Load], float] | None = None
     report: Callable[[Stats], Mapping[str, object]] = _nothing
     array: bool = False
+    together: bool = False
     model: Literal["base", "assistant"] | None = None
     shows: Literal["funnel", "vocabulary", "curve", "scores", "card"] = "card"
     room: str = ""

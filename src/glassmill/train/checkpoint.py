@@ -1,23 +1,28 @@
 """Checkpoints: everything a run needs to continue to the same bits, in safetensors and JSON.
 
-    checkpoints/step-00000120/   weights.safetensors  optimizer.safetensors  state.json
+    checkpoints/step-00000120/   weights.safetensors  optimizer.safetensors  state.json     of one process
+                                 weights-1-of-2.safetensors  optimizer-1-of-2.safetensors   of rank 1 of several
 
 A folder gets its name once all of it is on disk, so a folder with this name is complete; `state.json` holds the
-SHA-256 of the other two and of itself, so one that was damaged later is known. Neither the loader (see `batches`) nor
-the schedule needs any state.
+SHA-256 of every file and of itself, so one that was damaged later is known. It also says which rows of which tensor
+are in which file: any number of ranks can continue from it, each reading only its rows. Neither the loader (see
+`batches`) nor the schedule needs any state.
+
+Of several ranks, each writes a folder `share-...` of its own, which rank 0 moves into the checkpoint.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from glassmill.errors import UserError
@@ -25,46 +30,152 @@ from glassmill.foreign_json import load_object
 from glassmill.run.files import atomic_path, remove, sha256_file
 
 KEPT = 2
-FILES = ("weights.safetensors", "optimizer.safetensors")
+KINDS = ("weights", "optimizer")
+PATIENCE_S = 900.0
+"""How long rank 0 waits for the share of another rank."""
+TYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16", torch.float64: "F64", torch.int64: "I64"}
+
+
+class Part(NamedTuple):
+    """Consecutive rows of a tensor: from row `first` on, of `total`."""
+
+    rows: Tensor
+    first: int
+    total: int
+
+
+Value = Tensor | Part
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The state after `step` steps; `seconds`: how long the run had taken by then."""
+    """The state after `step` steps, or a rank's share of it; `seconds`: how long the run had taken by then."""
 
     step: int
-    weights: dict[str, Tensor]
-    optimizer: dict[str, Tensor]
+    weights: Mapping[str, Value]
+    optimizer: Mapping[str, Value]
     seconds: float = 0.0
 
+    def copied(self) -> Checkpoint:
+        """A copy in the CPU's memory, which training doesn't change."""
+        weights, optimizer = (
+            {name: _copied(value) for name, value in values.items()} for values in (self.weights, self.optimizer)
+        )
+        return Checkpoint(self.step, weights, optimizer, self.seconds)
 
-def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint whole or not at all, then delete all but the newest `KEPT`."""
-    with atomic_path(folder / f"step-{checkpoint.step:08d}") as path:
+
+def save_checkpoint(
+    folder: Path, checkpoint: Checkpoint, rank: int = 0, size: int = 1, attempt: str = "", keep: int = KEPT
+) -> None:
+    """Write a checkpoint whole or not at all, then delete all but the newest `keep`.
+
+    Args:
+        folder: Of the checkpoints.
+        checkpoint: The state, or of several ranks each its share.
+        rank, size: Whose share it is, of how many. Rank 0 returns when the checkpoint is complete.
+        attempt: The same on all ranks, and new in every process: shares of different attempts are never mixed.
+        keep: How many stay.
+
+    Raises:
+        UserError: the disk is full, or another rank writes nothing.
+    """
+    name = f"step-{checkpoint.step:08d}"
+    if rank:
+        with atomic_path(folder / f"share-{name}-{rank}-{attempt}") as path:
+            path.mkdir()
+            (path / "share.json").write_text(json.dumps(_write(path, checkpoint, rank, size)), encoding="utf-8")
+        return
+    with atomic_path(folder / name) as path:
         path.mkdir()
-        save_file(_flat(checkpoint.weights), path / "weights.safetensors")
-        save_file(_flat(checkpoint.optimizer), path / "optimizer.safetensors")
-        state: dict[str, Any] = {"step": checkpoint.step, "seconds": round(checkpoint.seconds, 3)}
-        state |= {"files": {name: sha256_file(path / name) for name in FILES}}
+        files = _write(path, checkpoint, 0, size)
+        for other in range(1, size):
+            files |= _fetch(folder / f"share-{name}-{other}-{attempt}", path)
+        state = {"step": checkpoint.step, "seconds": round(checkpoint.seconds, 3), "files": files}
         (path / "state.json").write_text(json.dumps(_signed(state), allow_nan=False) + "\n", encoding="utf-8")
-    for old in _complete(folder)[KEPT:]:
+    for old in _complete(folder)[keep:]:
         remove(old)
 
 
-def newest_checkpoint(folder: Path) -> Checkpoint | None:
-    """The newest checkpoint that can be read; None if there is none. Damaged ones are skipped."""
+@dataclass(slots=True)
+class Saved:
+    """A checkpoint on disk, whose files have the bytes that were written."""
+
+    path: Path
+    step: int
+    seconds: float
+    files: Mapping[str, Any]
+    _open: dict[str, Any] = field(default_factory=dict)
+
+    def names(self, kind: str) -> Iterator[str]:
+        """Of the tensors among the `"weights"` or of the `"optimizer"`."""
+        return iter({name: None for _, file in self._of(kind) for name in file["tensors"]})
+
+    def read(self, kind: str, name: str, rows: tuple[int, int] | None = None) -> Tensor:
+        """A tensor, or `rows` of it: the first and how many.
+
+        Raises:
+            KeyError: there is no such tensor, or not all of it.
+        """
+        parts = sorted((*file["tensors"][name], at) for at, file in self._of(kind) if name in file["tensors"])
+        if not parts:
+            raise KeyError(name)
+        first, count = rows or (0, parts[0][1])
+        found = [self._rows(at, name, start, first, count) for start, _, at in parts]
+        tensor = found[0] if len(found) == 1 else torch.cat(found)
+        if tensor.ndim and len(tensor) != count:
+            raise KeyError(name)
+        return tensor
+
+    def whole(self) -> Checkpoint:
+        """All of it, in memory."""
+        weights, optimizer = ({name: self.read(kind, name) for name in self.names(kind)} for kind in KINDS)
+        return Checkpoint(self.step, weights, optimizer, self.seconds)
+
+    def _of(self, kind: str) -> Iterator[tuple[str, Any]]:
+        return ((name, file) for name, file in self.files.items() if name.startswith(kind))
+
+    def _rows(self, at: str, name: str, start: int, first: int, count: int) -> Tensor:
+        """What the file `at`, which has rows from `start` on, has of the rows that are wanted."""
+        if at not in self._open:
+            self._open[at] = safe_open(self.path / at, framework="pt")
+        part = self._open[at].get_slice(name)
+        if not part.get_shape():
+            scalar: Tensor = self._open[at].get_tensor(name)
+            return scalar
+        low, high = max(first - start, 0), min(first + count - start, part.get_shape()[0])
+        rows: Tensor = part[low:high] if low < high else torch.empty(0, *part.get_shape()[1:])
+        return rows
+
+
+def newest_saved(folder: Path, told: Callable[[str], None] = lambda text: None) -> Saved | None:
+    """The newest checkpoint that is as it was written; None if there is none. Damaged ones are told and skipped."""
     for path in _complete(folder):
         try:
-            state = load_object(path / "state.json")
-            if state != _signed(state) or state["step"] != int(path.name[5:]):
-                continue
-            if state["files"] != {name: sha256_file(path / name) for name in FILES}:
-                continue
-            weights, optimizer = (load_file(path / name) for name in FILES)
-            return Checkpoint(state["step"], weights, optimizer, state["seconds"])
-        except (OSError, ValueError, KeyError, UserError, SafetensorError):
-            continue
+            return open_saved(path)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, UserError, SafetensorError) as error:
+            told(f"the checkpoint {path.name} is damaged ({error}); the one before it is used")
     return None
+
+
+def open_saved(path: Path, check: bool = True) -> Saved:
+    """The checkpoint in `path`; another rank may have done the `check` already.
+
+    Raises:
+        ValueError, and others: it's damaged.
+    """
+    state = load_object(path / "state.json")
+    if state != _signed(state) or state["step"] != int(path.name[5:]):
+        raise ValueError("state.json has other bytes than were written")
+    for name, file in state["files"].items() if check else ():
+        if sha256_file(path / name) != file["sha256"]:
+            raise ValueError(f"{name} has other bytes than were written")
+    return Saved(path, state["step"], state["seconds"], state["files"])
+
+
+def newest_checkpoint(folder: Path) -> Checkpoint | None:
+    """The newest sound checkpoint, in memory; None if there is none."""
+    saved = newest_saved(folder)
+    return None if saved is None else saved.whole()
 
 
 def drop_checkpoint(folder: Path, step: int) -> None:
@@ -72,13 +183,78 @@ def drop_checkpoint(folder: Path, step: int) -> None:
     remove(folder / f"step-{step:08d}")
 
 
+def drop_shares(folder: Path) -> None:
+    """Delete what ranks of a killed attempt had written of a checkpoint."""
+    for path in folder.glob("share-*"):
+        remove(path)
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    """Write tensors in the format of safetensors, hashing on the way; returns the SHA-256 of the file.
+
+    Unlike the library's function it lets go of the interpreter, so that training goes on beside it, and it reads
+    nothing twice. The layout: length of the header, header as JSON, then the bytes of the tensors.
+    """
+    header, end = dict[str, Any](), 0
+    flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    for name, tensor in flat.items():
+        begin, end = end, end + tensor.numel() * tensor.element_size()
+        header[name] = {"dtype": TYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        for piece in (len(text).to_bytes(8, "little") + text, *map(_bytes, flat.values())):
+            file.write(piece)
+            digest.update(piece)
+    return digest.hexdigest()
+
+
 def _complete(folder: Path) -> list[Path]:
     """Checkpoint folders, newest first."""
     return sorted((path for path in folder.glob("step-*") if path.name[5:].isdigit()), reverse=True)
 
 
-def _flat(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+def _write(folder: Path, checkpoint: Checkpoint, rank: int, size: int) -> dict[str, Any]:
+    """A rank's two files; of each its SHA-256, and the place of its tensors in the whole ones."""
+    written = {}
+    for kind, values in zip(KINDS, (checkpoint.weights, checkpoint.optimizer), strict=True):
+        name = f"{kind}.safetensors" if size == 1 else f"{kind}-{rank}-of-{size}.safetensors"
+        tensors = {key: value.rows if isinstance(value, Part) else value for key, value in values.items()}
+        places = {
+            key: [value.first, value.total] if isinstance(value, Part) else [0, len(value) if value.ndim else 1]
+            for key, value in values.items()
+        }
+        written[name] = {"sha256": write_safetensors(folder / name, tensors), "tensors": places}
+    return written
+
+
+def _fetch(share: Path, into: Path) -> dict[str, Any]:
+    """Move another rank's share, once it is there."""
+    begin = time.monotonic()
+    while not share.is_dir():
+        if time.monotonic() - begin > PATIENCE_S:
+            raise UserError(f"{share} was not written within {PATIENCE_S:g} s; do all ranks see the same folder?")
+        time.sleep(0.005)
+    files: dict[str, Any] = json.loads((share / "share.json").read_text(encoding="utf-8"))
+    for name in files:
+        (share / name).rename(into / name)
+    remove(share)
+    return files
+
+
+def _bytes(tensor: Tensor) -> Any:
+    return tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b""
+
+
+def _copied(value: Value) -> Value:
+    if isinstance(value, Part):
+        return Part(_copied_tensor(value.rows), value.first, value.total)
+    return _copied_tensor(value)
+
+
+def _copied_tensor(tensor: Tensor) -> Tensor:
+    return torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor.detach())
 
 
 def _signed(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,114 +2,60 @@
 
 A run killed at any moment continues from its newest checkpoint and ends with the same bits as an undisturbed one: what
 a step reads is a function of its number, the optimizer's state is in the checkpoint, nothing draws random numbers, and
-device, type, threads and torch are those of the plan. (Unless a time box cuts one of the two, see `deadline`.)
+device, type, threads, processes and torch are those of the plan. (Unless a time box cuts one of the two, see
+`deadline`, or the run moves to another machine, see `plan`.)
+
+Under torchrun every rank runs this loop. All of them make the same decisions, see `ranks`; only rank 0 has a run folder
+to write in, reports and publishes.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
-import torch
-
 from glassmill.errors import UserError
-from glassmill.model.sizes import num_parameters, training_flops_per_token
+from glassmill.model.config import ModelConfig
+from glassmill.model.sizes import num_parameters, training_bytes, training_flops_per_token
 from glassmill.model.transformer import Transformer
 from glassmill.recipe import LoopSettings
 from glassmill.run import kinds
+from glassmill.run.device import memory_of
 from glassmill.run.folder import RunFolder
-from glassmill.train.checkpoint import Checkpoint, drop_checkpoint, newest_checkpoint, save_checkpoint
+from glassmill.train.checkpoint import (
+    drop_checkpoint,
+    newest_checkpoint,
+    newest_saved,
+    open_saved,
+    save_checkpoint,
+)
 from glassmill.train.deadline import Deadline
-from glassmill.train.gradients import Batch, make_gradients
-from glassmill.train.health import Watch, gradient_norm, shorten
-from glassmill.train.optimizer import Optimizer
-from glassmill.train.plan import Plan, Setup, cut_plan, make_plan, read_plan
+from glassmill.train.health import Watch
+from glassmill.train.plan import Plan, Setup, cut_plan, make_plan, moved_plan, read_plan
 from glassmill.train.process import deterministic, pinned_threads, signals
-from glassmill.train.schedule import Cut, learning_rate_factor
+from glassmill.train.ranks import Ranks, others_may_die
+from glassmill.train.saver import Saver
+from glassmill.train.trainer import Batches, Trained, Trainer
 
 METRIC_SECONDS = 1.0
-
-
-class Batches(Protocol):
-    """Where a step's batch of `rows` rows of `length` tokens comes from; a pure function of the step."""
-
-    rows: int
-    length: int
-
-    def batch(self, step: int) -> Batch:
-        """What a step reads."""
+USABLE = 0.8
+"""Share of a device's memory that a replica of the model may plan for; beyond it, the model is cut over the ranks."""
 
 
 class Report(Protocol):
-    """What is told of a model in training, with the number of steps that it has behind it."""
+    """What is told of a model in training, with the number of steps that it has behind it. Only on rank 0."""
 
     def report(self, model: Transformer, step: int) -> None:
         """Measure it; at a few even intervals and at the end."""
 
     def sample(self, model: Transformer, step: int) -> None:
         """Let it write; before the first step, after 1, 2, 4, 8, ..., and at the end."""
-
-
-class Trained(NamedTuple):
-    """What a step did."""
-
-    loss: float
-    """Nats per token, before the step."""
-    factor: float
-    """Of the learning rates."""
-    gradient_norm: float
-
-
-class Trainer:
-    """A model, its optimizer, and one step of both."""
-
-    def __init__(
-        self,
-        model: Transformer,
-        batches: Batches,
-        settings: LoopSettings,
-        setup: Setup,
-        watch: Watch | None = None,
-    ) -> None:
-        self.model, self.batches, self.settings = model, batches, settings
-        self.watch = watch or Watch("training", settings, model.config.vocab_size)
-        self.optimizer = Optimizer(
-            model, settings.optimizer, settings.momentum, settings.weight_decay, settings.adam_betas
-        )
-        self.gradients = make_gradients(
-            model, batches.rows, batches.length, settings.micro_batch_tokens, setup.device.torch_dtype, setup.step
-        )
-        self.dtype = setup.device.torch_dtype
-
-    def step(self, step: int, steps: int, cuts: Sequence[Cut] = ()) -> Trained:
-        """Take a step.
-
-        Raises:
-            UserError: loss or gradient are no finite numbers; the weights are those before the step.
-        """
-        loss = self.gradients(self.batches.batch(step))
-        norm = gradient_norm(self.model)
-        self.watch.step(step + 1, cuts[-1][1] if cuts else steps, loss, norm)
-        if 0 < self.settings.grad_clip < norm:
-            shorten(self.model, self.settings.grad_clip / norm)
-        factor = learning_rate_factor(step, steps, self.settings.warmup_steps, self.settings.decay_share, cuts)
-        self.optimizer.step(factor * self.settings.peak_lr, factor * self.settings.embedding_lr)
-        return Trained(loss, factor, norm)
-
-    @torch.no_grad()
-    def loss_now(self, step: int) -> float:
-        """Loss on what `step` reads, a micro-batch at a time, without learning from it."""
-        rows = max(1, self.settings.micro_batch_tokens // self.batches.length)
-        device = self.model.head_weight.device
-        total = 0.0
-        for part in self.batches.batch(step).micro_batches(rows):
-            ids, targets, weights = (tensor.to(device) for tensor in part)
-            with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
-                total += float((self.model(ids, targets) * weights).sum())
-        return total
 
 
 def fit(
@@ -120,41 +66,86 @@ def fit(
     setup: Setup,
     report: Report,
     deadline: Deadline | None = None,
-) -> tuple[Transformer, Plan]:
+    outline: Callable[[], Transformer] | None = None,
+) -> tuple[Transformer, Plan] | None:
     """Train to the end of the plan, made now or by an earlier attempt.
 
     Args:
         run: Holds `plan.json` and `checkpoints/`.
         fresh_model: The model before the first step; called once more for measuring.
-        batches: What the steps read.
+        batches: What the steps read, on all ranks together.
         settings: Rates, schedule, time box.
         setup: On what and how it computes.
         report: Validation and samples.
         deadline: The clock of the time box, if it started before this call.
+        outline: The modules of `fresh_model` on the device "meta". With it, only rank 0 ever holds a model whole that
+            is cut over the ranks.
+
+    Returns:
+        The trained model and the plan as the deadline left it; None on the ranks that only help.
 
     Raises:
-        UserError: the run has no length, an earlier attempt had another setup, there are several ranks, or a loss, a
-            gradient or a weight is no finite number.
+        UserError: the run has no length, an earlier attempt had another type, a loss, a gradient or a weight is no
+            finite number, or another rank died.
     """
-    world_size = setup.device.place.world_size
-    if world_size > 1:
-        raise UserError(f"WORLD_SIZE = {world_size}: this command trains in one process; start it without torchrun")
     deadline = deadline or Deadline(settings.minutes)
+    with pinned_threads(setup.device.threads), deterministic():
+        ranks = Ranks.join(setup.device)
+        with others_may_die(ranks):
+            return _fit(
+                _Training(run, batches, settings, setup, report, deadline, ranks, os.getppid()), fresh_model, outline
+            )
+
+
+class _Training(NamedTuple):
+    """What the parts of the loop share."""
+
+    run: RunFolder
+    batches: Batches
+    settings: LoopSettings
+    setup: Setup
+    report: Report
+    deadline: Deadline
+    ranks: Ranks
+    parent: int
+    """Process that started this one."""
+
+
+def _fit(
+    on: _Training, fresh_model: Callable[[], Transformer], outline: Callable[[], Transformer] | None
+) -> tuple[Transformer, Plan] | None:
+    run, ranks = on.run, on.ranks
 
     def fresh_trainer() -> Trainer:
-        model = fresh_model()
-        watch = Watch(run.stage, settings, model.config.vocab_size)
-        watch.start(model)
-        return Trainer(model, batches, settings, setup, watch)
+        outlined = outline is not None and ranks.rank and on.setup.parallel == "fsdp"
+        model = outline() if outline and outlined else fresh_model()
+        watch = Watch(run.stage, on.settings, model.config.vocab_size)
+        if not outlined:
+            watch.start(model)
+        return Trainer(model, on.batches, on.settings, on.setup, watch, ranks)
 
-    with pinned_threads(setup.device.threads), deterministic():
-        plan = read_plan(run, setup) or make_plan(run, settings, setup, deadline, _trial(fresh_trainer))
-        trainer = fresh_trainer()
-        _announce(run, trainer, plan)
-        begin = _resume(run, trainer, deadline)
-        with signals() as stop:
-            plan = _steps(run, trainer, plan, begin, report, deadline, stop)
-    return trainer.model, plan
+    if ranks.size > 1:
+        chosen = on.settings.parallel
+        if chosen == "auto":
+            chosen = ranks.tell(_what_fits(on, (outline or fresh_model)().config))
+        on = on._replace(setup=on.setup._replace(parallel=chosen))
+    plan = read_plan(run, on.setup) if ranks.rank == 0 else None
+    if not ranks.tell(plan is not None):
+        plan = make_plan(run, on.settings, on.setup, on.deadline, _trial(fresh_trainer), lambda go: ranks.tell(go))
+    plan = Plan.from_json(ranks.tell(plan and asdict(plan)))
+    trainer = fresh_trainer()
+    _announce(run, trainer, plan)
+    begin = _resume(on, trainer)
+    plan = moved_plan(run, plan, on.setup, begin)
+    with signals() as stop:
+        return _steps(on, trainer, plan, begin, stop)
+
+
+def _what_fits(on: _Training, config: ModelConfig) -> str:
+    """`ddp` if a replica fits into a device's memory, else `fsdp`."""
+    rows = min(on.batches.rows, max(1, on.settings.micro_batch_tokens // on.batches.length))
+    needed = training_bytes(config, rows, on.batches.length, on.settings.optimizer)
+    return "ddp" if needed <= USABLE * memory_of(on.setup.device) else "fsdp"
 
 
 def _trial(fresh_trainer: Callable[[], Trainer]) -> Callable[[int], object]:
@@ -178,96 +169,134 @@ def _announce(run: RunFolder, trainer: Trainer, plan: Plan) -> None:
             tokens=tokens,
             minutes=round(plan.steps * plan.step_seconds / 60, 2),
             flops=training_flops_per_token(trainer.model.config) * tokens,
-            threads=plan.threads,
+            threads=trainer.setup.device.threads,
             dtype=plan.dtype,
         )
     )
+    if trainer.ranks.size > 1:
+        how = "each with the whole model" if trainer.setup.parallel == "ddp" else "each with a share of the model"
+        run.emit(kinds.Note(f"{trainer.ranks.size} processes train together, {how} ({trainer.setup.parallel})"))
 
 
-def _resume(run: RunFolder, trainer: Trainer, deadline: Deadline) -> int:
-    """Load the newest checkpoint; the number of steps it has behind it."""
-    checkpoint = newest_checkpoint(run.path / "checkpoints")
-    if checkpoint is None:
+def _resume(on: _Training, trainer: Trainer) -> int:
+    """Load the newest sound checkpoint; the number of steps it has behind it."""
+    saved = None
+    if on.ranks.rank == 0:
+        saved = newest_saved(on.run.path / "checkpoints", lambda text: on.run.emit(kinds.Warned(text)))
+    path = on.ranks.tell(saved and str(saved.path))
+    if path is None:
         return 0
-    trainer.model.load_state_dict(checkpoint.weights)
-    trainer.optimizer.load_state(checkpoint.optimizer)
-    deadline.used = checkpoint.seconds
-    run.emit(kinds.Note(f"continuing after step {checkpoint.step}"))
-    return checkpoint.step
+    saved = saved or open_saved(Path(path), check=False)
+    trainer.load(saved)
+    on.deadline.used = saved.seconds
+    on.run.emit(kinds.Note(f"continuing after step {saved.step}"))
+    return saved.step
 
 
-def _steps(
-    run: RunFolder, trainer: Trainer, plan: Plan, begin: int, report: Report, deadline: Deadline, stop: list[int]
-) -> Plan:
-    """All steps from `begin` on; the plan as the deadline left it."""
-    settings, pace = trainer.settings, _Pace(run, trainer, begin)
-    saved_step, saved_at, step = begin, time.perf_counter(), begin
+def _steps(on: _Training, trainer: Trainer, plan: Plan, begin: int, stop: list[int]) -> tuple[Transformer, Plan] | None:
+    """All steps from `begin` on; the model, and the plan as the deadline left it."""
+    settings, deadline, pace = on.settings, on.deadline, _Pace(on.run, trainer, begin)
+    saver = Saver(on.run.path / "checkpoints", on.ranks, save_checkpoint, settings.keep_checkpoints)
+    saved_at, step = time.perf_counter(), begin
     if not begin:
-        report.sample(trainer.model, 0)
+        _report(on, trainer, 0, sampling=True)
     deadline.count(begin)
     while step < plan.steps:
-        with _keeping_the_last_sound_checkpoint(run, step):
+        with _keeping_the_last_sound_checkpoint(on, saver, step):
             trained = trainer.step(step, plan.planned, plan.cuts)
         step += 1
         deadline.count(step)
-        plan = _cut(run, plan, step, settings, deadline)
+        due = time.perf_counter() - saved_at > settings.checkpoint_seconds
+        due = due and (settings.checkpoint_seconds == 0 or not saver.busy)
+        due, cut, signalled = _agreed(on, due, _cut(plan, step, on), stop)
+        if cut:
+            plan = _cut_to(on, plan, step, cut)
         pace.count(step, plan.steps, trained, deadline)
         reporting = (
             step == plan.steps or step * settings.reports // plan.steps > (step - 1) * settings.reports // plan.steps
         )
-        due = time.perf_counter() - saved_at > settings.checkpoint_seconds
         with deadline.resting():
-            if due or stop or reporting:
-                _save(run, trainer, step, deadline)
-                saved_step, saved_at = step, time.perf_counter()
-            if stop:
-                raise KeyboardInterrupt if stop[0] == signal.SIGINT else SystemExit(128 + stop[0])
+            if due or signalled or reporting:
+                saver.begin(trainer.share(step, deadline.elapsed()))
+                saved_at = time.perf_counter()
+            if signalled:
+                saver.wait()
+                on.ranks.meet()
+                raise KeyboardInterrupt if signalled == signal.SIGINT else SystemExit(128 + signalled)
             if step < plan.steps:
                 with pace.paused():
-                    if reporting:
-                        report.report(trainer.model, step)
-                    if step & (step - 1) == 0:
-                        report.sample(trainer.model, step)
-    with _keeping_the_last_sound_checkpoint(run, step):
-        trainer.watch.end(trainer.model, trainer.loss_now(plan.steps))
-    if saved_step < plan.steps:
-        _save(run, trainer, plan.steps, deadline)
-    report.report(trainer.model, plan.steps)
-    report.sample(trainer.model, plan.steps)
-    return plan
+                    _report(on, trainer, step, reporting, sampling=step & (step - 1) == 0)
+    return _end(on, trainer, plan, saver)
+
+
+def _agreed(on: _Training, due: bool, cut: int, stop: list[int]) -> tuple[bool, int, int]:
+    """Whether to save, to how many steps to cut (0: no cut), and a signal (0: none): rank 0's clock, anyone's signal.
+
+    A rank whose torchrun was killed is to end, as if by SIGTERM: nobody would replace it or stop it.
+    """
+    if on.ranks.rank:
+        due, cut = False, 0
+    orphaned = signal.SIGTERM if on.ranks.size > 1 and os.getppid() != on.parent else 0
+    saves, steps, signalled = on.ranks.largest(due, cut, stop[0] if stop else orphaned)
+    return bool(saves), steps, signalled
+
+
+def _report(on: _Training, trainer: Trainer, step: int, reporting: bool = False, sampling: bool = False) -> None:
+    """Rank 0 reports; what it raises ends the others too."""
+    model = trainer.whole_model() if reporting or sampling else None
+    if model is not None and reporting:
+        on.report.report(model, step)
+    if model is not None and sampling:
+        on.report.sample(model, step)
+
+
+def _end(on: _Training, trainer: Trainer, plan: Plan, saver: Saver) -> tuple[Transformer, Plan] | None:
+    """Look at the finished model, and report on it."""
+    with _keeping_the_last_sound_checkpoint(on, saver, plan.steps):
+        loss = trainer.loss_now(plan.steps)
+        model = trainer.whole_model()
+        if model is not None:
+            trainer.watch.end(model, loss)
+    saver.begin(trainer.share(plan.steps, on.deadline.elapsed()))
+    if model is not None:
+        on.report.report(model, plan.steps)
+        on.report.sample(model, plan.steps)
+    saver.wait()
+    on.ranks.meet()
+    return None if model is None else (model, plan)
 
 
 @contextmanager
-def _keeping_the_last_sound_checkpoint(run: RunFolder, step: int) -> Iterator[None]:
+def _keeping_the_last_sound_checkpoint(on: _Training, saver: Saver, step: int) -> Iterator[None]:
     """What goes wrong with the weights after `step` steps concerns their checkpoint too: the one before it is kept."""
-    folder = run.path / "checkpoints"
+    folder = on.run.path / "checkpoints"
     try:
         yield
     except UserError as error:
+        saver.wait()
+        if on.ranks.rank:
+            raise
         drop_checkpoint(folder, step)
         kept = newest_checkpoint(folder)
         raise UserError(f"{error}; the checkpoint of step {kept.step} is kept" if kept else str(error)) from None
 
 
-def _cut(run: RunFolder, plan: Plan, done: int, settings: LoopSettings, deadline: Deadline) -> Plan:
-    """The plan, shorter where the deadline asks for it."""
-    breaks = settings.reports - done * settings.reports // plan.steps
-    steps = deadline.cut(done, plan.steps, settings.decay_share, breaks)
-    if steps is None:
-        return plan
+def _cut(plan: Plan, done: int, on: _Training) -> int:
+    """To how many steps the deadline cuts the run; 0: it goes on as it is."""
+    breaks = on.settings.reports - done * on.settings.reports // plan.steps
+    return on.deadline.cut(done, plan.steps, on.settings.decay_share, breaks) or 0
+
+
+def _cut_to(on: _Training, plan: Plan, done: int, steps: int) -> Plan:
+    """The plan, shorter."""
     if not plan.cuts:
-        run.emit(
+        on.run.emit(
             kinds.Note(
                 f"this machine is slower than planned: about {steps:,} steps instead of {plan.planned:,} fit into "
-                f"{deadline.box / 60:g} minutes; the learning rate falls from here on"
+                f"{on.deadline.box / 60:g} minutes; the learning rate falls from here on"
             )
         )
-    return cut_plan(run, plan, done, steps)
-
-
-def _save(run: RunFolder, trainer: Trainer, step: int, deadline: Deadline) -> None:
-    state = dict(trainer.model.state_dict())
-    save_checkpoint(run.path / "checkpoints", Checkpoint(step, state, trainer.optimizer.state(), deadline.elapsed()))
+    return cut_plan(on.run, plan, done, steps)
 
 
 class _Pace:

@@ -1,13 +1,14 @@
 """DDP and FSDP2, put around a model from outside; the model knows nothing of them.
 
-One process per device, started by torchrun; `torch.distributed` is set up already. Both wrappers average gradients over
-the ranks, see `gradients.AutogradGradients` for what that means for the loss.
+One process per device, started by torchrun; `torch.distributed` is set up already, see `ranks`. Both wrappers average
+gradients over the ranks, see `gradients.AutogradGradients` for what that means for the loss.
 
     meta model -> wrap_fsdp -> fill_from_rank_0: no process ever holds more than its share, but rank 0 the weights
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 
@@ -95,3 +96,46 @@ def whole(tensor: Tensor) -> Tensor:
     """A parameter or gradient as it is without FSDP2. All ranks must call this together."""
     full = getattr(tensor, "full_tensor", None)
     return full() if callable(full) else tensor
+
+
+@torch.no_grad()
+def skeleton(model: Transformer) -> Transformer:
+    """The same modules without values, on the device "meta": adapters and frozen parameters are as in `model`."""
+    known = {id(p): nn.Parameter(p.to("meta"), requires_grad=p.requires_grad) for p in model.parameters()}
+    return copy.deepcopy(model, known)
+
+
+@torch.no_grad()
+def gathered(model: nn.Module, empty: Transformer | None, device: torch.device) -> Transformer | None:
+    """A plain copy of what `wrap_fsdp` cut, on rank 0; None elsewhere. All ranks must call this together.
+
+    Args:
+        empty: On rank 0 the `skeleton` of the model; it stays empty.
+        device: Where the copy goes.
+    """
+    copied = {}
+    for name, parameter in model.named_parameters():
+        full = whole(parameter).detach()
+        if empty is not None:
+            copied[name] = full.to(device)
+    if empty is None:
+        return None
+    plain = skeleton(empty)
+    plain.load_state_dict(copied, assign=True)
+    for name, parameter in plain.named_parameters():
+        parameter.requires_grad_(empty.get_parameter(name).requires_grad)
+    return plain
+
+
+def gradient_norm_over_ranks(model: nn.Module) -> float:
+    """The norm of all gradients together, of which every rank has some rows."""
+    local = [whole_or_rows(p.grad).norm() for p in model.parameters() if p.grad is not None]
+    square = torch.stack(local).norm().square() if local else torch.zeros(())
+    torch.distributed.all_reduce(square)
+    return float(square.sqrt())
+
+
+def whole_or_rows(tensor: Tensor) -> Tensor:
+    """What this rank has of a tensor, as a plain tensor."""
+    local = getattr(tensor, "to_local", None)
+    return local() if callable(local) else tensor

@@ -1,12 +1,13 @@
-"""How a run trains: on what device, by which step, and for how many steps.
+"""How a run trains: on what device, by which step, over how many processes, and for how many steps.
 
 The number of steps is given, or measured once so that the run ends when its time is up. With a time box it is the most
 that are taken: if the machine turns out slower, the run is cut (see `deadline`).
 
 The plan is written before the first step, and every cut before the step after it. Killed and run again, a run reads the
-plan instead of measuring, and ends with the same weights. A plan from another device, number of threads or torch is
-refused. Time depends on the machine, so two runs of one recipe with a time box may differ in their number of steps,
-which the manifest records; with `steps` alone they don't.
+plan instead of measuring, and ends with the same weights. Continued on another processor, with another torch or another
+number of threads or processes, it takes the same steps over the same samples, but sums in another order: the run says
+so, and the plan keeps who computed which steps. Time depends on the machine, so two runs of one recipe with a time box
+may differ in their number of steps, which the manifest records; with `steps` alone they don't.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from statistics import median
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from glassmill.errors import UserError
 from glassmill.recipe import LoopSettings
@@ -36,10 +37,16 @@ class Setup(NamedTuple):
 
     device: Device
     step: Literal["fused", "autograd"]
+    parallel: Literal["none", "ddp", "fsdp"] = "none"
 
     def facts(self) -> Facts:
         """All of it that changes the bytes of the model."""
-        return {**self.device.facts(), "step": self.step}
+        return {**self.device.facts(), "step": self.step, "parallel": self.parallel}
+
+    def identity(self) -> Facts:
+        """What of it makes another run: the type of products. The rest changes the order of sums, and a run continues
+        where there is a machine for it."""
+        return {"dtype": self.device.dtype}
 
 
 def set_up(settings: LoopSettings, d_model: int) -> Setup:
@@ -70,7 +77,8 @@ class Plan:
         planned: The number of steps before any cut: the schedule's.
         cuts: What the deadline made of it.
         step_seconds: What a step took when it was measured; 0 if nothing was.
-        device, processor, dtype, threads, torch, world_size, step: See `Setup.facts`.
+        device, processor, dtype, threads, torch, world_size, step, parallel: See `Setup.facts`.
+        earlier: The same of those who computed the run before, each with the steps behind it when it was left.
     """
 
     planned: int
@@ -82,33 +90,62 @@ class Plan:
     torch: str
     world_size: int
     step: str
+    parallel: str = "none"
     cuts: tuple[Cut, ...] = ()
+    earlier: tuple[Facts, ...] = ()
 
     @property
     def steps(self) -> int:
         """How many steps the run takes, as far as is known now."""
         return self.cuts[-1][1] if self.cuts else self.planned
 
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Plan:
+        """What `asdict` and JSON made of a plan."""
+        cuts = tuple((int(at), int(steps)) for at, steps in value["cuts"])
+        known = {one.name for one in fields(cls)}
+        return cls(**{k: v for k, v in value.items() if k in known} | {"cuts": cuts, "earlier": (*value["earlier"],)})
+
 
 def read_plan(run: RunFolder, setup: Setup) -> Plan | None:
     """The plan of an earlier attempt in this run folder; None if this is the first.
 
     Raises:
-        UserError: the earlier attempt computed differently, so that continuing would not give its bytes.
+        UserError: the plan is an older glassmill's, or the earlier attempt computed in another type.
     """
     path = run.path / PLAN
     if not path.exists():
         return None
     saved = json.loads(path.read_text(encoding="utf-8"))
-    for name, value in setup.facts().items():
-        if saved.get(name) != value:
-            raise UserError(
-                f"{run.path} was started with {name} = {saved.get(name, 'unknown')}, now it is {value}: continue where "
-                "and as it was started, or delete the folder to start again"
+    if not saved.keys() >= setup.facts().keys() | {"cuts", "earlier"} or saved["dtype"] != setup.device.dtype:
+        raise UserError(
+            f"{run.path} was started with dtype = {saved.get('dtype', 'unknown')} by glassmill with another kind of "
+            f"plan, or another type than {setup.device.dtype}: continue as it was started, or delete the folder to "
+            "start again"
+        )
+    return Plan.from_json(saved)
+
+
+def moved_plan(run: RunFolder, plan: Plan, setup: Setup, done: int) -> Plan:
+    """The plan for this machine and these processes, which continue after `done` steps; says what may differ."""
+    facts = setup.facts()
+    before = {name: getattr(plan, name) for name in facts}
+    if facts == before:
+        return plan
+    changed = [name for name in facts if facts[name] != before[name]]
+    if done:
+        was, now = (", ".join(f"{name} = {some[name]}" for name in changed) for some in (before, facts))
+        run.emit(
+            kinds.Warned(
+                f"the first {done:,} steps were computed with {was}, from here on with {now}: the same samples in the "
+                "same order, but sums are rounded differently, so the weights will differ in their last digits from "
+                "those of a run that was not moved"
             )
-    saved.pop("steps")
-    cuts = tuple((int(at), int(steps)) for at, steps in saved.pop("cuts"))
-    return Plan(**saved, cuts=cuts)
+        )
+    earlier = (*plan.earlier, {**before, "until": done}) if done else plan.earlier
+    moved = replace(plan, **facts, earlier=earlier)  # type: ignore[arg-type]
+    write_plan(run, moved)
+    return moved
 
 
 def write_plan(run: RunFolder, plan: Plan) -> None:
@@ -124,7 +161,12 @@ def cut_plan(run: RunFolder, plan: Plan, done: int, steps: int) -> Plan:
 
 
 def make_plan(
-    run: RunFolder, settings: LoopSettings, setup: Setup, deadline: Deadline, trial_step: Callable[[int], object]
+    run: RunFolder,
+    settings: LoopSettings,
+    setup: Setup,
+    deadline: Deadline,
+    trial_step: Callable[[int], object],
+    agree: Callable[[bool], bool] = bool,
 ) -> Plan:
     """Decide the number of steps and write it down.
 
@@ -132,6 +174,7 @@ def make_plan(
         settings: The number of steps, or a time box, for which the speed is measured.
         deadline: Its clock; what measuring takes is part of the box.
         trial_step: Does step i of a throw-away run.
+        agree: Of several ranks' answers, the one that all of them follow.
 
     Raises:
         UserError: neither minutes nor steps are given.
@@ -139,31 +182,20 @@ def make_plan(
     steps, seconds = settings.steps, 0.0
     if steps is None and settings.minutes is not None:
         run.emit(kinds.Note("measuring the speed, to see how many steps fit into the time box"))
-        seconds = _step_seconds(trial_step, min(settings.measure_seconds, 0.1 * deadline.box))
+        seconds = _step_seconds(trial_step, min(settings.measure_seconds, 0.1 * deadline.box), agree)
         steps = max(1, int((deadline.left() - (1 - MARGIN) * deadline.box) / seconds))
     if steps is None:
         raise UserError("neither minutes nor steps are set: set one of the two, or both")
-    device = setup.device
-    plan = Plan(
-        planned=steps,
-        step_seconds=round(seconds, 6),
-        device=device.kind,
-        processor=device.processor,
-        dtype=device.dtype,
-        threads=device.threads,
-        torch=device.torch_version,
-        world_size=device.place.world_size,
-        step=setup.step,
-    )
+    plan = Plan(planned=steps, step_seconds=round(seconds, 6), **setup.facts())  # type: ignore[arg-type]
     write_plan(run, plan)
     return plan
 
 
-def _step_seconds(trial_step: Callable[[int], object], budget: float) -> float:
+def _step_seconds(trial_step: Callable[[int], object], budget: float, agree: Callable[[bool], bool]) -> float:
     """Median seconds of a step after the first, from as many steps as `budget` seconds allow; of the first, which warms
     up, where it alone takes longer."""
     begin, times = time.perf_counter(), list[float]()
-    while not times or time.perf_counter() - begin < budget:
+    while agree(not times or time.perf_counter() - begin < budget):
         start = time.perf_counter()
         trial_step(len(times))
         times.append(time.perf_counter() - start)

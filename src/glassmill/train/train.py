@@ -43,7 +43,9 @@ PROMPT_TOKENS = 8
 
 def resolved(recipe: Recipe) -> Facts:
     """What this machine decides and what changes the model's bytes, for the run's identity."""
-    return set_up(recipe.train, shape_of(recipe.model, recipe.train.base, recipe.tokenizer.vocab_size).d_model).facts()
+    return set_up(
+        recipe.train, shape_of(recipe.model, recipe.train.base, recipe.tokenizer.vocab_size).d_model
+    ).identity()
 
 
 def make(
@@ -84,7 +86,15 @@ def make(
     rows = max(1, settings.batch_tokens // length)
     batches = WindowBatches(shards, rows, length, seed)
     reporter = Reporter(run, settings, tokens, vocabulary, length)
-    model, plan = fit(run, fresh_model, batches, settings, setup, reporter, deadline)
+
+    def outline() -> Transformer:
+        with torch.device("meta"):
+            return Transformer(config)
+
+    trained = fit(run, fresh_model, batches, settings, setup, reporter, deadline, outline if base is None else None)
+    if trained is None:  # rank 0 publishes
+        return
+    model, plan = trained
     publish_adapter(run, model, settings, settings.base or "")
     tokens_seen = plan.steps * rows * length
     provenance = {"run": run.path.name, "stage": "train", "steps": plan.steps, "tokens_seen": tokens_seen, "seed": seed}

@@ -52,8 +52,8 @@ def resolved(recipe: Recipe) -> Facts:
         UserError: `sft.base` names no model folder, or its config.json is damaged.
     """
     if recipe.sft.base is None:
-        return set_up(recipe.sft, recipe.model.d_model).facts()
-    return set_up(recipe.sft, read_config(find_model_folder(recipe.sft.base)).d_model).facts()
+        return set_up(recipe.sft, recipe.model.d_model).identity()
+    return set_up(recipe.sft, read_config(find_model_folder(recipe.sft.base)).d_model).identity()
 
 
 def make(
@@ -103,7 +103,10 @@ def make(
 
     questions = [placed.conversation.messages[:1] for placed in held_out]
     reporter = Reporter(run, start.tokenizer, questions, measured, length, seed)
-    model, plan = fit(run, fresh_model, batches, settings, setup, reporter, deadline)
+    trained = fit(run, fresh_model, batches, settings, setup, reporter, deadline)
+    if trained is None:  # rank 0 publishes
+        return
+    model, plan = trained
     publish_adapter(run, model, settings, str(start.folder))
     told = known.tell(model)
     epochs = plan.steps * batches.conversation_rows / packed.rows_per_epoch

@@ -1,0 +1,141 @@
+"""The processes that torchrun started for one command: rank 0 runs the line, the others help it to train.
+
+    torchrun --nproc-per-node 2 -m glassmill train RECIPE
+
+Rank 0 does what a single process does: reads the recipe, makes documents and tokens, writes events and artefacts. The
+others wait, and where rank 0 comes to a stage on which all ranks work (`Stage.together`), it tells them which: they
+call the stage's verb on a run folder that writes nothing. Messages are JSON in torchrun's store, and all ranks see the
+same files. If a process dies, torchrun ends the others and, with `--max-restarts`, starts all again.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from glassmill.errors import UserError
+from glassmill.recipe import Recipe
+from glassmill.run import kinds
+from glassmill.run.device import place_from
+from glassmill.run.folder import Identity, RunFolder
+
+LOOK_S = 2.0
+"""How long a waiting rank waits at once; then it waits again."""
+
+
+@functools.cache
+def store() -> Any:
+    """The key-value store that torchrun keeps for all processes of this attempt.
+
+    Raises:
+        UserError: there is none: WORLD_SIZE was set by hand.
+    """
+    from torch.distributed.rendezvous import rendezvous
+
+    try:
+        found, _, _ = next(rendezvous("env://"))
+    except ValueError as error:
+        raise UserError(
+            f"WORLD_SIZE = {place_from(os.environ).world_size}, but {error}; start the command with torchrun"
+        ) from None
+    return found
+
+
+def follows() -> bool:
+    """Whether this process is one that only helps."""
+    return place_from(os.environ).rank > 0
+
+
+def follow() -> None:
+    """Do what rank 0 announces, until it says that nothing follows."""
+    from torch.distributed import DistNetworkError, DistStoreError
+
+    number = 0
+    while True:
+        try:
+            store().wait([f"work/{number}"], timedelta(seconds=LOOK_S))
+        except DistNetworkError:  # rank 0 kept the store itself, and is gone
+            return
+        except DistStoreError:
+            continue
+        work = json.loads(store().get(f"work/{number}"))
+        if not work:
+            return
+        _help(work)
+        number += 1
+
+
+def _help(work: Mapping[str, Any]) -> None:
+    recipe = Recipe.model_validate(work["recipe"])
+    run = Silent(Path(work["folder"]), Identity(work["stage"], 0, {}), recipe)
+    verb = importlib.import_module(work["verb"])
+    given = {name: Path(path) for name, path in work["given"].items()}
+    sections = {f"{name}_settings": getattr(recipe, name) for name in work["sections"]}
+    verb.make(run, getattr(recipe, work["stage"]), recipe.seed, **given, **sections)
+
+
+class Leader:
+    """Rank 0's side; alone it says nothing."""
+
+    def __init__(self) -> None:
+        self.alone, self.number = place_from(os.environ).world_size == 1, 0
+
+    def call(
+        self,
+        stage: str,
+        verb: str,
+        sections: tuple[str, ...],
+        folder: Path,
+        given: Mapping[str, Path],
+        recipe: Recipe,
+    ) -> None:
+        """Tell the other ranks to work on a stage with this one."""
+        self.say(
+            {
+                "stage": stage,
+                "verb": verb,
+                "sections": sections,
+                "folder": str(folder),
+                "given": {name: str(path) for name, path in given.items()},
+                "recipe": recipe.model_dump(mode="json"),
+            }
+        )
+
+    def say(self, work: Mapping[str, object]) -> None:
+        """Give the other ranks their next work; nothing: that there is no more."""
+        if not self.alone:
+            store().set(f"work/{self.number}", json.dumps(work))
+            self.number += 1
+
+
+@contextmanager
+def leading() -> Iterator[Leader]:
+    """Rank 0's part; at the end the other ranks may go."""
+    leader = Leader()
+    try:
+        yield leader
+    finally:
+        leader.say({})
+
+
+class Silent(RunFolder):
+    """A run folder in which another process writes."""
+
+    def __init__(self, path: Path, identity: Identity, recipe: Recipe) -> None:
+        self.path, self.identity, self._engine = path, identity, recipe.run
+
+    def emit(self, event: kinds.Event) -> None:
+        """Nothing: rank 0 tells."""
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Nothing: rank 0 writes."""
+
+    def finish(self, stats: Mapping[str, Any], counts: Mapping[str, Any] | None = None) -> None:
+        """Nothing: rank 0 publishes."""

@@ -1,0 +1,159 @@
+"""A model, its optimizer, and one step of both, on one process or on a rank of several.
+
+B rows of a batch, T positions
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from glassmill.model.transformer import Transformer
+from glassmill.recipe import LoopSettings
+from glassmill.train import parallel
+from glassmill.train.checkpoint import Checkpoint, Saved, Value
+from glassmill.train.gradients import Batch, make_gradients
+from glassmill.train.health import Watch, gradient_norm, shorten
+from glassmill.train.plan import Setup
+from glassmill.train.ranks import Ranks
+from glassmill.train.schedule import Cut, learning_rate_factor
+from glassmill.train.shared_optimizer import SharedOptimizer, part_of, read_rows
+
+
+class Batches(Protocol):
+    """Where a step's batch of `rows` rows of `length` tokens comes from; a pure function of the step."""
+
+    rows: int
+    length: int
+
+    def batch(self, step: int) -> Batch:
+        """What a step reads, on all ranks together."""
+
+
+class Trained(NamedTuple):
+    """What a step did."""
+
+    loss: float
+    """Nats per token, before the step."""
+    factor: float
+    """Of the learning rates."""
+    gradient_norm: float
+
+
+class Trainer:
+    """A model, its optimizer, and one step of both. All ranks call the methods together.
+
+    Args:
+        model: Whole, with the weights to start from. With FSDP2 those of rank 0 count, and others may be on "meta".
+        batches: What the steps read.
+        settings: Rates and schedule.
+        setup: On what and how it computes.
+        watch: Looks at losses and gradients.
+        ranks: The processes that train it; `setup.parallel` says how.
+    """
+
+    def __init__(
+        self,
+        model: Transformer,
+        batches: Batches,
+        settings: LoopSettings,
+        setup: Setup,
+        watch: Watch | None = None,
+        ranks: Ranks | None = None,
+    ) -> None:
+        self.model, self.batches, self.settings, self.setup = model, batches, settings, setup
+        self.ranks = ranks or Ranks()
+        self.watch = watch or Watch("training", settings, model.config.vocab_size)
+        self.dtype = setup.device.torch_dtype
+        self.sharded = setup.parallel == "fsdp"
+        self._empty = parallel.skeleton(model) if self.sharded and self.ranks.rank == 0 else None
+        self.wrapped = self._wrap()
+        self.optimizer = SharedOptimizer(model, settings, self.ranks)
+        rows = math.ceil(batches.rows / self.ranks.size)
+        self.gradients = make_gradients(
+            self.wrapped, rows, batches.length, settings.micro_batch_tokens, self.dtype, setup.step
+        )
+
+    def step(self, step: int, steps: int, cuts: Sequence[Cut] = ()) -> Trained:
+        """Take a step.
+
+        Raises:
+            UserError: loss or gradient are no finite numbers; the weights are those before the step.
+        """
+        loss = self.gradients(self.batch(step))
+        norm = parallel.gradient_norm_over_ranks(self.model) if self.sharded else gradient_norm(self.model)
+        self.watch.step(step + 1, cuts[-1][1] if cuts else steps, loss, norm)
+        if 0 < self.settings.grad_clip < norm:
+            shorten(self.model, self.settings.grad_clip / norm)
+        factor = learning_rate_factor(step, steps, self.settings.warmup_steps, self.settings.decay_share, cuts)
+        self.optimizer.step(factor * self.settings.peak_lr, factor * self.settings.embedding_lr)
+        return Trained(loss, factor, norm)
+
+    def batch(self, step: int) -> Batch:
+        """This rank's rows of what a step reads. The order of rows is that of one process."""
+        batch = self.batches.batch(step)
+        return batch.share(self.ranks.rank, self.ranks.size) if self.ranks.size > 1 else batch
+
+    @torch.no_grad()
+    def loss_now(self, step: int) -> float:
+        """Loss on what `step` reads, a micro-batch at a time, without learning from it."""
+        rows = max(1, self.settings.micro_batch_tokens // self.batches.length)
+        device = self.setup.device.torch_device
+        total = torch.zeros((), device=device)
+        for part in self.batch(step).micro_batches(rows):
+            ids, targets, weights = (tensor.to(device) for tensor in part)
+            with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
+                total += (self.model(ids, targets) * weights).sum()
+        if self.sharded:
+            self.model.reshard()  # type: ignore[operator]  # a backward pass would have
+        return float(parallel.sum_over_ranks(total, self.ranks.size))
+
+    def whole_model(self) -> Transformer | None:
+        """The model as rank 0 reports on it and publishes it; None on other ranks."""
+        if self.sharded:
+            return parallel.gathered(self.model, self._empty, self.setup.device.torch_device)
+        return self.model if self.ranks.rank == 0 else None
+
+    def share(self, step: int, seconds: float) -> Checkpoint:
+        """This rank's share of a checkpoint: what is trained, and the optimizer's state."""
+        weights: dict[str, Value] = {}
+        for name, parameter in self._trained():
+            if self.sharded:
+                weights[name] = part_of(parallel.whole_or_rows(parameter), parameter, self.ranks)
+            elif self.ranks.rank == 0:
+                weights[name] = parameter
+        return Checkpoint(step, weights, self.optimizer.state(), seconds)
+
+    @torch.no_grad()
+    def load(self, saved: Saved) -> None:
+        """Continue from a checkpoint, written by any number of ranks."""
+        for name, parameter in self._trained():
+            parallel.whole_or_rows(parameter).copy_(read_rows(saved, "weights", name, parameter, self.ranks))
+        self.optimizer.load(saved)
+
+    def _trained(self) -> list[tuple[str, Tensor]]:
+        return [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+
+    def _wrap(self) -> nn.Module:
+        device = self.setup.device.torch_device
+        if self.setup.parallel == "ddp":
+            return self._warm(parallel.wrap_ddp(self.model))
+        if not self.sharded:
+            return self.model
+        weights = self.model.state_dict() if self.ranks.rank == 0 else {}
+        self.model.load_state_dict(parallel.skeleton(self.model).state_dict(), assign=True)  # rank 0 keeps `weights`
+        parallel.wrap_fsdp(self.model, self.dtype, device)
+        parallel.fill_from_rank_0(self.model, weights, device)
+        return self.model
+
+    def _warm(self, wrapped: nn.Module) -> nn.Module:
+        """One exchange of zeros: after its first, DDP orders its buckets anew, and with them the sums of three or more
+        ranks. A resumed run must not differ from an undisturbed one by that."""
+        ids = torch.zeros(1, self.batches.length, dtype=torch.int64)
+        warming = make_gradients(wrapped, 1, self.batches.length, self.batches.length, self.dtype, "autograd")
+        warming(Batch(ids, ids, torch.zeros(ids.shape)))
+        return wrapped

@@ -1,0 +1,212 @@
+"""Several real processes under torchrun train what one process trains, in any number, killed or not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from glassmill.errors import UserError
+from glassmill.infer.weights import WEIGHTS
+from glassmill.run import kinds
+from glassmill.run.events import read_events
+from glassmill.train.checkpoint import newest_saved
+from tests.train.test_train import train_town, weights_hash
+
+Town = tuple[Path, Path]
+ROOT = Path(__file__).resolve().parents[2]
+TOLERANCE = 2e-3
+"""Nats by which a loss after some dozen steps may differ: sums in another order, through Muon's polynomials."""
+SHORT: dict[str, Any] = {"steps": 8, "reports": 1, "optimizer": "muon"}
+
+pytestmark = [
+    pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="this torch has no gloo"),
+    pytest.mark.skipif(sys.platform == "win32", reason="torchrun's kills are POSIX"),
+]
+
+
+def launch(town: Town, *cases: tuple[Path, dict[str, Any]], ranks: int = 2, restarts: int = 0) -> subprocess.Popen[str]:
+    """torchrun, training in each folder in turn; with one rank plain Python."""
+    words = [str(word) for folder, changes in cases for word in (folder, json.dumps(changes))]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+    torchrun += [f"--max-restarts={restarts}"]
+    command = [sys.executable, *(torchrun if ranks > 1 else []), "-m", "tests.train.rank_worker", *map(str, town)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [*command, *words], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors[-3000:]
+
+
+def losses(folder: Path) -> dict[int, float]:
+    """The loss of every step, the last that was told."""
+    events = [entry.event for entry in read_events(folder / "events.jsonl")]
+    return {event.step: event.loss for event in events if isinstance(event, kinds.Metric)}
+
+
+def assert_same_losses(folder: Path, other: Path) -> None:
+    one, two = losses(folder), losses(other)
+    assert one.keys() == two.keys() and len(one) > 1
+    assert max(abs(one[step] - two[step]) for step in one) < TOLERANCE
+
+
+def plan_of(folder: Path) -> dict[str, Any]:
+    plan: dict[str, Any] = json.loads((folder / "plan.json").read_text())
+    return plan
+
+
+WAYS = {
+    "ddp": {"parallel": "ddp"},
+    "fsdp": {"parallel": "fsdp"},
+    "ddp, adamw": {"parallel": "ddp", "optimizer": "adamw", "peak_lr": 0.002},
+    "fsdp, adamw": {"parallel": "fsdp", "optimizer": "adamw", "peak_lr": 0.002},
+    "ddp, adapters": {"parallel": "ddp", "lora": 3, "step": "autograd"},
+    "fsdp, adapters": {"parallel": "fsdp", "lora": 3, "step": "autograd"},
+}
+
+
+@pytest.fixture(scope="module")
+def trained(town: Town, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders of every way, each trained by one process and by two."""
+    folder = tmp_path_factory.mktemp("ranks")
+    for ranks, name in ((1, "one"), (2, "two")):
+        cases = [(folder / name / way, SHORT | changes) for way, changes in WAYS.items()]
+        if ranks == 1:
+            cases = [case for case in cases if "fsdp" not in case[0].name]
+        finish(launch(town, *cases, ranks=ranks))
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+def test_two_processes_have_the_losses_of_one(trained: Path, way: str) -> None:
+    assert_same_losses(trained / "two" / way, trained / "one" / way.replace("fsdp", "ddp"))
+    plan = plan_of(trained / "two" / way)
+    assert (plan["world_size"], plan["parallel"]) == (2, way[:4].strip(","))
+
+
+@pytest.mark.slow
+def test_two_processes_publish_the_weights_of_one_but_for_rounding(trained: Path) -> None:
+    from safetensors.torch import load_file
+
+    for way in ("ddp", "fsdp"):
+        two, one = (load_file(trained / name / at / "model" / WEIGHTS) for name, at in (("two", way), ("one", "ddp")))
+        assert two.keys() == one.keys()
+        assert max(float((two[name] - one[name]).abs().max()) for name in two) < 2e-3
+    for way in ("ddp, adapters", "fsdp, adapters"):
+        two = json.loads((trained / "two" / way / "sums.json").read_text())
+        one = json.loads((trained / "one" / "ddp, adapters" / "sums.json").read_text())
+        assert two == pytest.approx(one, abs=2e-3)
+
+
+@pytest.mark.slow
+def test_only_one_process_writes(trained: Path) -> None:
+    events = [entry.event for entry in read_events(trained / "two" / "ddp" / "events.jsonl")]
+    assert [type(event) for event in events].count(kinds.Start) == 1
+    steps = [event.step for event in events if isinstance(event, kinds.Metric)]
+    assert steps == sorted(set(steps))
+
+
+def wait_for(folder: Path, step: int, process: subprocess.Popen[str]) -> None:
+    """Until there is a checkpoint of at least so many steps."""
+    while not any(int(path.name[5:]) >= step for path in (folder / "checkpoints").glob("step-????????")):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.002)
+
+
+LONG: dict[str, Any] = {"steps": 60, "reports": 1, "checkpoint_seconds": 0.0}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["ddp", "fsdp"])
+def test_two_processes_then_one_then_two_read_the_samples_of_one(town: Town, tmp_path: Path, way: str) -> None:
+    case = (tmp_path / "moved", LONG | {"parallel": way})
+    for ranks, step in ((2, 12), (1, 30)):
+        process = launch(town, case, ranks=ranks)
+        wait_for(case[0], step, process)
+        kill_all(process)
+    finish(launch(town, case))
+    finish(launch(town, (tmp_path / "one", LONG), ranks=1))
+    assert_same_losses(tmp_path / "moved", tmp_path / "one")
+    plan = plan_of(tmp_path / "moved")
+    worlds = [facts["world_size"] for facts in plan["earlier"]] + [plan["world_size"]]
+    assert worlds == [2, 1, 2]
+    warned = [e.event.text for e in read_events(case[0] / "events.jsonl") if isinstance(e.event, kinds.Warned)]
+    assert len(warned) == 2 and "were computed with" in warned[0] and "world_size = 2" in warned[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["ddp", "fsdp"])
+def test_a_killed_process_of_two_is_replaced_and_training_goes_on_to_the_same_bits(
+    town: Town, tmp_path: Path, way: str
+) -> None:
+    changes = LONG | {"parallel": way}
+    finish(launch(town, (tmp_path / "undisturbed", changes)))
+    folder = tmp_path / "killed"
+    process = launch(town, (folder, changes), restarts=2)
+    wait_for(folder, 10, process)
+    os.kill(children(process.pid)[1], signal.SIGKILL)
+    at = time.time()
+    finish(process)
+    assert weights_hash(folder) == weights_hash(tmp_path / "undisturbed")
+    entries = list(read_events(folder / "events.jsonl"))
+    again = max(n for n, entry in enumerate(entries) if isinstance(entry.event, kinds.Start))
+    first = next(entry for entry in entries[again:] if isinstance(entry.event, kinds.Metric))
+    print(f"{way}: training again {first.time_s - at:.1f} s after the kill")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_signal_to_one_process_saves_and_ends_all(town: Town, tmp_path: Path, rank: int) -> None:
+    folder = tmp_path / "stopped"
+    case = (folder, LONG | {"parallel": "fsdp", "checkpoint_seconds": 3600.0, "steps": 4000})
+    process = launch(town, case)
+    while len(losses(folder) if (folder / "events.jsonl").exists() else {}) < 5:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    os.kill(children(process.pid)[rank], signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    saved = newest_saved(folder / "checkpoints")
+    assert saved is not None and saved.step == max(losses(folder))
+
+
+def kill_all(process: subprocess.Popen[str]) -> None:
+    """kill -9 of all at once: torchrun's workers have sessions of their own."""
+    for pid in (process.pid, *children(process.pid)):
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+
+
+def children(pid: int) -> list[int]:
+    """The workers of torchrun, by rank."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            variables = (path / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if parent == pid:
+            found |= {int(v[5:]): int(path.name) for v in variables if v.startswith(b"RANK=")}
+    return [found[rank] for rank in sorted(found)]
+
+
+def test_a_command_that_was_not_started_by_torchrun_says_so(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match=r"^WORLD_SIZE = 2, but .*; start the command with torchrun$"):
+        train_town(town, tmp_path / "train")
