@@ -195,8 +195,8 @@ def test_a_tokenizer_without_a_name_in_llama_cpp_is_not_exported(folder: Path, t
         UserError, match="llama.cpp does not know this tokenizer's split .*pattern = llama3, o200k_base, gp"
     ):
         export_gguf(path, tmp_path / "x.gguf")
-    with pytest.raises(UserError, match="unknown dtype 'q4_k'; use one of f32, f16, bf16, q8_0"):
-        export_gguf(path, tmp_path / "x.gguf", "q4_k")
+    with pytest.raises(UserError, match="unknown dtype 'q3_k'; use one of f32, f16, bf16, q8_0, q4_0, q4_k"):
+        export_gguf(path, tmp_path / "x.gguf", "q3_k")
     assert not (tmp_path / "x.gguf").exists()
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import random
 
+import numpy as np
+
 from glassmill import native
 from glassmill.corpus.dedup.keys import MinHasher
 from glassmill.corpus.extract.content import extractor
@@ -17,6 +19,7 @@ from glassmill.miniweb import questions
 from glassmill.miniweb.records import body_of
 from glassmill.miniweb.web import build
 from glassmill.miniweb.world import make_world
+from glassmill.model.blocks import FORMATS, WRITABLE, Format, dequantize, quantize
 from glassmill.recipe import DedupSettings
 
 SEED = 3
@@ -27,6 +30,14 @@ def pages() -> list[bytes]:
     world = make_world(SEED, num_people=12, num_false_claims=4)
     ghosts, sums = questions.make_ghosts(world, SEED), questions.make_sums(SEED, 40)
     return [body_of(page, rng) for page in build(world, ghosts.pages, sums.pages, 400, SEED)][:150]
+
+
+def round_trip(form: Format) -> bytes:
+    chance = np.random.default_rng(SEED)
+    rows = chance.integers(0, 256, (20, form.block_bytes), dtype=np.uint8)
+    read = dequantize(rows, form)
+    written = quantize(chance.normal(size=(20, 256)).astype(np.float32), form) if form.name in WRITABLE else rows
+    return read.tobytes() + written.tobytes()
 
 
 def main() -> None:
@@ -43,6 +54,7 @@ def main() -> None:
         "languages": [detect(text) for text in texts],
         "words": [(words.num_words, words.duplicate_ngram_characters(5)) for words in counted],
         "merges": trainer.train(500)[0].tolist(),
+        "weights in blocks": [round_trip(form) for form in FORMATS.values()],
     }
     print(native.instruction_set())
     for name, result in results.items():

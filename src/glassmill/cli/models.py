@@ -1,4 +1,4 @@
-"""Commands that use a model: chat, serve, import, export."""
+"""Commands that use a model: chat, serve, import, export, quantize."""
 
 from __future__ import annotations
 
@@ -149,12 +149,32 @@ def import_model(
 def export(
     model: ModelArgument,
     out: Annotated[Path, typer.Argument(help="the .gguf file to write")],
-    dtype: Annotated[str, typer.Option(help="f32, bf16, f16 or q8_0")] = "bf16",
+    to: Annotated[str, typer.Option("--to", "--dtype", help="f32, bf16, f16, q8_0, q4_0 or q4_k")] = "bf16",
     runs: Runs = RUNS,
 ) -> None:
     """Export a GGUF file for llama.cpp and Ollama. (transformers and vLLM open the model folder as it is.)"""
     path = model_path(model, runs)
     from glassmill.export.gguf_file import export_gguf
 
-    export_gguf(path, out, dtype)
+    export_gguf(path, out, to)
     print(out)
+
+
+@app.command(rich_help_panel=USE)
+def quantize(
+    model: ModelArgument,
+    to: Annotated[str, typer.Option(help="q8_0, q4_0 or q4_k")],
+    out: Annotated[Path | None, typer.Option(help="the folder to write; default: models/<name>-<format>")] = None,
+    text: Annotated[Path | None, typer.Option(help="held-out text to measure on; default: a short one")] = None,
+    tokens: Annotated[int, typer.Option(min=64, help="read about so many tokens of it")] = 4096,
+    runs: Runs = RUNS,
+) -> None:
+    """Make a model of 4 or 8 bits a weight: smaller, faster, and a table that says what it costs."""
+    path = model_path(model, runs)
+    from glassmill.export.quantizing import measure, quantize_folder, read_held_out, table
+
+    if text:
+        read_held_out(text)  # refused before the work, not after it
+    folder = quantize_folder(path, out or Path("models") / f"{Path(model).name.lower()}-{to}", to)
+    found = measure(path, folder, text, tokens, notify=lambda line: print(line, file=sys.stderr))
+    print(f"{table(path, folder, to, found)}\n{folder}\nchat with it: glassmill chat {folder}")

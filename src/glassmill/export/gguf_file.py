@@ -20,7 +20,11 @@ from glassmill.export.gguf_shape import architecture, gguf_name, permuted_heads,
 from glassmill.export.gguf_tokenizer import NORMALIZER, gguf_pre, merge_lines, token_table
 from glassmill.infer.find import find_model_folder
 from glassmill.infer.folder import LoadedModel, load_folder
+from glassmill.infer.weights import read_blocks
+from glassmill.model.blocks import FORMATS, Format, format_for
+from glassmill.model.blocks import quantize as quantize_blocks
 from glassmill.model.config import ModelConfig
+from glassmill.model.plain_formats import Bytes
 from glassmill.run.files import atomic_path
 from glassmill.tokens.formats import read_json
 from glassmill.tokens.specials import IM_END
@@ -32,8 +36,9 @@ FILE_TYPES = {
     "f16": (GGMLQuantizationType.F16, LlamaFileType.MOSTLY_F16),
     "bf16": (GGMLQuantizationType.BF16, LlamaFileType.MOSTLY_BF16),
     "q8_0": (GGMLQuantizationType.Q8_0, LlamaFileType.MOSTLY_Q8_0),
+    "q4_0": (GGMLQuantizationType.Q4_0, LlamaFileType.MOSTLY_Q4_0),
+    "q4_k": (GGMLQuantizationType.Q4_K, LlamaFileType.MOSTLY_Q4_K_S),
 }
-Q8_BLOCK = 32
 
 
 def export_gguf(model: str | Path, out: Path, dtype: str = "bf16") -> Path:
@@ -52,7 +57,7 @@ def export_gguf(model: str | Path, out: Path, dtype: str = "bf16") -> Path:
         writer = GGUFWriter(temporary, arch)
         _write_shape(writer, loaded.config, file_type)
         _write_tokenizer(writer, loaded.tokenizer, full, pre, loaded.config.vocab_size)
-        _write_weights(writer, loaded, kind)
+        _write_weights(writer, loaded, kind, read_blocks(find_model_folder(model), loaded.config))
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
@@ -105,13 +110,27 @@ def _write_tokenizer(
         writer.add_chat_template(tokenizer.chat_template)
 
 
-def _write_weights(writer: GGUFWriter, loaded: LoadedModel, kind: GGMLQuantizationType) -> None:
+def _write_weights(
+    writer: GGUFWriter, loaded: LoadedModel, kind: GGMLQuantizationType, stored: Mapping[str, tuple[Format, Bytes]]
+) -> None:
+    """Writes every tensor; `stored` has the blocks of a quantised folder, which are copied if they are the wanted."""
+    wanted = FORMATS.get(kind.name.lower())
     for name, parameter in loaded.model.state_dict().items():
-        weight = np.ascontiguousarray(parameter.float().numpy())
+        form = format_for(name, tuple(parameter.shape), wanted, loaded.config.tie_embeddings) if wanted else None
         heads = permuted_heads(name, loaded.config)
-        if heads:
-            weight = np.ascontiguousarray(to_gguf_rows(weight, heads))
-        used = kind if weight.ndim > 1 else GGMLQuantizationType.F32
-        if used == GGMLQuantizationType.Q8_0 and weight.shape[-1] % Q8_BLOCK:
-            used = GGMLQuantizationType.F16  # rows that are not a whole number of blocks
-        writer.add_tensor(gguf_name(name), quantize(weight, used), raw_dtype=used)
+        if form and stored.get(name, (None,))[0] == form:
+            rows, used = stored[name][1], GGMLQuantizationType(form.number)
+            writer.add_tensor(gguf_name(name), _in_their_order(rows, heads), raw_dtype=used)
+            continue
+        weight = _in_their_order(parameter.float().numpy(), heads)
+        if form:
+            rows, used = quantize_blocks(weight, form), GGMLQuantizationType(form.number)
+        else:  # norms and biases; or rows that are no whole number of blocks
+            used = GGMLQuantizationType.F16 if wanted else kind
+            used = used if weight.ndim > 1 else GGMLQuantizationType.F32
+            rows = quantize(weight, used)
+        writer.add_tensor(gguf_name(name), rows, raw_dtype=used)
+
+
+def _in_their_order(rows: np.ndarray, heads: int | None) -> np.ndarray:
+    return np.ascontiguousarray(to_gguf_rows(rows, heads) if heads else rows)

@@ -1,8 +1,7 @@
 """A strict GGUF reader: every length is checked against the file size before anything is allocated.
 
 In: a path. Out: metadata and tensors. Readers of this format keep breaking on crafted headers (an array that claims
-2^60 items), and the `gguf` package's own takes seconds for a vocabulary; so the header is parsed here, and the package
-only dequantises blocks of weights.
+2^60 items), and the `gguf` package's own takes seconds for a vocabulary; so the header is parsed here.
 
 Files written here carry their own SHA-256 under `CHECKSUM`, counted with zeros in its place, and are refused if it is
 another.
@@ -23,16 +22,16 @@ from typing import Any
 
 import numpy as np
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
-from gguf.quants import dequantize
 
 from glassmill.errors import GgufError, UserError
 from glassmill.foreign_json import is_lfs_pointer, lfs_message
+from glassmill.model.blocks import FORMATS, Format, dequantize
 
 MAGIC = b"GGUF"
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 STRING, ARRAY = 8, 9
 PLAIN = {"F32": "<f4", "F16": "<f2"}
-READABLE = ("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K")
+READABLE = ("F32", "F16", "BF16", *(name.upper() for name in FORMATS))
 MAX_DIMENSIONS = 4
 MAX_STRING = 2**24
 MAX_ITEMS = 2**22
@@ -95,6 +94,20 @@ class GgufFile:
         Raises:
             UserError: no such tensor, or its type is not supported.
         """
+        raw, form = self.rows(name)
+        if form is not None:
+            return dequantize(raw, form)
+        kind = self.tensors[name].kind.name
+        if kind == "BF16":
+            return (raw.view("<u2").astype(np.uint32) << 16).view(np.float32)
+        return raw.view(PLAIN[kind]).astype(np.float32)
+
+    def rows(self, name: str) -> tuple[np.ndarray, Format | None]:
+        """The bytes of a tensor, uint8, in the shape of its rows, and their block format if they have one.
+
+        Raises:
+            UserError: no such tensor, or its type is not supported.
+        """
         info = self.tensors.get(name)
         if info is None:
             raise UserError(f"{self.path} has no tensor {name}")
@@ -102,10 +115,7 @@ class GgufFile:
         if kind not in READABLE:
             raise UserError(f"{self.path}: tensor {name} has type {kind}; supported are {', '.join(READABLE)}")
         raw = np.frombuffer(self._bytes, dtype=np.uint8, count=info.num_bytes, offset=info.offset)
-        if kind in PLAIN:
-            return raw.view(PLAIN[kind]).astype(np.float32).reshape(info.shape)
-        rows = raw.reshape(math.prod(info.shape[:-1]), -1)
-        return np.asarray(dequantize(rows, info.kind), dtype=np.float32).reshape(info.shape)
+        return raw.reshape(*info.shape[:-1], -1), FORMATS.get(kind.lower())
 
 
 class _Header:

@@ -70,22 +70,33 @@ def save_folder(path: str | Path, model: Transformer, tokenizer: Tokenizer, prov
     Raises:
         UserError: a weight is no finite number; nothing is written.
     """
-    config = model.config.to_hf() | {"torch_dtype": str(model.head_weight.dtype).removeprefix("torch.")}
-    eos_id = tokenizer.eos_id
     weights = {name: weight.detach().cpu().contiguous() for name, weight in model.state_dict().items()}
+    dtype = str(model.head_weight.dtype).removeprefix("torch.")
     for name, weight in weights.items():
         if not torch.isfinite(weight).all():
             raise UserError(
-                f"{path} was not written: {name} holds values that are no finite numbers in {config['torch_dtype']}; "
+                f"{path} was not written: {name} holds values that are no finite numbers in {dtype}; "
                 "take a wider type, or a model that was trained without diverging"
             )
+    write_folder(path, {**model.config.to_hf(), "torch_dtype": dtype}, weights, tokenizer, provenance)
+
+
+def write_folder(
+    path: str | Path,
+    config: Mapping[str, object],
+    weights: Mapping[str, torch.Tensor],
+    tokenizer: Tokenizer,
+    provenance: Mapping[str, object],
+) -> None:
+    """Write a model folder atomically from its parts; `config` is its `config.json` but for the tokens' ids."""
+    eos_id = tokenizer.eos_id
     with atomic_path(Path(path)) as folder:
         folder.mkdir()
         tokenizer.save(folder)
-        _write_json(folder / "config.json", config | {"bos_token_id": tokenizer.bos_id, "eos_token_id": eos_id})
+        _write_json(folder / "config.json", {**config, "bos_token_id": tokenizer.bos_id, "eos_token_id": eos_id})
         ends = {"eos_token_id": sorted(tokenizer.stop_ids)}
         _write_json(folder / "generation_config.json", {"pad_token_id": eos_id} | tokenizer.generation | ends)
-        save_file(weights, folder / WEIGHTS, metadata={"format": "pt", SEALED: NOTE})
+        save_file(dict(weights), folder / WEIGHTS, metadata={"format": "pt", SEALED: NOTE})
         _order_header(folder / WEIGHTS)
         seal(folder, provenance)
 

@@ -24,6 +24,8 @@ from glassmill.infer.decoder import NO_LOGITS, Answer, Decoder, DecoderInfo, Pie
 from glassmill.infer.find import find_model_folder, read_config
 from glassmill.infer.sampling import Floats
 from glassmill.infer.weights import Claim, checked_claims
+from glassmill.model.blocks import FORMATS as BLOCK_FORMATS
+from glassmill.model.blocks import dequantize
 from glassmill.model.config import ModelConfig
 from glassmill.run.device import LARGE_BYTES
 from glassmill.run.integrity import check_sealed
@@ -31,6 +33,8 @@ from glassmill.run.integrity import check_sealed
 WeightFormat = Literal["float32", "bfloat16"]
 FORMATS: dict[WeightFormat, str] = {"float32": "f32", "bfloat16": "bf16"}
 """Names as torch has them, and as the core has them."""
+PACKED = ("Q8_0", "Q4_0", "Q4_1", "Q4_K")
+"""Blocks that stay as they are; others get the type of the rest."""
 
 NAMES = {
     "input_layernorm.weight": "input_norm",
@@ -174,7 +178,8 @@ def _load_core(
         if short is None:
             continue
         try:
-            core.set(short, layer, array.reshape(-1, array.shape[-1]), stored, format)
+            own = stored.lower() if stored in PACKED else format
+            core.set(short, layer, array.reshape(-1, array.shape[-1]), stored, own)
         except ValueError as error:
             count = int((~np.isfinite(_floats(array, stored))).sum())
             if not count:
@@ -199,15 +204,19 @@ def _mapped(claim: Claim) -> npt.NDArray[Any]:
     """A tensor in its file, as numpy can hold it: bfloat16 and float16 as their bits."""
     with claim.file.open("rb") as file:
         start = 8 + int.from_bytes(file.read(8), "little") + claim.begin
-    kind = np.dtype("<f4") if claim.dtype == "F32" else np.dtype("<u2")
+    kind = np.dtype({"F32": "<f4", "F16": "<u2", "BF16": "<u2"}.get(claim.dtype, "u1"))
+    shape = (claim.shape[0], -1) if kind.itemsize == 1 else claim.shape
     if start % kind.itemsize:  # allowed by the format, written by nobody
         with claim.file.open("rb") as file:
             file.seek(start)
-            return np.frombuffer(file.read(claim.end - claim.begin), kind).reshape(claim.shape)
-    return np.memmap(claim.file, kind, "r", start, claim.shape)
+            return np.frombuffer(file.read(claim.end - claim.begin), kind).reshape(shape)
+    count = (claim.end - claim.begin) // kind.itemsize
+    return np.memmap(claim.file, kind, "r", start, (count,)).reshape(shape)
 
 
 def _floats(array: npt.NDArray[Any], stored: str) -> npt.NDArray[Any]:
+    if array.dtype == np.uint8:
+        return dequantize(array, BLOCK_FORMATS[stored.lower()])
     if stored == "BF16":
         return (array.astype(np.uint32) << 16).view(np.float32)
     return array.view(np.float16) if stored == "F16" else array
@@ -242,7 +251,9 @@ def rotary_frequencies(config: ModelConfig) -> Floats:
 
 def default_format(claims: dict[str, Claim]) -> WeightFormat:
     """bfloat16 for weights that are too large for a processor's caches, else float32; as torch's decoder chooses."""
-    return "bfloat16" if sum(claim.end - claim.begin for claim in claims.values()) >= LARGE_BYTES else "float32"
+    in_blocks = any(claim.dtype in map(str.upper, BLOCK_FORMATS) for claim in claims.values())
+    num_bytes = sum(claim.end - claim.begin for claim in claims.values())
+    return "bfloat16" if in_blocks or num_bytes >= LARGE_BYTES else "float32"
 
 
 def _num_processors() -> int:

@@ -2,6 +2,9 @@
 
 In: a folder and the shape that its `config.json` claims. Out: the tensors, of exactly that shape, all numbers finite.
 
+`glassmill quantize` writes matrices in GGUF's block formats: as bytes, shape `(rows, bytes of a row)`, with the format
+of each in `config.json` under `quantization_config`.
+
 Source: the safetensors format (8 bytes of length, a JSON header, the data), github.com/huggingface/safetensors.
 """
 
@@ -12,9 +15,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from glassmill.errors import UserError
 from glassmill.foreign_json import is_lfs_pointer, lfs_message, load_object
+from glassmill.model.blocks import FORMATS, Format, dequantize
 from glassmill.model.config import ModelConfig
+from glassmill.model.foreign_config import BLOCKS
+from glassmill.model.plain_formats import Bytes
 from glassmill.model.sizes import parameter_shapes
 from glassmill.run.memory import available_memory
 
@@ -23,7 +31,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-DTYPES = {"F32": 4, "F16": 2, "BF16": 2}
+DTYPES = {"F32": 4, "F16": 2, "BF16": 2, "U8": 1}
 MAX_HEADER_BYTES = 32 << 20
 MAX_SHARDS = 1000
 IGNORED = ("rotary_emb.inv_freq",)
@@ -31,7 +39,7 @@ IGNORED = ("rotary_emb.inv_freq",)
 
 
 class Claim(NamedTuple):
-    """What a header says of a tensor."""
+    """What a header says of a tensor. `dtype` is a format's name in capitals, such as Q4_K, if it has blocks."""
 
     file: Path
     dtype: str
@@ -41,7 +49,7 @@ class Claim(NamedTuple):
 
 
 def read_weights(folder: Path, config: ModelConfig) -> dict[str, Tensor]:
-    """All parameters of the model in `folder`, as stored.
+    """All parameters of the model in `folder`, as stored; blocks as float32.
 
     Raises:
         UserError: A file is missing, damaged or of another kind; a tensor has another shape or type, or a number that
@@ -56,9 +64,35 @@ def read_weights(folder: Path, config: ModelConfig) -> dict[str, Tensor]:
             found = load_file(file)
         except Exception as error:  # safetensors raises its own class for every kind of damage
             raise UserError(f"{file} is damaged: {' '.join(str(error).split())[:200]}") from None
-        weights |= {name: weight for name, weight in found.items() if not name.endswith(IGNORED)}
+        for name, weight in found.items():
+            if not name.endswith(IGNORED):
+                weights[name] = _widened(weight, claims[name])
     check_finite(weights, str(folder))
     return weights
+
+
+def _widened(weight: Tensor, claim: Claim) -> Tensor:
+    """A tensor's numbers: it has them, or blocks."""
+    import torch
+
+    form = FORMATS.get(claim.dtype.lower())
+    return weight if form is None else torch.from_numpy(dequantize(weight.numpy(), form))
+
+
+def read_blocks(folder: Path, config: ModelConfig) -> dict[str, tuple[Format, Bytes]]:
+    """The parameters that a folder has in blocks: format, and rows of bytes in the file itself.
+
+    Raises:
+        UserError: As `checked_claims`.
+    """
+    found = {}
+    for name, claim in checked_claims(folder, config).items():
+        if form := FORMATS.get(claim.dtype.lower()):
+            with claim.file.open("rb") as file:
+                start = 8 + int.from_bytes(file.read(8), "little") + claim.begin
+            rows = np.memmap(claim.file, np.uint8, "r", start, (claim.end - claim.begin,))
+            found[name] = (form, rows.reshape(claim.shape[0], -1))
+    return found
 
 
 def checked_claims(folder: Path, config: ModelConfig) -> dict[str, Claim]:
@@ -73,11 +107,49 @@ def checked_claims(folder: Path, config: ModelConfig) -> dict[str, Claim]:
             if name in claims:
                 raise UserError(f"{folder}: {name} is in two files, {claims[name].file.name} and {file.name}")
             claims[name] = claim
+    claims = _with_formats(claims, folder)
     check_claims(claims, config, folder)
     needed = sum(claim.end - claim.begin for claim in claims.values())
     if needed > (available := available_memory()):
         raise UserError(f"{folder}: {needed:,} bytes of weights; this machine has {available:,} bytes of memory free")
     return claims
+
+
+def block_formats(folder: Path) -> dict[str, Format]:
+    """The format of every parameter that a model folder has in blocks.
+
+    Raises:
+        UserError: `config.json` names one that does not exist.
+    """
+    told = load_object(folder / "config.json").get("quantization_config") or {}
+    names = told.get("tensors", {}) if isinstance(told, dict) and told.get("quant_method") == BLOCKS else {}
+    if not isinstance(names, dict) or not all(isinstance(name, str) and name in FORMATS for name in names.values()):
+        raise UserError(f"{folder / 'config.json'}: quantization_config.tensors must name one of {', '.join(FORMATS)}")
+    return {name: FORMATS[form] for name, form in names.items()}
+
+
+def _with_formats(claims: Mapping[str, Claim], folder: Path) -> dict[str, Claim]:
+    """Claims of bytes as claims of blocks, in the shape of their numbers.
+
+    Raises:
+        UserError: Bytes have no format, a format no bytes, or rows are no whole blocks.
+    """
+    formats = block_formats(folder)
+    found = dict(claims)
+    for name, claim in claims.items():
+        form = formats.pop(name, None)
+        if (form is None) != (claim.dtype != "U8"):
+            told = "has bytes without a format" if form is None else f"has type {claim.dtype}, no bytes"
+            raise UserError(f"{claim.file}: {name[:80]} {told}, see quantization_config in config.json")
+        if form is None:
+            continue
+        if len(claim.shape) != 2 or claim.shape[1] % form.block_bytes:
+            raise UserError(f"{claim.file}: {name[:80]} has shape {claim.shape}: no rows of whole {form.name} blocks")
+        shape = (claim.shape[0], claim.shape[1] // form.block_bytes * form.block)
+        found[name] = claim._replace(dtype=form.name.upper(), shape=shape)
+    if formats:
+        raise UserError(f"{folder / 'config.json'}: quantization_config names {min(formats)[:80]}, which is not there")
+    return found
 
 
 def check_finite(weights: Mapping[str, Tensor], what: str) -> None:
@@ -192,7 +264,7 @@ def _claim(file: Path, name: str, entry: Any) -> Claim:
         raise UserError(damaged)
     begin, end = offsets
     if dtype not in DTYPES:
-        raise UserError(f"{file}: {name[:80]} has type {dtype[:20]}; supported are {', '.join(DTYPES)}")
+        raise UserError(f"{file}: {name[:80]} has type {dtype[:20]}; supported are {', '.join(list(DTYPES)[:3])}")
     if end - begin != math.prod(shape) * DTYPES[dtype]:
         raise UserError(f"{damaged}: {end - begin:,} bytes for shape {shape} of {dtype}")
     return Claim(file, dtype, shape, begin, end)

@@ -51,6 +51,8 @@ ARCHITECTURES = {
     "MistralForCausalLM": Architecture("mistral", kv_heads=8, context=131_072, window=4096),
 }
 
+BLOCKS = "gguf_blocks"
+"""The one `quant_method` that is read: matrices in GGUF's block formats, as `glassmill quantize` writes them."""
 SWITCHES = re.compile(
     r"(attention|mlp|use|qkv|head|lm_head|attention_out)_bias|.*soft_?cap.*|.*expert.*|.*moe.*|.*router.*"
     r"|(quantization|compression|peft|vision|audio|text)_config|.*qk_(layer)?norm.*|.*alibi.*|clip_qkv|kv_lora_rank"
@@ -127,6 +129,8 @@ def _architecture(hf: dict[str, Any], what: str) -> Architecture:
 
 def _refuse_unsupported(hf: dict[str, Any], architecture: Architecture, context: int, what: str) -> None:
     for key, value in hf.items():
+        if key == "quantization_config" and isinstance(value, dict) and value.get("quant_method") == BLOCKS:
+            continue
         is_switch, is_factor = SWITCHES.fullmatch(key), FACTORS.fullmatch(key)
         if (is_switch and value) or (is_factor and value and (value is True or value != 1)):
             shown = value.get("quant_method", "{...}") if isinstance(value, dict) else value

@@ -14,8 +14,8 @@ does the work. The run's identity has both facts.
 
 The C++, in reading order: base/unicode.hpp, then bpe/: split.hpp, cut_one.cpp (the patterns, one piece at a time),
 split.cpp (the same, 64 bytes at a time), train.hpp, count.cpp, merge.cpp, encode.hpp, vocabulary.cpp, encode.cpp. The
-corpus stage: html/ (main content), words/, language/, dedup/. base/pool.hpp has the threads, base/processor.hpp the
-choice of instructions. Only bind/ includes Python's headers.
+corpus stage: html/ (main content), words/, language/, dedup/. Weights in blocks: gguf/. base/pool.hpp has the threads,
+base/processor.hpp the choice of instructions. Only bind/ includes Python's headers.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bind/python.hpp"
+#include "gguf/blocks.hpp"
 #include "model/decoder.hpp"
 
 namespace glassmill {
@@ -23,6 +24,14 @@ model::Stored stored_of(const std::string& name) {
 
 // The rows and columns of a matrix as a safetensors file holds it.
 model::Source source_of(const Array& array, const std::string& stored) {
+    if (const int place = gguf::place_of(stored.c_str()); place >= 0) {
+        const gguf::Layout& at = gguf::kLayouts[place];
+        if (array.ndim() != 2 || array.itemsize() != 1 || array.shape(1) % at.block_bytes) {
+            throw nb::value_error("a matrix of blocks must be a two-dimensional array of bytes, rows of whole blocks");
+        }
+        const std::size_t columns = array.shape(1) / at.block_bytes * at.block;
+        return {model::Stored::blocks, array.data(), array.shape(0), columns, place};
+    }
     const model::Stored type = stored_of(stored);
     if (array.ndim() != 2 || array.itemsize() != (type == model::Stored::f32 ? 4 : 2)) {
         throw nb::value_error("a matrix must be a two-dimensional array of its stored type");

@@ -85,4 +85,5 @@ NB_MODULE(_core, module) {
     bind_dedup(module);
     bind_language(module);
     bind_model(module);
+    bind_formats(module);
 }

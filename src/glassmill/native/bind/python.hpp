@@ -83,5 +83,6 @@ void bind_words(nb::module_& module);
 void bind_dedup(nb::module_& module);
 void bind_language(nb::module_& module);
 void bind_model(nb::module_& module);
+void bind_formats(nb::module_& module);
 
 }  // namespace glassmill

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "base/pool.hpp"
+#include "gguf/blocks.hpp"
+#include "model/blocked.hpp"
 
 namespace glassmill::model {
 namespace {
@@ -65,7 +67,7 @@ void bf16_unpack(const std::uint8_t* block, std::size_t row, std::size_t columns
     }
 }
 
-constexpr Layout kLayouts[kNumFormats] = {
+constexpr Layout kLayouts[2] = {
     {"f32", 1, f32_bytes, f32_pack, f32_unpack},
     {"bf16", 1, bf16_bytes, bf16_pack, bf16_unpack},
 };
@@ -80,11 +82,14 @@ bool all_finite(const float* values, std::size_t count) {
 
 }  // namespace
 
-const Layout& layout(Format format) { return kLayouts[static_cast<std::size_t>(format)]; }
+const Layout& layout(Format format) {
+    const auto place = static_cast<std::size_t>(format);
+    return place < 2 ? kLayouts[place] : kBlockedLayouts[place - 2];
+}
 
 Format format_of(const std::string& name) {
     for (std::size_t i = 0; i < kNumFormats; ++i) {
-        if (name == kLayouts[i].name) return static_cast<Format>(i);
+        if (name == layout(static_cast<Format>(i)).name) return static_cast<Format>(i);
     }
     throw std::invalid_argument("no weight format '" + name + "'");
 }
@@ -94,6 +99,12 @@ std::size_t packed_bytes(Format format, std::size_t rows, std::size_t columns) {
 }
 
 void widen(const Source& source, std::size_t first, std::size_t count, float* out) {
+    if (source.type == Stored::blocks) {
+        const gguf::Layout& at = gguf::kLayouts[source.place];
+        const auto* bytes = static_cast<const std::uint8_t*>(source.data) + first / at.block * at.block_bytes;
+        gguf::dequantize(source.place, {bytes, count / at.block}, out);
+        return;
+    }
     if (source.type == Stored::f32) {
         std::memcpy(out, static_cast<const float*>(source.data) + first, count * sizeof(float));
         return;
@@ -123,7 +134,17 @@ Matrix pack(Format format, const Source& source, std::uint8_t* memory, unsigned 
         if (!all_finite(rows.data(), present * source.columns)) {
             throw std::invalid_argument("numbers that are NaN or infinite");
         }
-        to.pack(rows.data(), source.columns, memory + block * matrix.block_bytes);
+        std::uint8_t* packed = memory + block * matrix.block_bytes;
+        if (source.type == Stored::blocks && source.place == gguf_place(format)) {  // their own integers and scales
+            const gguf::Layout& at = gguf::kLayouts[source.place];
+            const std::size_t row_bytes = source.columns / at.block * at.block_bytes;
+            std::vector<std::uint8_t> blocks(kBlockRows * row_bytes);
+            std::memcpy(blocks.data(), static_cast<const std::uint8_t*>(source.data) + first * row_bytes,
+                        present * row_bytes);
+            interleave(format, blocks.data(), source.columns, packed);
+        } else {
+            to.pack(rows.data(), source.columns, packed);
+        }
     });
     return matrix;
 }

@@ -3,6 +3,8 @@
 //     f32   for every column the 16 rows' numbers
 //     bf16  for every pair of columns the 16 rows' pairs: what one vdpbf16ps multiplies. An odd last column gets a zero
 //
+//     q8_0, q4_0, q4_1, q4_k: see blocked.hpp
+//
 // Rows beyond the last are zeros.
 #pragma once
 
@@ -20,6 +22,8 @@ struct Layout {
     void (*pack)(const float* rows, std::size_t columns, std::uint8_t* block);
     void (*unpack)(const std::uint8_t* block, std::size_t row, std::size_t columns, float* out);
 };
+
+extern const Layout kBlockedLayouts[4];  // in blocked.cpp
 
 const Layout& layout(Format format);
 // Throws std::invalid_argument if there is none of that name.

@@ -13,15 +13,16 @@ namespace glassmill::model {
 
 constexpr std::size_t kBlockRows = 16;
 
-enum class Format : std::uint8_t { f32, bf16 };
-constexpr std::size_t kNumFormats = 2;
+enum class Format : std::uint8_t { f32, bf16, q8_0, q4_0, q4_1, q4_k };
+constexpr std::size_t kNumFormats = 6;
 
-// How a file holds numbers before they are packed: row after row.
-enum class Stored : std::uint8_t { f32, bf16, f16 };
+// How a file holds numbers before they are packed: row after row, as numbers or as GGUF's blocks.
+enum class Stored : std::uint8_t { f32, bf16, f16, blocks };
 struct Source {
     Stored type;
     const void* data;
     std::size_t rows, columns;
+    int place = -1;  // of the blocks' format in gguf::kLayouts
 };
 
 struct Matrix {

@@ -11,7 +11,9 @@ namespace glassmill::model {
 #endif
 
 const Products& products(Format format) {
-    static constexpr const Products* kAll[kNumFormats][5] = {ALL_SETS(f32_products), ALL_SETS(bf16_products)};
+    static constexpr const Products* kAll[kNumFormats][5] = {
+        ALL_SETS(f32_products),  ALL_SETS(bf16_products), ALL_SETS(q8_0_products),
+        ALL_SETS(q4_0_products), ALL_SETS(q4_1_products), ALL_SETS(q4_k_products)};
     return *kAll[static_cast<std::size_t>(format)][static_cast<std::size_t>(instruction_set())];
 }
 

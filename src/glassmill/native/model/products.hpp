@@ -34,16 +34,16 @@ struct Products {
 };
 
 namespace scalar {
-extern const Products f32_products, bf16_products;
+extern const Products f32_products, bf16_products, q8_0_products, q4_0_products, q4_1_products, q4_k_products;
 }
 namespace avx2 {
-extern const Products f32_products, bf16_products;
+extern const Products f32_products, bf16_products, q8_0_products, q4_0_products, q4_1_products, q4_k_products;
 }
 namespace avx512 {
-extern const Products f32_products, bf16_products;
+extern const Products f32_products, bf16_products, q8_0_products, q4_0_products, q4_1_products, q4_k_products;
 }
 namespace avx512_bf16 {
-extern const Products f32_products, bf16_products;
+extern const Products f32_products, bf16_products, q8_0_products, q4_0_products, q4_1_products, q4_k_products;
 }
 
 // Those of the instruction set in use.

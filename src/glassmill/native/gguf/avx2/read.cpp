@@ -1,0 +1,9 @@
+#include "gguf/read_body.hpp"
+
+void glassmill::gguf::avx2::unpack(int place, const Blocks& blocks, std::int8_t* q, float* scales, float* offsets) {
+    unpack_blocks(place, blocks, q, scales, offsets);
+}
+
+void glassmill::gguf::avx2::dequantize(int place, const Blocks& blocks, float* values) {
+    dequantize_blocks(place, blocks, values);
+}

@@ -1,0 +1,5 @@
+#include "gguf/write_body.hpp"
+
+void glassmill::gguf::scalar::quantize(int place, const Weights& weights, std::uint8_t* blocks) {
+    quantize_blocks(place, weights, blocks);
+}

@@ -1,0 +1,3 @@
+#include "model/blocked_body.hpp"
+
+DEFINE_BLOCKED(scalar)
