@@ -66,7 +66,7 @@ def instruction_set() -> str | None:
     """The instructions that the core uses: `scalar`, `neon`, `avx2`, `avx512` or `avx512_bf16`; `None` without a core.
 
     The best that the processor has, or the one that the environment variable `GLASSMILL_ISA` names. All of them give
-    the same results.
+    the same results, but the decoder's logits, which differ in their last bits.
     """
     return _core.INSTRUCTION_SET if _BUILT else None
 
