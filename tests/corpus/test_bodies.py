@@ -84,6 +84,10 @@ def raw_deflate(data: bytes) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
+def fast_brotli(data: bytes) -> bytes:
+    return bytes(brotli.compress(data, quality=4))
+
+
 def named_member(data: bytes) -> bytes:
     member = gzip.compress(data)
     return (
@@ -159,9 +163,9 @@ def test_codings_are_undone_as_far_as_they_are_there(header: str, body: bytes) -
     assert parse_response(block).body == PAGE
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, raw_deflate, brotli.compress, zstd.compress])
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, raw_deflate, fast_brotli, zstd.compress])
 def test_a_packed_body_that_is_cut_gives_the_text_so_far(pack: Callable[[bytes], bytes]) -> None:
-    coding = {gzip.compress: "gzip", brotli.compress: "br", zstd.compress: "zstd"}.get(pack, "deflate")
+    coding = {gzip.compress: "gzip", fast_brotli: "br", zstd.compress: "zstd"}.get(pack, "deflate")
     text = "".join(f"<p>{number * number}</p>" for number in range(60_000)).encode()
     packed = pack(text)
     for share in (0.99, 0.5):
