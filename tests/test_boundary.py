@@ -92,6 +92,12 @@ SETTINGS = (
     f"name={'x' * 3000}",
     f"corpus.inputs={NOT_UTF8}",
     "run.executor=\x1b[31m",
+    "tokenizer.pattern=(",
+    "tokenizer.pattern=no_such",
+    'corpus.pii.allow=["*"]',
+    "train.peak_lr=1e400",
+    "corpus.workers=-1",
+    "model.context_length=1",
 )
 
 

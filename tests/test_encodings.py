@@ -120,6 +120,19 @@ def test_one_odd_byte_never_hides_the_encoding(encoding: str, odd: bytes) -> Non
     assert found.startswith(text[:18]) and found.endswith(text[22:])
 
 
+KOREAN = [
+    "물레방아는 강가에 있고 바퀴는 일 년 내내 돌아갑니다.",
+    "방앗간 주인은 아침마다 수문을 열고 농부들을 기다린다.",
+    "입장료는 없으며 월요일에는 쉽니다.",
+    "박물관 위층에는 오래된 맷돌이 있다",
+]
+
+
+@pytest.mark.parametrize("text", KOREAN)
+def test_what_fits_one_encoding_to_the_last_byte_is_not_looked_at_again(text: str) -> None:
+    assert detect(text.encode("euc_kr")) == "euc-kr"
+
+
 def test_a_letter_or_two_in_english_are_of_windows_1252() -> None:
     for word in ("café", "naïve", "“mill”", "it’s", "£5", "10 °C", "© 2004"):
         assert detect(f"The miller of the old town said that the {word} was closed on Sunday.".encode("cp1252")) == (

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from glassmill.corpus.pii.reserved import leaving
 from glassmill.evals.own import read_questions
 from glassmill.recipe import Recipe
 from glassmill.run.events import Listener
@@ -19,6 +20,7 @@ from glassmill.run.inputs import expand
 from glassmill.run.line import Line
 from glassmill.run.team import follow, follows, leading
 from glassmill.stages import STAGES, check_recipe
+from glassmill.tokens.split import check_pattern
 from glassmill.train import base
 from glassmill.tune import before
 
@@ -28,13 +30,17 @@ def ready(recipe: Recipe, runs: Path, until: str | None = None) -> Recipe:
 
     Raises:
         UserError: stages without what they need, files that are not there, conversations or questions that cannot be
-            read, or a base model that does not fit.
+            read, a split pattern or an exception to personal data that is none, or a base model that does not fit.
     """
     check_recipe(recipe)
     wanted = [stage for stage in STAGES if stage.name in recipe.stages]
     if until in [stage.name for stage in wanted]:
         wanted = wanted[: 1 + [stage.name for stage in wanted].index(until)]
     names = {stage.name for stage in wanted}
+    if "corpus" in names:
+        leaving(recipe.corpus.pii.examples, recipe.corpus.pii.allow)
+    if "tokenizer" in names:
+        check_pattern(recipe.tokenizer.pattern)
     if names & {"tokenizer", "train"}:
         recipe = base.prepared(recipe, runs)
     if "sft" in names:

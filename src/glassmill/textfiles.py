@@ -28,6 +28,8 @@ SAMPLE_BYTES = 1 << 16
 MAX_CONTROL_SHARE = 0.01
 """Of the bytes, or of NULs alone `MAX_NUL_SHARE`: a file with more is not text."""
 MAX_NUL_SHARE = 0.001
+MAX_STRAY_NULS = 0.2
+"""Of the bytes of a text that is UTF-8 but for them. Half of Latin letters in UTF-16 are NULs."""
 GOOD_FOR_A_BAD = 2
 """A file with so many letters in UTF-8 for each byte that is not is UTF-8."""
 BYTE_BY_BYTE = "glassmill.windows-1252"
@@ -210,12 +212,23 @@ def encoding_shown_by(start: bytes) -> tuple[int, str] | None:
     return (0, utf_16) if utf_16 else None
 
 
+def _is_plain_but_for_nuls(start: bytes) -> bool:
+    """Whether the first bytes of a text are UTF-8 without control characters; the last letter may be cut."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return False
+    return not _NO_TEXT.search(text.replace("\0", ""))
+
+
 def utf_16_without_mark(start: bytes) -> str | None:
     """UTF-16's name, if the pattern of NUL bytes in the first bytes shows it: all at even, or all at odd places.
 
-    Blanks and line ends bring such bytes in every script; a file of another encoding has none.
+    Blanks and line ends bring such bytes in every script. A file of another encoding has none, or some stray ones.
     """
     start = start[: len(start) // 2 * 2]
+    if 0 < start.count(0) <= len(start) * MAX_STRAY_NULS and _is_plain_but_for_nuls(start):
+        return None
     high, low = start[1::2].count(0), start[0::2].count(0)  # of little-endian, of big-endian
     for encoding, ours, others in (("utf-16-le", high, low), ("utf-16-be", low, high)):
         if ours and not others * 20 > ours:

@@ -163,7 +163,7 @@ def test_a_page_that_ends_the_worker_is_quarantined_and_the_shard_goes_on(tmp_pa
     bomb = record("http://bomb.example/", "<html><body><p>" + "words of a page " * 50 + "<div>" * 60_000)
     members = [record(f"http://good.example/{number}", article(number)) for number in range(4)]
     path = write_warc(tmp_path / "x.warc.gz", [*members[:2], bomb, *members[2:]])
-    slow = ("corpus.extract.engine=resiliparse", "corpus.extract.max_depth=1000000", "corpus.page_cpu_s=2")
+    slow = ("corpus.extract.engine=resiliparse", "corpus.extract.max_depth=1000000", "corpus.page_cpu_s=1")
     stats = build(tmp_path / "run", [path], *slow)
     found = fates(tmp_path / "run")
     assert found.pop("http://bomb.example/") == "over the CPU limit"
@@ -204,17 +204,18 @@ def test_a_folder_of_files_is_read(tmp_path: Path) -> None:
     assert causes == {"empty.txt": "empty file", "photo.jpg": "unsupported file type: .jpg (pictures are not read)"}
 
 
-@pytest.mark.parametrize(
-    ("content", "cause"),
-    [(b"", "empty file"), (b"<html>404</html>", "not a WARC file"), (b"\x1f\x8b\x08 rubbish", "damaged gzip data")],
-)
-def test_a_bad_file_beside_good_ones_is_quarantined(tmp_path: Path, content: bytes, cause: str) -> None:
+def test_bad_files_beside_a_good_one_are_quarantined(tmp_path: Path) -> None:
+    bad = {
+        "empty.warc.gz": (b"", "empty file"),
+        "page.warc.gz": (b"<html>404</html>", "not a WARC file"),
+        "torn.warc.gz": (b"\x1f\x8b\x08 rubbish", "damaged gzip data"),
+    }
+    files = [write_warc(tmp_path / name, [content]) for name, (content, _) in bad.items()]
     good = write_warc(tmp_path / "good.warc.gz", [record("http://good.example/1", article(1))])
-    bad = write_warc(tmp_path / "bad.warc.gz", [content])
-    stats = build(tmp_path / "run", [good, bad])
-    assert (stats["kept"], stats["quarantined"]) == (1, 1)
-    entry = quarantine(tmp_path / "run")[0]
-    assert entry["source"] == "bad.warc.gz" and entry["cause"].startswith(cause)
+    stats = build(tmp_path / "run", [good, *files])
+    assert (stats["kept"], stats["quarantined"]) == (1, 3)
+    causes = {entry["source"]: entry["cause"] for entry in quarantine(tmp_path / "run")}
+    assert causes.keys() == bad.keys() and all(causes[name].startswith(bad[name][1]) for name in bad)
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,14 @@ CASES = [
     ("<p>plain page without a mark</p>".encode("utf-16-le"), None, "<p>plain page without a mark</p>", "utf-16le"),
     ("<p>日本語のページ</p>\n".encode("utf-16-be"), "utf-16", "<p>日本語のページ</p>\n", "utf-16be"),
     ("日本語".encode("utf-16-le"), "utf-16", "日本語", "utf-16le"),
+    ("<p>Stra\0ße</p>".encode(), "utf-8", "<p>Stra\0ße</p>", "utf-8"),  # a stray NUL or two are no UTF-16
+    (b"<p>one\0two\0\0three and more</p>", None, "<p>one\0two\0\0three and more</p>", "utf-8"),
+    ("Привет, мир.\n".encode("utf-16-le"), None, "Привет, мир.\n", "utf-16le"),
+    (RUSSIAN.encode("cp1251"), "'windows-1251'", RUSSIAN, "windows-1251"),
+    (RUSSIAN.encode("cp1251"), "utf-8", RUSSIAN, "windows-1251"),
+    (RUSSIAN.encode("cp1251"), "win-1251", RUSSIAN, "windows-1251"),
+    (b"\xff\xfe" + RUSSIAN.encode("utf-16-le"), "utf-8", RUSSIAN, "utf-16le"),
+    (RUSSIAN.encode(), "iso-8859-1", RUSSIAN, "utf-8"),
     (b"caf\xe9 \x80 \x81\x8d", "iso-8859-1", "café € \x81\x8d", "windows-1252"),
     (b"caf\xe9", "utf-8", "café", "windows-1252"),  # a wrong label that nothing fits
     ("Größe, Maße".encode() + b" \xff", "utf-8", "Größe, Maße \ufffd", "utf-8"),

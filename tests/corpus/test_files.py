@@ -220,6 +220,21 @@ def test_a_link_that_leads_out_of_the_folder_is_refused_and_one_inside_is_read(t
     assert not find_sources([str(folder / "outside.txt")])[0].refused  # named by the user
 
 
+def test_what_leads_nowhere_is_named_and_the_other_files_are_read(tmp_path: Path) -> None:
+    folder = write(tmp_path / "docs/good.txt", b"good").parent
+    (folder / "gone.md").symlink_to("nowhere")
+    (folder / "round.md").symlink_to("round.md")
+    (folder / "folder.txt").mkdir()
+    os.mkfifo(folder / "pipe.md")
+    found = {source.name: source.refused for source in find_sources([str(folder)])}
+    assert found == {
+        "good.txt": "",
+        "gone.md": "refused: a link that leads nowhere",
+        "round.md": "refused: a link that leads nowhere",
+        "pipe.md": "refused: a pipe",
+    }
+
+
 def test_a_damaged_archive_keeps_what_stood_before(tmp_path: Path) -> None:
     content = tarred({f"{n}.txt": os.urandom(4000) for n in range(40)}, mode="w:gz")
     found = items(write(tmp_path / "x.tar.gz", content[:-20_000]))

@@ -85,7 +85,7 @@ def is_close(answer: Answer, logits_TV: np.ndarray) -> bool:
     return bool(np.allclose(answer.logits_WV, logits_TV, atol=2e-4))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(chance=st.randoms(use_true_random=False))
 def test_rows_that_join_leave_and_grow_in_any_order_are_what_each_is_alone(
     make: Callable[[], Decoder], expected: Callable[[list[int]], np.ndarray], chance: random.Random

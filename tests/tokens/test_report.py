@@ -84,6 +84,17 @@ def test_of_web_archives_the_text_of_the_pages_counts(tmp_path: Path):
     assert list(named_texts(file)) == [("pages", text) for text in texts]
 
 
+def test_a_vocabulary_learns_from_some_text_or_says_that_there_is_none(tmp_path: Path):
+    for name, content in (("a.txt", b""), ("a.jsonl", b'{"text": ""}\n')):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UserError, match=f"no text in .*{name}: a vocabulary needs some"):
+            train_from_files([tmp_path / name], tmp_path / "out", 300, "llama3", "bytes", 1, lambda entry: None)
+    folder = tmp_path / "texts"
+    (folder / "folder.txt").mkdir(parents=True)
+    (folder / "prose.txt").write_text(LINES, encoding="utf-8")
+    assert [file.name for file in text_files([folder])] == ["prose.txt"]
+
+
 def test_a_page_that_ends_the_worker_is_left_out_with_a_line(tmp_path: Path):
     members = [record(f"http://a.example/{place}", f"<p>{PROSE[0]}</p>") for place in range(3)]
     file = write_warc(tmp_path / "pages.warc.gz", members)
@@ -98,7 +109,7 @@ def test_a_page_that_ends_the_worker_is_left_out_with_a_line(tmp_path: Path):
     file.write_bytes(file.read_bytes()[:-20])
     assert len(list(named_texts(file, warn=told.append))) == 2
     (line,) = told
-    assert "pages.warc.gz: 1 records cannot be read; the first: " in line
+    assert "pages.warc.gz: a record cannot be read: " in line
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory by what Linux counts")
@@ -115,6 +126,8 @@ def test_a_line_that_would_fill_the_memory_is_refused(tmp_path: Path):
         ("a.jsonl", b"{", "cannot read"),
         ("a.parquet", b"PAR0", "cannot read"),
         ("a.pdf", b"%PDF", "no text to read"),
+        ("a.jsonl", b'{"text": NaN}', "line 1 is neither"),
+        ("a.jsonl", b"[" * 5000, "line 1 is not valid JSON: it is nested too deeply"),
     ],
 )
 def test_a_file_without_text_is_named(tmp_path: Path, name: str, content: bytes, message: str):

@@ -61,6 +61,37 @@ def test_answers_of_weight_0_are_read_and_not_learned(tokenizer: Tokenizer) -> N
     assert np.array_equal(whole.ids, example.ids) and counts.taught == 1
 
 
+OTHERWISE = {
+    "earlier turns are written differently": CHATML.replace(
+        "{{ m['content'] }}", "{% if not loop.last %}(before) {% endif %}{{ m['content'].split('</think>')[-1] }}"
+    ),
+    "earlier turns lose their capitals": CHATML.replace(
+        "{{ m['content'] }}", "{{ m['content'] if loop.last else m['content'] | lower }}"
+    ),
+    "the template says what is learned": CHATML.replace(
+        "{{ m['content'] }}<|im_end|>",
+        "{% if m['role'] == 'assistant' %}{% generation %}{{ m['content'] }}<|im_end|>{% endgeneration %}"
+        "{% else %}{{ m['content'] }}<|im_end|>{% endif %}",
+    ),
+}
+
+
+@pytest.mark.parametrize("template", OTHERWISE)
+@pytest.mark.parametrize("silent", [(1,), (3,), (5,), (1, 3), (1, 5), (3, 5)])
+def test_weight_0_is_obeyed_whatever_the_template_does_with_history(template: str, silent: tuple[int, ...]) -> None:
+    made = small_tokenizer(300)
+    made.chat_template = OTHERWISE[template]
+    said = ["a?", "<think>x</think>First.", "b?", "Second.", "c?", "", "d?", "Fourth."]
+    (example,), _ = examples(made, placed(talk(*said, **{f"w{number}": 0 for number in silent})), 999)
+    (whole,), _ = examples(made, placed(talk(*said)), 999)
+    assert np.array_equal(example.ids, whole.ids) and not (example.mask & ~whole.mask).any()
+    text = learned_text(made, example).lower()
+    for number, word in ((1, "first"), (3, "second"), (7, "fourth")):
+        assert (word in text) == (number not in silent)
+    learned = 4 - len({*silent, 5})  # the empty one never is
+    assert text.count("<|im_end|>") == learned and (example.mask.sum() == whole.mask.sum()) == (silent == (5,))
+
+
 def test_a_long_conversation_is_cut_at_a_turn_and_counted(tokenizer: Tokenizer) -> None:
     turns = [f"number {n}" for n in range(20)]
     fitting = len(render(tokenizer, conversation_of(talk(*turns[:6])).messages, add_generation_prompt=False))

@@ -108,6 +108,8 @@ def extract(
     settings = ExtractSettings.model_validate({"engine": engine})
     counts = extract_archive(archive, out, settings, notify=lambda line: print(printable(line), file=sys.stderr))
     summary = f"{out}: {counts['pages']} pages ({counts['empty']} without text), {counts['lost']} lost"
+    if counts["not_html"]:
+        summary += f"; {counts['not_html']} records that are no HTML pages left out"
     show_result(counts, as_json, lambda _: plain(summary))
 
 

@@ -19,6 +19,7 @@ from glassmill.run.events import Entry, Listener
 from glassmill.run.memory import peak_memory
 from glassmill.run.names import named
 from glassmill.tokens import bpe
+from glassmill.tokens.codecs import repair
 from glassmill.tokens.explain import TokenEntry
 from glassmill.tokens.known import KNOWN
 from glassmill.tokens.loading import OwnFiles, own_parts
@@ -85,6 +86,8 @@ def train_from_files(
         notify(Entry(time.time(), "merge", kinds.Progress(done, size.symbols - bpe.BYTES, "merges")))
 
     symbols = bpe.train(seen, size.symbols, regex, tie_break=tie_break, threads=threads, progress=merged)
+    if not seen.bytes:
+        raise UserError(f"no text in {', '.join(map(str, paths))}: a vocabulary needs some to learn from")
     training = {"tie_break": tie_break, "bytes": seen.bytes, "documents": seen.documents}
     ranks = {symbol: rank for rank, symbol in enumerate(symbols)}
     own = OwnFiles(ranks, regex, special_ids(len(ranks)), END_OF_TEXT, CHAT_TEMPLATE, training)
@@ -144,7 +147,7 @@ def explain(name: str | Path, text: str) -> Explanation:
         UserError: no such tokenizer.
     """
     tokenizer = Tokenizer.load(name)
-    return {"tokenizer": str(name), "bytes": len(text.encode("utf-8", "replace")), "tokens": tokenizer.explain(text)}
+    return {"tokenizer": str(name), "bytes": len(repair(text).encode()), "tokens": tokenizer.explain(text)}
 
 
 def explanation_table(explanation: Explanation) -> list[Table | str]:

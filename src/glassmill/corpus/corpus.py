@@ -27,7 +27,6 @@ from glassmill.corpus.extract.extract import WITHOUT_CORE, engine_of
 from glassmill.corpus.facts import resolved
 from glassmill.corpus.judge.url_lists import built_lists
 from glassmill.corpus.parts import FinishedPart, finished_parts
-from glassmill.corpus.pii import leaving
 from glassmill.corpus.read.files.kinds import WARC, kind_of
 from glassmill.corpus.read.sources import Source, find_sources, group
 from glassmill.corpus.stats import Stats, loss_of_text, make_funnel, stats_of
@@ -64,7 +63,6 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
     begin = time.perf_counter()
     if settings.extract.engine == "auto" and engine_of(settings.extract) == "resiliparse":
         run.emit(kinds.Warned(WITHOUT_CORE))
-    leaving(settings.pii.examples, settings.pii.allow)  # an entry without a known form is told now
     sources = _sources(settings, web)
     shards = group(sources)
     work = run.path / "work"

@@ -21,6 +21,8 @@ LATIN = frozenset((
     "windows-1250", "windows-1252", "windows-1254", "windows-1257", "windows-1258", "iso-8859-2", "iso-8859-3",
     "iso-8859-4", "iso-8859-10", "iso-8859-13", "iso-8859-14", "iso-8859-15", "iso-8859-16",
 ))  # fmt: skip
+ODD_LETTERS = frozenset("\ufffd\x80€")
+"""What does not fit an encoding, and what a stray byte 0x80 is in Shift_JIS and GBK."""
 EAST_ASIAN = ("shift_jis", "euc-jp", "euc-kr", "gbk", "big5")
 FALLBACK = "windows-1252"
 
@@ -39,6 +41,8 @@ def detect(data: bytes) -> str:
     if found not in LATIN and found not in MULTI_BYTE:
         return found
     sample = sample[:SECOND_LOOK_BYTES]
+    if found in MULTI_BYTE and not ODD_LETTERS.intersection(decode_as(found, sample)[:-1]):
+        return found
     for encoding in EAST_ASIAN:
         text = decode_as(encoding, sample)
         odd, letters = text.count("\ufffd"), len(text) - len(text.encode("ascii", "ignore"))

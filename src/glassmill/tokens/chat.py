@@ -51,10 +51,17 @@ def render(
 
 
 def render_with_mask(
-    tokenizer: Tokenizer, messages: Sequence[Message], options: Mapping[str, Any] | None = None
+    tokenizer: Tokenizer,
+    messages: Sequence[Message],
+    options: Mapping[str, Any] | None = None,
+    learned: Sequence[bool] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The ids of a finished conversation, and a mask: True for the assistant's words and the end of its turns."""
-    return _rendered(tokenizer, messages, False, options)
+    """The ids of a finished conversation, and a mask: True for the assistant's words and the end of its turns.
+
+    `learned`: for every message whether it counts, if not all of the assistant's do.
+    """
+    silent = [number for number, counts in enumerate(learned) if not counts and messages[number]["role"] == "assistant"]
+    return _rendered(tokenizer, messages, False, options, silent=silent)
 
 
 def render_text(tokenizer: Tokenizer, messages: Sequence[Message], options: Mapping[str, Any] | None = None) -> str:
@@ -73,18 +80,19 @@ def _rendered(
     add_generation_prompt: bool,
     options: Mapping[str, Any] | None,
     continue_last: bool = False,
+    silent: Collection[int] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ids and mask, by our template or the tokenizer's own."""
     own = tokenizer.chat_template == CHAT_TEMPLATE
     _check(messages, ROLES if own else FOREIGN_ROLES)
     if own:
-        parts = list(_own_form(messages, add_generation_prompt))
+        parts = list(_own_form(messages, add_generation_prompt, silent))
         return assemble(tokenizer, parts[:-1] if continue_last else parts)  # without the end of the turn
     if tokenizer.chat_template is None and not tokenizer.templates:
         raise UserError("this tokenizer has no chat template: it belongs to a base model, which only continues text")
     from glassmill.tokens.template import render_template  # here: only imported models need it
 
-    return render_template(tokenizer, _flat(messages), add_generation_prompt, options, continue_last)
+    return render_template(tokenizer, _flat(messages), add_generation_prompt, options, continue_last, list(silent))
 
 
 def _flat(messages: Sequence[Message]) -> list[dict[str, Any]]:
@@ -101,15 +109,16 @@ def plain_content(message: Message) -> str | None:
     return "".join(forms[part["type"]].format_map(part) for part in content)
 
 
-def _own_form(messages: Sequence[Message], add_generation_prompt: bool) -> Iterator[Segment]:
-    for message in messages:
-        learned = message["role"] == "assistant"
+def _own_form(messages: Sequence[Message], add_generation_prompt: bool, silent: Collection[int]) -> Iterator[Segment]:
+    for number, message in enumerate(messages):
+        is_answer = message["role"] == "assistant"
+        learned = is_answer and number not in silent
         yield Segment(ROLES[message["role"]], control=True)
         content = message["content"]
         for part in [{"type": "text", "text": content}] if isinstance(content, str) else content:
             yield from _part(part, learned)
-        if learned:
-            yield Segment(IM_END, control=True, learned=True)
+        if is_answer:
+            yield Segment(IM_END, control=True, learned=learned)
     if add_generation_prompt:
         yield Segment(ASSISTANT, control=True)
 

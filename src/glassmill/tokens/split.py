@@ -104,6 +104,16 @@ def pattern_of(name: str) -> str:
     return PATTERNS.get(name, name)
 
 
+def check_pattern(name: str) -> None:
+    """Whether a text can be split by the pattern `name`, or by the regex that it is.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if scheme_of(pattern_of(name)) is None:
+        list(plain_pieces("", pattern_of(name)))
+
+
 def scheme_of(pattern: str) -> Scheme | None:
     """The native core's scheme for this pattern, in any of its spellings; None if it is not in the table."""
     return _BY_REGEX.get(portable(pattern))

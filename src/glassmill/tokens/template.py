@@ -14,7 +14,7 @@ import numpy as np
 
 from glassmill.errors import UserError
 from glassmill.tokens.codecs import repair
-from glassmill.tokens.templates.marked import ASSISTANT, TEMPLATE
+from glassmill.tokens.templates.marked import ASSISTANT, SILENT, TEMPLATE
 from glassmill.tokens.templates.process import ask
 from glassmill.tokens.tokenizer import Tokenizer
 
@@ -43,6 +43,7 @@ def render_text(
     messages: Sequence[Mapping[str, Any]],
     add_generation_prompt: bool,
     options: Mapping[str, Any] | None = None,
+    silent: Sequence[int] = (),
 ) -> Rendered:
     """The conversation as text, by the tokenizer's template.
 
@@ -52,6 +53,7 @@ def render_text(
         add_generation_prompt: Whether an answer follows.
         options: Variables of the template: `tools`, `documents`, `enable_thinking`, ...; `chat_template` names one of
             several templates.
+        silent: Numbers of the assistant's messages that are not learned.
 
     Raises:
         UserError: the template fails, rejects the conversation (in its own words), takes contents apart in a way that
@@ -71,6 +73,7 @@ def render_text(
         "documents": _repaired(options.pop("documents", None)),
         "options": _repaired(options),
         "with_opening": not add_generation_prompt,
+        "silent": list(silent),
     }
     answer = ask(request)
     lengths, origins = zip(*answer["origins"], strict=True) if answer["origins"] else ((), ())
@@ -85,12 +88,13 @@ def render_template(
     add_generation_prompt: bool,
     options: Mapping[str, Any] | None = None,
     continue_last: bool = False,
+    silent: Sequence[int] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ids (uint32) and mask (True where the assistant learns), both `(T,)`. See `render_text`.
 
     `continue_last`: up to the last word of the last message, an answer that has not ended.
     """
-    rendered = render_text(tokenizer, messages, add_generation_prompt, options)
+    rendered = render_text(tokenizer, messages, add_generation_prompt, options, silent)
     if continue_last:
         said = np.flatnonzero(rendered.origins >= ASSISTANT)
         if not said.size:
@@ -102,9 +106,9 @@ def render_template(
         ids, spans = tokenizer.engine.conversation(rendered.text, written)
     else:
         ids, spans = _native(tokenizer, rendered.text, written)
-    users = (rendered.origins > TEMPLATE) & (rendered.origins < ASSISTANT)
-    learned = _learned(rendered, _control_ends(tokenizer, rendered.text, written)) & ~users
-    return ids, _any_within(learned, spans) & ~_any_within(users, spans)
+    others = ~written & ~_is_learned(rendered.origins)
+    learned = _learned(rendered, _control_ends(tokenizer, rendered.text, written), bool(silent)) & ~others
+    return ids, _any_within(learned, spans) & ~_any_within(others, spans)
 
 
 def _template(tokenizer: Tokenizer, name: object, tools: object) -> str:
@@ -135,7 +139,12 @@ def _repaired(value: Any) -> Any:
     return value
 
 
-def _learned(rendered: Rendered, control_ends: np.ndarray) -> np.ndarray:
+def _is_learned(origins: Any) -> Any:
+    """Whether an origin, or each of an array, is that of an answer that is learned."""
+    return (origins >= ASSISTANT) & (origins < SILENT)
+
+
+def _learned(rendered: Rendered, control_ends: np.ndarray, some_are_silent: bool) -> np.ndarray:
     """True for the characters that the assistant writes, `(T,)`: its contents, and the end of its turn.
 
     What the template writes between two parts of one answer belongs to it (`</think>`), and so do what stands between
@@ -146,9 +155,9 @@ def _learned(rendered: Rendered, control_ends: np.ndarray) -> np.ndarray:
     learned = np.zeros(len(text), dtype=bool)
     if generation is not None:
         for start, end in generation:
-            learned[start:end] = True
+            learned[start:end] = not some_are_silent or _is_learned(origins[start:end]).any()
         return learned
-    learned |= origins >= ASSISTANT
+    learned |= _is_learned(origins)
     borders = np.flatnonzero(np.diff(origins)) + 1
     starts, ends = [0, *borders.tolist()] if text else [], [*borders.tolist(), len(text)]
     for start, end in zip(starts, ends, strict=False):
@@ -156,12 +165,12 @@ def _learned(rendered: Rendered, control_ends: np.ndarray) -> np.ndarray:
         after = origins[end] if end < len(text) else TEMPLATE
         if origins[start] != TEMPLATE:
             continue
-        if before >= ASSISTANT and after == before:
+        if _is_learned(before) and after == before:
             learned[start:end] = True
             continue
-        if after >= ASSISTANT and opening and (found := text.rfind(opening, start, end)) >= 0:
+        if _is_learned(after) and opening and (found := text.rfind(opening, start, end)) >= 0:
             learned[found + len(opening) : end] = True
-        if before < ASSISTANT:
+        if not _is_learned(before):
             continue
         if (stop := control_ends[(control_ends > start) & (control_ends <= end)]).size:
             learned[start : stop[0]] = True

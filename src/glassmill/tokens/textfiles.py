@@ -50,7 +50,7 @@ def text_files(paths: Sequence[str | Path]) -> list[Path]:
     for path in map(Path, paths):
         if path.is_dir():
             place = path / "shards" if (path / "shards").is_dir() else path
-            found = sorted(file for file in place.iterdir() if file.name.endswith(SUFFIXES))
+            found = sorted(file for file in place.iterdir() if file.name.endswith(SUFFIXES) and file.is_file())
             files += [file for file in found if not file.name.startswith("dropped-")]
         elif path.is_file():
             found = [path]
@@ -90,7 +90,8 @@ def named_texts(
         task: SpoolTask = {"file": str(file), "out": str(spool), "max_bytes": max_bytes}
         (result,) = map_shards(f"{__name__}:{spool_shard.__name__}", [task], 1)
         if result["lost"]:
-            warn(f"{file}: {result['lost']:,} records cannot be read; the first: {result['first']}")
+            more = f"; the first of {result['lost']:,}" if result["lost"] > 1 else ""
+            warn(f"{file}: a record cannot be read: {result['first']}{more}")
         yield from _spooled(spool)
 
 

@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
 
 from glassmill.errors import UserError
-from glassmill.tokens.chat import render, render_with_mask
+from glassmill.tokens.chat import render_with_mask
 from glassmill.tokens.tokenizer import Tokenizer
 from glassmill.tune.packing import Rendered
 from glassmill.tune.reading import Placed
@@ -89,7 +86,7 @@ def examples(tokenizer: Tokenizer, placed: Sequence[Placed], length: int) -> tup
 def _example(
     tokenizer: Tokenizer, conversation: Conversation, length: int, counts: Counts, place: str
 ) -> Rendered | None:
-    whole = _masked(tokenizer, conversation.messages, conversation.learned)
+    whole = _rendered(tokenizer, conversation, len(conversation.messages))
     if len(whole.ids) <= length:
         if whole.mask.any():
             return whole
@@ -97,7 +94,7 @@ def _example(
         return None
     fitting = None
     for end in (n + 1 for n, message in enumerate(conversation.messages[:-1]) if message["role"] == "assistant"):
-        part = _masked(tokenizer, conversation.messages[:end], conversation.learned[:end])
+        part = _rendered(tokenizer, conversation, end)
         if len(part.ids) > length:
             break
         fitting = part if part.mask.any() else fitting
@@ -111,27 +108,6 @@ def _example(
     return None
 
 
-def _masked(tokenizer: Tokenizer, messages: Sequence[dict[str, Any]], learned: Sequence[bool]) -> Rendered:
-    """Ids and mask, without the answers that are not learned.
-
-    Raises:
-        UserError: the template renders the beginning of a conversation differently from the whole.
-    """
-    ids, mask = render_with_mask(tokenizer, messages)
-    for number, message in enumerate(messages):
-        if message["role"] != "assistant" or learned[number]:
-            continue
-        begin = _prefix(tokenizer, messages[:number], ids) if number else 0
-        mask[begin : _prefix(tokenizer, messages[: number + 1], ids)] = False
-    return Rendered(ids, mask)
-
-
-def _prefix(tokenizer: Tokenizer, messages: Sequence[dict[str, Any]], whole: np.ndarray) -> int:
-    """How many ids the first messages take in the whole conversation."""
-    ids = render(tokenizer, messages, add_generation_prompt=False)
-    if not np.array_equal(ids, whole[: len(ids)]):
-        raise UserError(
-            "an answer with weight 0 (or without words) cannot be left out of what is learned: the model's chat "
-            "template writes earlier turns differently once more follow; remove that answer"
-        )
-    return len(ids)
+def _rendered(tokenizer: Tokenizer, conversation: Conversation, end: int) -> Rendered:
+    """Ids and mask of the messages before `end`, without the answers that are not learned."""
+    return Rendered(*render_with_mask(tokenizer, conversation.messages[:end], learned=conversation.learned[:end]))

@@ -1,6 +1,7 @@
 """One row of somebody's data set -> a conversation, whichever of the common shapes it has.
 
     messages        [{role, content}] as OpenAI's (text or text parts, `weight`, calculator calls); a bare list too
+    contents        [{role, parts}] as Gemini's
     conversations   [{from, value}] as ShareGPT's, with or without `system`
     instruction     with input and output, as Alpaca's; instruction, context, response, as Dolly's; `history`
     prompt          with completion, response or answer; a text, or a list of messages each
@@ -27,7 +28,7 @@ ROLES = {
     **dict.fromkeys(("system", "developer"), "system"),
     **dict.fromkeys(("tool", "function", "observation"), "tool"),
 }
-LISTS = ("messages", "conversations", "conversation", "dialogue", "dialog", "turns")
+LISTS = ("messages", "conversations", "contents", "conversation", "dialogue", "dialog", "turns")
 PAIRS = (
     ("instruction", ("output", "response", "answer", "completion")),
     ("prompt", ("completion", "response", "output", "answer")),
@@ -37,7 +38,10 @@ PAIRS = (
 )
 """What the user says, and the names under which the answer may stand."""
 EXTRA_TEXT = ("input", "context")
-MESSAGE_KEYS = {"role", "from", "content", "value", "weight", "tool_calls", "tool_call_id", "function_call"}
+CONTENTS = ("content", "value", "text", "parts")
+WEIGHTS = ("weight", "train", "loss")
+"""OpenAI's 0 or 1; others write true or false."""
+MESSAGE_KEYS = {"role", "from", *CONTENTS, *WEIGHTS, "tool_calls", "tool_call_id", "function_call"}
 CALCULATOR = "calculator"
 CALCULATION = "expression"
 
@@ -179,7 +183,7 @@ def _role(turn: Mapping[str, Any], where: str) -> str:
 
 
 def _weight(turn: Mapping[str, Any], where: str) -> bool:
-    weight = turn.get("weight")
+    weight = next((turn[name] for name in WEIGHTS if turn.get(name) is not None), None)
     if weight not in (None, 0, 1) or isinstance(weight, str):
         raise Misshapen(f"{where} has weight {str(weight)[:40]!r}; it must be 0 (not learned) or 1")
     return weight is None or weight == 1
@@ -187,7 +191,7 @@ def _weight(turn: Mapping[str, Any], where: str) -> bool:
 
 def _content(turn: Mapping[str, Any], role: str, where: str) -> str | list[Part]:
     """The content: one text, or parts where there is a calculation among them."""
-    content = turn.get("content", turn.get("value"))
+    content = next((turn[name] for name in CONTENTS if turn.get(name) is not None), None)
     calls = turn.get("tool_calls") or ([{"function": turn["function_call"]}] if turn.get("function_call") else [])
     if calls:
         if role != "assistant":
@@ -211,7 +215,7 @@ def _content(turn: Mapping[str, Any], role: str, where: str) -> str | list[Part]
 def _part(part: Any, role: str, where: str) -> Part:
     if isinstance(part, str):
         return {"type": "text", "text": _clean(part)}
-    kind = part.get("type") if isinstance(part, Mapping) else None
+    kind = part.get("type", "text") if isinstance(part, Mapping) else None
     wanted = {"text": "text", "input_text": "text", "output_text": "text"}
     if role == "assistant":
         wanted |= {"tool_call": CALCULATION, "tool_result": "text"}
@@ -227,7 +231,8 @@ def _calculations(calls: Any, where: str) -> list[Part]:
         function = call.get("function") if isinstance(call, Mapping) else None
         name = function.get("name") if isinstance(function, Mapping) else None
         try:
-            arguments = json.loads(function["arguments"])[CALCULATION] if name == CALCULATOR else None  # type: ignore[index]
+            given: Any = function["arguments"] if name == CALCULATOR else None  # type: ignore[index]
+            arguments = (json.loads(given) if isinstance(given, str) else given)[CALCULATION]
         except (ValueError, KeyError, TypeError, RecursionError):
             arguments = None
         if not isinstance(arguments, str):

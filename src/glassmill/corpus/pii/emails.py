@@ -22,7 +22,7 @@ _SCRIPTS_WITHOUT_BLANKS = re.compile(
 """`联系ana@firma.cn`: the words before an address have no blank behind them."""
 _DOMAIN_RUN = re.compile(r"[\w-]{1,63}(?:\.[\w-]{1,63}){1,9}")
 _VERSION = re.compile(r"v?\d+(?:\.\d+)+(?:[.-]|$)|\d+(?:\.\d+)?x\.", re.IGNORECASE)  # @18.2.0-next, @2x.png
-_SPELT_AT = re.compile(r"[\[(] ?at ?[\])] ?", re.IGNORECASE)
+_SPELT_AT = re.compile(r"[\[({] ?at ?[\])}] ?", re.IGNORECASE)
 _SPELT_DOMAIN = re.compile(r"[\w-]{1,63}(?:(?:\.|\s?[\[({]\s?dot\s?[\])}]\s?)[\w-]{1,63}){1,4}", re.IGNORECASE)
 _SPELT_DOT = re.compile(r"\s?[\[({]\s?dot\s?[\])}]\s?", re.IGNORECASE)
 _REPOSITORY_USERS = frozenset({"git", "hg", "svn", "bzr", "cvs", "gitlab", "gitea", "forgejo", "aur"})
@@ -31,7 +31,10 @@ _METHODS = frozenset(
     {"to", "is", "id", "in", "it", "at", "name", "run", "new", "link", "post", "page", "tab", "sh", "py"}
 )
 _SEVERAL = re.compile(r"[\w.+-]{0,32}\{[\w.+-]+(?:[ ,|/]{1,2}[\w.+-]+){0,12}\}\Z")  # {ana,bob}@mill.org
-_FIELD = re.compile(r"(?:e-?mail(?:address)?|mail|user(?:name)?|login|to|from|cc|bcc|uid|rua|ruf)=", re.IGNORECASE)
+_FIELDS = re.compile(
+    r".*(?:(?<![^\W_])(?:e-?mail(?:address)?|mail|user(?:name)?|login|to|from|cc|bcc|uid|rua|ruf)|[?&][\w.-]{1,32})=",
+    re.IGNORECASE,
+)
 _LOGIN = re.compile(r"://[^\s/@:]{0,64}:\Z")
 _HANDLE = re.compile(r"\W?@\Z")
 _LABELS = frozenset({"this", "super", "return", "break", "continue"})
@@ -59,8 +62,8 @@ def find_emails(scan: Scan) -> Places:
     """Addresses with `@`, then those spelt out."""
     text = scan.text
     end = 0
-    for place in scan.at_signs:
-        if place >= end and (span := _around(text, place)):
+    for place, behind in scan.at_signs:
+        if place >= end and (span := _around(text, place, behind, end)):
             end = span[1]
             yield span
     for place in scan.brackets:
@@ -74,20 +77,20 @@ def find_emails(scan: Scan) -> Places:
             yield stop - len(local), domain.end()
 
 
-def _around(text: str, place: int) -> tuple[int, int] | None:
-    """The address around the `@` at `place`, if there is one."""
+def _around(text: str, place: int, after: int, begin: int) -> tuple[int, int] | None:
+    """The address around the sign from `place` to `after`, if there is one that begins at `begin` or later."""
     if text[place - 1 : place].isspace() or place == 0:
         return None
-    domain = _DOMAIN_RUN.match(text, place + 1)
+    domain = _DOMAIN_RUN.match(text, after)
     length = _host_end(domain[0]) if domain else 0
     if not domain or not length or (domain[0][0] in "0123456789vV" and _VERSION.match(domain[0])):
         return None
-    end = place + 1 + length
+    end = after + length
     behind = text[end : end + 1]
     host = domain[0][:length].lower()
     if behind == "$" or (behind == "(" and host.rpartition(".")[2] in _METHODS):
         return None  # R's `object@slot.name$column`, the call in `matrix@model.to(device)`
-    local = _local_part(text, place)
+    local = _local_part(text, place, begin)
     start = place - len(local)
     before = text[start - 1] if start else ""
     if local[-1:] == "}" and (several := _SEVERAL.search(text, max(0, place - 160), place)):
@@ -103,14 +106,14 @@ def _around(text: str, place: int) -> tuple[int, int] | None:
     return start, end
 
 
-def _local_part(text: str, end: int) -> str:
+def _local_part(text: str, end: int, begin: int = 0) -> str:
     """The local part that ends at `end`, without marks that only stand before it."""
-    match = _LOCAL_BACKWARDS.match(text[max(0, end - MAX_LOCAL_CHARACTERS) : end][::-1])
+    match = _LOCAL_BACKWARDS.match(text[max(begin, end - MAX_LOCAL_CHARACTERS) : end][::-1])
     if not match:
         return ""
     local = match[0][::-1].lstrip(".'`{|/=-&?*!$%~^#+")
     if "=" in local:
-        local = _FIELD.sub("", local)
+        local = _FIELDS.sub("", local, 1)
     if not local.isascii():
         local = _SCRIPTS_WITHOUT_BLANKS.sub("", local, 1)
     return local

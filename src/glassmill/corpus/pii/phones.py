@@ -42,9 +42,9 @@ _ANY = re.compile(rf"{_LEFT}\(?[0-9]{{1,12}}(?:{_GAP}{{1,3}}[0-9]{{1,8}}){{0,6}}
 
 # A context word inside a placeholder is none: `(?<!\[)`. A label may stand a line above its number, a verb not.
 _NOUN = re.compile(
-    r"(?<!\[)\b(?:phones?|telephone|tel|tél|telefon|teléfono|telefono|telefone|téléphone|puhelin|tlf|tlfn"
-    r"|cell|mobile|mobil|móvil|mob|handy"
-    r"|fax|whatsapp|sms|hotline|helpline|toll[ -]?free|desk)\b(?!\])"
+    r"(?:[☎☏✆📞📱📠]|(?<!\[)\b(?:phones?|telephone|tel|tél|telefon|teléfono|telefono|telefone|téléphone|puhelin|tlf|tlfn"
+    r"|cell|mobile|mobil|móvil|mob|handy|ruf(?:nummer)?|durchwahl"
+    r"|fax|whatsapp|sms|hotline|helpline|toll[ -]?free|desk)\b(?!\]))"
     r"(?![^\n]{0,30}\b(?:has|have|had|with|costs?|sold|sells?|weighs?|holds?|under|over|about|of|than|by"
     r"|users?|subscribers?|customers?|sales|traffic|market|apps?|devices|games|reached|revenue|internet)\b)"
     r"[^\d\n]{0,30}\Z",

@@ -51,12 +51,10 @@ class Scan:
             place = self.text.find(word, place + 1)
 
     @cached_property
-    def at_signs(self) -> list[int]:
-        """The positions of `@`."""
-        if "@" not in self.text:
-            return []
-        places: list[int] = np.flatnonzero(self._codes == ord("@")).tolist()
-        return places
+    def at_signs(self) -> list[tuple[int, int]]:
+        """Starts and ends of the signs `@`, its full-width form, and `%40` in URLs."""
+        places = [(place, place + len(sign)) for sign in ("@", "＠", "%40") for place in self.places_of(sign)]
+        return sorted(places)
 
     @cached_property
     def long_words(self) -> list[tuple[int, int]]:
@@ -80,8 +78,9 @@ class Scan:
 
     @cached_property
     def brackets(self) -> list[int]:
-        """The positions of `(` and `[`."""
-        places: list[int] = np.flatnonzero((self._codes == ord("(")) | (self._codes == ord("["))).tolist()
+        """The positions of `(`, `[` and `{`."""
+        codes = self._codes
+        places: list[int] = np.flatnonzero((codes == ord("(")) | (codes == ord("[")) | (codes == ord("{"))).tolist()
         return places
 
     @cached_property

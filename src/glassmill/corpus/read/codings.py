@@ -4,8 +4,8 @@ In: the body, and the codings that its header names. Out: what a browser shows. 
 RFC 1950. Crawlers often undo the codings and keep the headers, and some servers pack twice or announce nothing. So a
 body is unpacked where its first bytes say that it is packed, and left alone where they say that it is not.
 
-What is cut gives the text so far. Damage inside is an error: nobody knows where it began. The checksum at the end of a
-gzip member is not looked at, as in browsers.
+What is cut gives the text so far. Damage inside is an error: nobody knows where it began. The checksums at the end of
+gzip and zlib data are not looked at, as in browsers.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 
+from glassmill.corpus.read.frames.skippable import HEAD_BYTES, is_skippable
 from glassmill.corpus.read.frames.zstd import MAGIC as ZSTD_MAGIC
 from glassmill.corpus.read.frames.zstd import MAX_WINDOW_LOG, zstd_module
 from glassmill.errors import BodyError
@@ -48,7 +49,7 @@ def undo_codings(body: bytes, codings: Sequence[str], max_bytes: int) -> bytes:
 def _undo(coding: str, body: bytes, max_bytes: int) -> bytes:
     if body.startswith(GZIP_MAGIC):
         return _gunzip(body, max_bytes)
-    if body.startswith(ZSTD_MAGIC):
+    if body.startswith(ZSTD_MAGIC) or (coding == "zstd" and is_skippable(body, 0)):
         return _unzstd(body, max_bytes)
     if coding in ("gzip", "x-gzip", "deflate") and not _looks_like_text(body):
         return _inflate(body, max_bytes)
@@ -109,10 +110,11 @@ def _header_length(body: bytes) -> int:
 
 def _inflate(body: bytes, max_bytes: int) -> bytes:
     """The standard says zlib for "deflate", some servers send raw deflate; the body itself if it is neither."""
-    for window in (zlib.MAX_WBITS, RAW):
+    is_zlib = len(body) > 1 and body[0] & 15 == 8 and int.from_bytes(body[:2], "big") % 31 == 0
+    for begin in (2, 0) if is_zlib else (0,):
         unpacked = _Pieces(max_bytes)
         try:
-            unpacked.feed(zlib.decompressobj(window), body)
+            unpacked.feed(zlib.decompressobj(RAW), body[begin:])
         except zlib.error:
             if any(unpacked.pieces):
                 raise BodyError("damaged compressed body") from None
@@ -142,6 +144,9 @@ def _unzstd(body: bytes, max_bytes: int) -> bytes:
     zstd = zstd_module()
     unpacked, place = _Pieces(max_bytes), 0
     for _ in range(MAX_MEMBERS):
+        if is_skippable(body, place):
+            place += HEAD_BYTES + int.from_bytes(body[place + 4 : place + 8], "little")
+            continue
         if body[place : place + len(ZSTD_MAGIC)] != ZSTD_MAGIC:
             return b"".join(unpacked.pieces)
         decoder = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: MAX_WINDOW_LOG})

@@ -22,7 +22,9 @@ UNKNOWN_TYPES = frozenset(("", "unknown/unknown", "application/unknown", "*/*"))
 SNIFFED_BYTES = 1445
 
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
-_CHUNK_SIZE = re.compile(rb"[ \t]*0*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?(\r?\n|\r?\Z)")
+_CHUNK_SIZE = re.compile(rb"[ \t]*0*([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?(\r?\n|\r?\Z)")
+_LINE_ENDS = re.compile(rb"(?:\r?\n)+|\r\Z")
+"""Between chunks; some servers write none, or two."""
 _FRAMING = re.compile(rb"\r\n0*[0-9A-Fa-f]{1,8}[ \t]*(?:;[^\r\n]*)?(?:\r\n|\Z)")
 _LAST_CHUNK = re.compile(rb"\r\n0+[ \t]*(?:;[^\r\n]*)?\r\n")
 _TYPE = re.compile(r"[ \t\"']*([\w!#$%&^*.+-]+/[\w!#$%&^*.+-]+)")
@@ -76,7 +78,9 @@ def parse_response(block: bytes, max_bytes: int = MAX_BODY_BYTES) -> Response:
         BodyError: the decoded body is larger than `max_bytes` or damaged.
     """
     if not block.startswith(b"HTTP/"):
-        return Response(0, {}, block)
+        if not block.lstrip(b"\r\n").startswith(b"HTTP/"):
+            return Response(0, {}, block)
+        block = block.lstrip(b"\r\n")  # RFC 9112 section 2.2
     for _ in range(MAX_INTERIM):
         end = _HEADER_END.search(block)
         head, body = (block[: end.start()], block[end.end() :]) if end else (block, b"")
@@ -121,21 +125,19 @@ def dechunk(body: bytes) -> bytes:
     pieces: list[bytes] = []
     while match := _CHUNK_SIZE.match(body, position):
         size = int(match[1], 16)
-        begin, position = match.end(), match.end() + size
+        begin, end = match.end(), min(match.end() + size, len(body))
         if not pieces and not _is_framing(match, body, size):
             return body
         if size == 0:
             break
-        pieces.append(body[begin:position])
-        if position >= len(body):
-            break
-        line_end = body[position : position + 2]
-        if not (line_end == b"\r\n" or line_end[:1] == b"\n" or line_end == b"\r"):
+        pieces.append(body[begin:end])
+        line_ends = _LINE_ENDS.match(body, end)
+        position = line_ends.end() if line_ends else end
+        if position < len(body) and not _CHUNK_SIZE.match(body, position):
             if len(pieces) == 1:
                 return body
-            pieces.append(_FRAMING.sub(b"", _LAST_CHUNK.split(body[position:])[0]))
+            pieces.append(_FRAMING.sub(b"", _LAST_CHUNK.split(body[end:])[0]))
             break
-        position += 1 if line_end[:1] == b"\n" else 2
     return b"".join(pieces) if pieces or match else body
 
 

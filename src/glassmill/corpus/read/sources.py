@@ -63,7 +63,7 @@ def find_sources(words: Sequence[str]) -> list[Source]:
         UserError: a word names no file, or none of the files can be read.
     """
     files = input_files(words)
-    sources = [Source(file.path, file.name, file.path.stat().st_size, file.refused) for file in files]
+    sources = [Source(one.path, one.name, 0 if one.refused else one.path.stat().st_size, one.refused) for one in files]
     problem = ""
     for begin in range(0, len(sources), FILES_PER_SHARD):
         found = _first_problem(sources[begin : begin + FILES_PER_SHARD])

@@ -19,7 +19,7 @@ import jinja2
 from jinja2 import meta, nodes
 
 from glassmill.tokens.templates.environment import Environment
-from glassmill.tokens.templates.marked import ANSWERS, ASSISTANT, OTHER, Alphabet
+from glassmill.tokens.templates.marked import ANSWERS, ASSISTANT, OTHER, SILENT, Alphabet
 
 try:
     import resource
@@ -133,9 +133,10 @@ def _opening(template: jinja2.Template, request: Request, text: str) -> str:
 def _variables(request: Request, alphabet: Alphabet | None) -> dict[str, Any]:
     answers = 0
     messages = []
-    for message in request["messages"]:
+    for number, message in enumerate(request["messages"]):
         written = message.get("role") == "assistant"
-        origin = ASSISTANT + answers % ANSWERS if written else OTHER
+        first = SILENT if number in request.get("silent", ()) else ASSISTANT
+        origin = first + answers % ANSWERS if written else OTHER
         answers += written
         known = message.get("role") in ROLES
         messages.append(

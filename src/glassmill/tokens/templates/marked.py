@@ -18,8 +18,9 @@ from typing import Any, SupportsIndex
 
 TEMPLATE, OTHER, ASSISTANT = 0, 1, 2
 """Origins: the template, a message of the user (or system, tool, ...), the assistant's. From `ASSISTANT` on, `ANSWERS`
-numbers take turns, so that answers in a row are told apart."""
+numbers take turns, so that answers in a row are told apart; from `SILENT` on, so do those that are not learned."""
 ANSWERS = 8
+SILENT = ASSISTANT + ANSWERS
 FIRST, LAST = 0xF0000, 0x10FFFF
 STAND_IN = chr(FIRST)
 

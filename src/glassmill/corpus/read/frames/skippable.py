@@ -11,7 +11,7 @@ HEAD_BYTES = 8
 _MAGIC = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 
 
-def is_skippable(data: mmap.mmap, position: int) -> bool:
+def is_skippable(data: mmap.mmap | bytes, position: int) -> bool:
     """Whether such a frame's magic is there."""
     return _MAGIC.match(data, position) is not None
 
