@@ -84,14 +84,12 @@ def guesses(model: Model, plain: Engine) -> None:
 
 
 def main(folder: Path) -> None:
-    model, other = (Model.load(folder, max_batch=4) for _ in range(2))
+    model, other = (Model.load(folder, max_batch=4, speculate=speculate) for speculate in (True, False))
     name, million = type(model.decoder).__name__, model.num_parameters / 1e6
     print(f"{model.name} {million:.1f} M, {name}; {machine()}")
     prefixes(model)
-    other.engine.close()
-    plain = Engine(other.decoder, other.tokenizer, speculate=False)
-    guesses(model, plain)
-    plain.close()
+    guesses(model, other.engine)
+    other.close()
     model.close()
 
 
