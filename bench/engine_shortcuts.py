@@ -1,8 +1,8 @@
-"""What the engine spares a model: `python bench/engine_shortcuts.py MODEL [float32|bfloat16]`.
+"""What the engine spares a model: `python bench/engine_shortcuts.py MODEL [MODEL ...]`.
 
 The first token behind a system message of 1,000 tokens, cold and warm; then tokens a second with and without guesses,
 on a request that quotes its prompt and on an ordinary one, greedy and drawn. In turn, medians of 3 pairs, and whether
-the texts are the same.
+the texts are the same. GLASSMILL_DECODER chooses the decoder.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import sys
 import time
 from pathlib import Path
 
-import torch
 from machine import machine
 
 from glassmill.infer.engine import Engine
@@ -46,11 +45,11 @@ def first_token_s(engine: Engine, prompt: list[int]) -> float:
 
 def prefixes(model: Model) -> None:
     text = "You answer questions about the town. " + "Every house in it has a number and a name. " * 200
-    system = model.prompt_ids(text)[: min(1000, model.engine.max_length - 40)]
+    question = model.prompt_ids("What is the name of the third house?")
+    system = model.prompt_ids(text)[: min(1000, model.engine.max_length - len(question) - 20)]
     pairs = []
     for number in range(3):
         changed = [*model.prompt_ids(f"{number}"), *system]
-        question = model.prompt_ids("What is the name of the third house?")
         cold, warm = (first_token_s(model.engine, [*changed, *question, asked]) for asked in (1, 2))
         pairs.append((cold, warm))
     cold, warm = (statistics.median(times) for times in zip(*pairs, strict=True))
@@ -61,8 +60,8 @@ def prefixes(model: Model) -> None:
 def guesses(model: Model, plain: Engine) -> None:
     for name, question in QUESTIONS.items():
         for temperature in (0.0, 0.7):
-            params = SamplingParams(max_tokens=200, temperature=temperature, seed=1, ignore_eos=True)
-            prompt, rates, same = model.chat_ids(question), [], True
+            params = SamplingParams(max_tokens=160, temperature=temperature, seed=1, ignore_eos=True)
+            prompt, rates, same = model.chat_ids(question)[-(model.engine.max_length - 100) :], [], True
             before = model.engine.stats()
             for _ in range(3):
                 pair, texts = [], []
@@ -84,16 +83,16 @@ def guesses(model: Model, plain: Engine) -> None:
             )
 
 
-def main(folder: Path, dtype: str) -> None:
-    model, other = (Model.load(folder, dtype=getattr(torch, dtype), max_batch=4) for _ in range(2))
-    print(f"{folder.name} {model.num_parameters / 1e6:.1f} M {dtype}; {machine()}")
+def main(folder: Path) -> None:
+    model, other = (Model.load(folder, max_batch=4, speculate=speculate) for speculate in (True, False))
+    name, million = type(model.decoder).__name__, model.num_parameters / 1e6
+    print(f"{model.name} {million:.1f} M, {name}; {machine()}")
     prefixes(model)
-    other.engine.close()
-    plain = Engine(other.decoder, other.tokenizer, speculate=False)
-    guesses(model, plain)
-    plain.close()
+    guesses(model, other.engine)
+    other.close()
     model.close()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "float32")
+    for word in sys.argv[1:]:
+        main(Path(word))

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from glassmill.infer.decoder import Decoder
 from glassmill.infer.engine import Engine
 from glassmill.infer.folder import save_folder
+from glassmill.infer.native_decoder import NativeDecoder
 from glassmill.infer.torch_decoder import TorchDecoder
 from glassmill.model.config import ModelConfig
 from glassmill.model.initial import initialize
@@ -23,7 +24,6 @@ from glassmill.tokens.specials import NAMED, special_ids
 from glassmill.tokens.split import OWN_PATTERN, PATTERNS
 from glassmill.tokens.streams import ByteStream
 from glassmill.tokens.tokenizer import Tokenizer
-from tests.infer.numpy_decoder import NumpyDecoder
 
 OpenEngine = Callable[..., AbstractContextManager[Engine]]
 
@@ -75,7 +75,7 @@ def model(make_model: Callable[..., Transformer]) -> Transformer:
     return make_model()
 
 
-@pytest.fixture(scope="session", params=["torch", "numpy"])
+@pytest.fixture(scope="session", params=["torch", "native"])
 def open_engine(
     request: pytest.FixtureRequest, byte_tokenizer: ByteTokenizer, tmp_path_factory: pytest.TempPathFactory
 ) -> OpenEngine:
@@ -87,7 +87,7 @@ def open_engine(
         folder = tmp_path_factory.mktemp("weights")
         (folder / "config.json").write_text(json.dumps(model.config.to_hf()))
         save_file(model.state_dict(), folder / "model.safetensors")
-        return NumpyDecoder(folder, max_rows)
+        return NativeDecoder(folder, max_rows)
 
     @contextmanager
     def opened(model: Transformer, max_rows: int = 16, **options: Any) -> Iterator[Engine]:

@@ -9,15 +9,13 @@ from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
-from glassmill.infer.decoder import Answer, Decoder, DecoderInfo, Piece
 from glassmill.infer.drafts import FIRST_REST, LONGEST, MATCH, SHORTEST, Drafts, Pace
 from glassmill.infer.engine import Engine
 from glassmill.infer.sampling import SamplingParams
 from glassmill.model.transformer import Transformer
-from glassmill.tokens.specials import NAMED
+from tests.infer.parrot import VOCABULARY, Parrot
 
 OpenEngine = Callable[..., AbstractContextManager[Engine]]
 
@@ -108,61 +106,6 @@ def test_texts_are_the_same_with_and_without_guesses(
             stats = engine.stats()
             assert 0 < stats.accepted_tokens < stats.drafted_tokens
             assert stats.new_tokens == sum(len(tokens) for _, tokens, _ in plain)
-
-
-VOCABULARY = 256 + len(NAMED)
-
-
-class Parrot(Decoder):
-    """A model that says after every token what it is told to, at once; counts its forward passes."""
-
-    def __init__(self, follows: dict[int, int], noise: float) -> None:
-        self._info = DecoderInfo(VOCABULARY, 4096, 4, 1)
-        self.lengths: dict[int, int] = {}
-        self.opened = self.passes = 0
-        self.logits = np.random.default_rng(0).normal(size=(VOCABULARY, VOCABULARY)).astype(np.float32) * noise
-        for token, then in follows.items():
-            self.logits[token, then] += 5
-
-    @property
-    def info(self) -> DecoderInfo:
-        return self._info
-
-    @property
-    def cache_bytes(self) -> int:
-        return 0
-
-    def open_row(self) -> int:
-        self.opened += 1
-        self.lengths[self.opened] = 0
-        return self.opened
-
-    def close_row(self, row: int) -> None:
-        del self.lengths[row]
-
-    def length(self, row: int) -> int:
-        return self.lengths[row]
-
-    def truncate(self, row: int, length: int) -> None:
-        assert 0 <= length <= self.lengths[row]
-        self.lengths[row] = length
-
-    def fork(self, row: int, length: int) -> int:
-        fork = self.open_row()
-        self.lengths[fork] = length
-        return fork
-
-    def fits(self, lengths: Sequence[int]) -> bool:
-        return len(lengths) <= 4
-
-    def forward(self, pieces: Sequence[Piece]) -> list[Answer]:
-        self.passes += 1
-        answers = []
-        for row, ids, want, greedy in pieces:
-            self.lengths[row] += len(ids)
-            logits = self.logits[list(ids[len(ids) - want :])]
-            answers.append(Answer(ids=tuple(logits.argmax(-1).tolist())) if greedy else Answer(logits))
-        return answers
 
 
 @pytest.mark.parametrize("noise", [0.0, 1.0])

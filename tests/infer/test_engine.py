@@ -19,6 +19,7 @@ from glassmill.infer.engine import PREFILL_TOKENS_SHARED, Engine
 from glassmill.infer.sampling import SamplingParams
 from glassmill.infer.torch_decoder import TorchDecoder
 from glassmill.model.transformer import Transformer
+from tests.infer.parrot import Parrot
 
 OpenEngine = Callable[..., AbstractContextManager[Engine]]
 
@@ -148,6 +149,30 @@ def test_a_thousand_cancelled_requests_leave_nothing_behind(model: Transformer, 
         assert many[-1].reply().finish_reason in ("stop", "length")
         assert all(completion.done for completion in many)
         assert engine.submit([1], GREEDY).reply().finish_reason == "length"
+
+
+def test_a_long_prompt_stalls_neither_a_running_answer_nor_a_short_question(byte_tokenizer: Any) -> None:
+    decoder = Parrot({})
+    seen: dict[str, list[int]] = {"running": [], "long": [], "short": []}
+    notes = {name: lambda delta, passes=passes: passes.append(decoder.passes) for name, passes in seen.items()}
+    endless = SamplingParams(max_tokens=60, temperature=0.0, ignore_eos=True)
+    with closing(Engine(decoder, byte_tokenizer, speculate=False)) as engine:
+        prompts = [[1], [2] * 4000, [3] * 10]
+        for completion in engine.submit_all(prompts, [endless] * 3, list(notes.values())):
+            completion.reply()
+    assert seen["running"] == list(range(1, 61)), "a token in every pass"
+    assert seen["short"][0] <= 4 < 4000 // PREFILL_TOKENS_SHARED <= seen["long"][0]
+
+
+def test_a_question_does_not_wait_behind_a_long_prompt_that_is_read_alone(byte_tokenizer: Any) -> None:
+    decoder = Parrot({})
+    first: list[str] = []
+    with closing(Engine(decoder, byte_tokenizer)) as engine:
+        params = SamplingParams(max_tokens=1, temperature=0.0)
+        notes = [lambda delta, name=name: first.append(name) for name in ("long", "short")]
+        for completion in engine.submit_all([[2] * 4000, [3] * 10], [params] * 2, notes):
+            completion.reply()
+    assert first == ["short", "long"]
 
 
 @pytest.mark.parametrize(

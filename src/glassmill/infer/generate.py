@@ -23,7 +23,7 @@ from glassmill.infer.completion import Reply
 from glassmill.infer.compose import ToolUse
 from glassmill.infer.conversation import Fitted, fit
 from glassmill.infer.decoder import Decoder, whole_logits
-from glassmill.infer.engine import Engine
+from glassmill.infer.engine import PREFIX_CACHE_BYTES, Engine
 from glassmill.infer.find import check_embedded, find_model, read_config, read_meta
 from glassmill.infer.sampling import Floats, Ids, SamplingParams
 from glassmill.model.config import ModelConfig
@@ -68,6 +68,7 @@ class Model:
     Args:
         decoder: What computes. It belongs to the model's engine now: other threads reach it through `engine.call`.
         path: The model folder, for its tokenizer, shape and provenance.
+        prefix_cache_bytes, speculate: See `Engine`.
 
     Attributes:
         name: How the API calls it: the name of its run or folder.
@@ -76,14 +77,16 @@ class Model:
         meta: Its `glassmill.json`, empty for a model from elsewhere.
     """
 
-    def __init__(self, decoder: Decoder, path: Path) -> None:
+    def __init__(
+        self, decoder: Decoder, path: Path, prefix_cache_bytes: int = PREFIX_CACHE_BYTES, speculate: bool = True
+    ) -> None:
         self.path, self.name = path, model_name(path)
         self.decoder = decoder
         self.tokenizer: Tokenizer = Tokenizer.load(path)
         self.config: ModelConfig = read_config(path)
         check_embedded(path, self.config, self.tokenizer)
         self.meta = read_meta(path)
-        self.engine = Engine(decoder, self.tokenizer)
+        self.engine = Engine(decoder, self.tokenizer, prefix_cache_bytes=prefix_cache_bytes, speculate=speculate)
         self.close = weakref.finalize(self, self.engine.close)
 
     @property
@@ -99,6 +102,8 @@ class Model:
         dtype: torch.dtype | None = None,
         max_batch: int = 32,
         decoder: DecoderFactory | DecoderName | None = None,
+        prefix_cache_bytes: int = PREFIX_CACHE_BYTES,
+        speculate: bool = True,
     ) -> Model:
         """Open a model folder, a run that has one, or a run by its name under `runs/`.
 
@@ -109,14 +114,18 @@ class Model:
             max_batch: Requests computed at once.
             decoder: What computes it: "native", "torch", or by default as `glassmill.infer.choose` says; or a function
                 that loads another one, for which `device` and `dtype` mean nothing.
+            prefix_cache_bytes: Keys and values kept of finished requests, for prompts that begin alike; 0: none.
+            speculate: Whether tokens are guessed where a text repeats itself. The text is the same.
 
         Raises:
             UserError: There is no model, its folder is damaged, or there is no such decoder here.
         """
         folder = find_model(path)
-        if callable(decoder):
-            return cls(decoder(folder, max_batch), folder)
-        return cls(load_decoder(folder, max_batch, decoder, device, dtype), folder)
+        if not callable(decoder):
+            made = load_decoder(folder, max_batch, decoder, device, dtype)
+        else:
+            made = decoder(folder, max_batch)
+        return cls(made, folder, prefix_cache_bytes, speculate)
 
     # --- text ---------------------------------------------------------------------------------------------------------
 

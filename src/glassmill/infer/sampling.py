@@ -281,7 +281,7 @@ def _kept(weights_V: Floats, top_p: float, min_p: float) -> Ids | None:
         before = np.cumsum(weights) - weights
         if before[-1] + weights[-1] >= enough or len(places) == len(weights_V):
             break
-        head *= 16
+        head *= 8
     keep = (before < enough) & (weights >= min_p)
     keep[0] = True
     return np.sort(places[keep])
