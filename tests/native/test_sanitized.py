@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from glassmill.native import _core
+
 ROOT = Path(__file__).resolve().parents[2]
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 COMPILER = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
@@ -54,6 +56,17 @@ def test_the_pool_of_threads_survives_failures_nesting_and_forks(tmp_path: Path,
     steady = [shutil.which("setarch"), "--addr-no-randomize"] if sanitizers and shutil.which("setarch") else []
     done = subprocess.run([*steady, program], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.parametrize("sanitizers", ["", "thread", "address,undefined"])
+def test_rows_of_the_decoder_upset_no_sanitizer_and_are_what_each_is_alone(tmp_path: Path, sanitizers: str):
+    program = built(tmp_path, sanitizers, "decoder") / "decoder"
+    steady = [shutil.which("setarch"), "--addr-no-randomize"] if sanitizers and shutil.which("setarch") else []
+    for instruction_set in _core.INSTRUCTION_SETS:
+        environment = {**os.environ, "GLASSMILL_ISA": instruction_set}
+        command = [*steady, program, "100", "1"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0, done.stderr[-3000:]
 
 
 @pytest.fixture(scope="module")
