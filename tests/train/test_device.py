@@ -115,7 +115,7 @@ def test_sft_resolves_for_the_width_of_the_model_it_starts_from(tmp_path: Path, 
     (tmp_path / "config.json").write_text(json.dumps(ModelConfig(512, 768, 1, 1, 1, 64, 64, 64).to_hf()))
     recipe = Recipe(model={"d_model": 160}, sft={"base": str(tmp_path), "device": "cpu"})
     assert sft.resolved(recipe)["dtype"] == ("bfloat16" if has_bfloat16 else "float32")
-    assert sft.resolved(Recipe(model={"d_model": 160}, sft={"device": "cpu"}))["dtype"] == "float32"
+    assert sft.resolved(Recipe(model={"d_model": 96}, sft={"device": "cpu"}))["dtype"] == "float32"
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UserError, match=r"config\.json.* architecture"):
         sft.resolved(recipe)
