@@ -23,7 +23,10 @@ def logits_of(model: Transformer) -> torch.Tensor:
 def adapted(steps: int = 0, kind: str = "muon") -> Transformer:
     model = random_model(SHAPES["qwen3"])
     add_lora(model, rank=3, alpha=6, seed=1)
-    optimizer, gradients = Optimizer(model, kind, 0.9, 0.0), AutogradGradients(model, 3, torch.float32)
+    optimizer, gradients = (
+        Optimizer(model, kind, 0.9, 0.0, model.config.head_dim),
+        AutogradGradients(model, 3, torch.float32),
+    )
     for _ in range(steps):
         gradients(BATCH)
         optimizer.step(0.02, 0.01)

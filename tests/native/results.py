@@ -40,6 +40,43 @@ def round_trip(form: Format) -> bytes:
     return read.tobytes() + written.tobytes()
 
 
+def training_step() -> list[str]:
+    """Hashes of what the kernels of a training step give, at widths that are no multiples of 16."""
+    import torch
+
+    from glassmill.train.kernels import Heads, Kernels
+
+    generator, found = torch.Generator().manual_seed(SEED), []
+    for dtype in (torch.float32, torch.bfloat16):
+        kernels = Kernels(dtype, 2)
+
+        def some(*shape: int, dtype: torch.dtype = dtype) -> torch.Tensor:
+            return torch.randn(*shape, generator=generator).to(dtype)
+
+        M, D, V, T, N, K, H = 150, 37, 67, 50, 4, 2, 12
+        x, inverse, nats, gains = some(M, D).float(), torch.empty(M), torch.empty(M), torch.zeros(2, H)
+        kept = [some(M, D), some(M, D), some(M, V), some(M, 2 * D), some(M, (N + 2 * K) * H)]
+        kernels.norm(x, kept[0], kept[1], inverse, 1e-6)
+        kernels.norm_back(x, kept[0], kept[1].clone(), inverse, kept[1])
+        kernels.cross_entropy(kept[2], torch.arange(M) % V, torch.linspace(0, 1, M), nats)
+        kernels.swiglu(kept[3], kept[0])
+        kernels.swiglu_back(kept[3].clone(), kept[1], kept[3])
+        angles = torch.linspace(0, 6, T * H // 2).view(T, H // 2)
+        heads = Heads(3, T, N, K, angles * 0.1, 1 - angles * 0.1, 1e-6, 0.3, 16)
+        q, k, v, turned = some(M * N * H), some(3 * K, T, H), some(3 * K, T, H), torch.empty(M, N + K)
+        both = (torch.linspace(0.5, 2, H), torch.linspace(2, 0.5, H))
+        kernels.heads(heads, both, kept[4], q, k, v, turned)
+        kernels.heads_back(
+            heads, both, kept[4], turned, q.clone(), k.clone(), v.clone(), grad := kept[4].clone(), gains
+        )
+        weights = some(6, 32, 48)
+        kernels.softmax(weights, 16, 32)
+        kernels.softmax_back(scores := some(6, 32, 48), weights, 16, 32)
+        tensors = [x, inverse, nats, gains, *kept, q, k, v, turned, grad, weights, scores]
+        found += [hashlib.sha256(t.view(torch.uint8).numpy().tobytes()).hexdigest() for t in tensors]
+    return found
+
+
 def main() -> None:
     blocks = [extractor().blocks(page) for page in pages()]
     texts = [extractor().text(page) for page in pages()] + ["", "one", "word " * 10_000]
@@ -55,6 +92,7 @@ def main() -> None:
         "words": [(words.num_words, words.duplicate_ngram_characters(5)) for words in counted],
         "merges": trainer.train(500)[0].tolist(),
         "weights in blocks": [round_trip(form) for form in FORMATS.values()],
+        "training step": training_step(),
     }
     print(native.instruction_set())
     for name, result in results.items():

@@ -16,10 +16,12 @@ import torch
 from glassmill.errors import UserError
 from glassmill.evals import eval
 from glassmill.model.config import ModelConfig
+from glassmill.model.transformer import Transformer
 from glassmill.recipe import Recipe, TrainSettings
 from glassmill.run import kinds
 from glassmill.run.device import LARGE_BYTES, Place, best_dtype, inference_dtype, place_from, resolve
 from glassmill.train import train
+from glassmill.train.gradients import AutogradGradients, make_gradients
 from glassmill.train.plan import set_up
 from glassmill.tune import sft
 from tests.train.test_train import train_town, weights_hash
@@ -36,8 +38,8 @@ def has_bfloat16(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 
 def test_float32_unless_the_device_multiplies_bfloat16_faster(has_bfloat16: bool) -> None:
-    assert best_dtype("cpu", 768) == ("bfloat16" if has_bfloat16 else "float32")
-    assert best_dtype("cpu", 160) == best_dtype("mps", 768) == "float32"
+    assert best_dtype("cpu", 128) == ("bfloat16" if has_bfloat16 else "float32")
+    assert best_dtype("cpu", 96) == best_dtype("mps", 768) == "float32"
     assert best_dtype("cuda", 160) == "bfloat16"
 
 
@@ -52,12 +54,20 @@ def test_scores_on_a_processor_that_computes_large_models_in_another_type_are_an
     assert eval.resolved(Recipe())["dtype_of_large_models"] == expected
 
 
-def test_the_automatic_step_is_the_fused_one_exactly_where_products_are_float32(has_bfloat16: bool) -> None:
-    assert set_up(TrainSettings(device="cpu"), 768).step == ("autograd" if has_bfloat16 else "fused")
-    assert set_up(TrainSettings(device="cpu"), 160).step == "fused"
-    asked = set_up(TrainSettings(device="cpu", step="fused"), 768)
-    assert (asked.step, asked.device.dtype) == ("fused", "float32")
+def test_the_automatic_step_is_the_fused_one_in_one_process_on_a_cpu(has_bfloat16: bool) -> None:
+    narrow, wide = (set_up(TrainSettings(device="cpu"), width) for width in (96, 768))
+    assert narrow.step == wide.step == "fused"
+    assert (narrow.device.dtype, wide.device.dtype) == ("float32", "bfloat16" if has_bfloat16 else "float32")
     assert set_up(TrainSettings(device="cpu", step="autograd"), 160).step == "autograd"
+
+
+def test_without_the_native_core_gradients_come_from_autograd(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("glassmill.train.kernels.available", lambda: False)
+    assert set_up(TrainSettings(device="cpu"), 160).step == "autograd"
+    with pytest.raises(UserError, match=r"^step = fused is .*, not one without the native core; set step=auto$"):
+        set_up(TrainSettings(device="cpu", step="fused"), 160)
+    model = Transformer(ModelConfig(48, 24, 2, 2, 1, 12, 40, 16))
+    assert isinstance(make_gradients(model, 4, 16, 64, torch.float32), AutogradGradients)
 
 
 def test_ranks_are_those_that_torchrun_sets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,10 +86,10 @@ def test_a_device_that_is_not_there_is_refused() -> None:
         resolve("cuda")
 
 
-def test_the_fused_step_in_bfloat16_is_refused_in_one_line() -> None:
-    settings = TrainSettings(device="cpu", step="fused", dtype="bfloat16")
-    with pytest.raises(UserError, match=r"^step = fused is for float32 .*, not bfloat16 in 1 on cpu; set step=auto$"):
-        set_up(settings, 160)
+def test_the_fused_step_is_refused_under_torchrun_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match=r"^step = fused is for one process on a CPU, not 2 on cpu; set step=auto$"):
+        set_up(TrainSettings(device="cpu", step="fused"), 160)
 
 
 def test_deciding_nothing_imports_no_torch() -> None:
@@ -105,7 +115,7 @@ def test_sft_resolves_for_the_width_of_the_model_it_starts_from(tmp_path: Path, 
     (tmp_path / "config.json").write_text(json.dumps(ModelConfig(512, 768, 1, 1, 1, 64, 64, 64).to_hf()))
     recipe = Recipe(model={"d_model": 160}, sft={"base": str(tmp_path), "device": "cpu"})
     assert sft.resolved(recipe)["dtype"] == ("bfloat16" if has_bfloat16 else "float32")
-    assert sft.resolved(Recipe(model={"d_model": 160}, sft={"device": "cpu"}))["dtype"] == "float32"
+    assert sft.resolved(Recipe(model={"d_model": 96}, sft={"device": "cpu"}))["dtype"] == "float32"
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UserError, match=r"config\.json.* architecture"):
         sft.resolved(recipe)

@@ -86,11 +86,15 @@ def test_biases_are_trained_by_autograd_and_refused_by_the_step_by_hand() -> Non
     assert expected["model.layers.1.self_attn.v_proj.bias"].abs().max() > 0
 
 
-def test_bfloat16_products_stay_near_the_float32_gradient() -> None:
-    model = random_model(SHAPES["qwen3"])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("way", ["by hand", "autograd"])
+def test_bfloat16_products_stay_near_the_float32_gradient(shape: str, way: str) -> None:
+    model = random_model(SHAPES[shape])
     batch = some_batch(model.config, rows=4)
     expected_loss, expected = plain_gradients(model, batch)
-    loss = AutogradGradients(model, micro_rows=4, dtype=torch.bfloat16)(batch)
+    length = batch.ids.shape[1]
+    step = "fused" if way == "by hand" else "autograd"
+    loss = make_gradients(model, 4, length, 2 * length, torch.bfloat16, step)(batch)
     assert loss == pytest.approx(expected_loss, rel=2e-2)
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and parameter.grad.dtype == torch.float32

@@ -8,7 +8,8 @@ import torch
 from glassmill.model.config import ModelConfig
 from glassmill.model.initial import initialize
 from glassmill.model.transformer import Transformer
-from glassmill.train.optimizer import Optimizer, orthogonalise
+from glassmill.train.optimizer import Optimizer, blocks, step_length
+from glassmill.train.orthogonal import orthogonalise
 from glassmill.train.schedule import learning_rate_factor
 
 CONFIG = ModelConfig(48, 24, 2, 2, 1, 12, 40, 16)
@@ -26,14 +27,51 @@ def put_gradients(model: Transformer, step: int) -> None:
         parameter.grad = torch.randn(parameter.shape, generator=generator)
 
 
-def test_orthogonalised_matrices_have_singular_values_near_one_and_the_same_directions() -> None:
-    matrices = torch.randn(3, 24, 60, generator=torch.Generator().manual_seed(1))
-    values = torch.linalg.svdvals(orthogonalise(matrices))
-    assert values.min() > 0.7 and values.max() < 1.25
-    U, _, Vh = torch.linalg.svd(matrices, full_matrices=False)
-    torch.testing.assert_close(
-        U.mT @ orthogonalise(matrices) @ Vh.mT, torch.eye(24).expand(3, 24, 24), atol=0.3, rtol=0
-    )
+def with_values(values: torch.Tensor, columns: int, seed: int) -> torch.Tensor:
+    """Random matrices with these singular values, `(2, len(values), columns)`."""
+    generator, rows = torch.Generator().manual_seed(seed), len(values)
+    left = torch.linalg.qr(torch.randn(2, rows, rows, generator=generator))[0]
+    right = torch.linalg.qr(torch.randn(2, columns, rows, generator=generator))[0]
+    return (left * values) @ right.mT
+
+
+SPECTRA = {
+    "even": torch.ones(48),
+    "geometric to 1e-3": torch.logspace(0, -3, 48),
+    "geometric to 1e-6": torch.logspace(0, -6, 48),
+    "one large": torch.cat([torch.ones(1), torch.full((47,), 0.01)]),
+    "some large over noise": torch.cat([torch.ones(5), torch.logspace(-2, -4, 43)]),
+    "half are zero": torch.cat([torch.rand(24, generator=torch.Generator().manual_seed(1)) + 0.1, torch.zeros(24)]),
+}
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-9, 1e6])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("spectrum", SPECTRA)
+def test_singular_values_end_near_one_and_directions_stay(spectrum: str, dtype: torch.dtype, scale: float) -> None:
+    values = SPECTRA[spectrum]
+    for columns in (48, 130):
+        matrices = with_values(values, columns, seed=3)
+        found = orthogonalise(scale * matrices, dtype).float()
+        left, _, right = torch.linalg.svd(matrices, full_matrices=False)
+        along = (left.mT @ found @ right.mT).diagonal(dim1=-2, dim2=-1)
+        large = values >= 5e-3 * values.max()
+        assert torch.linalg.svdvals(found).max() < 1.25
+        assert along[:, large].min() > 0.7
+        assert along.min() > -0.1  # none is turned round
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_random_matrices_of_every_shape_become_orthogonal(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(1)
+    for rows, columns in ((1, 1), (1, 9), (8, 24), (24, 60), (64, 384)):
+        values = torch.linalg.svdvals(orthogonalise(torch.randn(3, rows, columns, generator=generator), dtype).float())
+        assert values.min() > 0.7 and values.max() < 1.25
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_matrix_of_zeros_stays_one(dtype: torch.dtype) -> None:
+    assert not orthogonalise(torch.zeros(2, 3, 5), dtype).any()
 
 
 def test_a_batch_of_matrices_is_each_matrix_alone() -> None:
@@ -42,10 +80,23 @@ def test_a_batch_of_matrices_is_each_matrix_alone() -> None:
     torch.testing.assert_close(orthogonalise(matrices), alone, atol=1e-5, rtol=1e-4)
 
 
+def test_a_step_is_made_head_by_head_and_the_heads_together_are_the_matrix() -> None:
+    weight = torch.arange(24.0 * 36).view(24, 36)
+    for name in ("q_proj.weight", "k_proj.weight", "v_proj.weight"):
+        heads = blocks(name, weight, 12)
+        assert heads.shape == (2, 12, 36) and torch.equal(heads[1], weight[12:])
+    heads = blocks("o_proj.weight", weight, 12)
+    assert heads.shape == (3, 12, 24) and torch.equal(heads[1], weight[:, 12:24].mT)
+    for name, matrix in (("gate_proj.weight", weight), ("down_proj.weight", weight.mT)):
+        assert torch.equal(blocks(name, matrix, 12)[0], weight)
+    assert step_length(weight, blocks("o_proj.weight", weight, 12)) == pytest.approx((24 / 36) ** 0.5)
+    assert step_length(weight.mT, blocks("up_proj.weight", weight.mT, 12)) == pytest.approx((36 / 24) ** 0.5)
+
+
 @pytest.mark.parametrize("kind", ["muon", "adamw"])
 def test_saved_state_continues_to_the_same_bits(kind: str) -> None:
     model = fresh()
-    optimizer = Optimizer(model, kind, momentum=0.9, weight_decay=0.1)
+    optimizer = Optimizer(model, kind, momentum=0.9, weight_decay=0.1, head_dim=12)
     for step in range(6):
         if step == 3:
             weights = {name: t.clone() for name, t in model.state_dict().items()}
@@ -54,7 +105,7 @@ def test_saved_state_continues_to_the_same_bits(kind: str) -> None:
         optimizer.step(0.02, 0.004)
     resumed = fresh()
     resumed.load_state_dict(weights)
-    second = Optimizer(resumed, kind, momentum=0.9, weight_decay=0.1)
+    second = Optimizer(resumed, kind, momentum=0.9, weight_decay=0.1, head_dim=12)
     second.load_state(state)
     for step in range(3, 6):
         put_gradients(resumed, step)
@@ -62,15 +113,16 @@ def test_saved_state_continues_to_the_same_bits(kind: str) -> None:
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), resumed.parameters(), strict=True))
 
 
-def test_every_parameter_moves_and_muon_moves_square_matrices_by_the_rate_in_every_direction() -> None:
+def test_every_parameter_moves_and_muon_moves_every_head_by_the_rate_in_every_direction() -> None:
     model, before = fresh(), fresh()
-    optimizer = Optimizer(model, "muon", momentum=0.95, weight_decay=0.0)
+    optimizer = Optimizer(model, "muon", momentum=0.95, weight_decay=0.0, head_dim=12)
     put_gradients(model, 0)
     optimizer.step(0.02, 0.004)
     moved = {name: now - then for (name, now), then in zip(model.named_parameters(), before.parameters(), strict=True)}
     assert all(change.abs().max() > 0 for change in moved.values())
-    values = torch.linalg.svdvals(moved["model.layers.0.self_attn.q_proj.weight"])
-    assert values.min() > 0.02 * 0.7 and values.max() < 0.02 * 1.25
+    for head in moved["model.layers.0.self_attn.q_proj.weight"].view(2, 12, 24):
+        values = torch.linalg.svdvals(head)
+        assert values.min() > 0.02 * 0.7 and values.max() < 0.02 * 1.25
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 100, 1000])

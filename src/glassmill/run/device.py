@@ -25,7 +25,7 @@ DtypeName = Literal["auto", "float32", "bfloat16"]
 Facts = dict[str, str | int]
 """What was decided on this machine and changes bytes, for a run's identity."""
 
-BFLOAT16_WIDTH = 256
+BFLOAT16_WIDTH = 128
 """Smallest `d_model` that gains from bfloat16 on a CPU; conversions cost a narrower model more than it saves."""
 LARGE_BYTES = 100_000_000
 """Weights of this size don't fit into a processor's caches."""

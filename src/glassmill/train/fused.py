@@ -1,10 +1,11 @@
-"""Forward and backward pass of the Transformer by hand, for float32 on a CPU.
+"""Forward and backward pass of the Transformer by hand, in float32 or bfloat16, on a CPU.
 
 On two cores, only half of an autograd step of a small model is matrix multiplication; the rest is memory traffic: fresh
 buffers for every result, norms in five passes, a causal kernel whose backward pass takes three times its forward. Here
 every buffer is allocated once, gains of norms are folded into the weights behind them, queries, keys and values (and
-gate and up) are one multiplication, residuals are added by the multiplication that computes them, and what the backward
-pass needs is kept. The plain twin is `Transformer.forward` under autograd; tests hold the gradients of the two equal.
+gate and up) are one multiplication, weights are rounded once a batch, and what lies between two multiplications is one
+kernel (`kernels`). Residuals, sums and gradients of weights are float32 whatever the type of the products. The plain
+twin is `Transformer.forward` under autograd; tests hold the gradients of the two equal.
 
 It reads the weights of a plain `Transformer` and calls none of its modules. Whatever it would miss is refused:
 adapters, frozen weights, wrappers, hooks, other types and devices.
@@ -18,19 +19,22 @@ import torch
 from torch import Tensor, nn
 
 from glassmill.model.config import ModelConfig
-from glassmill.model.loss import accumulate_loss
+from glassmill.model.layers import RMSNorm
+from glassmill.model.loss import CHUNK_ROWS
 from glassmill.model.transformer import Block, Transformer
+from glassmill.train import kernels
 from glassmill.train.fused_attention import AttentionScratch, FusedAttention
+from glassmill.train.kernels import Kernels
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 GLOBAL_HOOKS = tuple(f"_global{hooks}" for hooks in HOOKS)
 PARAMETER_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
 
 
-def reason_against(model: nn.Module, dtype: torch.dtype = torch.float32) -> str | None:
-    """Why `FusedStep` can't compute the gradients of `model` with products in `dtype`; None if it can."""
-    if dtype != torch.float32:
-        return f"it computes in float32, not {str(dtype).removeprefix('torch.')}"
+def reason_against(model: nn.Module) -> str | None:
+    """Why `FusedStep` can't compute the gradients of `model`; None if it can."""
+    if not kernels.available():
+        return "the native core is missing"
     if type(model) is not Transformer:
         return f"the model is wrapped ({type(model).__name__})"
     for name, parameter in model.named_parameters():
@@ -40,6 +44,8 @@ def reason_against(model: nn.Module, dtype: torch.dtype = torch.float32) -> str 
             return f"{name} is {str(parameter.dtype).removeprefix('torch.')}, not float32"
     if model.config.qkv_bias:
         return "its queries, keys and values have biases"
+    if model.config.head_dim > kernels.MOST_CHANNELS:
+        return f"its heads have more than {kernels.MOST_CHANNELS} channels"
     return _strange_module(model, _plain_model(model.config))
 
 
@@ -78,190 +84,180 @@ def _strange_module(model: Transformer, plain: Transformer) -> str | None:
 class FusedStep:
     """Adds the gradients of micro-batches of one fixed shape to `parameter.grad`.
 
-    Call `begin`, then `add` for every micro-batch of the batch, then `finish`.
+    Call `begin`, then `add` for every micro-batch of the batch.
+
+    Args:
+        dtype: Of products and of what is kept between them, float32 or bfloat16.
 
     Raises:
         ValueError: it can't compute this model's gradients; `begin` raises it too, if the model was changed since.
     """
 
-    def __init__(self, model: nn.Module, rows: int, length: int) -> None:
+    def __init__(self, model: nn.Module, rows: int, length: int, dtype: torch.dtype = torch.float32) -> None:
         reason = reason_against(model)
         if reason is not None or not isinstance(model, Transformer):
             raise ValueError(f"the fused step cannot be used: {reason}")
-        self.model, self.rows, self.length = model, rows, length
+        self.model, self.rows, self.length, self.dtype = model, rows, length, dtype
+        self.kernels = Kernels(dtype, torch.get_num_threads())
         config = model.config
         self.plain = _plain_model(config)
         M, D = rows * length, config.d_model
-        self.x_MD, self.grad_MD, self.grad_normed_MD, self.product_MD = (torch.empty(M, D) for _ in range(4))
-        self.final = _Normed(M, D)
-        self.scratch = _Scratch(config, M)
-        self.attention_scratch = AttentionScratch(config, rows, length)
+        self.x_MD, self.grad_MD, self.nats_M = torch.empty(M, D), torch.empty(M, D), torch.empty(M)
+        self.low_MD, self.product_MD = self.empty(M, D), self.empty(M, D)
+        self.final = _Normed(M, D, self)
+        self.scratch = _Scratch(config, M, self)
+        self.attention_scratch = AttentionScratch(config, rows, length, self.kernels)
         self.layers = [_FusedBlock(block, self) for block in model.model.layers]  # type: ignore[arg-type]
-        self.head_VD, self.grad_head_VD = torch.empty(config.vocab_size, D), torch.empty(config.vocab_size, D)
+        self.head_VD, self.grad_head_VD = (self.empty(config.vocab_size, D) for _ in range(2))
+        self.logits = self.empty(min(M, CHUNK_ROWS), config.vocab_size)
+
+    def empty(self, *shape: int) -> Tensor:
+        """A buffer of values between products."""
+        return torch.empty(*shape, dtype=self.dtype)
 
     @torch.no_grad()
     def begin(self) -> None:
-        """Fold the current weights and clear older gradients."""
+        """Fold and round the current weights, and clear older gradients."""
         reason = _strange_module(self.model, self.plain)
         if reason is not None:
             raise ValueError(f"the fused step cannot be used: {reason}")
         for parameter in self.model.parameters():
             if parameter.grad is None:
-                parameter.grad = torch.empty_like(parameter)
+                parameter.grad = torch.zeros_like(parameter)
+            else:
+                parameter.grad.zero_()
         for layer in self.layers:
             layer.fold()
-        torch.mul(self.model.head_weight, self.model.model.norm.weight, out=self.head_VD)
-        self.grad_head_VD.zero_()
-        _grad(self.model.model.embed_tokens.weight).zero_()
+        self.kernels.fold(self.model.head_weight, self.model.model.norm.weight, self.head_VD)
 
     @torch.no_grad()
     def add(self, ids_BT: Tensor, targets_BT: Tensor, weights_BT: Tensor) -> float:
         """Weighted sum of nats of one micro-batch; its gradient is added."""
-        ids_M, x = ids_BT.reshape(-1), self.x_MD
-        torch.index_select(self.model.model.embed_tokens.weight, 0, ids_M, out=x)
+        ids_M, embedding = ids_BT.reshape(-1), self.model.model.embed_tokens.weight
+        torch.index_select(embedding, 0, ids_M, out=self.x_MD)
+        behind = None
         for layer in self.layers:
-            layer.forward(x)
-        self.final.forward(x, self.model.config.rms_norm_eps)
-        nats = accumulate_loss(
-            self.final.normed,
-            self.head_VD,
-            targets_BT.reshape(-1),
-            weights_BT.reshape(-1),
-            self.grad_normed_MD,
-            self.grad_head_VD,
-        )
+            behind = layer.forward(self.x_MD, behind)
+        self.final.forward(self.x_MD, behind, self.model.config.rms_norm_eps)
+        self._head(targets_BT.reshape(-1), weights_BT.reshape(-1))
         self.grad_MD.zero_()
-        self.final.backward(self.grad_normed_MD, self.product_MD, self.grad_MD)
+        self.final.backward(self.product_MD, self.grad_MD, self.low_MD)
         for layer in reversed(self.layers):
-            layer.backward(self.grad_MD)
-        embedding = self.model.model.embed_tokens.weight
+            layer.backward(self.grad_MD, self.low_MD)
         by_token = torch.ops.aten.embedding_dense_backward(self.grad_MD, ids_M, len(embedding), -1, False)
         _grad(embedding).add_(by_token)
-        return nats.item()
+        return float(self.nats_M.sum())
 
-    @torch.no_grad()
-    def finish(self) -> None:
-        """Unfold the gradients into those of the parameters."""
-        for layer in self.layers:
-            layer.unfold()
-        norm, head = self.model.model.norm, self.model.head_weight
-        torch.sum(self.grad_head_VD * head, dim=0, out=_grad(norm.weight))
-        self.grad_head_VD.mul_(norm.weight)
-        if self.model.lm_head is None:
-            _grad(head).add_(self.grad_head_VD)
-        else:
-            _grad(head).copy_(self.grad_head_VD)
+    def _head(self, targets_M: Tensor, weights_M: Tensor) -> None:
+        """Nats, and the gradients of head, last norm and (in `product_MD`) its output; a chunk at a time."""
+        norm, head = self.model.model.norm.weight, self.model.head_weight
+        for start in range(0, len(targets_M), CHUNK_ROWS):
+            rows = slice(start, start + CHUNK_ROWS)
+            hidden, logits = self.final.normed[rows], self.logits[: len(targets_M[rows])]
+            torch.mm(hidden, self.head_VD.t(), out=logits)
+            self.kernels.cross_entropy(logits, targets_M[rows], weights_M[rows], self.nats_M[rows])
+            torch.mm(logits, self.head_VD, out=self.product_MD[rows])
+            torch.mm(logits.t(), hidden, out=self.grad_head_VD)
+            self.kernels.unfold(self.grad_head_VD, head, norm, _grad(head), _grad(norm))
 
 
 class _Normed:
     """One RMSNorm without its gain, `normed = x / rms(x)`; both are kept for the backward pass."""
 
-    def __init__(self, M: int, D: int) -> None:
-        self.normed, self.inverse_M1 = torch.empty(M, D), torch.empty(M, 1)
-        self.mean_D1 = torch.full((D, 1), 1.0 / D)
+    def __init__(self, M: int, D: int, step: FusedStep) -> None:
+        self.normed, self.inverse_M, self.kernels = step.empty(M, D), torch.empty(M), step.kernels
 
-    def forward(self, x: Tensor, eps: float) -> None:
-        inverse = self.inverse_M1
-        torch.linalg.vector_norm(x, dim=-1, keepdim=True, out=inverse)
-        inverse.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
-        torch.mul(x, inverse, out=self.normed)
+    def forward(self, x: Tensor, add: Tensor | None, eps: float) -> None:
+        """Add what is still to be added to `x`, and normalise it."""
+        self.kernels.norm(x, add, self.normed, self.inverse_M, eps)
 
-    def backward(self, grad_normed: Tensor, product: Tensor, grad_x: Tensor) -> None:
-        """Add `(grad - normed mean(grad normed)) / rms` to `grad_x`; overwrites `grad_normed` and `product`."""
-        torch.mul(grad_normed, self.normed, out=product)
-        along_M1 = product @ self.mean_D1
-        grad_normed.addcmul_(self.normed, along_M1, value=-1.0)
-        grad_x.addcmul_(grad_normed, self.inverse_M1)
+    def backward(self, grad_normed: Tensor, grad_x: Tensor, low: Tensor) -> None:
+        """Add to `grad_x`, whose rounded value is then `low`."""
+        self.kernels.norm_back(grad_x, grad_normed, self.normed, self.inverse_M, low)
 
 
 class _Scratch:
     """Buffers that no layer needs once it is done."""
 
-    def __init__(self, config: ModelConfig, M: int) -> None:
+    def __init__(self, config: ModelConfig, M: int, step: FusedStep) -> None:
         heads = config.num_heads * config.head_dim
-        self.grad_mixed = torch.empty(M, heads)
-        self.grad_qkv = torch.empty(M, heads + 2 * config.num_kv_heads * config.head_dim)
-        self.grad_gate_up, self.grad_inner = torch.empty(M, 2 * config.d_ff), torch.empty(M, config.d_ff)
-        self.grad_act = torch.empty(M, config.d_ff)
+        D, F, W = config.d_model, config.d_ff, heads + 2 * config.num_kv_heads * config.head_dim
+        self.grad_mixed, self.grad_qkv = step.empty(M, heads), step.empty(M, W)
+        self.grad_gate_up, self.grad_inner = step.empty(M, 2 * F), step.empty(M, F)
+        self.grad_w_qkv, self.grad_w_gate_up = step.empty(W, D), step.empty(2 * F, D)
+        self.grad_w_o, self.grad_w_down = step.empty(D, heads), step.empty(D, F)
 
 
 class _FusedBlock:
-    """One layer: its folded weights, what it keeps for the backward pass, and its folded gradients."""
+    """One layer: its folded weights, and what it keeps for the backward pass."""
 
     def __init__(self, block: Block, step: FusedStep) -> None:
         self.block, self.step = block, step
-        config, M = step.model.config, step.rows * step.length
-        D, F, W = config.d_model, config.d_ff, step.scratch.grad_qkv.shape[1]
+        config, M, scratch = step.model.config, step.rows * step.length, step.scratch
+        D, F = config.d_model, config.d_ff
         self.eps = config.rms_norm_eps
         self.attention = FusedAttention(block.self_attn, step.attention_scratch)
-        self.norm1, self.norm2 = _Normed(M, D), _Normed(M, D)
-        self.w_qkv, self.grad_w_qkv = torch.empty(W, D), torch.empty(W, D)
-        self.w_gate_up, self.grad_w_gate_up = torch.empty(2 * F, D), torch.empty(2 * F, D)
-        self.gate_up, self.act, self.inner = torch.empty(M, 2 * F), torch.empty(M, F), torch.empty(M, F)
+        self.norm1, self.norm2 = _Normed(M, D, step), _Normed(M, D, step)
+        self.w_qkv, self.w_gate_up = (torch.empty_like(w) for w in (scratch.grad_w_qkv, scratch.grad_w_gate_up))
+        self.w_o, self.w_down = torch.empty_like(scratch.grad_w_o), torch.empty_like(scratch.grad_w_down)
+        self.gate_up, self.inner = step.empty(M, 2 * F), step.empty(M, F)
 
     def fold(self) -> None:
-        """Put the gains of norms into the weights that follow them."""
-        attention, mlp = self.block.self_attn, self.block.mlp
-        torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight], out=self.w_qkv)
-        self.w_qkv.mul_(self.block.input_layernorm.weight)
-        torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight], out=self.w_gate_up)
-        self.w_gate_up.mul_(self.block.post_attention_layernorm.weight)
-        self.grad_w_qkv.zero_()
-        self.grad_w_gate_up.zero_()
-        for weight in (attention.o_proj.weight, mlp.down_proj.weight):
-            _grad(weight).zero_()
-        self.attention.fold()
+        """Put the gains of norms into the weights that follow them, and round."""
+        for folded, weights, norm, _ in self._products():
+            gain = None if norm is None else norm.weight
+            parts = torch.split(folded, [len(weight) for weight in weights])
+            for weight, part in zip(weights, parts, strict=True):
+                self.step.kernels.fold(weight, gain, part)
 
-    def unfold(self) -> None:
-        """Gradients of weights and gains from those of their products."""
-        attention, mlp, block = self.block.self_attn, self.block.mlp, self.block
-        pairs = (
-            (self.grad_w_qkv, block.input_layernorm, (attention.q_proj, attention.k_proj, attention.v_proj)),
-            (self.grad_w_gate_up, block.post_attention_layernorm, (mlp.gate_proj, mlp.up_proj)),
-        )
-        for folded, norm, projections in pairs:
-            weight = torch.cat([projection.weight for projection in projections])
-            torch.sum(folded * weight, dim=0, out=_grad(norm.weight))
-            torch.mul(folded, norm.weight, out=weight)
-            for projection, gradient in zip(
-                projections, torch.split(weight, [p.out_features for p in projections]), strict=True
-            ):
-                _grad(projection.weight).copy_(gradient)
-        self.attention.unfold()
-
-    def forward(self, x_MD: Tensor) -> None:
-        """Read `x_MD`, add this layer's two halves to it in place."""
-        self.norm1.forward(x_MD, self.eps)
+    def forward(self, x_MD: Tensor, behind: Tensor | None) -> Tensor:
+        """Add `behind` and this layer's first half to `x_MD`; its second half is returned, to be added by the next."""
+        step = self.step
+        self.norm1.forward(x_MD, behind, self.eps)
         torch.mm(self.norm1.normed, self.w_qkv.t(), out=self.attention.qkv)
         self.attention.forward()
-        x_MD.addmm_(self.attention.mixed, self.block.self_attn.o_proj.weight.t())
-        self.norm2.forward(x_MD, self.eps)
+        torch.mm(self.attention.mixed, self.w_o.t(), out=step.product_MD)
+        self.norm2.forward(x_MD, step.product_MD, self.eps)
         torch.mm(self.norm2.normed, self.w_gate_up.t(), out=self.gate_up)
-        gate, up = self.gate_up.chunk(2, dim=1)
-        torch.ops.aten.silu.out(gate, out=self.act)
-        torch.mul(self.act, up, out=self.inner)
-        x_MD.addmm_(self.inner, self.block.mlp.down_proj.weight.t())
+        step.kernels.swiglu(self.gate_up, self.inner)
+        return torch.mm(self.inner, self.w_down.t(), out=step.product_MD)
 
-    def backward(self, grad_MD: Tensor) -> None:
-        """Turn the gradient of this layer's output into that of its input, in place, and add those of its weights."""
-        step, scratch, mlp = self.step, self.step.scratch, self.block.mlp
-        _grad(mlp.down_proj.weight).addmm_(grad_MD.t(), self.inner)
-        torch.mm(grad_MD, mlp.down_proj.weight, out=scratch.grad_inner)
-        gate, up = self.gate_up.chunk(2, dim=1)
-        grad_gate, grad_up = scratch.grad_gate_up.chunk(2, dim=1)
-        torch.mul(scratch.grad_inner, self.act, out=grad_up)
-        torch.mul(scratch.grad_inner, up, out=scratch.grad_act)
-        torch.ops.aten.silu_backward.grad_input(scratch.grad_act, gate, grad_input=grad_gate)
-        self.grad_w_gate_up.addmm_(scratch.grad_gate_up.t(), self.norm2.normed)
-        torch.mm(scratch.grad_gate_up, self.w_gate_up, out=step.grad_normed_MD)
-        self.norm2.backward(step.grad_normed_MD, step.product_MD, grad_MD)
-        output = self.block.self_attn.o_proj.weight
-        _grad(output).addmm_(grad_MD.t(), self.attention.mixed)
-        torch.mm(grad_MD, output, out=scratch.grad_mixed)
+    def backward(self, grad_MD: Tensor, low_MD: Tensor) -> None:
+        """Turn the gradient of this layer's output, and its rounded value, into those of its input, in place."""
+        step, scratch = self.step, self.step.scratch
+        torch.mm(low_MD.t(), self.inner, out=scratch.grad_w_down)
+        torch.mm(low_MD, self.w_down, out=scratch.grad_inner)
+        step.kernels.swiglu_back(self.gate_up, scratch.grad_inner, scratch.grad_gate_up)
+        torch.mm(scratch.grad_gate_up.t(), self.norm2.normed, out=scratch.grad_w_gate_up)
+        torch.mm(scratch.grad_gate_up, self.w_gate_up, out=step.product_MD)
+        self.norm2.backward(step.product_MD, grad_MD, low_MD)
+        torch.mm(low_MD.t(), self.attention.mixed, out=scratch.grad_w_o)
+        torch.mm(low_MD, self.w_o, out=scratch.grad_mixed)
         self.attention.backward(scratch.grad_mixed, scratch.grad_qkv)
-        self.grad_w_qkv.addmm_(scratch.grad_qkv.t(), self.norm1.normed)
-        torch.mm(scratch.grad_qkv, self.w_qkv, out=step.grad_normed_MD)
-        self.norm1.backward(step.grad_normed_MD, step.product_MD, grad_MD)
+        torch.mm(scratch.grad_qkv.t(), self.norm1.normed, out=scratch.grad_w_qkv)
+        torch.mm(scratch.grad_qkv, self.w_qkv, out=step.product_MD)
+        self.norm1.backward(step.product_MD, grad_MD, low_MD)
+        self._unfold()
+
+    def _unfold(self) -> None:
+        """Add the gradients of weights and gains from those of their products."""
+        for _, weights, norm, folded in self._products():
+            gain, grad_gain = (None, None) if norm is None else (norm.weight, _grad(norm.weight))
+            parts = torch.split(folded, [len(weight) for weight in weights])
+            for weight, part in zip(weights, parts, strict=True):
+                self.step.kernels.unfold(part, weight, gain, _grad(weight), grad_gain)
+
+    def _products(self) -> list[tuple[Tensor, list[Tensor], RMSNorm | None, Tensor]]:
+        """Each rounded matrix, the weights in it, the norm before it, and its gradient."""
+        attention, mlp, block, scratch = self.block.self_attn, self.block.mlp, self.block, self.step.scratch
+        qkv = [attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight]
+        gate_up = [mlp.gate_proj.weight, mlp.up_proj.weight]
+        return [
+            (self.w_qkv, qkv, block.input_layernorm, scratch.grad_w_qkv),
+            (self.w_gate_up, gate_up, block.post_attention_layernorm, scratch.grad_w_gate_up),
+            (self.w_o, [attention.o_proj.weight], None, scratch.grad_w_o),
+            (self.w_down, [mlp.down_proj.weight], None, scratch.grad_w_down),
+        ]
 
 
 def _grad(parameter: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The gradient of a batch: by hand where that is fast (float32 on a CPU), by autograd everywhere else.
+"""The gradient of a batch: by hand where that is faster (a plain model on a CPU), by autograd everywhere else.
 
 Both cut the batch into micro-batches, so memory depends on the micro-batch alone, and both give the same numbers but
 for the order of sums. Autograd goes through the model's `forward` and nothing else, so hooks, adapters, DDP and FSDP2
@@ -78,12 +78,12 @@ def make_gradients(
         UserError: the step by hand was asked for and can't be used; the message says why.
     """
     micro_rows = rows_at_once(rows, micro_batch_tokens // length)
-    reason = reason_against(model, dtype)
+    reason = reason_against(model)
     if step == "fused" and reason is not None:
         raise UserError(f"step = fused cannot be used: {reason}; set step=auto")
     if step == "autograd" or reason is not None:
         return AutogradGradients(model, micro_rows, dtype)
-    return FusedGradients(model, micro_rows, length)
+    return FusedGradients(model, micro_rows, length, dtype)
 
 
 def rows_at_once(rows: int, most: int) -> int:
@@ -98,14 +98,12 @@ def rows_at_once(rows: int, most: int) -> int:
 class FusedGradients:
     """`FusedStep` over micro-batches. Its shape is fixed, so a smaller last one is filled up with rows of weight 0."""
 
-    def __init__(self, model: nn.Module, micro_rows: int, length: int) -> None:
-        self.step, self.micro_rows = FusedStep(model, micro_rows, length), micro_rows
+    def __init__(self, model: nn.Module, micro_rows: int, length: int, dtype: torch.dtype = torch.float32) -> None:
+        self.step, self.micro_rows = FusedStep(model, micro_rows, length, dtype), micro_rows
 
     def __call__(self, batch: Batch) -> float:
         self.step.begin()
-        loss = sum(self.step.add(*part.padded(self.micro_rows)) for part in batch.micro_batches(self.micro_rows))
-        self.step.finish()
-        return loss
+        return sum(self.step.add(*part.padded(self.micro_rows)) for part in batch.micro_batches(self.micro_rows))
 
 
 class AutogradGradients:

@@ -24,6 +24,7 @@ from glassmill.recipe import LoopSettings
 from glassmill.run import kinds
 from glassmill.run.device import Device, Facts, resolve
 from glassmill.run.folder import RunFolder
+from glassmill.train import kernels
 from glassmill.train.deadline import Deadline
 from glassmill.train.schedule import Cut
 
@@ -55,17 +56,13 @@ def set_up(settings: LoopSettings, d_model: int) -> Setup:
     Raises:
         UserError: this machine doesn't have the device, or the fused step was asked for where it can't be used.
     """
-    dtype = "float32" if settings.step == "fused" and settings.dtype == "auto" else settings.dtype
-    device = resolve(settings.device, dtype, settings.threads, d_model)
-    can_fuse = device.kind == "cpu" and device.dtype == "float32" and device.place.world_size == 1
+    device = resolve(settings.device, settings.dtype, settings.threads, d_model)
     if settings.step == "fused" and settings.lora.rank:
         raise UserError("step = fused trains all weights, and lora.rank asks for adapters; set step=auto")
-    can_fuse = can_fuse and not settings.lora.rank
+    can_fuse = device.kind == "cpu" and device.place.world_size == 1 and kernels.available() and not settings.lora.rank
     if settings.step == "fused" and not can_fuse:
-        raise UserError(
-            f"step = fused is for float32 in one process on a CPU, not {device.dtype} in "
-            f"{device.place.world_size} on {device.kind}; set step=auto"
-        )
+        what = f"{device.place.world_size} on {device.kind}" if kernels.available() else "one without the native core"
+        raise UserError(f"step = fused is for one process on a CPU, not {what}; set step=auto")
     return Setup(device, "fused" if can_fuse and settings.step != "autograd" else "autograd")
 
 

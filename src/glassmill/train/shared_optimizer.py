@@ -28,11 +28,13 @@ class SharedOptimizer:
 
     Args:
         model: Plain, or after `parallel.wrap_fsdp`; not DDP's wrapper, but the model in it.
-        settings: Those of `Optimizer`.
+        settings, head_dim, dtype: Those of `Optimizer`.
         ranks: The processes that train the model.
     """
 
-    def __init__(self, model: nn.Module, settings: LoopSettings, ranks: Ranks) -> None:
+    def __init__(
+        self, model: nn.Module, settings: LoopSettings, ranks: Ranks, head_dim: int, dtype: torch.dtype
+    ) -> None:
         self.ranks, kind = ranks, settings.optimizer
         self.named = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.sharded = any(hasattr(p, "to_local") for p in self.named.values())
@@ -41,7 +43,13 @@ class SharedOptimizer:
         self.owned = [[whole[i] for i in some] for some in divided([r * c * min(r, c) for r, c in shapes], ranks.size)]
         self.mine = self._mine(set(whole))
         self.optimizer = Optimizer(
-            _Named(self.mine), kind, settings.momentum, settings.weight_decay, settings.adam_betas
+            _Named(self.mine),
+            kind,
+            settings.momentum,
+            settings.weight_decay,
+            head_dim,
+            settings.adam_betas,
+            dtype,
         )
         if self.sharded:
             self._collect_weights()
@@ -57,11 +65,11 @@ class SharedOptimizer:
             self._broadcast_weights()
 
     def state(self) -> dict[str, Value]:
-        """This rank's share of the state, for a checkpoint: `muon.NAME...` of its matrices, `adamw.NAME.KEY`."""
+        """This rank's share of the state, for a checkpoint: `muon.NAME` of its matrices, `adamw.NAME.KEY`."""
         found: dict[str, Value] = {}
         for key, tensor in self.optimizer.state().items():
             if key.startswith("muon."):
-                found |= dict(zip(self._names(key), tensor, strict=True))
+                found[key] = tensor
             elif tensor.ndim and self.sharded:
                 found[key] = part_of(tensor, self.named[_parameter(key)], self.ranks)
             elif self.ranks.rank == 0:
@@ -75,18 +83,11 @@ class SharedOptimizer:
         tensors = {}
         for key, tensor in self.optimizer.state().items():
             if key.startswith("muon."):
-                parts = [saved.read("optimizer", name) for name in self._names(key)]
-                tensors[key] = torch.stack(parts).to(tensor.device)
+                tensors[key] = saved.read("optimizer", key).to(tensor.device)
         for key in saved.names("optimizer"):
             if key.startswith("adamw.") and _parameter(key) in self.mine:
                 tensors[key] = read_rows(saved, "optimizer", key, self.named[_parameter(key)], self.ranks)
         self.optimizer.load_state(tensors)
-
-    def _names(self, key: str) -> list[str]:
-        """`muon.NAME...` for each of the matrices whose state is stacked in `muon.SHAPE...`."""
-        _, shape, *rest = key.split(".")
-        names = [self.optimizer.names[matrix] for matrix in self.optimizer.muon.groups[shape]]
-        return [".".join(["muon", name, *rest]) for name in names]
 
     def _mine(self, whole: set[str]) -> dict[str, nn.Parameter]:
         """The parameters that this rank steps: its matrices whole; of the rest what it has."""

@@ -37,7 +37,7 @@ from glassmill.train.plan import set_up
 from glassmill.train.rates import is_own
 from glassmill.train.samples import continue_greedily
 
-VERSION = 2
+VERSION = 3
 PROMPT_TOKENS = 8
 
 

@@ -72,7 +72,7 @@ class Trainer:
         self.sharded = setup.parallel == "fsdp"
         self._empty = parallel.skeleton(model) if self.sharded and self.ranks.rank == 0 else None
         self.wrapped = self._wrap()
-        self.optimizer = SharedOptimizer(model, settings, self.ranks)
+        self.optimizer = SharedOptimizer(model, settings, self.ranks, model.config.head_dim, self.dtype)
         rows = math.ceil(batches.rows / self.ranks.size)
         self.gradients = make_gradients(
             self.wrapped, rows, batches.length, settings.micro_batch_tokens, self.dtype, setup.step

@@ -42,7 +42,7 @@ from glassmill.tune.packing import MixedBatches, PackedConversations
 from glassmill.tune.reading import Placed, read_conversations
 from glassmill.tune.reports import Reporter
 
-VERSION = 2
+VERSION = 3
 
 
 def resolved(recipe: Recipe) -> Facts:

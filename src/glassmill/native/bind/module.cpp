@@ -79,6 +79,7 @@ NB_MODULE(_core, module) {
     module.attr("INSTRUCTION_SETS") = nb::tuple(sets);
     module.def("split", &split, "text"_a, "scheme"_a, "digits"_a = 3, "plain"_a = false);
     bind_encoder(module);
+    bind_train(module);
     bind_trainer(module);
     bind_html(module);
     bind_words(module);

@@ -77,6 +77,7 @@ struct Integers {
 Rules make_rules(const std::string& scheme, unsigned digits);
 
 void bind_encoder(nb::module_& module);
+void bind_train(nb::module_& module);
 void bind_trainer(nb::module_& module);
 void bind_html(nb::module_& module);
 void bind_words(nb::module_& module);
