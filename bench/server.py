@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import collections
 import json
 import multiprocessing
 import random
@@ -165,7 +166,8 @@ class Crowd:
 
     def __init__(self, port: int, seconds: float) -> None:
         self.port, self.end = port, time.monotonic() + seconds
-        self.right = self.wrong = self.broken = self.left = 0
+        self.right = self.wrong = self.left = 0
+        self.broken = collections.Counter[str]()
         self.first: list[float] = []
 
     async def client(self, number: int) -> None:
@@ -180,8 +182,8 @@ class Crowd:
             body = {"prompt": [chance.randrange(1, 200) for _ in range(chance.randrange(1, 60))] + [byte]}
             try:
                 ids, first, whole = await stream(self.port, body | {"max_tokens": length, "ignore_eos": True}, leaves)
-            except OSError:
-                self.broken += 1
+            except OSError as error:
+                self.broken[str(error)[:80]] += 1
                 await asyncio.sleep(0.5)
                 continue
             self.first.append(first)
@@ -252,7 +254,9 @@ def crowd(folder: Path, clients: int, seconds: float) -> None:
         server.join(20)
     first = sorted(seen.first)
     print(f"{clients} clients, {seconds:.0f} s: {seen.right:,} right streams, {seen.left:,} of them left early")
-    print(f"wrong streams {seen.wrong}, broken {seen.broken}, rows not given back {rows}")
+    print(f"wrong streams {seen.wrong}, broken {seen.broken.total()}, rows not given back {rows}")
+    for error, count in seen.broken.most_common():
+        print(f"   {count} x {error}")
     third = len(memory) // 3
     early, late = statistics.median(memory[third : 2 * third]), statistics.median(memory[2 * third :])
     print(f"server's memory, MB: second third {early:.0f}, last third {late:.0f}, after it {last:.0f}")
