@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from glassmill.serve.embeddings import EmbeddingRequest
 from glassmill.serve.research import NextTokensRequest, TraceRequest
+from glassmill.serve.responses import ResponseRequest
 from glassmill.serve.schema import ChatRequest, CompletionRequest
 
 json_values = st.recursive(
@@ -53,6 +54,10 @@ def bodies(model: type[Any], **likely: st.SearchStrategy[Any]) -> st.SearchStrat
         ),
         ("/v1/completions", st.fixed_dictionaries({"prompt": st.lists(st.integers(0, 400)), "max_tokens": st.just(2)})),
         ("/tokenize", st.dictionaries(st.sampled_from(["prompt", "content", "messages"]), messages | st.text())),
+        (
+            "/v1/responses",
+            bodies(ResponseRequest, input=st.text(max_size=9) | json_values, max_output_tokens=st.just(3)),
+        ),
         ("/v1/embeddings", bodies(EmbeddingRequest, input=st.text(max_size=9) | json_values)),
         ("/internal/trace", bodies(TraceRequest, prompt=st.text(max_size=9))),
         ("/internal/next-tokens", bodies(NextTokensRequest, tokens=st.lists(st.integers(0, 400)))),
