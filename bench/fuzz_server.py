@@ -42,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--calls", type=int, default=5000)
     parser.add_argument("--schemathesis", default="schemathesis")
+    parser.add_argument("--seconds", type=float, default=3600.0, help="stop after so long")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     from glassmill.infer.generate import Model
@@ -70,7 +71,11 @@ def main() -> None:
             "--no-color",
             "--continue-on-failure",
         ]
-        ended = subprocess.run(command, check=False, cwd=folder).returncode
+        try:
+            ended = subprocess.run(command, check=False, cwd=folder, timeout=options.seconds).returncode
+        except subprocess.TimeoutExpired:
+            print(f"stopped after {options.seconds:.0f} s")
+            ended = 0
         server.should_exit = True
         model.close()
     failed = sum(count for status, count in app.statuses.items() if status >= 500)
