@@ -9,6 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from glassmill.serve.embeddings import EmbeddingRequest
+from glassmill.serve.research import NextTokensRequest, TraceRequest
+from glassmill.serve.responses import ResponseRequest
 from glassmill.serve.schema import ChatRequest, CompletionRequest
 
 json_values = st.recursive(
@@ -51,6 +54,38 @@ def bodies(model: type[Any], **likely: st.SearchStrategy[Any]) -> st.SearchStrat
         ),
         ("/v1/completions", st.fixed_dictionaries({"prompt": st.lists(st.integers(0, 400)), "max_tokens": st.just(2)})),
         ("/tokenize", st.dictionaries(st.sampled_from(["prompt", "content", "messages"]), messages | st.text())),
+        (
+            "/v1/responses",
+            bodies(ResponseRequest, input=st.text(max_size=9) | json_values, max_output_tokens=st.just(3)),
+        ),
+        ("/v1/embeddings", bodies(EmbeddingRequest, input=st.text(max_size=9) | json_values)),
+        ("/internal/trace", bodies(TraceRequest, prompt=st.text(max_size=9))),
+        ("/internal/next-tokens", bodies(NextTokensRequest, tokens=st.lists(st.integers(0, 400)))),
+        (
+            "/v1/chat/completions",
+            st.fixed_dictionaries(
+                {
+                    "messages": st.just([{"role": "user", "content": "x"}]),
+                    "max_tokens": st.just(9),
+                    "response_format": json_values
+                    | st.fixed_dictionaries(
+                        {
+                            "type": st.just("json_schema"),
+                            "json_schema": st.fixed_dictionaries(
+                                {
+                                    "schema": st.dictionaries(
+                                        st.sampled_from(["type", "enum", "anyOf", "$ref", "items"]),
+                                        json_values | st.sampled_from(["object", "array", "string", "#"]),
+                                        max_size=3,
+                                    )
+                                    | json_values
+                                }
+                            ),
+                        }
+                    ),
+                }
+            ),
+        ),
         ("/detokenize", st.fixed_dictionaries({"tokens": st.lists(st.integers(-1, 500)) | json_values})),
     ],
 )

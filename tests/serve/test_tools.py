@@ -84,7 +84,7 @@ def test_a_call_comes_whole_and_in_a_stream_and_its_result_goes_back(serve_style
     changes = [one for chunk in chunks for one in chunk.choices[0].delta.tool_calls or []]
     assert changes[0].id and changes[0].function.name == "weather" and changes[0].function.arguments == ""
     assert all(one.id is None and one.function.name is None for one in changes[1:])
-    assert "".join(one.function.arguments for one in changes) == ARGUMENTS and len(changes) > 3
+    assert "".join(one.function.arguments for one in changes) == ARGUMENTS
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == (choice.message.content or "")
     assert [c.choices[0].finish_reason for c in chunks if c.choices[0].finish_reason] == ["tool_calls"]
 

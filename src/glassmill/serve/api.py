@@ -1,6 +1,6 @@
 """The OpenAI-compatible API over one model, or several by name.
 
-    POST /v1/chat/completions   POST /v1/completions   POST /v1/embeddings
+    POST /v1/chat/completions   POST /v1/completions   POST /v1/responses   POST /v1/embeddings
     GET /v1/models   GET /v1/models/{id}
     GET /health   GET /metrics   and those of `tokens.py` and `research.py`
 
@@ -26,6 +26,7 @@ from glassmill.serve.measures import Measures
 from glassmill.serve.models import Leases, Models
 from glassmill.serve.provider import Provider, current_model, loaded_models
 from glassmill.serve.research import add_research
+from glassmill.serve.responses import add_responses
 from glassmill.serve.shapes import ModelCard
 from glassmill.serve.tokens import add_tokens
 
@@ -65,6 +66,7 @@ def create_api(
     add_chat(app, provider)
     add_completions(app, provider)
     _add_information(app, provider)
+    add_responses(app, provider)
     add_embeddings(app, provider)
     add_research(app, provider)
     add_tokens(app, provider)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from glassmill.errors import ApiError, ContextOverflow, UserError
 from glassmill.infer.sampling import SamplingParams
-from glassmill.serve.bodies import apart, read
+from glassmill.serve.bodies import apart, read, takes
 from glassmill.serve.errors import from_engine, json_response
 from glassmill.serve.events import DONE, event, event_stream
 from glassmill.serve.grammar import Form, json_form, schema_source
@@ -49,7 +49,7 @@ class Plan(NamedTuple):
 def add_chat(app: FastAPI, provider: Provider) -> None:
     """Add the route."""
 
-    @app.post("/v1/chat/completions")
+    @app.post("/v1/chat/completions", openapi_extra=takes(ChatRequest))
     async def chat_completions(request: Request) -> Response:
         body = await read(request, ChatRequest)
         params = body.sampling()

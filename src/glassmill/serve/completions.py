@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from glassmill.errors import ApiError
-from glassmill.serve.bodies import apart, read
+from glassmill.serve.bodies import apart, read, takes
 from glassmill.serve.errors import json_response
 from glassmill.serve.events import DONE, event, event_stream
 from glassmill.serve.provider import Provider, current_model
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def add_completions(app: FastAPI, provider: Provider) -> None:
     """Add the route."""
 
-    @app.post("/v1/completions")
+    @app.post("/v1/completions", openapi_extra=takes(CompletionRequest))
     async def completions(request: Request) -> Response:
         body = await read(request, CompletionRequest)
         params = body.sampling()

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from glassmill.errors import ApiError, UserError
-from glassmill.serve.bodies import apart, read
+from glassmill.serve.bodies import apart, read, takes
 from glassmill.serve.errors import from_engine, json_response
 from glassmill.serve.inside import compute
 from glassmill.serve.provider import Provider, current_model
@@ -45,7 +45,7 @@ class EmbeddingRequest(BaseModel):
 def add_embeddings(app: FastAPI, provider: Provider) -> None:
     """Add the route."""
 
-    @app.post("/v1/embeddings")
+    @app.post("/v1/embeddings", openapi_extra=takes(EmbeddingRequest))
     async def embeddings(request: Request) -> Response:
         body = await read(request, EmbeddingRequest)
         model = await current_model(provider, body.model, request)

@@ -22,7 +22,7 @@ from glassmill.errors import ApiError, ContextOverflow, UserError
 from glassmill.infer.compose import piece_of
 from glassmill.infer.decoder import Piece, new_row
 from glassmill.infer.sampling import log_normalizers, token_logprobs
-from glassmill.serve.bodies import apart, read
+from glassmill.serve.bodies import apart, read, takes
 from glassmill.serve.errors import from_engine, json_response
 from glassmill.serve.inside import compute
 from glassmill.serve.messages import to_internal
@@ -73,12 +73,12 @@ class TraceRequest(PromptRequest):
 def add_research(app: FastAPI, provider: Provider) -> None:
     """Add the routes."""
 
-    @app.post("/internal/next-tokens")
+    @app.post("/internal/next-tokens", openapi_extra=takes(NextTokensRequest))
     async def next_tokens(request: Request) -> Response:
         body = await read(request, NextTokensRequest)
         return await apart(request, _next_tokens, await current_model(provider, body.model, request), body)
 
-    @app.post("/internal/trace")
+    @app.post("/internal/trace", openapi_extra=takes(TraceRequest))
     async def trace(request: Request) -> Response:
         body = await read(request, TraceRequest)
         return await apart(request, _traced, await current_model(provider, body.model, request), body)

@@ -55,7 +55,7 @@ class GenerationRequest(BaseModel):
 
     top_k: int | None = Field(None, ge=-1, description="-1 or 0: all tokens")
     min_p: float | None = Field(None, ge=0, le=1)
-    repetition_penalty: float | None = Field(None, gt=0, le=10)
+    repetition_penalty: float | None = Field(None, ge=0.01, le=10)
     stop_token_ids: list[TokenId] | None = Field(None, max_length=128)
     ignore_eos: bool | None = None
     return_token_ids: bool | None = None

@@ -14,7 +14,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from glassmill.errors import ApiError, UserError
-from glassmill.serve.bodies import apart, read
+from glassmill.serve.bodies import apart, read, takes
 from glassmill.serve.errors import from_engine, json_response
 from glassmill.serve.messages import to_internal
 from glassmill.serve.provider import Provider, current_model
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 def add_tokens(app: FastAPI, provider: Provider) -> None:
     """Add the routes."""
 
-    @app.post("/tokenize")
+    @app.post("/tokenize", openapi_extra=takes(TokenizeRequest))
     async def tokenize(request: Request) -> Response:
         body = await read(request, TokenizeRequest)
         return await apart(request, _tokenized, await current_model(provider, body.model, request), body)
 
-    @app.post("/detokenize")
+    @app.post("/detokenize", openapi_extra=takes(DetokenizeRequest))
     async def detokenize(request: Request) -> Response:
         body = await read(request, DetokenizeRequest)
         return await apart(request, _detokenized, await current_model(provider, body.model, request), body)
 
-    @app.post("/apply-template")
+    @app.post("/apply-template", openapi_extra=takes(TemplateRequest))
     async def apply_template(request: Request) -> Response:
         body = await read(request, TemplateRequest)
         return await apart(request, _rendered, await current_model(provider, body.model, request), body)

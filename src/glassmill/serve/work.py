@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import dataclasses
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -29,6 +30,39 @@ if TYPE_CHECKING:
     from glassmill.serve.measures import Measures, Watch
 
 
+class News:
+    """Deltas on their way from the engine's thread to the event loop, which is woken once for all that are waiting."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._come = asyncio.Event()
+        self._waiting: deque[tuple[int, Delta, float]] = deque()
+        self._told = False
+
+    def add(self, index: int, delta: Delta) -> None:
+        """From the engine's thread: a delta of a completion, and when it was made."""
+        self._waiting.append((index, delta, time.perf_counter()))
+        if not self._told:
+            self._told = True
+            self._loop.call_soon_threadsafe(self.wake)
+
+    def wake(self) -> None:
+        """In the event loop: there may be something."""
+        self._told = False  # before anything is taken, so that what comes now tells again
+        self._come.set()
+
+    async def take(self) -> list[tuple[int, Delta, float]]:
+        """All that has come, at least one delta, or nothing if `wake` was called for another reason."""
+        await self._come.wait()
+        self._come.clear()
+        return [self._waiting.popleft() for _ in range(len(self._waiting))]
+
+
+def joined(first: Delta, second: Delta) -> Delta:
+    """Two deltas of one completion as one."""
+    return Delta(first.text + second.text, first.tokens + second.tokens, None, second.finish_reason)
+
+
 class Work:
     """The completions of one request.
 
@@ -36,10 +70,8 @@ class Work:
         completions: Prompt by prompt, the n choices of a prompt in a row.
     """
 
-    def __init__(
-        self, completions: list[Completion], queue: asyncio.Queue[tuple[int, Delta, float]], watches: list[Watch]
-    ) -> None:
-        self.completions, self._queue, self._watches = completions, queue, watches
+    def __init__(self, completions: list[Completion], news: News, watches: list[Watch]) -> None:
+        self.completions, self._news, self._watches = completions, news, watches
         self._failed: ApiError | None = None
 
     @classmethod
@@ -57,14 +89,8 @@ class Work:
         Raises:
             ApiError: The engine rejects the request.
         """
-        loop = asyncio.get_running_loop()
-        queue: asyncio.Queue[tuple[int, Delta, float]] = asyncio.Queue()
-
         measures: Measures = request.app.state.measures
-
-        def deliver(index: int, delta: Delta) -> None:
-            loop.call_soon_threadsafe(queue.put_nowait, (index, delta, time.perf_counter()))
-
+        news = News()
         jobs = [(prompt, choice_params(params, choice)) for prompt in prompts for choice in range(n)]
         watches = [measures.watch(model.name) for _ in jobs]
         try:
@@ -72,28 +98,39 @@ class Work:
                 model.engine.submit_all,
                 [prompt for prompt, _ in jobs],
                 [own for _, own in jobs],
-                [partial(deliver, index) for index in range(len(jobs))],
+                [partial(news.add, index) for index in range(len(jobs))],
             )
         except Exception as error:
             raise from_engine(error, prompt_field) from error
-        return cls(completions, queue, watches)
+        return cls(completions, news, watches)
 
     async def deltas(self) -> AsyncIterator[tuple[int, Delta]]:
         """Index of a completion and its next delta, until all have finished.
+
+        Where tokens come faster than events can be written, several are one delta: for a small model, an event costs
+        more than a token.
 
         Raises:
             ApiError: A completion failed, or `fail` was called.
         """
         running = len(self.completions)
         while running:
-            index, delta, at = await self._queue.get()
+            come = await self._news.take()
             if self._failed is not None:
                 raise self._failed
-            self._watches[index].saw(self.completions[index], delta, at)
-            if delta.finish_reason == "error":
-                raise from_engine(self.completions[index].error or RuntimeError())
-            running -= delta.finish_reason is not None
-            yield index, delta
+            together: dict[int, Delta] = {}
+            for index, delta, at in come:
+                self._watches[index].saw(self.completions[index], delta, at)
+                if delta.finish_reason == "error":
+                    raise from_engine(self.completions[index].error or RuntimeError())
+                running -= delta.finish_reason is not None
+                before = together.pop(index, None)
+                if before is not None and (before.tool or delta.tool):  # a use has its own place in the text
+                    yield index, before
+                    before = None
+                together[index] = delta if before is None else joined(before, delta)
+            for index, delta in together.items():
+                yield index, delta
 
     @contextlib.asynccontextmanager
     async def watched(self, request: Request) -> AsyncIterator[None]:
@@ -118,7 +155,7 @@ class Work:
     def fail(self, error: ApiError) -> None:
         """End with `error` instead of an answer; to be called in the event loop."""
         self._failed = error
-        self._queue.put_nowait((0, Delta(), 0.0))
+        self._news.wake()
 
     def usage(self, n: int | None) -> Usage:
         """Token counts; a prompt counts once, however many completions it gets."""
