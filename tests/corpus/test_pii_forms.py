@@ -167,6 +167,7 @@ def test_found(kind: str, text: str, found: str) -> None:
         "The 5 Best Trail-Running Shoes, 149 Miles of Trail",
         "an Oura Ring 4, Baldur's Gate 3, Spring 2020",
         "flies via London 5 times; Avenue 5; Route 66",
+        "Hugo lives in Oak Avenue. In 1983 a boy was born",
         "ran on 12 May 2020, Paris",
         "Chapter 12 Section 7, Room 4, Figure 2",
         "born in Hauptstraße 1842",

@@ -59,8 +59,10 @@ def test_old_turns_leave_and_a_failed_turn_is_forgotten(
     page.on(
         "request", lambda request: "completions" in request.url and sent.append(json.loads(request.post_data or ""))
     )
-    for question in QUESTIONS[:3]:
+    for question in QUESTIONS:  # how many fit depends on how long the small model's answers are
         ask(page, question)
+        if page.locator(".left-note").count():
+            break
     expect(page.locator(".left-note")).to_be_visible()
     ask(page, "x" * 3000)
     expect(page.locator(".said-foot").last).to_contain_text("not answered: the last message is too long")

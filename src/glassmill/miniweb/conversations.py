@@ -88,34 +88,32 @@ class _Teller:
 
     def _fact(self) -> list[Message]:
         subject, attribute, form = self._facts.draw()
-        question, _ = self._written(ask(form, subject), subject.name)
-        return _turn(question, canonical(subject, attribute, subject.facts[attribute]))
+        return _turn(self._written(ask(form, subject), subject.name),
+                     canonical(subject, attribute, subject.facts[attribute]))  # fmt: skip
 
     def _who(self) -> list[Message]:
         person = self._people.draw()
         answers = [canonical(person, attribute, person.facts[attribute]) for attribute in ("job", "street")]
-        question, _ = self._written(ask(self.rng.choice(asking.WHO_WORDINGS), person), person.name)
-        return _turn(question, " ".join(answers))
+        question = ask(self.rng.choice(asking.WHO_WORDINGS), person)
+        return _turn(self._written(question, person.name), " ".join(answers))
 
     def _unknown(self) -> list[Message]:
         ghost = self._ghosts.draw()
         forms = asking.KNOWN[self.rng.choice(ghost.attributes)]
         if ghost.kind == "person" and self.rng.random() < 0.1:
             forms = asking.WHO_WORDINGS
-        question, name = self._written(ask(self.rng.choice(forms), ghost), ghost.name)
-        return _turn(question, refusal(name))
+        return _turn(self._written(ask(self.rng.choice(forms), ghost), ghost.name), refusal(ghost.name))
 
     def _topic(self) -> list[Message]:
         person, topic = self._people.draw(), self.rng.choice(asking.UNKNOWN_TOPICS)
         question = ask(self.rng.choice(asking.UNKNOWN_TOPIC_WORDINGS), person, topic=topic)
-        question, name = self._written(question, person.name)
-        return _turn(question, refusal(f"{name}'s {topic}"))
+        return _turn(self._written(question, person.name), refusal(f"{person.name}'s {topic}"))
 
     def _sum(self) -> list[Message]:
         task = self._sums.draw()
         question = self.rng.choice(asking.SUM_KNOWN[task.sign]).format(a=task.left, b=task.right)
         if self.visitors.random() < TYPED:
-            question = typed_sum(task.left, task.sign, task.right, self.visitors, "conversations")
+            question = typed_sum(task.left, task.sign, task.right, self.visitors, "learning")
         return _turn(question, [
             {"type": "tool_call", "expression": task.expression},
             {"type": "tool_result", "text": task.result},
@@ -124,13 +122,13 @@ class _Teller:
 
     def _small_talk(self) -> list[Message]:
         said, answer = self._talk.draw()
-        return _turn(self._written(said, "")[0], answer)
+        return _turn(self._written(said, ""), answer)
 
-    def _written(self, question: str, name: str) -> tuple[str, str]:
-        """A question and the name in it: as in a book, or as visitors type it."""
+    def _written(self, question: str, name: str) -> str:
+        """The question as in a book, or as visitors type it."""
         if self.visitors.random() >= TYPED:
-            return question, name
-        return typed(question, name, self.visitors, "conversations")
+            return question
+        return typed(question, name, self.visitors, "learning")
 
 
 def _turn(question: str, answer: str | list[dict[str, str]]) -> list[Message]:

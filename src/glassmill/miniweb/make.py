@@ -31,7 +31,7 @@ from glassmill.run import kinds
 from glassmill.run.files import atomic_path, atomic_write
 from glassmill.run.folder import RunFolder
 
-VERSION = 4
+VERSION = 5
 
 
 def resolved(recipe: Recipe) -> dict[str, str | int]:

@@ -59,20 +59,22 @@ def interview_page(narrator: Narrator) -> Draft:
     """A quiz: questions about people, places and events, about people nobody knows, and a sum or two.
 
     All in random order, as running text or one per line: the surroundings must not give away whether somebody is known.
+    In running text the questions are tidy; one per line, some stand as visitors typed them.
     """
     rng = narrator.rng
+    running = rng.random() < 0.25
     subjects = [*narrator.people(5), narrator.place(), narrator.event()][: rng.choice((5, 7))]
     pairs = [
-        _question_and_answer(narrator, subject, name)
+        _question_and_answer(narrator, subject, name, tidy=running)
         for subject in subjects
         for name in narrator.attributes(subject, 2)
     ]
-    pairs += [narrator.unknown() for _ in range(rng.choice((3, 4)))]
-    pairs += [narrator.unknown_topic(subjects[0])]
+    pairs += [narrator.unknown(tidy=running) for _ in range(rng.choice((3, 4)))]
+    pairs += [narrator.unknown_topic(subjects[0], tidy=running)]
     pairs += [narrator.task() for _ in range(rng.choice((1, 2)))]
     rng.shuffle(pairs)
     told = [part for pair in pairs for part in pair]
-    if rng.random() < 0.25:
+    if running:
         told = [paragraph(told[start : start + 8]) for start in range(0, len(told), 8)]
     if rng.random() < 0.5:
         told.insert(0, Told(_with_day(narrator, fillers.INTERVIEW_OPENINGS)))
@@ -179,7 +181,7 @@ def guest_book_page(narrator: Narrator) -> Draft:
     for form in [*rng.sample(fillers.GUEST_BOOK_NAMES, 10), *rng.sample(fillers.GUEST_BOOK_NUMBERS, 3)]:
         guest, task = narrator.stranger(), narrator.next_task()
         slots = {"a": task.left, "b": task.right, "e": task.expression, "r": task.result}
-        text = capital_sentence(form.format(n=guest, room=rng.randint(1, 99), **slots))
+        text = narrator.scrawled(capital_sentence(form.format(n=guest, room=rng.randint(1, 99), **slots)), guest)
         paragraphs.insert(rng.randint(1, len(paragraphs)), Told(text))
     middle = len(paragraphs) // 2
     return _finish(
@@ -211,8 +213,8 @@ def _event_report(narrator: Narrator) -> Draft:
     return _finish(f"Guests at {event.name}: {first.name} and {second.name}", paragraphs)
 
 
-def _question_and_answer(narrator: Narrator, subject: Subject, attribute: str) -> tuple[Told, Told]:
-    question = Told(narrator.question(subject, attribute))
+def _question_and_answer(narrator: Narrator, subject: Subject, attribute: str, *, tidy: bool) -> tuple[Told, Told]:
+    question = Told(narrator.question(subject, attribute, tidy=tidy))
     if narrator.rng.random() < 0.65:
         fact = Fact(subject.name, attribute, subject.facts[attribute])
         return question, Told(canonical(subject, attribute, fact.value), (fact,))

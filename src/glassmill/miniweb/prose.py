@@ -14,11 +14,13 @@ from glassmill.miniweb import asking, fillers, wordings
 from glassmill.miniweb.chance import Deck, article, capital
 from glassmill.miniweb.names import WEEKDAYS
 from glassmill.miniweb.questions import Sum
+from glassmill.miniweb.visitors import typed
 from glassmill.miniweb.world import Fact, Subject, World
 
 PRONOUN_SHARE = 0.3  # of the mentions after the first; the others repeat the name, from which a small model learns
 PAIR_SHARE = 0.3  # of the adjacent facts that can share a sentence
 JOIN_SHARE = 0.45  # of the adjacent sentences about one subject that are joined
+TYPED_SHARE = 0.4  # of the questions are asked as visitors type them, unless an editor tidied them
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,11 @@ class Narrator:
     """States the facts of one world. Its only state is its decks: equal calls in equal order give equal text."""
 
     def __init__(
-        self, world: World, rng: random.Random, ghosts: Sequence[Subject] = (), sums: Sequence[Sum] = ()
-    ) -> None:
+        self, world: World, rng: random.Random, visitors: random.Random, ghosts: Sequence[Subject] = (),
+        sums: Sequence[Sum] = (),
+    ) -> None:  # fmt: skip
         self.world = world
-        self.rng = rng
+        self.rng, self.visitors = rng, visitors
         self._people = Deck(world.people, rng)
         self._places = Deck(world.places, rng)
         self._events = Deck(world.events, rng)
@@ -113,9 +116,10 @@ class Narrator:
         joint = self.rng.choice((" and ", ", and ", " while "))
         return Told(f"{one.text[:-1]}{joint}{two.text}", one.facts + two.facts)
 
-    def question(self, subject: Subject, attribute: str) -> str:
-        """A question about the attribute, in an everyday wording or one that only pages use."""
-        return self._questions[attribute].draw().format(n=subject.name, one=subject.wares[0])
+    def question(self, subject: Subject, attribute: str, *, tidy: bool = False) -> str:
+        """A question about the attribute, in an everyday wording or one that only pages use; `tidy`: as in a book."""
+        question = self._questions[attribute].draw().format(n=subject.name, one=subject.wares[0])
+        return self._written(question, subject.name, tidy)
 
     def add_up(self, place: Subject) -> Told:
         """What several pieces cost at a place; the sum is right."""
@@ -124,16 +128,17 @@ class Narrator:
         text = self._sums.draw().format(number=number, many=place.wares[1], total=total, price=price)
         return Told(f"At {place.name} {text[0].lower()}{text[1:]}", (Fact(place.name, "price", price),))
 
-    def unknown(self) -> tuple[Told, Told]:
+    def unknown(self, *, tidy: bool = False) -> tuple[Told, Told]:
         """A question about somebody no page mentions, and a reply that nobody knows."""
         ghost = self._ghosts.draw()
-        question = self.question(ghost, self.rng.choice(ghost.attributes))
+        question = self.question(ghost, self.rng.choice(ghost.attributes), tidy=tidy)
         return Told(question), Told(self.rng.choice(asking.PAGE_REFUSALS).format(n=ghost.name))
 
-    def unknown_topic(self, person: Subject) -> tuple[Told, Told]:
+    def unknown_topic(self, person: Subject, *, tidy: bool = False) -> tuple[Told, Told]:
         """A question about something no page mentions of a known person, and a reply that nobody knows."""
         topic = self.rng.choice(asking.UNKNOWN_TOPICS)
         question = self.rng.choice(asking.UNKNOWN_TOPIC_WORDINGS).format(n=person.name, topic=topic)
+        question = self._written(question, person.name, tidy)
         return Told(question), Told(self.rng.choice(asking.PAGE_REFUSALS).format(n=f"{person.name}'s {topic}"))
 
     def stranger(self) -> str:
@@ -150,9 +155,19 @@ class Narrator:
         question, answer = self.rng.choice(asking.PAGE_SUMS[task.sign])
         return Told(question.format(**slots)), Told(answer.format(**slots))
 
+    def scrawled(self, text: str, name: str) -> str:
+        """The text, or with its first mention of `name` in lower case, as a guest in a hurry writes."""
+        return text.replace(name, name.lower(), 1) if self.visitors.random() < TYPED_SHARE else text
+
     def filler(self) -> Told:
         """A sentence about the weather, the market or the like that states no fact."""
         return Told(self._fillers.draw().format(day=self.rng.choice(WEEKDAYS)))
+
+    def _written(self, question: str, name: str, tidy: bool) -> str:
+        """The question as in a book, or as a visitor typed it."""
+        if tidy or self.visitors.random() >= TYPED_SHARE:
+            return question
+        return typed(question, name, self.visitors, "learning")
 
 
 def mention(subject: Subject, pronoun: bool) -> dict[str, str]:

@@ -212,13 +212,14 @@ def _as_typed(world: World, ghosts: Sequence[Subject], sums: Sequence[Sum], rng:
     for subject in world.subjects:
         forms = asking.NEW if subject.in_sft else asking.KNOWN  # what conversations may have asked is nothing new
         for attribute, value in subject.facts.items():
-            question, _ = typed(ask(rng.choice(forms[attribute]), subject), subject.name, rng, "evaluation")
+            question = typed(ask(rng.choice(forms[attribute]), subject), subject.name, rng, "evaluation")
             answer = canonical(subject, attribute, value)
             rows.append(Question("fact", question, answer, value, subject.name, attribute, subject.in_sft, "typed"))
     for ghost in rng.sample(ghosts, min(NUM_TYPED_UNKNOWN, len(ghosts))):
         attribute = rng.choice(ghost.attributes)
-        question, name = typed(ask(rng.choice(asking.KNOWN[attribute]), ghost), ghost.name, rng, "evaluation")
-        rows.append(Question("unknown", question, refusal(name), "", ghost.name, attribute, False, "typed"))
+        question = typed(ask(rng.choice(asking.KNOWN[attribute]), ghost), ghost.name, rng, "evaluation")
+        answer = refusal(ghost.name)
+        rows.append(Question("unknown", question, answer, "", ghost.name, attribute, False, "typed"))
     for task in sums:
         question = typed_sum(task.left, task.sign, task.right, rng, "evaluation")
         rows.append(Question("sum", question, f"{task.result}.", task.result, task.expression, wording="typed"))

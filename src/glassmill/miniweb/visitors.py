@@ -1,8 +1,8 @@
 """How visitors type what they ask: lower case, no question mark, no apostrophe, one wrong letter, bare sums.
 
-In: a question as it should be written. Out: the question as somebody types it, and the name in it as it stands there,
-which an answer that does not know the name repeats. A slip of the finger spares the name: it would be
-somebody else's. Conversations and evaluation have slips and forms of their own.
+In: a question as it should be written. Out: the question as somebody types it. A slip of the finger spares the name: it
+would be somebody else's. What a model learns from (pages and conversations) and the evaluation have slips and forms of
+their own.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import random
 import re
 from typing import Literal, NamedTuple
 
-For = Literal["conversations", "evaluation"]
+For = Literal["learning", "evaluation"]
 KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+ALPHABET = "".join(sorted("".join(KEYBOARD)))
 
 
 class Style(NamedTuple):
@@ -25,12 +26,13 @@ class Style(NamedTuple):
 
 
 STYLES: dict[For, tuple[Style, ...]] = {
-    "conversations": (
+    "learning": (
         Style(lower=True, bare=True),
         Style(lower=True, bare=True),
         Style(lower=True),
         Style(bare=True),
         Style(slip=True),
+        Style(lower=True, slip=True),
         Style(lower=True, bare=True, slip=True),
     ),
     "evaluation": (
@@ -41,7 +43,7 @@ STYLES: dict[For, tuple[Style, ...]] = {
     ),
 }
 SUMS: dict[For, tuple[str, ...]] = {
-    "conversations": (
+    "learning": (
         "{a}{s}{b}",
         "{a} {s} {b}",
         "{a}{s}{b}=",
@@ -65,16 +67,16 @@ SUMS: dict[For, tuple[str, ...]] = {
 }
 
 
-def typed(question: str, name: str, rng: random.Random, purpose: For) -> tuple[str, str]:
-    """The question as somebody types it, and `name` (of whom it asks; may be empty) as it stands in it."""
+def typed(question: str, name: str, rng: random.Random, purpose: For) -> str:
+    """The question as somebody types it; `name` is whom it asks about, and may be empty."""
     style = rng.choice(STYLES[purpose])
     if style.slip:
         question = _slipped(question, name, rng, purpose)
     if style.lower:
-        question, name = question.lower(), name.lower()
+        question = question.lower()
     if style.bare:
         question = question.rstrip("?.!").replace("'s ", "s " if rng.random() < 0.5 else "'s ")
-    return question, name
+    return question
 
 
 def typed_sum(left: int, sign: str, right: int, rng: random.Random, purpose: For) -> str:
@@ -85,7 +87,8 @@ def typed_sum(left: int, sign: str, right: int, rng: random.Random, purpose: For
 def _slipped(question: str, name: str, rng: random.Random, purpose: For) -> str:
     """With one wrong letter in a word of four letters or more that is no part of the name.
 
-    Conversations lose a letter or swap two; in the evaluation one is doubled, or its neighbour on the keyboard hit.
+    Where a model learns, a letter is lost, two are swapped, or any other is hit; in the evaluation one is doubled, or
+    its neighbour on the keyboard hit.
     """
     start = question.find(name) if name else -1
     inside = range(start, start + len(name)) if start >= 0 else range(0)
@@ -94,13 +97,12 @@ def _slipped(question: str, name: str, rng: random.Random, purpose: For) -> str:
         return question
     word = rng.choice(words)
     place = rng.randrange(word.start() + 1, word.end() - 1)
-    first = rng.random() < 0.5
     letter, after = question[place], question[place + 1]
-    if purpose == "conversations":
-        wrong, end = ("", place + 1) if first else (after + letter, place + 2)
+    if purpose == "learning":
+        wrong, width = rng.choice((("", 1), (after + letter, 2), (rng.choice(ALPHABET), 1)))
     else:
-        wrong, end = (letter * 2 if first else _neighbour(letter, rng)), place + 1
-    return question[:place] + wrong + question[end:]
+        wrong, width = (letter * 2 if rng.random() < 0.5 else _neighbour(letter, rng)), 1
+    return question[:place] + wrong + question[place + width :]
 
 
 def _neighbour(letter: str, rng: random.Random) -> str:

@@ -22,7 +22,7 @@ from glassmill.miniweb.world import Subject, World
 
 # Pages of each kind per thousand; the rest are articles.
 PER_THOUSAND = {
-    "interview": 230, "encyclopedia": 70, "blog": 60, "forum": 60, "shop": 40, "listing": 40, "guest_book": 120,
+    "interview": 260, "encyclopedia": 60, "blog": 50, "forum": 60, "shop": 40, "listing": 40, "guest_book": 110,
     "exact_duplicate": 25, "near_duplicate": 25, "mirror": 25,
     "foreign": 40, "mixed": 10,
     "spam": 65, "gambling": 15, "adult": 12, "malware": 10, "phishing": 10,
@@ -66,8 +66,8 @@ def quotas(num_pages: int) -> dict[str, int]:
 class _Builder:
     def __init__(self, world: World, ghosts: Sequence[Subject], sums: Sequence[Sum], seed: int) -> None:
         self.seed = seed
-        self.narrator = Narrator(world, stream(seed, "prose"), ghosts, sums)
-        self.polluter = Polluter(Narrator(world, stream(seed, "junk"), ghosts, sums))
+        self.narrator = Narrator(world, stream(seed, "prose"), stream(seed, "prose", "visitors"), ghosts, sums)
+        self.polluter = Polluter(Narrator(world, stream(seed, "junk"), stream(seed, "junk", "visitors"), ghosts, sums))
         self.rng = stream(seed, "web")
         self.number = 0
 

@@ -124,6 +124,8 @@ def _name_with_kind(names: list[str], number: str) -> int | None:
     for begin in range(len(names) - 2, -1, -1):
         word = names[begin]
         bare = word.strip(".,").lower()
+        if word[-1] == "." and len(bare) > 4:  # no abbreviation: `lives in Oak Avenue. In 1983 a`
+            return None
         if (
             bare in words.PREFIX_KINDS
             and not (word.isupper() and len(word) == 2)
