@@ -78,6 +78,7 @@ def main() -> None:
     parser.add_argument("--modules", type=Path, required=True, help="the node_modules folder with node-llama-cpp")
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--prompts", type=int, default=50)
+    parser.add_argument("--to", default="f32", help="the weights' type; for blocks, give a folder quantised to them")
     given = parser.parse_args()
     loaded = load_folder(given.model)
     tokenizer, context = loaded.tokenizer, min(256, loaded.config.context_length)
@@ -93,7 +94,7 @@ def main() -> None:
             greedy.append(text[len(prompt) :])
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        path = export_gguf(given.model, place / "model.gguf", "f32")
+        path = export_gguf(given.model, place / "model.gguf", given.to)
         job = {"path": str(path), "texts": texts, "prompts": prompts, "context": context, "count": NEW_TOKENS}
         (place / "job.json").write_text(json.dumps({**job, "out": str(place / "out.json")}), encoding="utf-8")
         (place / "run.mjs").write_text(SCRIPT, encoding="utf-8")

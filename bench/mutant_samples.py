@@ -54,6 +54,7 @@ def _models(folder: Path) -> None:
         torch.nn.init.normal_(parameter, std=0.3)
     save_folder(folder / "model", model.eval(), tokenizer, {"made_by": "bench/mutants.py", "steps": 3})
     export_gguf(folder / "model", folder / "gguf" / "model.gguf", "f16")
+    _quantised(folder / "blocks", tokenizer)
     foreign = Path(shutil.copytree(folder / "model", folder / "foreign", dirs_exist_ok=True))
     for name in ("glassmill.json", "model.safetensors", "vocab.tiktoken", "meta.json"):
         (foreign / name).unlink()
@@ -66,6 +67,36 @@ def _models(folder: Path) -> None:
     tokenizer.save(folder / "vocabulary")
     for name in ("vocab.tiktoken", "meta.json"):
         (folder / "vocabulary" / name).unlink()
+
+
+def _quantised(folder: Path, tokenizer: Any) -> None:
+    """A GGUF file of 4- and 8-bit blocks as others write it: without a checksum."""
+    import gguf
+    import torch
+
+    from glassmill.export.gguf_file import export_gguf
+    from glassmill.infer.folder import save_folder
+    from glassmill.model.config import ModelConfig
+    from glassmill.model.transformer import Transformer
+
+    model = Transformer(ModelConfig(260, 256, 1, 2, 1, 64, 256, 64, qk_norm=False))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    save_folder(folder / "wide", model.eval(), tokenizer, {})
+    file = gguf.GGUFReader(export_gguf(folder / "wide", folder / "sealed.gguf", "q4_k"))
+    writer = gguf.GGUFWriter(folder / "model.gguf", "llama")
+    for name, field in file.fields.items():
+        if not name.startswith(("GGUF.", "glassmill.", "general.architecture")):
+            kinds = field.types if len(field.types) == 2 else [field.types[0], None]
+            writer.add_key_value(name, field.contents(), kinds[0], sub_type=kinds[1])
+    for tensor in file.tensors:
+        writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    shutil.rmtree(folder / "wide")
+    (folder / "sealed.gguf").unlink()
 
 
 def _checkpoint(folder: Path) -> None:
@@ -170,15 +201,18 @@ READERS: dict[str, Callable[[Path], str]] = {
     "model": _loaded,
     "foreign": _loaded,
     "gguf": read_gguf,
+    "blocks": read_gguf,
     "vocabulary": read_vocabulary,
     "recipe": read_recipe,
     "jsonl": read_jsonl,
 }
-WITHOUT_CHECKSUM = ("foreign", "vocabulary", "recipe", "jsonl")
+WITHOUT_CHECKSUM = ("foreign", "blocks", "vocabulary", "recipe", "jsonl")
 
 
 def says_the_same(kind: str, folder: Path) -> bool:
     """Whether a simple reader of the changed file agrees with what was accepted; only weights can be compared so."""
+    if kind == "blocks":
+        return _blocks_say_the_same(folder)
     if kind != "foreign":
         return True
     from safetensors.torch import load_file
@@ -199,3 +233,27 @@ def says_the_same(kind: str, folder: Path) -> bool:
         and config["num_attention_heads"] == loaded.config.num_heads
         and loaded.tokenizer.vocab_size <= loaded.config.vocab_size
     )
+
+
+def _blocks_say_the_same(folder: Path) -> bool:
+    """Whether the `gguf` package reads the tensors' shapes and numbers of a changed file as they were imported."""
+    import gguf
+    import numpy as np
+
+    from glassmill.export.gguf_shape import hf_name, permuted_heads, to_gguf_rows
+    from glassmill.infer.folder import load_folder
+
+    loaded = load_folder(folder / "imported")
+    ours = {name: weight.numpy() for name, weight in loaded.model.state_dict().items()}
+    theirs = {hf_name(one.name): one for one in gguf.GGUFReader(folder / "model.gguf").tensors}
+    if theirs.keys() != ours.keys():
+        return False
+    for name, tensor in theirs.items():
+        assert name
+        heads = permuted_heads(name, loaded.config)
+        mine = to_gguf_rows(ours[name], heads) if heads else ours[name]
+        if tuple(int(size) for size in reversed(tensor.shape)) != mine.shape:
+            return False
+        if not np.array_equal(gguf.quants.dequantize(tensor.data, tensor.tensor_type).reshape(mine.shape), mine):
+            return False
+    return True

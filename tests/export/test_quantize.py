@@ -88,6 +88,23 @@ def test_a_quantised_folder_can_be_exported(quantized: tuple[str, Path], tmp_pat
         assert torch.equal(back[name], tensor), name  # the blocks of the folder, not rounded a second time
 
 
+def test_an_import_may_keep_the_blocks_of_a_file(quantized: tuple[str, Path], tmp_path: Path):
+    export_gguf(quantized[1], tmp_path / "x.gguf", quantized[0])
+    back = import_weights(tmp_path / "x.gguf", tmp_path / "back", "blocks")
+    before, after = (load_file(folder / "model.safetensors") for folder in (quantized[1], back))
+    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+    assert block_formats(back) == block_formats(quantized[1])
+    assert load_folder(back).config == load_folder(quantized[1]).config
+    assert import_weights(tmp_path / "x.gguf", tmp_path / "back", "blocks") == back
+
+
+def test_numbers_have_no_blocks_to_keep(folder: Path, tmp_path: Path):
+    for source in (folder, export_gguf(folder, tmp_path / "x.gguf", "bf16")):
+        with pytest.raises(UserError, match="has no blocks to keep"):
+            import_weights(source, tmp_path / "back", "blocks")
+    assert not (tmp_path / "back").exists()
+
+
 def test_a_flipped_bit_is_found(quantized: tuple[str, Path], tmp_path: Path):
     copy = shutil.copytree(quantized[1], tmp_path / "copy")
     content = bytearray((copy / "model.safetensors").read_bytes())

@@ -134,6 +134,7 @@ def _serve(runs: Path | None, listening: Listening, model: Path | None = None, m
 def import_model(
     source: Annotated[str, typer.Argument(help="smollm2, a Hugging Face folder, or a GGUF file")],
     out: Annotated[Path | None, typer.Option(help="the folder to write; default: models/<name>")] = None,
+    blocks: Annotated[bool, typer.Option("--blocks", help="keep a GGUF file's 4- to 8-bit blocks as they are")] = False,
 ) -> None:
     """Import weights as a model folder: a Llama-, Mistral-, Qwen2- or Qwen3-shaped Hugging Face folder or GGUF file.
 
@@ -141,7 +142,9 @@ def import_model(
     """
     from glassmill.export.importing import import_weights
 
-    path = import_weights(source, out, notify=lambda text: print(text, file=sys.stderr))
+    path = import_weights(
+        source, out, "blocks" if blocks else "bfloat16", notify=lambda text: print(text, file=sys.stderr)
+    )
     print(f"{path}\nchat with it: glassmill chat {path}")
 
 

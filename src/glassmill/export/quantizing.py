@@ -20,10 +20,9 @@ from glassmill.errors import UserError
 from glassmill.evals.drift import Drift, drift
 from glassmill.infer.decoder import Decoder
 from glassmill.infer.find import find_model_folder
-from glassmill.infer.folder import load_folder, write_folder
+from glassmill.infer.folder import in_blocks, load_folder, write_folder
 from glassmill.infer.torch_decoder import TorchDecoder
 from glassmill.model.blocks import FORMATS, LARGEST, Format, format_for, quantize
-from glassmill.model.foreign_config import BLOCKS
 from glassmill.textfiles import read_text
 
 TARGETS = ("q8_0", "q4_0", "q4_k")
@@ -56,13 +55,8 @@ def quantize_folder(model: str | Path, out: Path, to: str) -> Path:
             raise UserError(f"{model}: {name} has a weight beyond {LARGEST:g}, which no block can hold")
         weights[name] = torch.from_numpy(quantize(parameter.numpy(), form))
         formats[name] = form.name
-    config = {
-        **loaded.config.to_hf(),
-        "torch_dtype": "float32",
-        "quantization_config": {"quant_method": BLOCKS, "tensors": formats},
-    }
     note = {**loaded.meta, "blocks": to, "quantized_from": source.name}
-    write_folder(out, config, weights, loaded.tokenizer, note)
+    write_folder(out, in_blocks(loaded.config, formats), weights, loaded.tokenizer, note)
     return out
 
 

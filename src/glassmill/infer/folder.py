@@ -23,6 +23,7 @@ from glassmill.errors import UserError
 from glassmill.infer.find import check_embedded, find_model_folder, read_config, read_meta
 from glassmill.infer.weights import WEIGHTS, check_finite, read_weights
 from glassmill.model.config import ModelConfig
+from glassmill.model.foreign_config import BLOCKS
 from glassmill.model.transformer import Transformer
 from glassmill.run.files import atomic_path
 from glassmill.run.integrity import NOTE, SEALED, check_sealed, seal
@@ -99,6 +100,12 @@ def write_folder(
         save_file(dict(weights), folder / WEIGHTS, metadata={"format": "pt", SEALED: NOTE})
         _order_header(folder / WEIGHTS)
         seal(folder, provenance)
+
+
+def in_blocks(config: ModelConfig, formats: Mapping[str, str]) -> dict[str, object]:
+    """The `config.json` of a model some of whose parameters are in blocks: name -> format."""
+    told = {"quant_method": BLOCKS, "tensors": dict(formats)}
+    return {**config.to_hf(), "torch_dtype": "float32", "quantization_config": told}
 
 
 def _order_header(path: Path) -> None:

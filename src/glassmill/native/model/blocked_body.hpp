@@ -13,7 +13,6 @@
 namespace glassmill::model {
 namespace {
 
-constexpr size_t kActivationBytes = 40;
 #if defined(__AVX512F__)
 constexpr size_t kMostRows = 8;
 #else
@@ -21,18 +20,25 @@ constexpr size_t kMostRows = 2;
 #endif
 constexpr size_t kMostBlocks = 4;  // of one row
 
-inline float scale_of(const uint8_t* activations) {
-    float scale;
-    memcpy(&scale, activations + 32, sizeof scale);
-    return scale;
-}
-inline int integer_sum(const uint8_t* activations) {
-    int32_t sum;
-    memcpy(&sum, activations + 36, sizeof sum);
-    return sum;
-}
+// What a row has for 32 columns: a byte of each in `planes` planes, the upper first, then scale and sum.
+template <size_t planes>
+struct Rounded {
+    static constexpr size_t bytes = planes * kGroup + 8;
+
+    static float scale(const uint8_t* from) {
+        float scale;
+        memcpy(&scale, from + planes * kGroup, sizeof scale);
+        return scale;
+    }
+    static int sum(const uint8_t* from) {
+        int32_t sum;
+        memcpy(&sum, from + planes * kGroup + 4, sizeof sum);
+        return sum;
+    }
+};
 
 struct Q8 {
+    static constexpr size_t planes = 2;
     static constexpr Blocked sizes = kQ8_0;
     static constexpr int zero = 128;
     static constexpr bool has_offset = false, small = false;
@@ -45,6 +51,7 @@ struct Q8 {
 };
 
 struct Q4 {
+    static constexpr size_t planes = 1;
     static constexpr bool small = true;
 
     static void weights(const uint8_t* from, Quads* w) {
@@ -110,7 +117,8 @@ void multiply_tile(const Matrix& matrix, size_t block, const uint8_t* x, size_t 
     const uint8_t* first = block_at(matrix, block);
     const uint8_t* integers = first + scale_bytes(Kind::sizes, matrix.columns);
     const size_t groups = matrix.columns / kGroup;
-    for (size_t group = 0; group < groups; ++group, x += kActivationBytes, integers += Kind::sizes.integer_bytes) {
+    using Row = Rounded<Kind::planes>;
+    for (size_t group = 0; group < groups; ++group, x += Row::bytes, integers += Kind::sizes.integer_bytes) {
         for (size_t b = 0; b < blocks; ++b) {
             const uint8_t* own = first + b * matrix.block_bytes;
             Quads w[8];
@@ -118,12 +126,16 @@ void multiply_tile(const Matrix& matrix, size_t block, const uint8_t* x, size_t 
             const Floats scales = Kind::scales(own, group), offsets = Kind::offsets(own, group);
             for (size_t r = 0; r < rows; ++r) {
                 const uint8_t* activations = x + r * x_stride;
-                const int sum = integer_sum(activations);
-                const float scale = scale_of(activations);
-                Integers products = all_integers(-Kind::zero * sum);
+                const int sum = Row::sum(activations);
+                const float scale = Row::scale(activations);
+                Integers products = all_integers(-Kind::zero * sum), upper = all_integers(0);
                 for (size_t i = 0; i < 8; ++i) {
-                    products = add_products<Kind::small>(products, w[i], all_quads(activations + 4 * i));
+                    const uint8_t* four = activations + 4 * i;
+                    if constexpr (Kind::planes == 2) upper = add_products<Kind::small>(upper, w[i], all_quads(four));
+                    four += (Kind::planes - 1) * kGroup;
+                    products = add_products<Kind::small>(products, w[i], all_quads(four));
                 }
+                if constexpr (Kind::planes == 2) products = with_upper(upper, products);
                 Floats group_sum = to_floats(products) * scales;
                 if constexpr (Kind::has_offset) group_sum = group_sum - offsets * all(static_cast<float>(sum));
                 sums[r][b] = sums[r][b] + group_sum * all(scale);
@@ -172,31 +184,47 @@ void multiply_blocks(const Matrix& matrix, const Rows& rows, const Blocks& block
     }
 }
 
-size_t rounded_row_bytes(size_t columns) { return (columns / kGroup * kActivationBytes + 63) / 64 * 64; }
+template <size_t planes>
+size_t rounded_row_bytes(size_t columns) {
+    return (columns / kGroup * Rounded<planes>::bytes + 63) / 64 * 64;
+}
 
+template <size_t planes>
 void round_row(const float* row, size_t columns, uint8_t* prepared) {
-    for (size_t column = 0; column + kGroup <= columns; column += kGroup, prepared += kActivationBytes) {
-        const Floats a = load(row + column), b = load(row + column + 16), none = all(0.0f);
-        const float largest = largest_of(larger(larger(a, none - a), larger(b, none - b)));
-        const float scale = largest / 127.0f, inverse = largest > 0 ? 127.0f / largest : 0.0f;
-        int8_t integers[kGroup];
-        store_bytes(integers, nearest(a * all(inverse)));
-        store_bytes(integers + 16, nearest(b * all(inverse)));
+    constexpr float most = planes == 2 ? 127.0f * 128.0f : 127.0f;
+    for (size_t column = 0; column + kGroup <= columns; column += kGroup, prepared += Rounded<planes>::bytes) {
+        const Floats x[2] = {load(row + column), load(row + column + 16)}, none = all(0.0f);
+        const float largest = largest_of(larger(larger(x[0], none - x[0]), larger(x[1], none - x[1])));
+        const float scale = largest / most, inverse = largest > 0 ? most / largest : 0.0f;
+        int8_t integers[planes][kGroup];
+        for (size_t i = 0; i < 2; ++i) {
+            Floats whole = nearest(x[i] * all(inverse));
+            if constexpr (planes == 2) {
+                const Floats upper = nearest(whole * all(1.0f / 128.0f));
+                store_bytes(integers[0] + 16 * i, upper);
+                whole = whole - upper * all(128.0f);
+            }
+            store_bytes(integers[planes - 1] + 16 * i, whole);
+        }
         int32_t sum = 0;
-        for (size_t i = 0; i < kGroup; ++i) sum += integers[i];
-        memcpy(prepared, integers, kGroup);
-        memcpy(prepared + 32, &scale, sizeof scale);
-        memcpy(prepared + 36, &sum, sizeof sum);
+        for (size_t i = 0; i < kGroup; ++i) {
+            sum += planes == 2 ? 128 * integers[0][i] + integers[planes - 1][i] : integers[0][i];
+        }
+        memcpy(prepared, integers, sizeof integers);
+        memcpy(prepared + sizeof integers, &scale, sizeof scale);
+        memcpy(prepared + sizeof integers + 4, &sum, sizeof sum);
     }
 }
 
 }  // namespace
 }  // namespace glassmill::model
 
-#define DEFINE_BLOCKED(set)                                                                      \
-    namespace glassmill::model::set {                                                            \
-    extern const Products q8_0_products = {rounded_row_bytes, round_row, multiply_blocks<Q8>};   \
-    extern const Products q4_0_products = {rounded_row_bytes, round_row, multiply_blocks<Q4_0>}; \
-    extern const Products q4_1_products = {rounded_row_bytes, round_row, multiply_blocks<Q4_1>}; \
-    extern const Products q4_k_products = {rounded_row_bytes, round_row, multiply_blocks<Q4_K>}; \
+#define BLOCKED(Kind) \
+    { rounded_row_bytes<Kind::planes>, round_row<Kind::planes>, multiply_blocks<Kind> }
+#define DEFINE_BLOCKED(set)                              \
+    namespace glassmill::model::set {                    \
+    extern const Products q8_0_products = BLOCKED(Q8);   \
+    extern const Products q4_0_products = BLOCKED(Q4_0); \
+    extern const Products q4_1_products = BLOCKED(Q4_1); \
+    extern const Products q4_k_products = BLOCKED(Q4_K); \
     }

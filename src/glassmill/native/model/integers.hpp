@@ -18,6 +18,9 @@ struct Quads {  // four bytes for each of 16 rows
 
 inline Integers all_integers(int value) { return {_mm512_set1_epi32(value)}; }
 inline Floats to_floats(Integers a) { return {_mm512_cvtepi32_ps(a.v)}; }
+inline Integers with_upper(Integers upper, Integers lower) {  // 128 * upper + lower
+    return {_mm512_add_epi32(_mm512_slli_epi32(upper.v, 7), lower.v)};
+}
 inline Quads load_quads(const uint8_t* from) { return {_mm512_loadu_si512(from)}; }
 inline Quads all_quads(const uint8_t* from) { return {all_pairs(from).v}; }
 inline Quads low_halves(Quads a) { return {_mm512_and_si512(a.v, _mm512_set1_epi8(15))}; }
@@ -56,6 +59,10 @@ struct Quads {
 
 inline Integers all_integers(int value) { return {_mm256_set1_epi32(value), _mm256_set1_epi32(value)}; }
 inline Floats to_floats(Integers a) { return {_mm256_cvtepi32_ps(a.low), _mm256_cvtepi32_ps(a.high)}; }
+inline Integers with_upper(Integers upper, Integers lower) {
+    return {_mm256_add_epi32(_mm256_slli_epi32(upper.low, 7), lower.low),
+            _mm256_add_epi32(_mm256_slli_epi32(upper.high, 7), lower.high)};
+}
 inline Quads load_quads(const uint8_t* from) {
     const Pairs pairs = load_pairs(from);
     return {pairs.low, pairs.high};
@@ -121,6 +128,10 @@ inline Floats to_floats(Integers a) {
     Floats out;
     for (int i = 0; i < 16; ++i) out.v[i] = static_cast<float>(a.v[i]);
     return out;
+}
+inline Integers with_upper(Integers upper, Integers lower) {
+    for (int i = 0; i < 16; ++i) lower.v[i] += 128 * upper.v[i];
+    return lower;
 }
 inline Quads load_quads(const uint8_t* from) {
     Quads out;
