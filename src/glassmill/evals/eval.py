@@ -54,9 +54,9 @@ Emit = Callable[[kinds.Event], None]
 
 
 def resolved(recipe: Recipe) -> device.Facts:
-    """What this machine decides and the scores depend on. The model answers on the CPU, by the native decoder or torch's,
-    in a type that follows from its size and the processor; its last bits, and so now and then a token, depend on all of
-    these."""
+    """What this machine decides and the scores depend on. The model answers on the CPU, by the native decoder or
+    torch's, in a type that follows from its size and the processor; its last bits, and so now and then a token, depend
+    on all of these."""
     from glassmill.infer.choose import chosen_decoder
 
     facts = device.resolve("cpu").facts()

@@ -150,7 +150,8 @@ class LoopSettings(Settings):
         "auto", description="type of matrix products; auto: bfloat16 where that is faster; weights stay float32"
     )
     step: Literal["auto", "fused", "autograd"] = runtime(
-        "auto", description="how gradients are computed; fused is for a plain model on a CPU, auto takes it where it can"
+        "auto",
+        description="how gradients are computed; fused is for a plain model on a CPU, auto takes it where it can",
     )
     threads: int = runtime(0, ge=0, description="CPU threads; 0: torch's default")
     parallel: Literal["auto", "ddp", "fsdp"] = runtime(
