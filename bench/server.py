@@ -59,6 +59,8 @@ def serve(folder: str, rows: int, pipe: Connection) -> None:
     while (command := pipe.recv()) != "end":
         if command == "engine":
             pipe.send(engine_alone(model))
+        elif command == "cpu":
+            pipe.send(time.process_time())
         else:
             stats = model.engine.stats()
             pipe.send((stats.running + stats.waiting, resident_mb()))
@@ -210,23 +212,26 @@ def asked(pipe: Connection, command: str) -> Any:
 
 
 def speed(folder: Path, name: str, pairs: int) -> None:
-    """Prints the two speeds, and their ratio."""
+    """Prints the two speeds, their ratio, and what a token costs."""
     server, pipe, port = started(folder, STREAMS)
-    alone, served = [], []
+    speeds: dict[str, list[float]] = {"engine": [], "http": []}
+    costs: dict[str, list[float]] = {"engine": [], "http": []}
     try:
-        asked(pipe, "engine")
-        asyncio.run(through_http(port))
-        for _ in range(pairs):
-            alone.append(asked(pipe, "engine"))
-            served.append(asyncio.run(through_http(port)))
+        for pair in range(pairs + 1):
+            for way in ("engine", "http"):
+                before = asked(pipe, "cpu")
+                made = asked(pipe, "engine") if way == "engine" else asyncio.run(through_http(port))
+                if pair:  # the first one warms up
+                    speeds[way].append(made)
+                    costs[way].append((asked(pipe, "cpu") - before) / (STREAMS * NEW_TOKENS))
     finally:
         server.terminate()
         server.join(20)
-    ratio = statistics.median(b / a for a, b in zip(alone, served, strict=True))
-    middle = statistics.median
-    print(
-        f"{name}: engine alone {middle(alone):,.0f} tokens/s, {STREAMS} HTTP streams {middle(served):,.0f}: {ratio:.2f}"
-    )
+    ratio = statistics.median(b / a for a, b in zip(speeds["engine"], speeds["http"], strict=True))
+    alone, served = (statistics.median(speeds[way]) for way in ("engine", "http"))
+    print(f"{name}: engine alone {alone:,.0f} tokens/s, {STREAMS} HTTP streams {served:,.0f}: {ratio:.2f}")
+    alone, served = (1e6 * statistics.median(costs[way]) for way in ("engine", "http"))
+    print(f"   CPU time of the process for a token, us: alone {alone:,.0f}, with HTTP {served:,.0f}")
 
 
 def crowd(folder: Path, clients: int, seconds: float) -> None:
@@ -267,6 +272,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("what", choices=["speed", "crowd"])
     parser.add_argument("--model", type=Path)
+    parser.add_argument("--shape", choices=list(SHAPES), action="append", help="by default all")
     parser.add_argument("--pairs", type=int, default=PAIRS)
     parser.add_argument("--clients", type=int, default=300)
     parser.add_argument("--seconds", type=float, default=300.0)
@@ -279,8 +285,8 @@ def main() -> None:
         elif options.model:
             speed(options.model, options.model.name, options.pairs)
         else:
-            for name, shape in SHAPES.items():
-                save_model(Path(folder) / "model", shape)
+            for name in options.shape or SHAPES:
+                save_model(Path(folder) / "model", SHAPES[name])
                 speed(Path(folder) / "model", name, options.pairs)
 
 

@@ -31,7 +31,7 @@ def to_json(value: object) -> bytes:
     """Compact UTF-8 JSON on one line, even for clients that treat U+2028 or U+0085 as a line break."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        for mark in "\u0085\u2028\u2029":
+        for mark in "" if text.isascii() else "\u0085\u2028\u2029":
             text = text.replace(mark, f"\\u{ord(mark):04x}")
         return text.encode()
     except UnicodeEncodeError:
