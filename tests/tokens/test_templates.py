@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import resource
+import signal
 import threading
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from transformers import PreTrainedTokenizerFast
 
 from glassmill.errors import UserError
 from glassmill.tokens.chat import render, render_with_mask
+from glassmill.tokens.templates import process
 from glassmill.tokens.templates.turns import complaint, turn_end
 from glassmill.tokens.tokenizer import Tokenizer
 from tests.tokens.made_folders import TEMPLATES, Made
@@ -190,6 +192,16 @@ def test_hostile_templates_stay_within_two_seconds_of_processor_time_and_200_mb(
             render(both(tmp_path / str(place), HOSTILE[name])[0], MESSAGES)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / 4 < 2
+
+
+def test_ctrl_c_in_the_terminal_does_not_end_what_renders_the_next_question(tmp_path: Path):
+    good = both(tmp_path, "{{ messages[0].content }}")[0]
+    render(good, MESSAGES)
+    child = process._process.child
+    assert child is not None
+    child.send_signal(signal.SIGINT)  # a terminal sends it to every process of the command
+    assert good.decode(render(good, MESSAGES)).strip() == "be brief"
+    assert process._process.child is child
 
 
 def test_after_a_hostile_template_the_next_one_works(tmp_path: Path):

@@ -235,7 +235,8 @@ class Talk:
                             self._write(delta.text, screen)
                         ended = delta.finish_reason or ended
                 except KeyboardInterrupt:
-                    self._write(" [stopped]", screen)
+                    if screen is None:
+                        self._write(" [stopped]")
         except KeyboardInterrupt:  # before there was anything to stop
             self.remark("[stopped]")
             return False
@@ -247,6 +248,8 @@ class Talk:
             return False
         if not self.markdown:
             self._write("\n")
+        elif ended == "cancelled":
+            self.remark("[stopped]")
         if not said and ended == "cancelled":
             return False
         *kept, last = fitted.messages

@@ -23,7 +23,7 @@ class MarkdownStream:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self._open, self._drawn = "", 0.0
+        self._open, self._next_draw = "", 0.0
         self._live = Live(console=console, auto_refresh=False, transient=True, vertical_overflow="crop")
 
     def __enter__(self) -> MarkdownStream:
@@ -42,9 +42,11 @@ class MarkdownStream:
         if finished.strip():
             self._live.update("")
             self.console.print(markdown(finished), Text())
-        if finished or time.monotonic() - self._drawn >= REDRAWN_EVERY_S:
+        start = time.monotonic()
+        if finished or start >= self._next_draw:
             self._live.update(self._growing(), refresh=True)
-            self._drawn = time.monotonic()
+            end = time.monotonic()
+            self._next_draw = end + max(REDRAWN_EVERY_S, 4 * (end - start))  # so that drawing never falls behind
 
     def _growing(self) -> RenderableType:
         """As much of the last block's end as fits on the screen: what is higher could not be drawn again."""

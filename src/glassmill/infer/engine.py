@@ -27,11 +27,10 @@ from glassmill.infer.compose import Delta, Vocabulary
 from glassmill.infer.decoder import Decoder
 from glassmill.infer.sampling import SamplingParams
 
-PREFILL_TOKENS = 1024
-"""Prompt tokens per step, including padding, while no other request is being answered."""
-PREFILL_TOKENS_SHARED = 256
-"""The same while others are; fewer if they would wait for longer than `PREFILL_S`."""
-PREFILL_S = 0.1
+PREFILL_TOKENS, PREFILL_S = 1024, 0.5
+"""Prompt tokens per step, including padding, while no other request is being answered: as many as take so long."""
+PREFILL_TOKENS_SHARED, PREFILL_S_SHARED = 256, 0.1
+"""The same while others are, and wait."""
 PREFIX_CACHE_BYTES = 256 << 20
 """Keys and values kept for prompts to come."""
 COMPANY_STEPS = 4
@@ -238,7 +237,8 @@ class Engine:
             batch.free_a_row()
             self._calls.popleft()()
         shared = len(batch.rows) > len(batch.reading)
-        piece = batch.pace.prompt_tokens(PREFILL_S, PREFILL_TOKENS_SHARED) if shared else PREFILL_TOKENS
+        limits = (PREFILL_S_SHARED, PREFILL_TOKENS_SHARED) if shared else (PREFILL_S, PREFILL_TOKENS)
+        piece = batch.pace.prompt_tokens(*limits)
         if not self._calls and not self._waits_for_company():
             batch.join(self._joining(piece))
         batch.step(piece)

@@ -247,6 +247,8 @@ def assistant_message(parts: Iterable[str | ToolUse]) -> dict[str, Any]:
         if isinstance(part, ToolUse):
             content.append({"type": "tool_call", "expression": part.expression})
             content.append({"type": "tool_result", "text": part.result})
+        elif content and content[-1]["type"] == "text":
+            content[-1]["text"] += part
         else:
             content.append({"type": "text", "text": part})
     return {"role": "assistant", "content": content}

@@ -30,7 +30,7 @@ HISTOGRAMS: dict[str, tuple[Sequence[float], str]] = {
     "request_answer_tokens": (TOKENS, "Tokens of an answer."),
 }
 FINISHED = "answers_finished_total"
-GAUGES = ("running", "waiting")
+GAUGES = ("running", "waiting", "prefix_bytes")
 HELP = {
     "running": "Requests being computed.",
     "waiting": "Requests in the queue.",
@@ -38,6 +38,11 @@ HELP = {
     "prompt_tokens": "Tokens of prompts.",
     "new_tokens": "Tokens made.",
     "busy_s": "Seconds in which the engine computed.",
+    "prefix_hits": "Prompts whose beginning was known.",
+    "prefix_tokens": "Tokens of prompts that were not read again.",
+    "prefix_bytes": "Keys and values kept for prompts to come.",
+    "drafted_tokens": "Tokens guessed.",
+    "accepted_tokens": "Guessed tokens that were right.",
 }
 
 

@@ -22,7 +22,10 @@ from glassmill.errors import UserError
 
 WALL_S = 20.0
 """How long to wait on a busy machine; the process bounds its own CPU time to about a second."""
-START = "import sys; sys.path[:] = {path!r}; from glassmill.tokens.templates.child import main; main()"
+START = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); "  # Ctrl-C in a chat stops the answer only
+    "sys.path[:] = {path!r}; from glassmill.tokens.templates.child import main; main()"
+)
 
 
 class _Process:
