@@ -118,10 +118,11 @@ void Team::start(Function function, void* work, bool brief) {
 }
 
 void Team::meet() {
-    if (size_ == 1) return;
+    const unsigned size = size_;  // read before arriving: whoever is last may go on to a run of another size
+    if (size == 1) return;
     State& state = *state_;
     const std::uint32_t phase = state.phase.load(std::memory_order_relaxed);
-    if (state.arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
+    if (state.arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == size) {
         state.arrived.store(0, std::memory_order_relaxed);
         state.phase.store(phase + 1, std::memory_order_release);
         state.phase.notify_all();
