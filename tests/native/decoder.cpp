@@ -124,7 +124,7 @@ std::size_t spin_and_count(Team& team, int rounds) {
     auto work = [&](unsigned member) {
         for (int round = 0; round < rounds; ++round) team.share(member, items.size(), [&](std::size_t i) { ++items[i]; });
     };
-    team.run(work);
+    team.run(work, below(2) == 0);
     std::size_t total = 0;
     for (const std::size_t times : items) total += times;
     return total;

@@ -13,11 +13,13 @@ from __future__ import annotations
 import dataclasses
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy.typing as npt
 
+from glassmill.errors import UserError
 from glassmill.infer.choose import DecoderName, load_decoder
 from glassmill.infer.completion import Reply
 from glassmill.infer.compose import ToolUse
@@ -69,6 +71,7 @@ class Model:
         decoder: What computes. It belongs to the model's engine now: other threads reach it through `engine.call`.
         path: The model folder, for its tokenizer, shape and provenance.
         prefix_cache_bytes, speculate: See `Engine`.
+        tokenizer: The folder's, if it has been read.
 
     Attributes:
         name: How the API calls it: the name of its run or folder.
@@ -78,11 +81,16 @@ class Model:
     """
 
     def __init__(
-        self, decoder: Decoder, path: Path, prefix_cache_bytes: int = PREFIX_CACHE_BYTES, speculate: bool = True
+        self,
+        decoder: Decoder,
+        path: Path,
+        prefix_cache_bytes: int = PREFIX_CACHE_BYTES,
+        speculate: bool = True,
+        tokenizer: Tokenizer | None = None,
     ) -> None:
         self.path, self.name = path, model_name(path)
         self.decoder = decoder
-        self.tokenizer: Tokenizer = Tokenizer.load(path)
+        self.tokenizer: Tokenizer = Tokenizer.load(path) if tokenizer is None else tokenizer
         self.config: ModelConfig = read_config(path)
         check_embedded(path, self.config, self.tokenizer)
         self.meta = read_meta(path)
@@ -121,11 +129,20 @@ class Model:
             UserError: There is no model, its folder is damaged, or there is no such decoder here.
         """
         folder = find_model(path)
-        if not callable(decoder):
-            made = load_decoder(folder, max_batch, decoder, device, dtype)
-        else:
-            made = decoder(folder, max_batch)
-        return cls(made, folder, prefix_cache_bytes, speculate)
+
+        def load() -> Decoder:
+            if callable(decoder):
+                return decoder(folder, max_batch)
+            return load_decoder(folder, max_batch, decoder, device, dtype)
+
+        with ThreadPoolExecutor(1) as pool:  # weights are packed while the tokenizer is read
+            loading = pool.submit(load)
+            try:
+                tokenizer = Tokenizer.load(folder)
+            except UserError:
+                loading.result()  # what is wrong with the folder as a whole says more
+                raise
+            return cls(loading.result(), folder, prefix_cache_bytes, speculate, tokenizer)
 
     # --- text ---------------------------------------------------------------------------------------------------------
 

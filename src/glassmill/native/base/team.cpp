@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <exception>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -16,6 +17,7 @@
 namespace glassmill {
 namespace {
 
+constexpr unsigned kFewSleeps = 3, kFirstAlone = 8, kMostAlone = 256;
 constexpr int kSpinsInRun = 3'000, kSpinsBetween = 6'000;  // 50 and 100 microseconds or so
 
 void pause() {
@@ -26,12 +28,14 @@ void pause() {
 #endif
 }
 
-void wait_while(std::atomic<std::uint32_t>& value, std::uint32_t old, int spins) {
+// Whether it had to sleep.
+bool wait_while(std::atomic<std::uint32_t>& value, std::uint32_t old, int spins) {
     for (int spin = 0; spin < spins; ++spin) {
-        if (value.load(std::memory_order_acquire) != old) return;
+        if (value.load(std::memory_order_acquire) != old) return false;
         pause();
     }
     while (value.load(std::memory_order_acquire) == old) value.wait(old, std::memory_order_acquire);
+    return true;
 }
 
 long process() {
@@ -48,6 +52,7 @@ struct Team::State {
     alignas(64) std::atomic<std::uint32_t> round{0};
     alignas(64) std::atomic<std::uint32_t> arrived{0};
     alignas(64) std::atomic<std::uint32_t> phase{0};
+    std::atomic<unsigned> sleeps{0};  // of members that waited for another, in this run
     Function function = nullptr;  // none: the threads end
     void* work = nullptr;
     std::vector<std::thread> threads;
@@ -87,27 +92,42 @@ void Team::make_threads() {
     }
 }
 
-void Team::start(Function function, void* work) {
+void Team::start(Function function, void* work, bool brief) {
     if (wanted_ == 1) return function(work, 0);
+    if (brief && alone_) {
+        --alone_;
+        const unsigned size = std::exchange(size_, 1u);
+        function(work, 0);
+        size_ = size;
+        return;
+    }
     if (!state_ || state_->owner != process()) make_threads();
     if (size_ == 1) return function(work, 0);
     state_->function = function, state_->work = work;
+    state_->sleeps.store(0, std::memory_order_relaxed);
     state_->round.fetch_add(1, std::memory_order_release);
     state_->round.notify_all();
     function(work, 0);
     meet();
+    if (!brief) return;
+    if (state_->sleeps.load(std::memory_order_relaxed) < kFewSleeps) {
+        next_alone_ = 0;
+    } else {
+        alone_ = next_alone_ = std::min(std::max(kFirstAlone, 2 * next_alone_), kMostAlone);
+    }
 }
 
 void Team::meet() {
-    if (size_ == 1) return;
+    const unsigned size = size_;  // read before arriving: whoever is last may go on to a run of another size
+    if (size == 1) return;
     State& state = *state_;
     const std::uint32_t phase = state.phase.load(std::memory_order_relaxed);
-    if (state.arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
+    if (state.arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == size) {
         state.arrived.store(0, std::memory_order_relaxed);
         state.phase.store(phase + 1, std::memory_order_release);
         state.phase.notify_all();
-    } else {
-        wait_while(state.phase, phase, kSpinsInRun);
+    } else if (wait_while(state.phase, phase, kSpinsInRun)) {
+        state.sleeps.fetch_add(1, std::memory_order_relaxed);
     }
 }
 

@@ -20,9 +20,12 @@ public:
 
     // Calls work(member) once for every member at the same time, the caller being member 0; `work` must not throw, and
     // every member must go through the same calls of `share` and `meet`. One caller at a time.
+    //
+    // `brief`: a few microseconds a stage. If members then kept each other waiting, because the processors have other
+    // work, the caller does the next such runs alone: a processor that is shared costs more than it gives.
     template <class Work>
-    void run(Work& work) {
-        start([](void* given, unsigned member) { (*static_cast<Work*>(given))(member); }, &work);
+    void run(Work& work, bool brief = false) {
+        start([](void* given, unsigned member) { (*static_cast<Work*>(given))(member); }, &work, brief);
     }
     // Members of the run that is in progress, or of the next one.
     unsigned size() const { return size_; }
@@ -62,10 +65,11 @@ private:
     };
     struct State;
 
-    void start(Function function, void* work);
+    void start(Function function, void* work, bool brief);
     void make_threads();
 
     unsigned wanted_, size_ = 1;
+    unsigned alone_ = 0, next_alone_ = 0;  // brief runs that the caller still does alone; those after the next failure
     std::unique_ptr<Member[]> members_;
     State* state_ = nullptr;
 };

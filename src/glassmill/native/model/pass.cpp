@@ -111,8 +111,11 @@ void Decoder::Pass::run(const std::vector<Segment>& segments, const std::vector<
             }
         }
     }
+    for (const Own& own : own_) {  // whichever of them will take part
+        std::fill(own.best, own.best + questions.size(), Best{-std::numeric_limits<float>::infinity(), 0});
+    }
     auto members_work = [this](unsigned member) { work(member); };
-    decoder_.team_.run(members_work);
+    decoder_.team_.run(members_work, tokens.size() <= kOwnRows);
     merge_best();
 }
 
@@ -304,7 +307,6 @@ void Decoder::Pass::answer(unsigned member) {
         vectors_.normalise(x, decoder_.weights_.norm.data(), D, shape_.eps, out);
         return out;
     });
-    std::fill(own.best, own.best + count, Best{-std::numeric_limits<float>::infinity(), 0});
     const Rows rows = prepared(member, head.format, count, D);
     const Products& products = model::products(head.format);
     decoder_.team_.share(member, (blocks + wide - 1) / wide, [&](std::size_t item) {
@@ -330,7 +332,7 @@ void Decoder::Pass::merge_best() {
     for (std::size_t i = 0; i < questions_->size(); ++i) {
         if (!(*questions_)[i].best) continue;
         Best best = own_[0].best[i];
-        for (unsigned member = 1; member < decoder_.team_.size(); ++member) {
+        for (std::size_t member = 1; member < own_.size(); ++member) {
             const Best& other = own_[member].best[i];
             if (other.value > best.value || (other.value == best.value && other.id < best.id)) best = other;
         }
