@@ -78,27 +78,77 @@ def cache_bytes(config: ModelConfig, rows: int, length: int, bytes_per_number: i
     return 2 * config.num_layers * rows * length * config.num_kv_heads * config.head_dim * bytes_per_number
 
 
-def training_bytes(config: ModelConfig, rows: int, length: int, optimizer: str = "muon") -> int:
-    """Peak memory of training: weights, gradients, optimizer state, and the buffers of `glassmill.train.fused`.
+def training_bytes(
+    config: ModelConfig,
+    rows: int,
+    length: int,
+    optimizer: str = "muon",
+    *,
+    step: str = "fused",
+    dtype: str = "float32",
+    recompute: bool = False,
+) -> int:
+    """Peak memory of training: weights, gradients, optimizer state, what a step keeps, and the copy that is saved.
 
-    Autograd needs about as much. What Python, torch and their libraries take comes on top (`bench/memory.py`).
+    By hand, all buffers of a step live with the gradients (`glassmill.train.fused`). By autograd, what the forward pass
+    keeps goes as gradients come, so the larger of the two counts. What Python, torch and their libraries take comes on
+    top (`bench/memory.py`).
 
     Args:
         rows: Rows of a micro-batch.
         length: Tokens in a row.
         optimizer: `muon` or `adamw`.
+        step: `fused` or `autograd`.
+        dtype: Of matrix products, `float32` or `bfloat16`; weights and gradients are float32.
+        recompute: Activation checkpointing.
     """
     parameters, tokens = num_parameters(config), rows * length
     groups, head = _matrices_by_shape(config), config.vocab_size * config.d_model
     momenta = 2 * parameters - (sum(groups.values()) if optimizer == "muon" else 0)
     orthogonalising = 4 * max(groups.values()) if optimizer == "muon" else 0
-    logits = 2 * min(tokens, LOSS_ROWS) * config.vocab_size
-    step = _step_numbers(config, rows, length) + 2 * head + max(logits, head, orthogonalising)
-    return 4 * int(2 * parameters + momenta + TOUCHED * step)
+    saved = parameters + momenta  # a checkpoint's copy, while it is written beside the training
+    if step == "fused":
+        logits = 2 * min(tokens, LOSS_ROWS) * config.vocab_size
+        buffers = _step_numbers(config, rows, length) + 2 * head + max(logits, head, orthogonalising)
+        return 4 * int(2 * parameters + momenta + saved + TOUCHED * buffers)
+    size = 4 if dtype == "float32" else 2
+    logits_bytes = 8 * min(tokens, LOSS_ROWS) * config.vocab_size
+    forward = int(SLACK * activation_bytes(config, tokens, dtype, recompute)) + (8 - size) * head + logits_bytes
+    backward = 4 * (parameters + max(orthogonalising, head))
+    return 4 * (parameters + momenta + saved) + max(forward, backward)
 
 
-TOUCHED = 0.79
+def activation_bytes(config: ModelConfig, tokens: int, dtype: str = "float32", recompute: bool = False) -> int:
+    """What autograd keeps of a forward pass, to the last tensor but the head's: the types are those under autocast.
+
+    A block keeps inputs and outputs of its norms, of attention and of the feed-forward layer; in bfloat16 also its
+    matrices in that type.
+
+    Args:
+        tokens: Of a micro-batch.
+        dtype: Of matrix products, `float32` or `bfloat16`.
+        recompute: Blocks keep their input alone, but for the one that is computed again.
+    """
+    D, F, N, K = config.d_model, config.d_ff, config.num_heads, config.num_kv_heads
+    queries, keys = N * config.head_dim, K * config.head_dim
+    norms = 4 * (2 + 2 * N + K)  # one number a vector: of the four norms, and of the softmax
+    if dtype == "float32":
+        block = tokens * (4 * (6 * D + 4 * queries + 4 * keys + 4 * F) + norms)
+    else:
+        in_float32, in_bfloat16 = 4 * D + queries + keys, 5 * D + 3 * queries + 3 * keys + 4 * F
+        matrices = 2 * (2 * D * (queries + keys) + 3 * D * F)
+        block = tokens * (4 * in_float32 + 2 * in_bfloat16 + norms) + matrices
+    ends = tokens * (3 * D * 4)
+    if recompute:
+        return ends + block + config.num_layers * 4 * tokens * D
+    return ends + config.num_layers * block
+
+
+TOUCHED = 0.88
 """Share of a step's buffers in memory at the peak, measured: some are never full, some live one after another."""
+SLACK = 1.25
+"""What autograd takes for each byte that it keeps, measured: a block's gradients on the way back, and freed pieces that
+don't fit what comes next."""
 LOSS_ROWS, ATTENTION_BLOCK = 1024, 64
 """As in `glassmill.model.loss` and `glassmill.train.fused_attention`, which import torch."""
 
