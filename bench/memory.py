@@ -2,7 +2,7 @@
 
     python bench/memory.py
 
-Each shape trains two steps and saves a checkpoint in a process of its own, whose peak is compared with the plan's.
+Each shape trains three steps and saves checkpoints in a process of its own, whose peak is compared with the plan's.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from glassmill.model.sizes import num_parameters, training_bytes
 from glassmill.model.transformer import Transformer
 from glassmill.recipe import TrainSettings
 from glassmill.run.memory import peak_memory
-from glassmill.train.checkpoint import Checkpoint, save_checkpoint
+from glassmill.train.checkpoint import save_checkpoint
 from glassmill.train.gradients import Batch
 from glassmill.train.loop import Trainer
 from glassmill.train.plan import set_up
+from glassmill.train.ranks import Ranks
+from glassmill.train.saver import Saver
 
 CASES = {
     "the demo": (ModelConfig(2048, 160, 4, 5, 5, 32, 448, 256), TrainSettings(steps=2, batch_tokens=2048)),
@@ -34,6 +36,14 @@ CASES = {
     "57 million, AdamW": (
         ModelConfig(49_152, 576, 8, 9, 3, 64, 1536, 256),
         TrainSettings(steps=2, batch_tokens=512, optimizer="adamw"),
+    ),
+    "context 8,192": (
+        ModelConfig(8192, 384, 6, 6, 6, 64, 1024, 8192),
+        TrainSettings(steps=2, batch_tokens=8192),
+    ),
+    "the same, recomputed": (
+        ModelConfig(8192, 384, 6, 6, 6, 64, 1024, 8192),
+        TrainSettings(steps=2, batch_tokens=8192, activation_checkpointing=True),
     ),
     "the demo by autograd": (
         ModelConfig(2048, 160, 4, 5, 5, 32, 448, 256),
@@ -56,15 +66,17 @@ class RandomBatches:
 
 
 def measure(name: str) -> int:
-    """Peak memory of this process after two steps and a checkpoint, in bytes."""
+    """Peak memory of this process after three steps with checkpoints written beside them, in bytes."""
     config, settings = CASES[name]
     model = Transformer(config)
     initialize(model, 1)
     trainer = Trainer(model, RandomBatches(config, settings), settings, set_up(settings, config.d_model))
-    for step in range(2):
-        trainer.step(step, 2)
     with tempfile.TemporaryDirectory() as folder:
-        save_checkpoint(Path(folder), Checkpoint(2, dict(model.state_dict()), trainer.optimizer.state()))
+        saver = Saver(Path(folder), Ranks(), save_checkpoint, 2)
+        for step in range(3):
+            trainer.step(step, 3)
+            saver.begin(trainer.share(step + 1, 0.0))
+        saver.wait()
     return peak_memory()
 
 
@@ -75,7 +87,16 @@ def main() -> None:
     print(machine())
     for name, (config, settings) in CASES.items():
         rows, length = micro_batch(settings.batch_tokens, settings.micro_batch_tokens, config.context_length)
-        planned = PROCESS_BYTES + training_bytes(config, rows, length, settings.optimizer)
+        setup = set_up(settings, config.d_model)
+        planned = PROCESS_BYTES + training_bytes(
+            config,
+            rows,
+            length,
+            settings.optimizer,
+            step=setup.step,
+            dtype=setup.device.dtype,
+            recompute=settings.activation_checkpointing,
+        )
         done = subprocess.run([sys.executable, __file__, name], capture_output=True, text=True, check=True)
         measured = int(done.stdout)
         print(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -55,3 +57,27 @@ def test_targets_are_the_next_ids_and_a_batch_depends_on_its_step_alone(town: To
 def test_too_little_text_is_told_with_what_to_do(town: Town) -> None:
     with pytest.raises(UserError, match=r"too few for a window of 100000; .*model\.context_length"):
         WindowBatches(Shards(town[0], "train"), rows=1, length=100_000, seed=1)
+
+
+def test_windows_of_five_billion_tokens_are_places_not_a_permutation_in_memory(tmp_path: Path) -> None:
+    tokens = 5_000_000_000
+    (tmp_path / "shards").mkdir()
+    with (tmp_path / "shards" / "train.bin").open("wb") as file:  # sparse: it takes no room
+        file.truncate(2 * tokens)
+        file.seek(2 * (tokens - 1))
+        file.write(b"\x07\x00")
+    np.save(tmp_path / "shards" / "documents.npy", np.zeros((1, 2), dtype=np.uint64))
+    totals = {"tokens": tokens, "documents": 1, "bytes": tokens}
+    entry = {"file": "shards/train.bin", "documents_file": "shards/documents.npy", "corpus": "c", **totals}
+    nothing = {"tokens": 0, "documents": 0, "bytes": 0, "shards": []}
+    index = {"dtype": "uint16", "vocab_size": 64, "eos_id": 0, "train": {**totals, "shards": [entry]}}
+    (tmp_path / "index.json").write_text(json.dumps({**index, "validation": nothing}))
+    batches = WindowBatches(Shards(tmp_path, "train"), 4, 1024, seed=3)
+    per_epoch = batches.windows_per_epoch
+    assert per_epoch == (tokens - 1024) // 1024
+    picked = [*range(0, per_epoch, per_epoch // 500), per_epoch - 1]
+    places = [batches.place(sample) for sample in picked]
+    assert len(set(places)) == len(places) and max(places) > 1 << 32 and max(places) <= tokens - 1025
+    assert batches.shards.window(tokens - 1025, 1025)[-1] == 7
+    later = [batches.place(sample + per_epoch) for sample in picked]
+    assert not set(later) & set(places) and later == [batches.place(sample + per_epoch) for sample in picked]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -186,7 +188,8 @@ def test_a_signal_to_one_process_saves_and_ends_all(town: Town, tmp_path: Path, 
 def kill_all(process: subprocess.Popen[str]) -> None:
     """kill -9 of all at once: torchrun's workers have sessions of their own."""
     for pid in (process.pid, *children(process.pid)):
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     process.communicate()
 
 
@@ -210,3 +213,54 @@ def test_a_command_that_was_not_started_by_torchrun_says_so(
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UserError, match=r"^WORLD_SIZE = 2, but .*; start the command with torchrun$"):
         train_town(town, tmp_path / "train")
+
+
+KILLS = int(os.environ.get("GLASSMILL_KILLS", "4"))
+"""Of each kind; `GLASSMILL_KILLS=50` is the bench: a hundred in all."""
+
+
+def is_saving(folder: Path) -> bool:
+    """Whether a checkpoint is half written."""
+    return any((folder / "checkpoints").glob("*.partial")) or any((folder / "checkpoints").glob("share-*"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_random_kills_of_one_or_all_processes_also_in_saves_change_no_bit(
+    town: Town, tmp_path: Path, ranks: int
+) -> None:
+    chance, killed, in_saves, rounds = random.Random(ranks), 0, 0, 0
+    changes = LONG | {"steps": 40, "parallel": "fsdp"}
+    finish(launch(town, (tmp_path / "undisturbed", changes), ranks=ranks))
+    expected = weights_hash(tmp_path / "undisturbed")
+    while killed < KILLS:
+        folder = tmp_path / f"killed-{rounds}"
+        process = launch(town, (folder, changes), ranks=ranks, restarts=1)
+        until = newest_step(folder) + chance.randrange(1, 12)
+        while newest_step(folder) < until and process.poll() is None:
+            time.sleep(0.002)
+        if chance.random() < 0.7:  # as a save begins, else anywhere
+            while not is_saving(folder) and process.poll() is None:
+                time.sleep(0.0005)
+        time.sleep(chance.uniform(0, 0.01))
+        in_saves += is_saving(folder)
+        killed += process.poll() is None
+        workers = children(process.pid)
+        if workers and chance.random() < 0.5:
+            os.kill(chance.choice(workers), signal.SIGKILL)  # torchrun replaces it
+            if chance.random() < 0.5:
+                process.wait(timeout=300)
+        kill_all(process)
+        if (folder / "DONE").exists() or newest_step(folder) > 28:
+            finish(launch(town, (folder, changes), ranks=ranks))
+            assert weights_hash(folder) == expected, (rounds, killed)
+            rounds += 1
+    folder = tmp_path / f"killed-{rounds}"
+    finish(launch(town, (folder, changes), ranks=ranks))
+    assert weights_hash(folder) == expected
+    print(f"{ranks} process(es): {killed} kills, {in_saves} of them in a save, {rounds + 1} runs, one hash")
+
+
+def newest_step(folder: Path) -> int:
+    return max((int(path.name[5:]) for path in (folder / "checkpoints").glob("step-????????")), default=0)

@@ -22,7 +22,7 @@ from glassmill.infer.find import read_config
 from glassmill.model.config import ModelConfig
 from glassmill.model.sizes import num_parameters, training_bytes, training_flops_per_token, weight_bytes
 from glassmill.pipeline import ready
-from glassmill.recipe import Recipe
+from glassmill.recipe import LoopSettings, Recipe
 from glassmill.run.folder import is_done
 from glassmill.run.inputs import expand
 from glassmill.stages import STAGES, Load, training_tokens
@@ -56,6 +56,14 @@ LINE_BYTES = 560_000_000
 PARENT_BYTES, WORKER_BYTES = 120_000_000, 95_000_000
 """Of the corpus stage: the process that gathers results, and each that reads pages."""
 KEPT_CHECKPOINTS = 2
+
+
+class Kept(TypedDict):
+    """What `training_bytes` asks of a step."""
+
+    step: str
+    dtype: str
+    recompute: bool
 
 
 class Plan(TypedDict):
@@ -146,13 +154,21 @@ def stage_memory(recipe: Recipe, own: ModelConfig, tuned: ModelConfig, num_cores
     if "train" in recipe.stages:
         train = recipe.train
         rows, length = micro_batch(train.batch_tokens, train.micro_batch_tokens, recipe.model.context_length)
-        memory["train"] = before + training_bytes(own, rows, length, train.optimizer)
+        memory["train"] = before + training_bytes(own, rows, length, train.optimizer, **_kept_by(train, own))
     if "sft" in recipe.stages:
         length = min(recipe.sft.length or ROW_TOKENS, tuned.context_length)
         rows, length = micro_batch(recipe.sft.batch_tokens, recipe.sft.micro_batch_tokens, length)
         optimizer = recipe.sft.optimizer if recipe.sft.optimizer != "auto" else "muon" if tuned is own else "adamw"
-        memory["sft"] = before + training_bytes(tuned, rows, length, optimizer)
+        memory["sft"] = before + training_bytes(tuned, rows, length, optimizer, **_kept_by(recipe.sft, tuned))
     return memory
+
+
+def _kept_by(settings: LoopSettings, config: ModelConfig) -> Kept:
+    """How a step computes here, which decides what it keeps."""
+    from glassmill.train.plan import set_up
+
+    setup = set_up(settings, config.d_model)
+    return {"step": setup.step, "dtype": setup.device.dtype, "recompute": settings.activation_checkpointing}
 
 
 def micro_batch(batch_tokens: int, micro_batch_tokens: int, length: int) -> tuple[int, int]:

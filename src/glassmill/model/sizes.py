@@ -78,28 +78,77 @@ def cache_bytes(config: ModelConfig, rows: int, length: int, bytes_per_number: i
     return 2 * config.num_layers * rows * length * config.num_kv_heads * config.head_dim * bytes_per_number
 
 
-def training_bytes(config: ModelConfig, rows: int, length: int, optimizer: str = "muon") -> int:
-    """Peak memory of training: weights, gradients, optimizer state, and the buffers of `glassmill.train.fused`.
+def training_bytes(
+    config: ModelConfig,
+    rows: int,
+    length: int,
+    optimizer: str = "muon",
+    *,
+    step: str = "fused",
+    dtype: str = "float32",
+    recompute: bool = False,
+) -> int:
+    """Peak memory of training: weights, gradients, optimizer state, what a step keeps, and the copy that is saved.
 
-    Autograd needs about as much. What Python, torch and their libraries take comes on top (`bench/memory.py`).
+    By hand, all buffers of a step live with the gradients (`glassmill.train.fused`). By autograd, what the forward pass
+    keeps goes as gradients come, so the larger of the two counts. What Python, torch and their libraries take comes on
+    top (`bench/memory.py`).
 
     Args:
         rows: Rows of a micro-batch.
         length: Tokens in a row.
         optimizer: `muon` or `adamw`.
+        step: `fused` or `autograd`.
+        dtype: Of matrix products, `float32` or `bfloat16`; weights and gradients are float32.
+        recompute: Activation checkpointing.
     """
     parameters, tokens = num_parameters(config), rows * length
     groups, head = _matrices_by_shape(config), config.vocab_size * config.d_model
     momenta = 2 * parameters - (sum(groups.values()) if optimizer == "muon" else 0)
     orthogonalising = 4 * max(groups.values()) if optimizer == "muon" else 0
-    logits = 2 * min(tokens, LOSS_ROWS) * config.vocab_size
-    step = _step_numbers(config, rows, length) + 2 * head + max(logits, head, orthogonalising)
-    return 4 * int(2 * parameters + momenta + TOUCHED * step)
+    saved = parameters + momenta  # a checkpoint's copy, while it is written beside the training
+    size = 4 if dtype == "float32" else 2
+    if step == "fused":
+        buffers = _buffers_of_a_step_by_hand(config, rows, length, size)
+        return 4 * (2 * parameters + momenta + saved + max(head, orthogonalising)) + int(TOUCHED * buffers)
+    logits_bytes = 8 * min(tokens, LOSS_ROWS) * config.vocab_size
+    forward = int(SLACK * activation_bytes(config, tokens, dtype, recompute)) + (8 - size) * head + logits_bytes
+    backward = 4 * (parameters + max(orthogonalising, head))
+    return 4 * (parameters + momenta + saved) + max(forward, backward)
 
 
-TOUCHED = 0.79
+def activation_bytes(config: ModelConfig, tokens: int, dtype: str = "float32", recompute: bool = False) -> int:
+    """What autograd keeps of a forward pass, to the last tensor but the head's: the types are those under autocast.
+
+    A block keeps inputs and outputs of its norms, of attention and of the feed-forward layer; in bfloat16 also its
+    matrices in that type.
+
+    Args:
+        tokens: Of a micro-batch.
+        dtype: Of matrix products, `float32` or `bfloat16`.
+        recompute: Blocks keep their input alone, but for the one that is computed again.
+    """
+    D, F, N, K = config.d_model, config.d_ff, config.num_heads, config.num_kv_heads
+    queries, keys = N * config.head_dim, K * config.head_dim
+    norms = 4 * (2 + 2 * N + K)  # one number a vector: of the four norms, and of the softmax
+    if dtype == "float32":
+        block = tokens * (4 * (6 * D + 4 * queries + 4 * keys + 4 * F) + norms)
+    else:
+        in_float32, in_bfloat16 = 4 * D + queries + keys, 5 * D + 3 * queries + 3 * keys + 4 * F
+        matrices = 2 * (2 * D * (queries + keys) + 3 * D * F)
+        block = tokens * (4 * in_float32 + 2 * in_bfloat16 + norms) + matrices
+    ends = tokens * (3 * D * 4)
+    if recompute:
+        return ends + block + config.num_layers * 4 * tokens * D
+    return ends + config.num_layers * block
+
+
+TOUCHED = 1.0
 """Share of a step's buffers in memory at the peak, measured: some are never full, some live one after another."""
-LOSS_ROWS, ATTENTION_BLOCK = 1024, 64
+SLACK = 1.25
+"""What autograd takes for each byte that it keeps, measured: a block's gradients on the way back, and freed pieces that
+don't fit what comes next."""
+LOSS_ROWS, ATTENTION_BLOCK, KEPT_LENGTH = 1024, 64, 1024
 """As in `glassmill.model.loss` and `glassmill.train.fused_attention`, which import torch."""
 
 
@@ -113,26 +162,18 @@ def _matrices_by_shape(config: ModelConfig) -> dict[tuple[int, ...], int]:
     return groups
 
 
-def _step_numbers(config: ModelConfig, rows: int, length: int) -> int:
-    """Numbers in the buffers of a step by hand, see `glassmill.train.fused`; names as there."""
-    M, D, F, N, K, H = (
-        rows * length,
-        config.d_model,
-        config.d_ff,
-        config.num_heads,
-        config.num_kv_heads,
-        config.head_dim,
-    )
-    J, W = N + K, (N + 2 * K) * H
-    blocks = -(-length // ATTENTION_BLOCK)
-    scores = (
-        rows
-        * N
-        * sum(
-            min(ATTENTION_BLOCK, length - start) * min(start + ATTENTION_BLOCK, length)
-            for start in (block * ATTENTION_BLOCK for block in range(blocks))
-        )
-    )
-    layer = M * (2 * D + W + J + J * H + 2 * K * H + 2 * N * H + 4 * F) + scores + 2 * D * (W + 2 * F)
-    shared = M * (5 * D + W + N * H + 4 * F) + scores + M * H * (2 * N + 2 * K + 3 * J)
-    return config.num_layers * layer + shared
+def _buffers_of_a_step_by_hand(config: ModelConfig, rows: int, length: int, size: int) -> int:
+    """Bytes in the buffers of `glassmill.train.fused`; names as there. `size`: of a number between products."""
+    M, D, F = rows * length, config.d_model, config.d_ff
+    queries, keys = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
+    matrices, W = 2 * D * (queries + keys) + 3 * D * F, queries + 2 * keys
+    starts = range(0, length, ATTENTION_BLOCK)
+    bounds = [(start, min(start + ATTENTION_BLOCK, length)) for start in starts]
+    scores = rows * config.num_heads * sum((end - start) * end for start, end in bounds)
+    kept = length <= KEPT_LENGTH
+    one = scores if kept else rows * config.num_heads * ATTENTION_BLOCK * length
+    layer = M * (2 * D + 3 * F + W + 2 * queries + 2 * keys) + matrices + scores * kept
+    shared = M * (3 * D + 3 * F + W + 3 * queries + 2 * keys) + matrices + 2 * one
+    head = config.vocab_size * (2 * D + min(M, LOSS_ROWS))
+    in_float32 = M * (2 * D + config.num_layers * (2 + config.num_heads + config.num_kv_heads))
+    return size * (config.num_layers * layer + shared + head) + 4 * in_float32

@@ -158,6 +158,9 @@ class LoopSettings(Settings):
         "auto",
         description="under torchrun: a process has the whole model (ddp) or a share of it (fsdp); auto: ddp if it fits",
     )
+    activation_checkpointing: bool = runtime(
+        False, description="compute each block's forward pass twice instead of keeping what it computed"
+    )
     reports: int = runtime(8, ge=1, description="how often to validate and write samples")
     checkpoint_seconds: float = runtime(30.0, ge=0, description="least time between two checkpoints")
     keep_checkpoints: int = runtime(2, ge=1, description="how many checkpoints stay while it trains, the newest")

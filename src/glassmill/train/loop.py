@@ -92,9 +92,10 @@ def fit(
     with pinned_threads(setup.device.threads), deterministic():
         ranks = Ranks.join(setup.device)
         with others_may_die(ranks):
-            return _fit(
-                _Training(run, batches, settings, setup, report, deadline, ranks, os.getppid()), fresh_model, outline
-            )
+            on = _Training(run, batches, settings, setup, report, deadline, ranks, os.getppid())
+            done = _fit(on, fresh_model, outline)
+            ranks.part()
+            return done
 
 
 class _Training(NamedTuple):
@@ -144,7 +145,15 @@ def _fit(
 def _what_fits(on: _Training, config: ModelConfig) -> str:
     """`ddp` if a replica fits into a device's memory, else `fsdp`."""
     rows = min(on.batches.rows, max(1, on.settings.micro_batch_tokens // on.batches.length))
-    needed = training_bytes(config, rows, on.batches.length, on.settings.optimizer)
+    needed = training_bytes(
+        config,
+        rows,
+        on.batches.length,
+        on.settings.optimizer,
+        step=on.setup.step,
+        dtype=on.setup.device.dtype,
+        recompute=on.settings.activation_checkpointing,
+    )
     return "ddp" if needed <= USABLE * memory_of(on.setup.device) else "fsdp"
 
 

@@ -9,11 +9,12 @@ gradients over the ranks, see `gradients.AutogradGradients` for what that means 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from glassmill.model.transformer import Transformer
 
@@ -66,6 +67,26 @@ def fill_from_rank_0(model: Transformer, weights: Mapping[str, Tensor], device: 
     model.to_empty(device=device)
     options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
     set_model_state_dict(model, dict(weights), options=options)
+
+
+def recompute(model: Transformer) -> None:
+    """Activation checkpointing (Chen et al. 2016, arXiv 1604.06174): a block keeps its input alone, and computes its
+    forward pass again in the backward pass. Before a wrapper; the step by hand would not see it."""
+    for block in model.model.layers:
+        block.forward = _Recomputed(block.forward)
+
+
+class _Recomputed:
+    """A block's `forward`, computed twice where gradients follow."""
+
+    def __init__(self, forward: Callable[..., Tensor]) -> None:
+        self.forward = forward
+
+    def __call__(self, *arguments: object) -> Tensor:
+        if not torch.is_grad_enabled():
+            return self.forward(*arguments)
+        result: Tensor = checkpoint(self.forward, *arguments, use_reentrant=False, preserve_rng_state=False)
+        return result
 
 
 def num_ranks(model: nn.Module) -> int:

@@ -59,7 +59,10 @@ def set_up(settings: LoopSettings, d_model: int) -> Setup:
     device = resolve(settings.device, settings.dtype, settings.threads, d_model)
     if settings.step == "fused" and settings.lora.rank:
         raise UserError("step = fused trains all weights, and lora.rank asks for adapters; set step=auto")
-    can_fuse = device.kind == "cpu" and device.place.world_size == 1 and kernels.available() and not settings.lora.rank
+    if settings.step == "fused" and settings.activation_checkpointing:
+        raise UserError("step = fused keeps what it computed, activation_checkpointing does not; set step=auto")
+    plain = not settings.lora.rank and not settings.activation_checkpointing
+    can_fuse = device.kind == "cpu" and device.place.world_size == 1 and kernels.available() and plain
     if settings.step == "fused" and not can_fuse:
         what = f"{device.place.world_size} on {device.kind}" if kernels.available() else "one without the native core"
         raise UserError(f"step = fused is for one process on a CPU, not {what}; set step=auto")

@@ -6,6 +6,8 @@ disk is therefore decided by rank 0, or is the largest of all ranks' numbers. No
 
 from __future__ import annotations
 
+import gc
+import itertools
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ from glassmill.errors import UserError
 from glassmill.run import team
 from glassmill.run.device import Device
 
+_trainings = itertools.count()
 PATIENCE = timedelta(minutes=30)
 """How long ranks wait for one that is slow, such as rank 0 while it validates."""
 
@@ -50,7 +53,7 @@ class Ranks:
                 torch.cuda.set_device(device.torch_device)
             distributed.init_process_group(
                 "cpu:gloo,cuda:nccl" if device.kind == "cuda" else "gloo",
-                store=PrefixStore("train", team.store()),
+                store=PrefixStore(f"training-{next(_trainings)}", team.store()),
                 rank=rank,
                 world_size=size,
                 timeout=PATIENCE,
@@ -79,6 +82,13 @@ class Ranks:
     def meet(self) -> None:
         """Wait until all ranks are here."""
         self.largest(0)
+
+    def part(self) -> None:
+        """Nothing more is exchanged. The backend's threads end while Python lives: one that drops a tensor after Python
+        has ended aborts the process."""
+        if self.size > 1:
+            gc.collect()  # wrapped models hold on to the group, in cycles
+            distributed.destroy_process_group()
 
 
 @contextmanager

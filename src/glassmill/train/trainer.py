@@ -71,6 +71,8 @@ class Trainer:
         self.dtype = setup.device.torch_dtype
         self.sharded = setup.parallel == "fsdp"
         self._empty = parallel.skeleton(model) if self.sharded and self.ranks.rank == 0 else None
+        if settings.activation_checkpointing:
+            parallel.recompute(model)
         self.wrapped = self._wrap()
         self.optimizer = SharedOptimizer(model, settings, self.ranks, model.config.head_dim, self.dtype)
         rows = math.ceil(batches.rows / self.ranks.size)
