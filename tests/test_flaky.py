@@ -26,19 +26,27 @@ def test_steady():
 HOOKS = "from flaky import pytest_runtest_logreport, pytest_sessionfinish, pytest_terminal_summary\n"
 
 
+TODAY = date.today()
+LISTED = f"{TODAY}  test_unsteady.py::test_unsteady  a reason"
+NOT_LISTED = [
+    f"{TODAY - timedelta(days=31)}  test_unsteady.py::test_unsteady  too old",
+    f"{TODAY + timedelta(days=2)}  test_unsteady.py::test_unsteady  from the future",
+    f"{TODAY}  test_unsteady.py::test_steady  another test",
+]
+
+
 @pytest.mark.parametrize(
-    ("line", "code", "says"),
+    ("processes", "line", "code", "says"),
     [
-        ("", 1, "this run is red"),
-        (f"{date.today()}  test_unsteady.py::test_unsteady  a reason", 0, "allowed by tests/flaky.txt"),
-        (f"{date.today() - timedelta(days=31)}  test_unsteady.py::test_unsteady  too old", 1, "this run is red"),
-        (f"{date.today() + timedelta(days=2)}  test_unsteady.py::test_unsteady  from the future", 1, "this run is red"),
-        (f"{date.today()}  test_unsteady.py::test_steady  another test", 1, "this run is red"),
+        ("0", "", 1, "this run is red"),
+        ("1", "", 1, "this run is red"),
+        ("0", LISTED, 0, "allowed by tests/flaky.txt"),
+        ("1", LISTED, 0, "allowed by tests/flaky.txt"),
+        *(pytest.param("0", line, 1, "this run is red", marks=pytest.mark.slow) for line in NOT_LISTED),
     ],
 )
-@pytest.mark.parametrize("processes", ["0", "1"])
 def test_a_second_try_that_passes_is_red_unless_it_is_listed(
-    tmp_path: Path, line: str, code: int, says: str, processes: str
+    tmp_path: Path, processes: str, line: str, code: int, says: str
 ) -> None:
     shutil.copy(flaky.__file__, tmp_path / "flaky.py")
     (tmp_path / "flaky.txt").write_text(f"# a comment\n{line}\n")

@@ -34,6 +34,9 @@ def test_overrides_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) 
         (["train.steps"], "cannot read 'train.steps'; write settings as key=value"),
         (["train.steps=0"], "train.steps = 0: Input should be greater than or equal to 1"),
         (["train.steps=many"], "train.steps = 'many': Input should be a valid integer"),
+        (["name={x = 1}"], "name = {'x': 1}: Input should be a valid string"),
+        (["corpus=[1]"], "corpus = [1]: must be a table"),
+        (["corpus.workers=[1]"], "corpus.workers = [1]: Input should be a valid integer"),
         (["stages=corpus,tokeniser"], "no stage 'tokeniser'; did you mean tokenizer?"),
     ],
 )

@@ -181,9 +181,17 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: edit(f / "config.json", eos_token_id=512),
         "eos_token_id = 512, but the mo",
     ),
+    "an end in quotes": (
+        lambda f: edit(f / "config.json", eos_token_id="5"),
+        "eos_token_id = '5' is not a whole number",
+    ),
+    "an end that is a list of lists": (
+        lambda f: edit(f / "generation_config.json", eos_token_id=[[5]]),
+        "eos_token_id = '.5.' is not a whole number",
+    ),
     "one of several ends": (lambda f: edit(f / "config.json", eos_token_id=[0, 9999]), "eos_token_id = 9999"),
     "a negative begin": (lambda f: edit(f / "config.json", bos_token_id=-2), "bos_token_id = -2"),
-    "a pad in words": (lambda f: edit(f / "config.json", pad_token_id="0"), "pad_token_id = 0, but"),
+    "a pad in words": (lambda f: edit(f / "config.json", pad_token_id="0"), "pad_token_id = '0' is not a whole number"),
     "an end in generation_config": (
         lambda f: edit(f / "generation_config.json", eos_token_id=777),
         "generation_config.*777",

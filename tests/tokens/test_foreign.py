@@ -136,6 +136,19 @@ def test_damaged_parts_are_refused_in_one_line(tmp_path: Path, change: dict[str,
 
 
 @pytest.mark.parametrize(
+    ("name", "content"),
+    [("tokenizer_config", {"eos_token": 5}), ("tokenizer_config", {"bos_token": {"content": 5}}),
+     ("tokenizer_config", {"eos_token": ["<|endoftext|>"]}), ("tokenizer_config", {"additional_special_tokens": [7]}),
+     ("special_tokens_map", {"eos_token": [1]}), ("special_tokens_map", {"pad_token": {}, "unk_token": True})],
+)  # fmt: skip
+def test_a_special_token_that_is_no_text_is_never_made_one(tmp_path: Path, name: str, content: dict[str, Any]):
+    (tmp_path / "tokenizer.json").write_text(json.dumps(word_model()), encoding="utf-8")
+    (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(UserError, match="a special token is .*, which is not a text"):
+        Tokenizer.load(tmp_path)
+
+
+@pytest.mark.parametrize(
     "config",
     [{"added_tokens_decoder": {"x": 1}}, {"eos_token": 5}, {"chat_template": [1, {"name": 2}]},
      {"added_tokens_decoder": 3}, {"extra_special_tokens": 4},

@@ -37,7 +37,7 @@ from glassmill.run.folder import (
 from glassmill.run.inputs import InputFile, digest_files
 
 STAGE = "add"
-VERSION = 2
+VERSION = 3
 
 
 def add(

@@ -42,7 +42,7 @@ from glassmill.run.worker import Link, load_function
 
 __all__ = ["VERSION", "make", "resolved"]
 
-VERSION = 5
+VERSION = 6
 
 SECONDS_BETWEEN_FUNNELS = 1.0
 DOCUMENTS_IN_PROCESS = 100_000

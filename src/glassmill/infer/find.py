@@ -83,7 +83,9 @@ def check_token_ids(value: Mapping[str, Any], config: ModelConfig, what: str) ->
         for number in given if isinstance(given, list) else [given]:
             if number is None or (number == -1 and name == "pad_token_id"):  # as old Llamas spell "none"
                 continue
-            if type(number) is not int or not 0 <= number < config.vocab_size:
+            if type(number) is not int:
+                raise UserError(f"{what}: {name} = {str(number)[:60]!r} is not a whole number")
+            if not 0 <= number < config.vocab_size:
                 raise UserError(
                     f"{what}: {name} = {str(number)[:60]}, but the model has {config.vocab_size} embeddings"
                 )

@@ -22,6 +22,12 @@ from glassmill.recipe.whole import Recipe
 from glassmill.textfiles import read_text
 
 MAX_RECIPE_BYTES = 1 << 20
+OF_TYPE = {
+    "tuple_type": 'must be a list, such as ["a", "b"]',
+    "model_type": "must be a table",
+    "dict_type": "must be a table",
+}
+"""Where pydantic speaks of Python's types."""
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -86,17 +92,14 @@ def make_recipe(table: Mapping[str, Any], overrides: Sequence[str] = (), where: 
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "recipe"
         value = first.get("input")
-        if isinstance(value, Mapping | Settings):  # what is wrong concerns several settings; the reason names them
-            raise UserError(f"{where}: {_reason(first['msg'])}") from None
-        raise UserError(f"{where}: {key} = {shown(repr(value))}: {_reason(first['msg'])}") from None
+        reason = OF_TYPE.get(first["type"]) or first["msg"].removeprefix("Value error, ")
+        if first["type"] == "value_error" and isinstance(value, Mapping | Settings):  # the reason names the settings
+            raise UserError(f"{where}: {reason}") from None
+        raise UserError(f"{where}: {key} = {shown(repr(value))}: {reason}") from None
 
 
 def _toml_fault(error: Exception) -> str:
     return "its values are nested too deep" if isinstance(error, RecursionError) else str(error).partition(";")[0]
-
-
-def _reason(message: str) -> str:
-    return message.removeprefix("Value error, ")
 
 
 def _apply(table: dict[str, object], override: str) -> None:
@@ -163,7 +166,7 @@ def _check_names(table: Mapping[str, Any], model: type[Settings], where: str, pr
             elsewhere = [name for name in _all_keys(Recipe, "") if name.rsplit(".", 1)[-1] == key]
             hint = elsewhere[0] if elsewhere else prefix + near[0] if near else None
             help_text = f"did you mean {hint}?" if hint else f"known: {', '.join(known)}"
-            raise UserError(f"{where}: unknown setting {prefix}{key}; {help_text}")
+            raise UserError(f"{where}: unknown setting {shown(prefix + key)}; {help_text}")
         inner = model.model_fields[key].annotation
         if isinstance(inner, type) and issubclass(inner, Settings) and isinstance(value, Mapping):
             _check_names(value, inner, where, f"{prefix}{key}.")

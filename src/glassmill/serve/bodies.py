@@ -74,7 +74,7 @@ def _parsed(raw: bytes, kind: type[Body]) -> Body:
     except RecursionError:
         raise ApiError(400, "the body is not valid JSON: it is nested too deeply") from None
     except ValueError as error:
-        raise ApiError(400, f"the body is not valid JSON: {error}") from None
+        raise ApiError(400, f"the body is not valid JSON: {str(error).partition(';')[0]}") from None
     if not isinstance(value, dict):
         raise ApiError(400, "the body: must be a JSON object", code="invalid_value")
     try:

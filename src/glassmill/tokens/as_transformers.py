@@ -58,12 +58,15 @@ def _legacy_tokens(full: Mapping[str, Any], config: Mapping[str, Any], special: 
 def _token(entry: Any) -> AddedToken:
     """A token as a string (then it is special) or with its flags."""
     if not isinstance(entry, dict):
-        return AddedToken(str(entry), special=True)
-    return AddedToken(str(entry["content"]), **{flag: bool(entry[flag]) for flag in FLAGS if flag in entry})
+        return AddedToken(_content(entry), special=True)
+    return AddedToken(_content(entry), **{flag: bool(entry[flag]) for flag in FLAGS if flag in entry})
 
 
 def _content(entry: Any) -> str:
-    return str(entry["content"] if isinstance(entry, dict) else entry)
+    text = entry.get("content") if isinstance(entry, dict) else entry
+    if not isinstance(text, str):
+        raise ValueError(f"a special token is {str(text)[:40]!r}, which is not a text")
+    return text
 
 
 def _is_llama(full: Mapping[str, Any], config: Mapping[str, Any]) -> bool:

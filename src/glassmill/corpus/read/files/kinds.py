@@ -9,6 +9,7 @@ from __future__ import annotations
 import bz2
 import codecs
 import lzma
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,6 +107,9 @@ CONTROL_SHARE = 0.002
 _CONTROL = bytes(code for code in range(32) if chr(code) not in "\t\n\r\f\v\b\x1b") + b"\x7f"
 
 
+_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html)[\s>]", re.IGNORECASE)
+
+
 def kind_of(path: Path) -> str:
     """The kind of the file at `path`; `other` is not read."""
     kind = kind_of_name(path.name)
@@ -134,6 +138,8 @@ def kind_of_start(start: bytes, name: str = "") -> str:
         return _inside(start)
     if not kind and Path(name).suffix.lower() in NEVER_TEXT:
         return OTHER
+    if not kind and _PAGE.match(start):
+        return HTML
     return kind or (TEXT if start.strip() and is_text(start) else OTHER)
 
 

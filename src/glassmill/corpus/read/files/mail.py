@@ -75,7 +75,9 @@ def _parsed(content: bytes) -> Message:
 def _header(message: Message, name: str) -> str:
     from email.header import decode_header, make_header
 
-    raw = str(message.get(name, ""))
+    raw = next((str(value) for key, value in message.raw_items() if key.lower() == name.lower()), "")
+    if not raw.isascii():  # RFC 6532; others in an encoding to be found
+        raw = decode(raw.encode("ascii", "surrogateescape"))[0]
     try:
         return " ".join(str(make_header(decode_header(raw))).split())
     except (ValueError, LookupError):

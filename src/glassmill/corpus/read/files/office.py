@@ -25,6 +25,7 @@ WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 SLIDE = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+MOVED_AWAY = f"{WORD}moveFrom"
 FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 CONTAINER = "{urn:oasis:names:tc:opendocument:xmlns:container}"
 PACKAGE = "{http://www.idpf.org/2007/opf}"
@@ -110,6 +111,8 @@ def _paragraph(paragraph: Element) -> str:
     waiting = [paragraph]
     while waiting:
         element = waiting.pop()
+        if element.tag == f"{WORD}r" and _is_hidden(element):
+            continue
         if element.tag in (f"{WORD}t", f"{MATH}t"):
             pieces.append(element.text or "")
         elif element.tag == f"{WORD}tab" and element.get(f"{WORD}val") is None:  # with a value: a stop's position
@@ -118,9 +121,15 @@ def _paragraph(paragraph: Element) -> str:
             pieces.append("\n")
         elif element.tag == f"{WORD}noBreakHyphen":
             pieces.append("-")
-        if element.tag != FALLBACK:
+        if element.tag not in (FALLBACK, MOVED_AWAY):
             waiting.extend(reversed(element))
     return "".join(pieces)
+
+
+def _is_hidden(run: Element) -> bool:
+    """Whether Word does not show it (17.3.2.41)."""
+    vanish = run.find(f"{WORD}rPr/{WORD}vanish")
+    return vanish is not None and vanish.get(f"{WORD}val", "1") not in ("0", "false", "off")
 
 
 # --- PPTX -------------------------------------------------------------------------------------------------------------

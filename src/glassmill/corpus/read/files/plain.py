@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from glassmill.corpus.extract.encoding import decode
@@ -81,17 +82,23 @@ def delimiter_of(lines: Iterable[str]) -> str:
     return max(DELIMITERS, key=fits)
 
 
+_DELIMITER = re.compile(r"sep=([^\s\w])\s*$", re.IGNORECASE)
+"""A first line by which Excel tells itself the delimiter."""
+
+
 def csv_lines(path: Path) -> Iterator[list[str]]:
     """The rows of a CSV or TSV file. From a row on that is none, such as a quote without an end, lines are rows."""
     csv.field_size_limit(FIELD_CHARACTERS)
     first = [line for line, _ in zip(text_lines(path), range(20), strict=False)]
-    delimiter = delimiter_of(first)
-    reader = csv.reader(text_lines(path), delimiter=delimiter)
-    done = 0
+    named = _DELIMITER.match(first[0]) if first else None
+    lines = text_lines(path)
+    done = len(list(islice(lines, 1))) if named else 0
+    before = done
+    reader = csv.reader(lines, delimiter=named[1] if named else delimiter_of(first))
     try:
         for row in reader:
             yield row
-            done = reader.line_num
+            done = before + reader.line_num
     except csv.Error:
         for number, line in enumerate(text_lines(path)):
             if number >= done:

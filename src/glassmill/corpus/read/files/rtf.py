@@ -60,8 +60,9 @@ def rtf_text(content: bytes) -> str:
 def _texts(content: bytes) -> Iterator[str]:
     """Pieces of text. A group is hidden, or has an encoding for its bytes and a number of bytes to skip after `\\u`."""
     encoding, hidden, after = "cp1252", False, 1
+    vanished = False
     fonts = _fonts(content)
-    stack: list[tuple[str, bool, int]] = []
+    stack: list[tuple[str, bool, bool, int]] = []
     skip = place = 0
     waiting = bytearray()  # bytes of a letter may come in several tokens
     optional = False
@@ -77,45 +78,47 @@ def _texts(content: bytes) -> Iterator[str]:
             if len(stack) > MAX_DEPTH:
                 raise UnreadableError(f"RTF with groups nested more than {MAX_DEPTH:,} deep")
             if brace == b"{":
-                stack.append((encoding, hidden, after))
+                stack.append((encoding, hidden, vanished, after))
             elif stack:
-                encoding, hidden, after = stack.pop()
+                encoding, hidden, vanished, after = stack.pop()
         elif word:
             value = int(number) if number else None
             if word == b"bin":
                 place += max(value or 0, 0)
             elif word in _NO_TEXT or (optional and word not in _SHOWN):
                 hidden = True
+            elif word in (b"v", b"deleted"):
+                vanished = value != 0
             elif word == b"ansicpg" and value:
                 base = encoding = _known(f"cp{value}")
             elif word == b"f" and value in fonts:
                 encoding = fonts[value] or base
             elif word == b"plain":
-                encoding = base
+                encoding, vanished = base, False
             elif word == b"uc" and value is not None:
                 after = value
             elif word == b"u" and value is not None:
-                if not hidden:
+                if not (hidden or vanished):
                     yield chr(value % 0x10000)
                 skip = after
                 optional = False
                 continue
-            elif not hidden and word in _WORDS:
+            elif not (hidden or vanished) and word in _WORDS:
                 yield _WORDS[word]
             skip, optional = 0, False
         elif code is not None:
             if skip:
                 skip -= 1
-            elif not hidden:
+            elif not (hidden or vanished):
                 waiting.append(int(code, 16))
         elif sign is not None:
             optional = sign == b"*"
-            if not hidden and sign in _SIGNS:
+            if not (hidden or vanished) and sign in _SIGNS:
                 yield _SIGNS[sign]
         elif text:
             plain = text.replace(b"\r", b"").replace(b"\n", b"")
             plain, skip = plain[skip:], max(0, skip - len(plain))
-            if plain and not hidden:
+            if plain and not (hidden or vanished):
                 yield plain.decode(encoding, "replace")
     if waiting:
         yield waiting.decode(encoding, "replace")

@@ -35,8 +35,9 @@ def opened(file: IO[bytes] | Path, kind: str, limits: FilesSettings) -> Iterator
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:  # the last: of a newer zip version
         start = _start(file)
         locked = start.startswith(b"\xd0\xcf\x11\xe0")
+        article = "an" if kind[0] in "EOX" else "a"
         raise UnreadableError(
-            f"{kind} with a password, or in an old format" if locked else f"not a {kind} file: {error}"
+            f"{kind} with a password, or in an old format" if locked else f"not {article} {kind} file: {error}"
         ) from None
     with archive:
         yield archive
