@@ -8,7 +8,7 @@ import torch
 from glassmill.model.config import ModelConfig
 from glassmill.model.initial import initialize
 from glassmill.model.transformer import Transformer
-from glassmill.train.optimizer import Optimizer, blocks, step_length
+from glassmill.train.optimizer import AdamW, Optimizer, blocks, step_length
 from glassmill.train.orthogonal import orthogonalise
 from glassmill.train.schedule import learning_rate_factor
 
@@ -91,6 +91,18 @@ def test_a_step_is_made_head_by_head_and_the_heads_together_are_the_matrix() -> 
         assert torch.equal(blocks(name, matrix, 12)[0], weight)
     assert step_length(weight, blocks("o_proj.weight", weight, 12)) == pytest.approx((24 / 36) ** 0.5)
     assert step_length(weight.mT, blocks("up_proj.weight", weight.mT, 12)) == pytest.approx((36 / 24) ** 0.5)
+
+
+def test_adamw_gives_the_bits_of_torch() -> None:
+    ours, theirs = fresh(), fresh()
+    own = AdamW(dict(ours.named_parameters()), (0.9, 0.95), 0.1)
+    plain = torch.optim.AdamW(theirs.parameters(), lr=0.01, betas=(0.9, 0.95), eps=1e-10, weight_decay=0.1, fused=True)
+    for step in range(3):
+        for model in (ours, theirs):
+            put_gradients(model, step)
+        own.step(0.01)
+        plain.step()
+    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
 
 
 @pytest.mark.parametrize("kind", ["muon", "adamw"])

@@ -45,40 +45,78 @@ class Optimizer:
     ) -> None:
         named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
         matrices = {name: p for name, p in named.items() if ".layers." in name and p.ndim == 2 and ".lora_" not in name}
-        others = [p for name, p in named.items() if name not in matrices]
-        groups = [{"params": others, "weight_decay": 0.0}]
-        if kind == "adamw":
-            groups.append({"params": list(matrices.values()), "weight_decay": weight_decay})
+        others = {name: p for name, p in named.items() if name not in matrices}
         self.muon = Muon(matrices if kind == "muon" else {}, momentum, weight_decay, head_dim, dtype)
-        self.adamw = torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=1e-10, fused=True)
-        self.names: dict[Tensor, str] = {parameter: name for name, parameter in named.items()}
+        self.adamw = [AdamW(others, betas, 0.0)]
+        if kind == "adamw":
+            self.adamw.append(AdamW(matrices, betas, weight_decay))
 
     def step(self, matrix_lr: float, other_lr: float) -> None:
         """Apply the gradients in `parameter.grad`."""
-        rates = (other_lr, matrix_lr)
-        for group, rate in zip(self.adamw.param_groups, rates[: len(self.adamw.param_groups)], strict=True):
-            group["lr"] = rate
-        self.adamw.step()
+        for adamw, rate in zip(self.adamw, (other_lr, matrix_lr), strict=False):
+            adamw.step(rate)
         self.muon.step(matrix_lr)
 
     def state(self) -> dict[str, Tensor]:
         """All state, for a checkpoint."""
-        tensors = {f"muon.{key}": buffer for key, buffer in self.muon.momenta.items()}
-        for parameter, entries in self.adamw.state.items():
-            tensors |= {f"adamw.{self.names[parameter]}.{key}": value for key, value in entries.items()}
+        tensors = {f"muon.{name}": buffer for name, buffer in self.muon.momenta.items()}
+        for adamw in self.adamw:
+            for name, entries in adamw.state.items():
+                tensors |= {f"adamw.{name}.{key}": value for key, value in entries.items()}
         return tensors
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """Put back what `state` gave."""
         for key, buffer in self.muon.momenta.items():
             buffer.copy_(tensors[f"muon.{key}"])
-        for group in self.adamw.param_groups:
-            for parameter in group["params"]:
-                prefix = f"adamw.{self.names[parameter]}."
-                entries = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-                self.adamw.state[parameter] = {
-                    key: value if key == "step" else value.to(parameter.device) for key, value in entries.items()
-                }
+        for adamw in self.adamw:
+            for name, parameter in adamw.parameters.items():
+                adamw.state.pop(name, None)
+                if f"adamw.{name}.step" in tensors:
+                    saved = {key: tensors[f"adamw.{name}.{key}"] for key in AdamW.STATE}
+                    adamw.state[name] = {key: value.to(parameter.device) for key, value in saved.items()}
+
+
+class AdamW:
+    """Adam with decay apart from the gradient (Loshchilov and Hutter 2019, arXiv 1711.05101), by torch's fused kernel.
+
+    Its numbers are those of `torch.optim.AdamW(fused=True, eps=1e-10)`, whose class imports torch's whole compiler: a
+    second before the first step.
+    """
+
+    STATE = ("step", "exp_avg", "exp_avg_sq")
+
+    def __init__(self, parameters: Mapping[str, Tensor], betas: tuple[float, float], weight_decay: float) -> None:
+        self.parameters, self.betas, self.weight_decay = dict(parameters), betas, weight_decay
+        self.state: dict[str, dict[str, Tensor]] = {}
+
+    @torch.no_grad()
+    def step(self, lr: float) -> None:
+        """One step of every parameter that has a gradient; its state is made with the first."""
+        named = {name: p for name, p in self.parameters.items() if p.grad is not None}
+        for name, p in named.items():
+            if name not in self.state:
+                zeros = (torch.zeros((), device=p.device), torch.zeros_like(p), torch.zeros_like(p))
+                self.state[name] = dict(zip(self.STATE, zeros, strict=True))
+        if not named:
+            return
+        steps, means, squares = ([self.state[name][key] for name in named] for key in self.STATE)
+        torch._foreach_add_(steps, 1.0)
+        torch._fused_adamw_(
+            list(named.values()),
+            [_gradient(p) for p in named.values()],
+            means,
+            squares,
+            [],
+            steps,
+            lr=lr,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
+            weight_decay=self.weight_decay,
+            eps=1e-10,
+            amsgrad=False,
+            maximize=False,
+        )
 
 
 class Muon:
