@@ -35,7 +35,7 @@ def test_the_report_is_plain_json_with_the_measured_machine(health: Health) -> N
 
 def test_it_says_whether_the_core_is_compiled_and_which_instructions_it_uses(health: Health) -> None:
     assert health["core"]["compiled"] == native.available()
-    wide: Health = {**health, "core": {"compiled": True, "instruction_set": "AVX2"}}
+    wide: Health = {**health, "core": {**health["core"], "compiled": True, "instruction_set": "AVX2"}}
     assert "compiled, with AVX2" in shown(wide)
 
 
@@ -45,7 +45,7 @@ def test_without_the_core_it_says_what_stays_equal_and_what_differs(
     monkeypatch.setattr(native, "available", lambda: False)
     monkeypatch.setattr(native, "instruction_set", lambda: None)
     without = examine(tmp_path)
-    assert without["core"] == {"compiled": False, "instruction_set": ""}
+    assert without["core"] == {"compiled": False, "instruction_set": "", "decoder": "torch"}
     (problem,) = [problem for problem in without["problems"] if "core" in problem]
     assert "the same results, slower" in problem
     assert "resiliparse, which gives other text and so other documents and run names" in problem

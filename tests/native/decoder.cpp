@@ -52,7 +52,8 @@ void fill(Decoder& decoder, Format format) {
         if (s.qk_norm) fill(decoder, "q_norm", layer, 1, s.head_dim, format);
         if (s.qk_norm) fill(decoder, "k_norm", layer, 1, s.head_dim, format);
         if (s.qkv_bias) fill(decoder, "q_bias", layer, 1, queries, format);
-        if (s.qkv_bias) fill(decoder, "k_bias", layer, 1, keys, format), fill(decoder, "v_bias", layer, 1, keys, format);
+        if (s.qkv_bias)
+            fill(decoder, "k_bias", layer, 1, keys, format), fill(decoder, "v_bias", layer, 1, keys, format);
     }
     decoder.check_complete();
 }
@@ -122,7 +123,8 @@ void random_step(Decoder& decoder, std::list<Text>& texts) {
 std::size_t spin_and_count(Team& team, int rounds) {
     std::vector<std::size_t> items(77);  // plain: an item that two members took is a race
     auto work = [&](unsigned member) {
-        for (int round = 0; round < rounds; ++round) team.share(member, items.size(), [&](std::size_t i) { ++items[i]; });
+        for (int round = 0; round < rounds; ++round)
+            team.share(member, items.size(), [&](std::size_t i) { ++items[i]; });
     };
     team.run(work, below(2) == 0);
     std::size_t total = 0;

@@ -42,23 +42,24 @@ VERSION = 3
 
 def add(
     sources: Sequence[Source],
-    settings: CorpusSettings,
-    name: str,
+    recipe: Recipe,
     runs: Path,
     listeners: tuple[Listener, ...] = (),
 ) -> Path:
     """Makes documents of `sources` and returns the run folder; an earlier run with equal input is reused.
 
+    Only the name and the `corpus` section of `recipe` are used.
+
     Raises:
         UserError: the disk is full, or another process is using the folder.
     """
-    recipe = Recipe.model_validate({"name": name, "corpus": settings})
+    settings = recipe.corpus
     parts: dict[str, Settings | int | str] = {"files": settings.files, "extract": settings.extract}
     parts |= {"max_record_bytes": settings.max_record_bytes, "language": settings.language}
     inputs = digest_files(InputFile(source.path, source.name, source.refused) for source in sources)
     facts = extraction_facts(settings.extract)
     identity = Identity(STAGE, VERSION, settings_identity(**parts), {"files": inputs}, facts)
-    folder = place(runs, name, identity)
+    folder = place(runs, recipe.name, identity)
     damaged = run_damage(folder) if is_done(folder) else []
     folder.mkdir(parents=True, exist_ok=True)
     _make_private([folder])

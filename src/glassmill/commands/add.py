@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -48,13 +49,14 @@ def add_files(
     Raises:
         UserError: a path matches no file, or none of the files can be read.
     """
-    settings = load_recipe(find_recipe("documents"), overrides).corpus
+    named = f"name={json.dumps(name or _name(paths), ensure_ascii=False)}"
+    recipe = load_recipe(find_recipe("documents"), [named, *overrides])
     sources = find_sources(tuple(paths))
-    inventory = survey(sources, settings)
+    inventory = survey(sources, recipe.corpus)
     show(inventory)
     if not yes and not (sys.stdin.isatty() and _asked()):
         return cast("AddResult", inventory)
-    folder = add(sources, settings, name or _name(paths), runs, listeners)
+    folder = add(sources, recipe, runs, listeners)
     counts = read_manifest(folder)["counts"]
     return {
         **inventory,

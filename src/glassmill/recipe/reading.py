@@ -28,6 +28,10 @@ OF_TYPE = {
     "dict_type": "must be a table",
 }
 """Where pydantic speaks of Python's types."""
+OF_PATTERN = {
+    r"^https?://": "must begin with http:// or https://",
+    r"^[a-z0-9][a-z0-9_-]{0,39}$": "must be up to 40 of a-z, 0-9, - and _, and begin with a letter or a digit",
+}
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -92,7 +96,8 @@ def make_recipe(table: Mapping[str, Any], overrides: Sequence[str] = (), where: 
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "recipe"
         value = first.get("input")
-        reason = OF_TYPE.get(first["type"]) or first["msg"].removeprefix("Value error, ")
+        pattern = str(first.get("ctx", {}).get("pattern"))
+        reason = OF_TYPE.get(first["type"]) or OF_PATTERN.get(pattern) or first["msg"].removeprefix("Value error, ")
         if first["type"] == "value_error" and isinstance(value, Mapping | Settings):  # the reason names the settings
             raise UserError(f"{where}: {reason}") from None
         raise UserError(f"{where}: {key} = {shown(repr(value))}: {reason}") from None

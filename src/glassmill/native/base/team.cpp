@@ -53,7 +53,7 @@ struct Team::State {
     alignas(64) std::atomic<std::uint32_t> arrived{0};
     alignas(64) std::atomic<std::uint32_t> phase{0};
     std::atomic<unsigned> sleeps{0};  // of members that waited for another, in this run
-    Function function = nullptr;  // none: the threads end
+    Function function = nullptr;      // none: the threads end
     void* work = nullptr;
     std::vector<std::thread> threads;
     long owner = process();

@@ -62,7 +62,8 @@ public:
     nb::object unpacked() const {
         float* data;
         nb::object array = new_floats(matrix_.rows, matrix_.columns, data);
-        for (std::size_t row = 0; row < matrix_.rows; ++row) model::unpack_row(matrix_, row, data + row * matrix_.columns);
+        for (std::size_t row = 0; row < matrix_.rows; ++row)
+            model::unpack_row(matrix_, row, data + row * matrix_.columns);
         return array;
     }
 
@@ -131,8 +132,12 @@ public:
         ids_.reserve(num_ids), best_.resize(num_best);
         num_best = 0;
         for (const nb::handle piece : pieces) {
-            model::Piece one{&rows_.at(nb::cast<long>(piece[0])), ids_.data() + ids_.size(), 0,
-                             nb::cast<std::size_t>(piece[2]), nullptr, nullptr};
+            model::Piece one{&rows_.at(nb::cast<long>(piece[0])),
+                             ids_.data() + ids_.size(),
+                             0,
+                             nb::cast<std::size_t>(piece[2]),
+                             nullptr,
+                             nullptr};
             for (const nb::handle id : piece[1]) ids_.push_back(checked(id));
             one.count = static_cast<std::size_t>(ids_.data() + ids_.size() - one.ids);
             if (nb::cast<bool>(piece[3])) {

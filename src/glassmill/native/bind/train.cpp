@@ -26,9 +26,8 @@ template <class Work>
 void over(std::size_t count, std::size_t width, unsigned threads, Work work) {
     const std::size_t rows = std::max<std::size_t>(1, 16384 / std::max<std::size_t>(1, width));
     nb::gil_scoped_release released;
-    parallel((count + rows - 1) / rows, threads, [&](unsigned, std::size_t item) {
-        work(item * rows, std::min(count, (item + 1) * rows), item);
-    });
+    parallel((count + rows - 1) / rows, threads,
+             [&](unsigned, std::size_t item) { work(item * rows, std::min(count, (item + 1) * rows), item); });
 }
 
 // The same for work that adds to `width` sums, which come in the order of rows: the bits don't depend on threads.

@@ -19,11 +19,8 @@ void require_shape(const std::string& name, const Source& source, std::size_t ro
 }  // namespace
 
 Decoder::Decoder(const Shape& shape, Rotary rotary, Format cache, unsigned threads)
-    : shape_(shape),
-      rotary_(std::move(rotary)),
-      cache_({cache, shape.layers, shape.kv_heads, shape.head_dim}),
-      team_(threads),
-      threads_(threads) {
+    : shape_(shape), rotary_(std::move(rotary)), cache_({cache, shape.layers, shape.kv_heads, shape.head_dim}),
+      team_(threads), threads_(threads) {
     weights_.layers.resize(shape.layers);
 }
 
@@ -32,8 +29,8 @@ Matrix* Decoder::matrix(const std::string& name, std::size_t layer) {
     if (name == "head" && !shape_.tied) return &weights_.head;
     if (layer >= weights_.layers.size()) return nullptr;
     Layer& of = weights_.layers[layer];
-    const std::pair<const char*, Matrix*> known[] = {{"q", &of.q},       {"k", &of.k},   {"v", &of.v},      {"o", &of.o},
-                                                     {"gate", &of.gate}, {"up", &of.up}, {"down", &of.down}};
+    const std::pair<const char*, Matrix*> known[] = {
+        {"q", &of.q}, {"k", &of.k}, {"v", &of.v}, {"o", &of.o}, {"gate", &of.gate}, {"up", &of.up}, {"down", &of.down}};
     for (const auto& [its, matrix] : known) {
         if (name == its) return matrix;
     }
@@ -74,11 +71,11 @@ void Decoder::set(const std::string& name, std::size_t layer, const Source& sour
     const std::size_t D = shape_.d_model, queries = shape_.heads * shape_.head_dim,
                       keys = shape_.kv_heads * shape_.head_dim;
     const bool outer = name == "embedding" || name == "head";
-    const std::size_t rows = outer                               ? shape_.vocab_size
-                             : name == "q"                       ? queries
-                             : name == "k" || name == "v"        ? keys
-                             : name == "gate" || name == "up"    ? shape_.d_ff
-                                                                 : D;
+    const std::size_t rows = outer                            ? shape_.vocab_size
+                             : name == "q"                    ? queries
+                             : name == "k" || name == "v"     ? keys
+                             : name == "gate" || name == "up" ? shape_.d_ff
+                                                              : D;
     require_shape(name, source, rows, name == "o" ? queries : name == "down" ? shape_.d_ff : D);
     *to = pack(format, source, allocate(packed_bytes(format, source.rows, source.columns)), threads_);
 }
@@ -103,7 +100,8 @@ void Decoder::check_complete() const {
     require(shape_.tied || weights_.head.bytes, "head");
     require(!weights_.norm.empty(), "norm");
     for (std::size_t layer = 0; layer < shape_.layers; ++layer) {
-        for (const char* name : {"q", "k", "v", "o", "gate", "up", "down"}) require(self->matrix(name, layer)->bytes, name);
+        for (const char* name : {"q", "k", "v", "o", "gate", "up", "down"})
+            require(self->matrix(name, layer)->bytes, name);
         for (const char* name : {"input_norm", "post_norm", "q_norm", "k_norm", "q_bias", "k_bias", "v_bias"}) {
             const std::vector<float>* const vector = self->vector(name, layer, size);
             require(!vector || !vector->empty(), name);

@@ -82,7 +82,7 @@ private:
     Cache cache_;
     Team team_;
     unsigned threads_;
-    std::size_t left_ = 0;  // bytes of the last of weights_.memory
+    std::size_t left_ = 0;                // bytes of the last of weights_.memory
     std::vector<float> cosines_, sines_;  // (positions, H / 2)
     Memory scratch_;
 };

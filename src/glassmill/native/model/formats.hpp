@@ -16,7 +16,7 @@ namespace glassmill::model {
 
 struct Layout {
     const char* name;
-    std::size_t columns_step;  // `columns` must be a multiple of it
+    std::size_t columns_step;                         // `columns` must be a multiple of it
     std::size_t (*block_bytes)(std::size_t columns);  // a multiple of 64
     // `rows` are 16 rows of `columns` numbers, one after the other.
     void (*pack)(const float* rows, std::size_t columns, std::uint8_t* block);

@@ -144,8 +144,8 @@ inline uint32_t bits_of(float value) {
     return bits;
 }
 
-#define LANES(expression)                            \
-    Floats out;                                      \
+#define LANES(expression)                               \
+    Floats out;                                         \
     for (int i = 0; i < 16; ++i) out.v[i] = expression; \
     return out
 inline Floats load(const float* from) { LANES(from[i]); }

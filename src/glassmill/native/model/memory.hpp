@@ -19,7 +19,7 @@ public:
     Memory() = default;
     explicit Memory(std::size_t size) : size_(size) {
         const std::size_t step = size >= kHuge ? kHuge : 64;
-        data_ = static_cast<std::uint8_t*>(::operator new((size + step - 1) / step * step, std::align_val_t{step}));
+        data_ = static_cast<std::uint8_t*>(::operator new ((size + step - 1) / step * step, std::align_val_t{step}));
         alignment_ = step;
 #ifdef __linux__
         if (step == kHuge) madvise(data_, (size + step - 1) / step * step, MADV_HUGEPAGE);
@@ -28,7 +28,7 @@ public:
     Memory(Memory&& other) noexcept { swap(other); }
     Memory& operator=(Memory&& other) noexcept { return swap(other), *this; }
     ~Memory() {
-        if (data_) ::operator delete(data_, std::align_val_t{alignment_});
+        if (data_) ::operator delete (data_, std::align_val_t{alignment_});
     }
 
     std::uint8_t* data() const { return data_; }

@@ -10,7 +10,7 @@
 namespace glassmill::model {
 namespace {
 
-constexpr std::size_t kOwnRows = 2;             // up to so many rows, every member prepares them for itself
+constexpr std::size_t kOwnRows = 2;  // up to so many rows, every member prepares them for itself
 constexpr std::size_t kScoreBytes = 256 << 10, kTileTokens = 16;  // at most of a tile of queries
 
 const Vectors& vectors() {
@@ -54,13 +54,8 @@ private:
 }  // namespace
 
 Decoder::Pass::Pass(Decoder& decoder, std::size_t tokens, std::size_t questions, std::size_t length)
-    : decoder_(decoder),
-      shape_(decoder.shape_),
-      vectors_(vectors()),
-      cached_(products(decoder.cache_.shape().format)),
-      group_(shape_.heads / shape_.kv_heads),
-      capacity_(tokens),
-      query_bytes_(cached_.row_bytes(shape_.head_dim)),
+    : decoder_(decoder), shape_(decoder.shape_), vectors_(vectors()), cached_(products(decoder.cache_.shape().format)),
+      group_(shape_.heads / shape_.kv_heads), capacity_(tokens), query_bytes_(cached_.row_bytes(shape_.head_dim)),
       own_(std::max(1u, decoder.threads_)) {
     const std::size_t queries = shape_.heads * shape_.head_dim, keys = shape_.kv_heads * shape_.head_dim;
     const std::size_t widest = std::max({shape_.d_model, shape_.d_ff, queries}), in_tile = kTileTokens * group_;
@@ -141,16 +136,16 @@ void Decoder::Pass::layer(unsigned member, std::size_t number) {
     const Product qkv[] = {{&layer.q, q_, queries}, {&layer.k, k_, keys}, {&layer.v, v_, keys}};
     multiply(member, qkv, 3, false);
     if (!single_) {
-        team.share(member, count * shape_.kv_heads, [&](std::size_t item) {
-            take_heads(number, item / shape_.kv_heads, item % shape_.kv_heads);
-        });
+        team.share(member, count * shape_.kv_heads,
+                   [&](std::size_t item) { take_heads(number, item / shape_.kv_heads, item % shape_.kv_heads); });
     }
     team.share(member, tiles_.size(), [&](std::size_t item) {
         const Tile& tile = tiles_[item];
         if (single_) take_heads(number, tile.token, tile.head);
         attend(member, number, tile);
     });
-    prepare(member, count, queries, bit(layer.o.format), [&](std::size_t row, float*) { return mixed_ + row * queries; });
+    prepare(member, count, queries, bit(layer.o.format),
+            [&](std::size_t row, float*) { return mixed_ + row * queries; });
     const Product o[] = {{&layer.o, x_, D}};
     multiply(member, o, 1, true);
 
@@ -173,8 +168,8 @@ void Decoder::Pass::prepare(unsigned member, std::size_t count, std::size_t colu
         for (std::size_t i = 0; i < kNumFormats; ++i) {
             if (!(formats >> i & 1)) continue;
             const Products& products = model::products(static_cast<Format>(i));
-            std::uint8_t* const to = alone ? own_[member].rows + i * kOwnRows * row_bytes_
-                                           : rows_ + i * capacity_ * row_bytes_;
+            std::uint8_t* const to =
+                alone ? own_[member].rows + i * kOwnRows * row_bytes_ : rows_ + i * capacity_ * row_bytes_;
             products.prepare(from, columns, to + number * products.row_bytes(columns));
         }
     };
@@ -231,7 +226,8 @@ void Decoder::Pass::feed_forward(unsigned member, const Layer& layer) {
         for (const Product& product : {Product{&layer.gate, gate_, F}, Product{&layer.up, up_, F}}) {
             const Matrix& matrix = *product.matrix;
             model::products(matrix.format)
-                .multiply(matrix, prepared(member, matrix.format, rows, matrix.columns), some, {product.out + first, F});
+                .multiply(matrix, prepared(member, matrix.format, rows, matrix.columns), some,
+                          {product.out + first, F});
         }
         for (std::size_t row = 0; row < rows; ++row) {
             vectors_.gate(gate_ + row * F + first, up_ + row * F + first, columns);

@@ -20,7 +20,7 @@ struct Blocks {  // from `first` to before `last`
     std::size_t first, last;
 };
 
-struct Out {  // out[row][output]; nothing is written beyond the matrix's rows
+struct Out {             // out[row][output]; nothing is written beyond the matrix's rows
     float* values;       // of row 0 and the first output of the first block
     std::size_t stride;  // floats from one row to the next
     bool add = false;    // to what is there

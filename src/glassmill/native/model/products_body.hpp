@@ -125,8 +125,8 @@ void bf16_prepare(const float* row, size_t columns, uint8_t* prepared) {
 }  // namespace
 }  // namespace glassmill::model
 
-#define DEFINE_PRODUCTS(set)                                                                                       \
-    namespace glassmill::model::set {                                                                              \
-    extern const Products f32_products = {f32_row_bytes, f32_prepare, multiply_blocks<F32>};                       \
-    extern const Products bf16_products = {bf16_row_bytes, bf16_prepare, multiply_blocks<Bf16>};                   \
+#define DEFINE_PRODUCTS(set)                                                                     \
+    namespace glassmill::model::set {                                                            \
+    extern const Products f32_products = {f32_row_bytes, f32_prepare, multiply_blocks<F32>};     \
+    extern const Products bf16_products = {bf16_row_bytes, bf16_prepare, multiply_blocks<Bf16>}; \
     }

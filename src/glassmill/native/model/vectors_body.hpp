@@ -94,7 +94,8 @@ void scale_by(const float* x, float factor, size_t count, float* out) {
 }
 
 void add_to(float* x, const float* more, size_t count) {
-    in_parts(count, [&](size_t at, size_t some) { put(x + at, part_of(x + at, some) + part_of(more + at, some), some); });
+    in_parts(count,
+             [&](size_t at, size_t some) { put(x + at, part_of(x + at, some) + part_of(more + at, some), some); });
 }
 
 Best best_of(const float* x, size_t count) {
@@ -113,6 +114,6 @@ Best best_of(const float* x, size_t count) {
 }  // namespace
 }  // namespace glassmill::model
 
-#define DEFINE_VECTORS(set)                                                                                   \
-    extern const glassmill::model::Vectors glassmill::model::set::vectors = {normalise, rotate,  gate_by,     \
-                                                                            exponentials, scale_by, best_of, add_to}
+#define DEFINE_VECTORS(set)                                                   \
+    extern const glassmill::model::Vectors glassmill::model::set::vectors = { \
+        normalise, rotate, gate_by, exponentials, scale_by, best_of, add_to}

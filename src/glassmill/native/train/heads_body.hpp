@@ -117,10 +117,8 @@ void mix(const HeadShape& s, X* blocks, X* mixed, bool back, std::size_t begin, 
     for (std::size_t m = begin; m < end; ++m) {
         for (std::size_t n = 0; n < s.N; ++n) {
             X *one = blocks + place_of_query(s, m / s.T, m % s.T, n), *other = mixed + (m * s.N + n) * s.H;
-            if (back)
-                copy(other, one, s.H);
-            else
-                copy(one, other, s.H);
+            if (back) copy(other, one, s.H);
+            else copy(one, other, s.H);
         }
     }
 }

@@ -2,14 +2,13 @@
 // compiled once for each: everything has internal linkage.
 #pragma once
 
+#include <string.h>
 #include <cstddef>
 #include <cstdint>
-#include <string.h>
 
 #include "train/step.hpp"
 
 #define GLASSMILL_INLINE inline __attribute__((always_inline))
-
 
 namespace glassmill::train {
 namespace {

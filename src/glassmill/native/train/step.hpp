@@ -20,8 +20,8 @@ struct Bf16 {
 // last block shorter; keys and values (B K, T, H).
 struct HeadShape {
     std::size_t B, T, N, K, H, block;
-    float eps, scale;        // scale: of the queries, after the rotation
-    const float *cos, *sin;  // (T, H / 2)
+    float eps, scale;              // scale: of the queries, after the rotation
+    const float *cos, *sin;        // (T, H / 2)
     const float *gain_q, *gain_k;  // (H); null: not normalised
 };
 

@@ -28,8 +28,8 @@ void norm(float* x, const X* add, X* normed, float* inverse, std::size_t D, floa
 }
 
 template <class X>
-void norm_back(float* grad, const X* g, const X* normed, const float* inverse, X* low, std::size_t D,
-               std::size_t begin, std::size_t end) {
+void norm_back(float* grad, const X* g, const X* normed, const float* inverse, X* low, std::size_t D, std::size_t begin,
+               std::size_t end) {
     for (std::size_t row = begin; row < end; ++row) {
         const X *gs = g + row * D, *ns = normed + row * D;
         Lanes products{};
@@ -71,8 +71,8 @@ void softmax(X* weights, std::size_t count, std::size_t start, std::size_t width
 }
 
 template <class X>
-void softmax_back(X* grad, const X* weights, std::size_t count, std::size_t start, std::size_t width,
-                  std::size_t begin, std::size_t end) {
+void softmax_back(X* grad, const X* weights, std::size_t count, std::size_t start, std::size_t width, std::size_t begin,
+                  std::size_t end) {
     for (std::size_t row = begin; row < end; ++row) {
         X* g = grad + row * width;
         const X* w = weights + row * width;
