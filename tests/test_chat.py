@@ -58,10 +58,10 @@ def test_what_cannot_be_answered_is_one_line_and_is_forgotten() -> None:
 
 
 def test_an_answer_that_was_cut_says_so_and_can_be_continued() -> None:
-    done = chat(b"Where does Anna live?\n/more\n/more\n", "--max-tokens", "2")
-    cut = "cut at the limit of 2 tokens (--max-tokens); /more continues the answer"
+    done = chat(b"What is 12+30?\n/more\n/more\n", "--max-tokens", "1")
+    cut = "cut at the limit of 1 token (--max-tokens); /more continues the answer"
     assert done.stderr.decode().count(cut) == 3, done.stderr.decode()
-    whole = chat(b"Where does Anna live?\n", "--max-tokens", "6")
+    whole = chat(b"What is 12+30?\n", "--max-tokens", "3")
     assert "".join(done.stdout.decode().splitlines()) == whole.stdout.decode().rstrip("\n")
 
 
@@ -73,11 +73,11 @@ def test_a_question_of_the_command_line_is_about_what_is_piped_in(
         answered = converse(MODEL, 0.0, 12, 1, None, question)
         return answered, *capfd.readouterr()
 
-    answered, alone, remarks = answer("Where does Anna live?", b"")
+    answered, alone, remarks = answer("What is 12+30?", b"")
     assert answered and len(alone.splitlines()) == 1 and "not answered" not in remarks
-    assert answer(None, b"Where does Anna live?\n") == (True, alone, remarks)
-    assert answer("Where does Anna live?", b"Anna lives in Berlin.")[1] != alone
-    answered, nothing, remarks = answer("Where does Anna live?", b"x" * 3000)
+    assert answer(None, b"What is 12+30?\n") == (True, alone, remarks)
+    assert answer("What is 12+30?", b"Anna lives in Berlin.")[1] != alone
+    answered, nothing, remarks = answer("What is 12+30?", b"x" * 3000)
     assert not answered and nothing == "\n" and "not answered: the last message is too long" in remarks
 
 

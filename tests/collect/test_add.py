@@ -15,7 +15,7 @@ from glassmill.collect.gather import gather_shard
 from glassmill.collect.survey import survey
 from glassmill.corpus.document import documents
 from glassmill.corpus.read.sources import find_sources
-from glassmill.recipe import CorpusSettings
+from glassmill.recipe import CorpusSettings, Recipe
 from tests.corpus.papers import zipped
 from tests.corpus.test_corpus import build
 from tests.corpus.test_folder import fill, prose
@@ -62,7 +62,7 @@ def test_a_folder_in_which_everything_can_be_read_is_added_and_added_again(tmp_p
 
 
 def test_what_add_makes_is_an_input_of_the_corpus_with_its_provenance(folder: Path, tmp_path: Path) -> None:
-    made = add(find_sources([str(folder)]), ONE_WORKER, "docs", tmp_path / "runs")
+    made = add(find_sources([str(folder)]), Recipe(name="docs", corpus=ONE_WORKER), tmp_path / "runs")
     assert made.parent == tmp_path / "runs" / "add"
     found = {document.url: document for document in documents(made)}
     assert len(found) == 13
@@ -76,14 +76,14 @@ def test_what_add_makes_is_an_input_of_the_corpus_with_its_provenance(folder: Pa
 
 def test_the_same_files_are_added_once_and_a_cut_off_run_goes_on(folder: Path, tmp_path: Path) -> None:
     sources = find_sources([str(folder)])
-    made = add(sources, ONE_WORKER, "docs", tmp_path / "runs")
+    made = add(sources, Recipe(name="docs", corpus=ONE_WORKER), tmp_path / "runs")
     shards = {path.name: path.read_bytes() for path in (made / "shards").iterdir()}
     inside = {path: path.stat().st_mtime_ns for path in made.rglob("*")}
-    assert add(sources, ONE_WORKER, "docs", tmp_path / "runs") == made
+    assert add(sources, Recipe(name="docs", corpus=ONE_WORKER), tmp_path / "runs") == made
     assert {path: path.stat().st_mtime_ns for path in made.rglob("*")} == inside
     (made / "DONE").unlink()
     (made / "shards/documents-00000.parquet").unlink()
-    add(sources, CorpusSettings(workers=2), "docs", tmp_path / "runs")
+    add(sources, Recipe(name="docs", corpus=CorpusSettings(workers=2)), tmp_path / "runs")
     assert {path.name: path.read_bytes() for path in (made / "shards").iterdir()} == shards
 
 

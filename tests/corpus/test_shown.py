@@ -14,7 +14,7 @@ from glassmill.commands.inspect import answer, explain
 from glassmill.corpus.document import documents
 from glassmill.corpus.read.sources import find_sources
 from glassmill.errors import UserError
-from glassmill.recipe import CorpusSettings
+from glassmill.recipe import CorpusSettings, Recipe
 from glassmill.studio.documents import page_of_documents
 from tests.corpus.pages import article, record, write_warc
 from tests.corpus.test_corpus import build
@@ -90,13 +90,13 @@ def test_added_documents_are_in_clear_for_the_user_alone(source: Path, tmp_path:
     (tmp_path / "docs" / "letter.txt").write_text(article(5) + PRIVATE)
     (tmp_path / "docs" / f"{ADDRESS}.pdf").write_bytes(b"no PDF")
     runs = tmp_path / "runs"
-    made = add(find_sources([str(tmp_path / "docs")]), CorpusSettings(workers=1), "docs", runs)
+    made = add(find_sources([str(tmp_path / "docs")]), Recipe(name="docs", corpus=CorpusSettings(workers=1)), runs)
     assert shown([one.text for one in documents(made)]) == list(DATA)
     if os.name != "nt":
         modes = {stat.S_IMODE(path.stat().st_mode) for path in made.rglob("*") if path.is_file()}
         assert modes == {0o600} and stat.S_IMODE(made.stat().st_mode) == 0o700
         made.chmod(0o755)
-        add(find_sources([str(tmp_path / "docs")]), CorpusSettings(workers=1), "docs", runs)
+        add(find_sources([str(tmp_path / "docs")]), Recipe(name="docs", corpus=CorpusSettings(workers=1)), runs)
         assert stat.S_IMODE(made.stat().st_mode) == 0o700
     assert shown(page_of_documents(made, "kept")) == [] and shown(answer(made, "select * from kept", 9)) == []
     done = glassmill("add", str(tmp_path / "docs"), "--json", "--runs", str(runs))

@@ -277,7 +277,7 @@ class Talk:
         """Speed and context meter, for people, and why the answer is not whole."""
         length = self.model.engine.max_length
         if self.ended == "length":
-            limit = f"at the limit of {self.max_tokens} tokens (--max-tokens)"
+            limit = f"at the limit of {self.max_tokens} token{'s' * (self.max_tokens != 1)} (--max-tokens)"
             cut = f"cut {limit if made == self.max_tokens else f'because the context of {length} tokens is full'}"
             self.remark(f"[{cut}; /more continues the answer]")
         if self.person:
