@@ -42,7 +42,7 @@ PROMPT_TOKENS = 8
 
 
 def resolved(recipe: Recipe) -> Facts:
-    """What this machine decides and what changes the model's bytes, for the run's identity."""
+    """What this machine decides and no run may change on its way: the type of products, for the run's identity."""
     return set_up(
         recipe.train, shape_of(recipe.model, recipe.train.base, recipe.tokenizer.vocab_size).d_model
     ).identity()

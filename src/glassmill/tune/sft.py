@@ -46,7 +46,7 @@ VERSION = 3
 
 
 def resolved(recipe: Recipe) -> Facts:
-    """What this machine decides and what changes the model's bytes, for the run's identity.
+    """What this machine decides and no run may change on its way: the type of products, for the run's identity.
 
     Raises:
         UserError: `sft.base` names no model folder, or its config.json is damaged.
