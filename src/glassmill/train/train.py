@@ -55,8 +55,7 @@ def make(
 
     Raises:
         UserError: neither minutes nor steps are set, the shards are too short for a window or encoded with another
-            vocabulary than the base's, the run was started with another device, number of threads or torch, or
-            training diverged.
+            vocabulary than the base's, the run was started with another type of products, or training diverged.
     """
     deadline = Deadline(settings.minutes)
     seed = seed if settings.seed is None else settings.seed
