@@ -12,8 +12,8 @@ documents that the corpora of all variants hold and hold out. Scores of the reci
 from __future__ import annotations
 
 import itertools
-import math
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypedDict
