@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -183,11 +183,23 @@ class TrainSettings(LoopSettings):
         description="the model to continue from: a folder, a run, or the name of an import; its shape and vocabulary "
         "are taken, and rates that suit it where none are set; none: a new model",
     )
+    mixture: Mapping[str, Annotated[float, Field(ge=0.001, le=1)]] = runtime(
+        {},
+        description="other finished tokens runs, each with its share of the windows; the rest is the recipe's own "
+        "text, and only of that, pages are held out",
+    )
     validation_tokens: int = runtime(32_768, ge=16, description="held-out tokens scored at every report")
     prompts: tuple[str, ...] = runtime(
         (), description="continued at every report; empty: openings of held-out documents"
     )
     sample_tokens: int = runtime(48, ge=1)
+
+    @field_validator("mixture")
+    @classmethod
+    def _no_more_than_all(cls, mixture: Mapping[str, float]) -> Mapping[str, float]:
+        if sum(mixture.values()) > 1 + 1e-9:
+            raise ValueError(f"the shares add up to {sum(mixture.values()):g}, and all windows are 1; lower them")
+        return mixture
 
 
 class SftSettings(LoopSettings):
