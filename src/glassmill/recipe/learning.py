@@ -188,6 +188,9 @@ class TrainSettings(LoopSettings):
         description="other finished tokens runs, each with its share of the windows; the rest is the recipe's own "
         "text, and only of that, pages are held out",
     )
+    document_attention: bool = Field(
+        False, description="a token attends to its own document alone, not to others before it in the window"
+    )
     validation_tokens: int = runtime(32_768, ge=16, description="held-out tokens scored at every report")
     prompts: tuple[str, ...] = runtime(
         (), description="continued at every report; empty: openings of held-out documents"

@@ -49,10 +49,15 @@ def permuted(index: int, size: int, seed: int, epoch: int) -> int:
 
 
 class Windows:
-    """Batches of `rows` windows of `length` tokens each."""
+    """Batches of `rows` windows of `length` tokens each.
+
+    Attributes:
+        document_end: The id at which attention starts anew; None: it sees the whole window.
+    """
 
     def __init__(self, rows: int, length: int, seed: int) -> None:
         self.rows, self.length, self.seed = rows, length, seed
+        self.document_end: int | None = None
 
     def window(self, sample: int) -> np.ndarray:
         """The `length + 1` ids of one sample."""

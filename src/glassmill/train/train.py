@@ -86,6 +86,7 @@ def make(
 
     rows = max(1, settings.batch_tokens // length)
     batches, num_ids = _batches(settings, tokens, shards, rows, length, seed)
+    batches.document_end = shards.eos_id if settings.document_attention else None
     if settings.steps is not None:
         _tell_of_the_mixture(run, readings(num_ids, settings.steps * rows * length))
     reporter = Reporter(run, settings, tokens, vocabulary, length)

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from glassmill.model.attention import documents_of
 from glassmill.model.transformer import Transformer
 from glassmill.recipe import LoopSettings
 from glassmill.train import parallel
@@ -25,7 +26,10 @@ from glassmill.train.shared_optimizer import SharedOptimizer, part_of, read_rows
 
 
 class Batches(Protocol):
-    """Where a step's batch of `rows` rows of `length` tokens comes from; a pure function of the step."""
+    """Where a step's batch of `rows` rows of `length` tokens comes from; a pure function of the step.
+
+    With an attribute `document_end`, attention starts anew at that id.
+    """
 
     rows: int
     length: int
@@ -69,6 +73,7 @@ class Trainer:
         self.ranks = ranks or Ranks()
         self.watch = watch or Watch("training", settings, model.config.vocab_size)
         self.dtype = setup.device.torch_dtype
+        self.document_end: int | None = getattr(batches, "document_end", None)
         self.sharded = setup.parallel == "fsdp"
         self._empty = parallel.skeleton(model) if self.sharded and self.ranks.rank == 0 else None
         if settings.activation_checkpointing:
@@ -77,7 +82,13 @@ class Trainer:
         self.optimizer = SharedOptimizer(model, settings, self.ranks, model.config.head_dim, self.dtype)
         rows = math.ceil(batches.rows / self.ranks.size)
         self.gradients = make_gradients(
-            self.wrapped, rows, batches.length, settings.micro_batch_tokens, self.dtype, setup.step
+            self.wrapped,
+            rows,
+            batches.length,
+            settings.micro_batch_tokens,
+            self.dtype,
+            setup.step,
+            self.document_end,
         )
 
     def step(self, step: int, steps: int, cuts: Sequence[Cut] = ()) -> Trained:
@@ -108,8 +119,9 @@ class Trainer:
         total = torch.zeros((), device=device)
         for part in self.batch(step).micro_batches(rows):
             ids, targets, weights = (tensor.to(device) for tensor in part)
+            documents = None if self.document_end is None else documents_of(ids, self.document_end)
             with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
-                total += (self.model(ids, targets) * weights).sum()
+                total += (self.model(ids, targets, None, documents) * weights).sum()
         if self.sharded:
             self.model.reshard()  # type: ignore[operator]  # a backward pass would have
         return float(parallel.sum_over_ranks(total, self.ranks.size))
