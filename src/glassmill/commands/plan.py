@@ -158,12 +158,19 @@ def stage_memory(recipe: Recipe, own: ModelConfig, tuned: ModelConfig, num_cores
         train = recipe.train
         rows, length = micro_batch(train.batch_tokens, train.micro_batch_tokens, recipe.model.context_length)
         memory["train"] = before + training_bytes(own, rows, length, train.optimizer, **_kept_by(train, own))
+        memory["train"] += _averaged(train, own)
     if "sft" in recipe.stages:
         length = min(recipe.sft.length or ROW_TOKENS, tuned.context_length)
         rows, length = micro_batch(recipe.sft.batch_tokens, recipe.sft.micro_batch_tokens, length)
         optimizer = recipe.sft.optimizer if recipe.sft.optimizer != "auto" else "muon" if tuned is own else "adamw"
         memory["sft"] = before + training_bytes(tuned, rows, length, optimizer, **_kept_by(recipe.sft, tuned))
+        memory["sft"] += _averaged(recipe.sft, tuned)
     return memory
+
+
+def _averaged(settings: LoopSettings, config: ModelConfig) -> int:
+    """Bytes of averaged weights, and of the copy that is reported on."""
+    return 2 * 4 * num_parameters(config) if settings.average else 0
 
 
 def _kept_by(settings: LoopSettings, config: ModelConfig) -> Kept:

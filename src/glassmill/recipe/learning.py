@@ -145,6 +145,20 @@ class LoopSettings(Settings):
     lora: LoraSettings = LoraSettings()
     warmup_steps: int = Field(20, ge=0, description="steps in which the rate rises; at most a tenth of all")
     decay_share: float = Field(0.5, ge=0, le=1, description="share of the steps over which the rate falls to zero")
+    decay_floor: float = Field(0.0, ge=0, lt=1, description="share of the rate at which its fall ends")
+    average: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of the last steps over which the weights are averaged; their mean is published; 0: the last "
+        "weights are",
+    )
+    dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of what a layer adds that is set to zero while it trains, for many epochs of little text",
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = runtime("auto", description="auto: a CUDA GPU if there is one")
     dtype: Literal["auto", "float32", "bfloat16"] = runtime(
         "auto", description="type of matrix products; auto: bfloat16 where that is faster; weights stay float32"

@@ -61,6 +61,7 @@ def make(
     """
     deadline = Deadline(settings.minutes)
     seed = seed if settings.seed is None else settings.seed
+    settings = settings.model_copy(update={"seed": seed})
     shards = Shards(tokens, "train")
     base = None if settings.base is None else read_base(Path(settings.base))
     vocabulary = Tokenizer.load(tokenizer) if base is None else base.tokenizer
