@@ -38,7 +38,7 @@ from glassmill.train.rates import is_own
 from glassmill.train.samples import continue_greedily
 from glassmill.train.sources import OWN, Reading, check_ids, described, id_lengths, readings, sources, warnings
 
-VERSION = 3
+VERSION = 4
 PROMPT_TOKENS = 8
 
 
