@@ -133,6 +133,8 @@ def test_runs_are_found_by_name_and_count_by_content_and_share(town: Town, other
         ({"docs": 0.5}, True, r"train\.mixture: .*docs is not a tokens run: it has no index\.json"),
         ({"other": 0.5}, False, r"train\.mixture holds finished ids, .*set tokenizer\.base"),
         ({"strange": 0.5}, True, r"train\.mixture: .*strange is encoded with another vocabulary \(\d+ tokens\) than"),
+        ({"ends": 0.5}, True, r"train\.mixture: .*ends is encoded with another vocabulary"),
+        ({"damaged": 0.5}, True, r"damaged/index\.json.*dtype"),
         ({"other": 0.5, "other/": 0.2}, True, r"train\.mixture: .*other/ is named twice \(.*\); give it one share"),
     ],
 )
@@ -141,6 +143,10 @@ def test_what_cannot_be_mixed_is_told_before_the_work(
 ) -> None:
     shutil.copytree(other, tmp_path / "strange")
     np.save(tmp_path / "strange" / "token_bytes.npy", small_tokenizer(400, town_texts()).text_lengths())
+    for name, change in (("ends", {"eos_id": 5}), ("damaged", {"dtype": "float"})):
+        shutil.copytree(other, tmp_path / name)
+        index = json.loads((other / "index.json").read_text())
+        (tmp_path / name / "index.json").write_text(json.dumps({**index, **change}))
     named = {name if name == "nowhere" else f"{tmp_path}/{name}": share for name, share in shares.items()}
     found = recipe(tmp_path, town, mixture=named)
     if not base:

@@ -6,7 +6,6 @@ mean the same, and how often each will be read.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypedDict
@@ -16,6 +15,7 @@ import numpy as np
 from glassmill.errors import UserError
 from glassmill.recipe import Recipe, TrainSettings
 from glassmill.run.names import find_folder
+from glassmill.tokens.shards import read_index
 from glassmill.tokens.tokenizer import Tokenizer
 
 OWN = "own text"
@@ -62,16 +62,16 @@ def prepared(recipe: Recipe, runs: Path) -> Recipe:
             "train.mixture holds finished ids, and a vocabulary that is learned anew gives them another meaning; set "
             "tokenizer.base to the tokenizer that they were encoded with"
         )
-    lengths, what = Tokenizer.load(recipe.tokenizer.base).text_lengths(), f"tokenizer.base = {recipe.tokenizer.base}"
+    tokenizer, what = Tokenizer.load(recipe.tokenizer.base), f"tokenizer.base = {recipe.tokenizer.base}"
     for name in found:
-        check_ids(Path(name), lengths, what)
+        check_ids(Path(name), tokenizer.text_lengths(), tokenizer.document_end_id, what)
     return recipe.model_copy(update={"train": recipe.train.model_copy(update={"mixture": found})})
 
 
-def check_ids(tokens: Path, lengths: np.ndarray, what: str) -> None:
+def check_ids(tokens: Path, lengths: np.ndarray, document_end: int, what: str) -> None:
     """Raises UserError where the ids of a tokens run are not those of `what`, whose ids stand for so many bytes."""
     theirs = id_lengths(tokens)
-    if not np.array_equal(theirs, lengths):
+    if not np.array_equal(theirs, lengths) or read_index(tokens / "index.json")["eos_id"] != document_end:
         raise UserError(
             f"train.mixture: {tokens} is encoded with another vocabulary ({len(theirs)} tokens) than {what} "
             f"({len(lengths)}); encode its documents with that one (tokenizer.base)"
@@ -148,5 +148,4 @@ def _has_ids(run: Path) -> bool:
 
 
 def _num_ids(tokens: Path) -> int:
-    index = json.loads((tokens / "index.json").read_text(encoding="utf-8"))
-    return int(index["train"]["tokens"])
+    return read_index(tokens / "index.json")["train"]["tokens"]

@@ -43,7 +43,7 @@ PROMPT_TOKENS = 8
 
 
 def resolved(recipe: Recipe) -> Facts:
-    """What this machine decides and what changes the model's bytes, for the run's identity."""
+    """What this machine decides and no run may change on its way: the type of products, for the run's identity."""
     return set_up(
         recipe.train, shape_of(recipe.model, recipe.train.base, recipe.tokenizer.vocab_size).d_model
     ).identity()
@@ -56,8 +56,7 @@ def make(
 
     Raises:
         UserError: neither minutes nor steps are set, the shards are too short for a window or encoded with another
-            vocabulary than the base's, the run was started with another device, number of threads or torch, or
-            training diverged.
+            vocabulary than the base's, the run was started with another type of products, or training diverged.
     """
     deadline = Deadline(settings.minutes)
     seed = seed if settings.seed is None else settings.seed
@@ -124,7 +123,7 @@ def _batches(
     found = sources(settings, tokens)
     lengths = id_lengths(tokens)
     for source in found:
-        check_ids(source.folder, lengths, "the recipe's own text")
+        check_ids(source.folder, lengths, shards.eos_id, "the recipe's own text")
     parts = [shards if source.name == OWN else Shards(source.folder, "train") for source in found]
     windows = [WindowBatches(part, rows, length, seed) for part in parts]
     num_ids = {source.name: (source.share, len(part)) for source, part in zip(found, parts, strict=True)}
