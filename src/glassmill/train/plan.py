@@ -61,7 +61,9 @@ def set_up(settings: LoopSettings, d_model: int) -> Setup:
         raise UserError("step = fused trains all weights, and lora.rank asks for adapters; set step=auto")
     if settings.step == "fused" and settings.activation_checkpointing:
         raise UserError("step = fused keeps what it computed, activation_checkpointing does not; set step=auto")
-    plain = not settings.lora.rank and not settings.activation_checkpointing
+    if settings.step == "fused" and settings.dropout:
+        raise UserError("step = fused has no dropout; set step=auto, or dropout=0")
+    plain = not settings.lora.rank and not settings.activation_checkpointing and not settings.dropout
     can_fuse = device.kind == "cpu" and device.place.world_size == 1 and kernels.available() and plain
     if settings.step == "fused" and not can_fuse:
         what = f"{device.place.world_size} on {device.kind}" if kernels.available() else "one without the native core"

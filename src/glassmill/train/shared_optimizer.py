@@ -50,6 +50,7 @@ class SharedOptimizer:
             head_dim,
             settings.adam_betas,
             dtype,
+            settings.evening,
         )
         if self.sharded:
             self._collect_weights()
@@ -65,7 +66,8 @@ class SharedOptimizer:
             self._broadcast_weights()
 
     def state(self) -> dict[str, Value]:
-        """This rank's share of the state, for a checkpoint: `muon.NAME` of its matrices, `adamw.NAME.KEY`."""
+        """This rank's share of the state, for a checkpoint: `muon.NAME` and `muon.NAME.squares` of its matrices,
+        `adamw.NAME.KEY`."""
         found: dict[str, Value] = {}
         for key, tensor in self.optimizer.state().items():
             if key.startswith("muon."):

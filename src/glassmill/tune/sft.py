@@ -72,6 +72,7 @@ def make(
     """
     deadline = Deadline(settings.minutes)
     seed = seed if settings.seed is None else settings.seed
+    settings = settings.model_copy(update={"seed": seed})
     start = read_chat_base(_base_folder(settings, base, run.path.parent.parent))
     check_length(settings, start.config)
     settings = settled(settings, start.config, start.meta)
