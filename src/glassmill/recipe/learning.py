@@ -136,12 +136,12 @@ class LoopSettings(Settings):
     peak_lr: float = Field(0.02, gt=0, description="learning rate of the matrices in the blocks")
     embedding_lr: float = Field(0.004, gt=0, description="learning rate of everything else: embeddings, head, gains")
     momentum: float = Field(0.95, ge=0, lt=1, description="of Muon")
-    evening: float = Field(
+    normuon_beta2: float = Field(
         0.95,
         ge=0,
         lt=1,
-        description="of Muon: how slowly the mean moves by which a step is evened out over neurons (NorMuon); 0: it is "
-        "not",
+        description="of Muon: how slowly the second moments move by which NorMuon evens out a step over neurons; 0: it "
+        "does not",
     )
     adam_betas: tuple[float, float] = Field((0.9, 0.95), description="of AdamW: how slowly its two averages move")
     weight_decay: float = Field(0.0, ge=0, description="of the matrices in the blocks")
@@ -254,7 +254,7 @@ class SftSettings(LoopSettings):
     embedding_lr: float | None = Field(  # type: ignore[assignment]
         None, gt=0, description="learning rate of everything else; none: 0.0012, or that of the matrices"
     )
-    evening: float = Field(0.0, ge=0, lt=1, description="as in train; tuning is short, and learns less with it")
+    normuon_beta2: float = Field(0.0, ge=0, lt=1, description="as in train; tuning is short, and learns less with it")
     reports: int = runtime(3, ge=1)
 
 

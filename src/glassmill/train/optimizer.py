@@ -35,7 +35,7 @@ class Optimizer:
             where the update points towards zero too (cautious decay).
         head_dim: Channels of a head.
         dtype: Of Muon's matrix products; weights, momentum and AdamW's state are float32.
-        evening: How slowly NorMuon's mean moves; 0: steps are not evened out.
+        normuon_beta2: How slowly NorMuon's second moments move; 0: plain Muon.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class Optimizer:
         head_dim: int,
         betas: tuple[float, float] = (0.9, 0.95),
         dtype: torch.dtype = torch.float32,
-        evening: float = 0.0,
+        normuon_beta2: float = 0.0,
     ) -> None:
         named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
         matrices = {name: p for name, p in named.items() if is_matrix(name, p)}
         others = {name: p for name, p in named.items() if name not in matrices}
-        self.muon = Muon(matrices if kind == "muon" else {}, momentum, weight_decay, head_dim, dtype, evening)
+        self.muon = Muon(matrices if kind == "muon" else {}, momentum, weight_decay, head_dim, dtype, normuon_beta2)
         self.adamw = [AdamW(others, betas, 0.0)]
         if kind == "adamw":
             self.adamw.append(AdamW(matrices, betas, weight_decay))
@@ -143,10 +143,10 @@ class Muon:
         weight_decay: float,
         head_dim: int,
         dtype: torch.dtype = torch.float32,
-        evening: float = 0.0,
+        normuon_beta2: float = 0.0,
     ) -> None:
         self.momentum, self.weight_decay, self.dtype, self.head_dim = momentum, weight_decay, dtype, head_dim
-        self.evening = evening
+        self.normuon_beta2 = normuon_beta2
         self.groups: dict[tuple[int, int], dict[str, Tensor]] = {}
         self.stacks: dict[tuple[int, int], Tensor] = {}
         self.momenta: dict[str, Tensor] = {}
@@ -160,7 +160,7 @@ class Muon:
             device = next(iter(group.values())).device
             self.stacks[shape] = torch.zeros(sum(counts), *shape, device=device)
             self.momenta |= dict(zip(group, torch.split(self.stacks[shape], counts), strict=True))
-            if evening:
+            if normuon_beta2:
                 self.square_stacks[shape] = torch.zeros(sum(counts), 1, shape[1], device=device)
                 self.squares |= dict(zip(group, torch.split(self.square_stacks[shape], counts), strict=True))
 
@@ -176,8 +176,8 @@ class Muon:
             gradients = torch.cat([blocks(name, _gradient(matrix), self.head_dim) for name, matrix in group.items()])
             momenta = self.stacks[shape].lerp_(gradients, 1 - self.momentum)
             updates = orthogonalise(gradients.lerp_(momenta, self.momentum), self.dtype)
-            if self.evening:
-                even_out(updates, self.square_stacks[shape], self.evening)
+            if self.normuon_beta2:
+                normalise_neurons(updates, self.square_stacks[shape], self.normuon_beta2)
             parts = torch.split(updates, [len(self.momenta[name]) for name in group])
             for (name, matrix), update in zip(group.items(), parts, strict=True):
                 weight = blocks(name, matrix, self.head_dim)
@@ -186,7 +186,7 @@ class Muon:
                 weight.add_(update, alpha=-lr * step_length(matrix, weight))
 
 
-def even_out(updates_GRC: Tensor, squares_G1C: Tensor, beta: float) -> None:
+def normalise_neurons(updates_GRC: Tensor, squares_G1C: Tensor, beta: float) -> None:
     """Divide every column by the root of the running mean of its squared length, in place; a block keeps its own."""
     now = updates_GRC.float().square().sum(-2, keepdim=True)
     scale = squares_G1C.lerp_(now, 1 - beta).clamp_min(1e-10).rsqrt_()

@@ -50,7 +50,7 @@ class SharedOptimizer:
             head_dim,
             settings.adam_betas,
             dtype,
-            settings.evening,
+            settings.normuon_beta2,
         )
         if self.sharded:
             self._collect_weights()
