@@ -1,7 +1,7 @@
-"""Which decoder computes a model: the native one on a CPU, torch's on any other device or where no core was built.
+"""Which decoder computes a model: the native one on a CPU, the one with CUDA graphs on a GPU of Nvidia, else torch's.
 
-The environment variable GLASSMILL_DECODER (`native` or `torch`) chooses for every command. Torch is imported only where
-its decoder is loaded.
+The environment variable GLASSMILL_DECODER (`native`, `graph` or `torch`) chooses for every command. Torch is imported
+only where its decoders are loaded.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from glassmill.infer.native_decoder import WeightFormat
 
-DecoderName = Literal["native", "torch"]
-NAMES = ("native", "torch")
+DecoderName = Literal["native", "graph", "torch"]
+NAMES = ("native", "graph", "torch")
 VARIABLE = "GLASSMILL_DECODER"
 
 
@@ -28,7 +28,7 @@ def chosen_decoder(name: str | None = None, device: str = "cpu", dtype: str | No
     """The decoder of that name; without one that of the environment, or the faster one that can do it.
 
     Args:
-        name: `native`, `torch`, or None.
+        name: `native`, `graph`, `torch`, or None. `graph` computes on any device, and records graphs on CUDA.
         device: Where it is to compute.
         dtype: In what, as torch names it; None is its own choice.
 
@@ -38,13 +38,17 @@ def chosen_decoder(name: str | None = None, device: str = "cpu", dtype: str | No
     wanted = name or os.environ.get(VARIABLE) or None
     if wanted is not None and wanted not in NAMES:
         what = "decoder" if name else VARIABLE
-        raise UserError(f"{what} = {wanted[:40]}: there is `native` (compiled, for CPUs) and `torch`")
+        raise UserError(f"{what} = {wanted[:40]}: there is `native` (compiled, for CPUs), `graph` and `torch`")
     possible = device == "cpu" and dtype in (None, "float32", "bfloat16")
     if wanted == "native" and not native.available():
         raise UserError("decoder = native: the native core was not built here (see `glassmill doctor`); take torch")
     if name == "native" and not possible:
         raise UserError(f"decoder = native computes on a CPU in float32 or bfloat16, not on {device} in {dtype}")
-    return "native" if wanted != "torch" and possible and native.available() else "torch"
+    if wanted in ("graph", "torch"):
+        return cast("DecoderName", wanted)
+    if possible and native.available():
+        return "native"
+    return "graph" if device.partition(":")[0] == "cuda" else "torch"
 
 
 def load_decoder(
@@ -56,10 +60,15 @@ def load_decoder(
         UserError: See `chosen_decoder`; or the folder is damaged.
     """
     dtype_name = None if dtype is None else str(dtype).removeprefix("torch.")
-    if chosen_decoder(name, device, dtype_name) == "native":
+    chosen = chosen_decoder(name, device, dtype_name)
+    if chosen == "native":
         from glassmill.infer.native_decoder import load_native_decoder
 
         return load_native_decoder(folder, max_rows, cast("WeightFormat | None", dtype_name))
+    if chosen == "graph":
+        from glassmill.infer.graph_decoder import load_graph_decoder
+
+        return load_graph_decoder(folder, max_rows, device, dtype)
     from glassmill.infer.torch_decoder import load_torch_decoder
 
     return load_torch_decoder(folder, max_rows, device, dtype)
