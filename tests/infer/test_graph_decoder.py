@@ -6,7 +6,11 @@ recorded. Whatever the host decides in between is not on it, and whatever makes 
 
 from __future__ import annotations
 
+import json
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -285,3 +289,18 @@ def test_a_gpu_gets_graphs_and_a_cpu_on_demand(monkeypatch: pytest.MonkeyPatch, 
         lambda: whole_logits(load_decoder(folder_with_tokenizer, 1, "torch"), [1, 2, 3]),
     ]
     assert np.allclose(answers[0](), answers[1](), atol=TOLERANCE)
+
+
+@pytest.mark.slow
+def test_the_bench_for_gpus_runs_dry_and_finds_the_same_tokens() -> None:
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHON": sys.executable, "CUDA_VISIBLE_DEVICES": ""}
+    command = ["bash", "bench/gpu_inference.sh", "--dry"]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    tokens, *sizes = map(json.loads, done.stdout.splitlines()[1:])
+    assert (tokens["equal"] + tokens["close"], tokens["wrong"], tokens["sound"]) == (12, 0, True)
+    assert [size["check"] for size in sizes] == ["135M", "360M", "1.5B"]
+    for size in sizes:
+        assert list(size["tokens_per_s"]) == ["prefill_16", "rows_1", "rows_8", "rows_32"]
+        assert all(size["tokens_per_s"].values())
