@@ -1,7 +1,7 @@
 """Which decoder computes a model: the native one on a CPU, the one with CUDA graphs on a GPU of Nvidia, else torch's.
 
-The environment variable GLASSMILL_DECODER (`native`, `graph` or `torch`) chooses for every command. Torch is imported
-only where its decoders are loaded.
+The environment variable GLASSMILL_DECODER (`native`, `graph` or `torch`) chooses for every command, and GLASSMILL_KV=q8
+keeps the native one's keys and values in 8 bits. Torch is imported only where its decoders are loaded.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from glassmill.infer.decoder import Decoder
 if TYPE_CHECKING:
     import torch
 
-    from glassmill.infer.native_decoder import WeightFormat
+    from glassmill.infer.native_decoder import CacheFormat, WeightFormat
 
 DecoderName = Literal["native", "graph", "torch"]
 NAMES = ("native", "graph", "torch")
-VARIABLE = "GLASSMILL_DECODER"
+VARIABLE, KV_VARIABLE = "GLASSMILL_DECODER", "GLASSMILL_KV"
 
 
 def chosen_decoder(name: str | None = None, device: str = "cpu", dtype: str | None = None) -> DecoderName:
@@ -51,20 +51,35 @@ def chosen_decoder(name: str | None = None, device: str = "cpu", dtype: str | No
     return "graph" if device.partition(":")[0] == "cuda" else "torch"
 
 
+def chosen_cache() -> CacheFormat | None:
+    """How the environment wants keys and values kept; None is as the weights are, which is exact.
+
+    Raises:
+        UserError: It wants something else than `q8`.
+    """
+    wanted = os.environ.get(KV_VARIABLE) or None
+    if wanted not in (None, "q8"):
+        raise UserError(f"{KV_VARIABLE} = {wanted[:40]}: there is `q8`; unset, keys and values are as the weights are")
+    return cast("CacheFormat | None", wanted)
+
+
 def load_decoder(
     folder: Path, max_rows: int, name: str | None = None, device: str = "cpu", dtype: torch.dtype | None = None
 ) -> Decoder:
     """The decoder of a model folder.
 
     Raises:
-        UserError: See `chosen_decoder`; or the folder is damaged.
+        UserError: See `chosen_decoder`; the folder is damaged; or the environment wants a cache that this decoder does
+            not have.
     """
     dtype_name = None if dtype is None else str(dtype).removeprefix("torch.")
-    chosen = chosen_decoder(name, device, dtype_name)
+    chosen, cache = chosen_decoder(name, device, dtype_name), chosen_cache()
+    if cache and chosen != "native":
+        raise UserError(f"{KV_VARIABLE} = {cache}: only the native decoder has that, and here it is {chosen}; unset it")
     if chosen == "native":
         from glassmill.infer.native_decoder import load_native_decoder
 
-        return load_native_decoder(folder, max_rows, cast("WeightFormat | None", dtype_name))
+        return load_native_decoder(folder, max_rows, cast("WeightFormat | None", dtype_name), cache)
     if chosen == "graph":
         from glassmill.infer.graph_decoder import load_graph_decoder
 
