@@ -107,7 +107,8 @@ def some_ids(number: int, seed: int = 0) -> list[int]:
 def test_recorded_steps_give_the_tokens_and_logits_of_the_torch_decoder_whatever_rows_come_and_go() -> None:
     """As the engine works: prompts beside running rows, cancelled rows, forks of kept ones, guesses taken back."""
     tapes, chance = Tapes(), random.Random(1)
-    decoders = (TorchDecoder(model_of("qwen3"), MAX_ROWS), GraphDecoder(model_of("qwen3"), MAX_ROWS, capture=tapes))
+    growing = GraphDecoder(model_of("qwen3"), MAX_ROWS, max_cache_bytes=1, capture=tapes)  # from one row on
+    decoders = (TorchDecoder(model_of("qwen3"), MAX_ROWS), growing)
     rows = [1, 2, 3]
     for decoder in decoders:
         assert [decoder.open_row() for _ in rows] == rows
@@ -169,7 +170,7 @@ def test_bfloat16_differs_by_its_rounding_alone() -> None:
 
 def test_what_was_recorded_before_the_cache_grew_is_recorded_anew() -> None:
     tapes = Tapes()
-    decoder = GraphDecoder(model_of("qwen3"), 2, capture=tapes)
+    decoder = GraphDecoder(model_of("qwen3"), 2, max_cache_bytes=1, capture=tapes)
     expected = whole_logits(TorchDecoder(model_of("qwen3")), some_ids(290))
     row = decoder.open_row()
     decoder.forward([Piece(row, some_ids(290)[:250], want=0)])

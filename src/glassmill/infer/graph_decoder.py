@@ -24,7 +24,7 @@ from glassmill.infer.decoder import NO_LOGITS, Answer, Piece
 from glassmill.infer.folder import load_folder
 from glassmill.infer.graphs import Buffers, Capture, Shape, Step, captures_for, rounded, rounded_rows
 from glassmill.infer.sampling import Floats
-from glassmill.infer.torch_decoder import TorchDecoder, default_dtype, share_out
+from glassmill.infer.torch_decoder import TorchDecoder, default_dtype
 from glassmill.model.cache import KVCache
 from glassmill.model.static_pass import Inputs, StaticPass
 from glassmill.model.transformer import Transformer
@@ -33,6 +33,8 @@ SPARE = 16
 """Positions behind every row of the cache, for padding; so many that S can be a multiple of 16, as kernels like it."""
 MAX_PIECE = 2048
 """Tokens of a step's row: what every token may look at is a matrix, and that of a longer piece would be large."""
+START_TOKENS = 1024
+"""Of every row, in the first cache, if they are allowed."""
 MAX_STEPS = 64
 """Shapes that are kept recorded; the one used longest ago is forgotten."""
 
@@ -68,6 +70,9 @@ class GraphDecoder(TorchDecoder):
         self._pass = StaticPass(model, self._info.context_length + SPARE)
         self._steps: dict[Shape, Step] = {}  # the one used longest ago first
         self._given, self._capture = capture, capture or captures_for(self.device)
+        tokens = min(START_TOKENS, self._info.context_length)
+        if self.fits([tokens] * max_rows):  # one that seldom grows: growth forgets what was recorded
+            self._cache = self._new_cache(max_rows, tokens)
 
     def _new_cache(self, num_rows: int, num_tokens: int) -> KVCache:
         return StaticCache(self.model.config, num_rows, num_tokens + SPARE, self.dtype, self.device)
@@ -98,11 +103,7 @@ class GraphDecoder(TorchDecoder):
         found = step.run()
         for piece in pieces:
             self._lengths[piece.row] += len(piece.ids)
-        if longest > 1:
-            return self._answers(pieces, found[0])
-        wanted = [place for piece, place in zip(pieces, places, strict=True) if piece.want]
-        logits_BV, best_B = found
-        return share_out(pieces, logits_BV[wanted], best_B[wanted])
+        return self._answers(pieces, found[0]) if longest > 1 else _single_answers(pieces, places, *found)
 
     def _read_in_parts(self, pieces: list[Piece]) -> dict[int, Answer]:
         """Pieces whose mask would be large: each as several steps."""
@@ -179,6 +180,22 @@ class GraphDecoder(TorchDecoder):
                 self._cache.copy_rows(sources, targets, max(self._lengths[row] for row, _ in holding))
             self._slots.update(moves)
         return [self._slots[row] for row in rows]
+
+
+def _single_answers(pieces: list[Piece], places: list[int], logits_BV: Tensor, best_B: Tensor) -> dict[int, Answer]:
+    """Answers to pieces of one token, which lie at `places` of the batch; what nobody wants stays on the device."""
+    kinds = {piece.greedy for piece in pieces if piece.want}
+    ids_B: list[int] = best_B.tolist() if True in kinds else []
+    floats_BV: Floats = logits_BV.float().cpu().numpy() if False in kinds else NO_LOGITS
+    answers: dict[int, Answer] = {}
+    for piece, place in zip(pieces, places, strict=True):
+        if not piece.want:
+            answers[piece.row] = Answer()
+        elif piece.greedy:
+            answers[piece.row] = Answer(ids=(ids_B[place],))
+        else:
+            answers[piece.row] = Answer(floats_BV[place : place + 1])
+    return answers
 
 
 def load_graph_decoder(

@@ -82,8 +82,9 @@ class Buffers:
         self.rows_B = self._device[2 * size :]
 
     def upload(self) -> None:
-        """Copy the inputs to the device. The memory here may be written again at once: it is not pinned."""
-        self._device.copy_(torch.from_numpy(self._host))
+        """Copy the inputs to the device. The memory here may be written again at once: as it is not pinned, CUDA has
+        copied it away when the call returns."""
+        self._device.copy_(torch.from_numpy(self._host), non_blocking=True)
 
 
 class Step:
@@ -110,21 +111,22 @@ def plain_calls(work: Work) -> Work:
 class CudaGraphs:
     """Records work as CUDA graphs that share one pool of memory: they never run at the same time."""
 
-    def __init__(self) -> None:
-        self._pool = torch.cuda.graph_pool_handle()
+    def __init__(self, device: torch.device) -> None:
+        self._device, self._pool = device, torch.cuda.graph_pool_handle()
 
     def __call__(self, work: Work) -> Work:
         """Record `work`. It runs twice before, so that libraries choose their kernels and set up their workspaces."""
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(2):
-                work()
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        # other threads may use the GPU meanwhile: the studio's traces, embeddings
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            found = work()
+        with torch.cuda.device(self._device):
+            side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                for _ in range(2):
+                    work()
+            torch.cuda.current_stream().wait_stream(side)
+            graph = torch.cuda.CUDAGraph()
+            # other threads may use the GPU meanwhile: the studio's traces, embeddings
+            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+                found = work()
 
         def replay() -> tuple[Tensor, ...]:
             graph.replay()
@@ -135,4 +137,4 @@ class CudaGraphs:
 
 def captures_for(device: torch.device) -> Capture:
     """CUDA graphs on a GPU, plain calls elsewhere."""
-    return CudaGraphs() if device.type == "cuda" else plain_calls
+    return CudaGraphs(device) if device.type == "cuda" else plain_calls

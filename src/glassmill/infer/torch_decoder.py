@@ -146,7 +146,16 @@ class TorchDecoder(Decoder):
             places_N = [t for piece in pieces for t in range(len(piece.ids) - piece.want, len(piece.ids))]
             hidden_ND = hidden_BTD[rows_N, places_N]
         logits_NV = self.model.logits(hidden_ND)
-        return share_out(pieces, logits_NV)
+        greedy = {piece.greedy for piece in pieces if piece.want}
+        best_N: list[int] = logits_NV.argmax(dim=-1).tolist() if True in greedy else []
+        floats_NV: Floats = logits_NV.float().cpu().numpy() if False in greedy else NO_LOGITS
+        answers: dict[int, Answer] = {}
+        start = 0
+        for piece in pieces:
+            part = slice(start, start + piece.want)
+            answers[piece.row] = Answer(ids=tuple(best_N[part])) if piece.greedy else Answer(floats_NV[part])
+            start = part.stop
+        return answers
 
     @torch.inference_mode()
     def token_losses(self, windows_BT: Ids) -> Floats:
@@ -209,26 +218,6 @@ class TorchDecoder(Decoder):
         self._cache = self._new_cache(batch, length)
         self._cache.keys_LBSKH[:, : old.batch, : old.max_length] = old.keys_LBSKH[:, :, : old.max_length]
         self._cache.values_LBSKH[:, : old.batch, : old.max_length] = old.values_LBSKH[:, :, : old.max_length]
-
-
-def share_out(pieces: Sequence[Piece], logits_NV: Tensor, best_N: Tensor | None = None) -> dict[int, Answer]:
-    """The answer of every piece's row, from the logits of all wanted positions in the order of the pieces.
-
-    Args:
-        pieces: Which want N positions together.
-        logits_NV: On any device; they leave it only for pieces that are not greedy.
-        best_N: Their likeliest ids, if they are known.
-    """
-    greedy = {piece.greedy for piece in pieces if piece.want}
-    ids_N: list[int] = (logits_NV.argmax(dim=-1) if best_N is None else best_N).tolist() if True in greedy else []
-    floats_NV: Floats = logits_NV.float().cpu().numpy() if False in greedy else NO_LOGITS
-    answers: dict[int, Answer] = {}
-    start = 0
-    for piece in pieces:
-        part = slice(start, start + piece.want)
-        answers[piece.row] = Answer(ids=tuple(ids_N[part])) if piece.greedy else Answer(floats_NV[part])
-        start = part.stop
-    return answers
 
 
 def _padded(rows: list[Sequence[int]], longest: int) -> Ids:
