@@ -266,7 +266,6 @@ def _end(on: _Training, trainer: Trainer, plan: Plan, saver: Saver) -> tuple[Tra
         model = trainer.whole_model()
         if model is not None:
             trainer.watch.end(model, loss)
-    saver.begin(trainer.share(plan.steps, on.deadline.elapsed()))
     if model is not None:
         on.report.report(model, plan.steps)
         on.report.sample(model, plan.steps)

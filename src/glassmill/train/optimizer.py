@@ -44,7 +44,7 @@ class Optimizer:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-        matrices = {name: p for name, p in named.items() if ".layers." in name and p.ndim == 2 and ".lora_" not in name}
+        matrices = {name: p for name, p in named.items() if is_matrix(name, p)}
         others = {name: p for name, p in named.items() if name not in matrices}
         self.muon = Muon(matrices if kind == "muon" else {}, momentum, weight_decay, head_dim, dtype)
         self.adamw = [AdamW(others, betas, 0.0)]
@@ -186,3 +186,8 @@ def step_length(matrix: Tensor, its_blocks: Tensor) -> float:
 def _gradient(parameter: Tensor) -> Tensor:
     assert parameter.grad is not None
     return parameter.grad
+
+
+def is_matrix(name: str, parameter: Tensor) -> bool:
+    """Whether this parameter is a matrix of a block, Muon's kind, and none of an adapter."""
+    return ".layers." in name and parameter.ndim == 2 and ".lora_" not in name

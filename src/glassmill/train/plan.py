@@ -117,12 +117,12 @@ def read_plan(run: RunFolder, setup: Setup) -> Plan | None:
     if not path.exists():
         return None
     saved = json.loads(path.read_text(encoding="utf-8"))
-    if not saved.keys() >= setup.facts().keys() | {"cuts", "earlier"} or saved["dtype"] != setup.device.dtype:
-        raise UserError(
-            f"{run.path} was started with dtype = {saved.get('dtype', 'unknown')} by glassmill with another kind of "
-            f"plan, or another type than {setup.device.dtype}: continue as it was started, or delete the folder to "
-            "start again"
-        )
+    again = "or delete the folder to start again"
+    if not saved.keys() >= setup.facts().keys() | {"cuts", "earlier"}:
+        raise UserError(f"{run.path} was started by another version of glassmill: continue it with that one, {again}")
+    if saved["dtype"] != setup.device.dtype:
+        types = f"was started with dtype = {saved['dtype']}, and here it is {setup.device.dtype}"
+        raise UserError(f"{run.path} {types}: continue as it was started, {again}")
     return Plan.from_json(saved)
 
 

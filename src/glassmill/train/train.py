@@ -42,7 +42,7 @@ PROMPT_TOKENS = 8
 
 
 def resolved(recipe: Recipe) -> Facts:
-    """What this machine decides and what changes the model's bytes, for the run's identity."""
+    """What this machine decides and no run may change on its way: the type of products, for the run's identity."""
     return set_up(
         recipe.train, shape_of(recipe.model, recipe.train.base, recipe.tokenizer.vocab_size).d_model
     ).identity()
@@ -55,8 +55,7 @@ def make(
 
     Raises:
         UserError: neither minutes nor steps are set, the shards are too short for a window or encoded with another
-            vocabulary than the base's, the run was started with another device, number of threads or torch, or
-            training diverged.
+            vocabulary than the base's, the run was started with another type of products, or training diverged.
     """
     deadline = Deadline(settings.minutes)
     seed = seed if settings.seed is None else settings.seed

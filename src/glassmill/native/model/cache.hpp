@@ -10,7 +10,6 @@
 #pragma once
 
 #include <memory>
-#include <unordered_map>
 #include <vector>
 
 #include "model/formats.hpp"
