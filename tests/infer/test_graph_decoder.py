@@ -23,9 +23,11 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from glassmill.errors import UserError
 from glassmill.infer import graph_decoder, graphs
-from glassmill.infer.choose import chosen_decoder, load_decoder
+from glassmill.infer.choose import chosen_decoder, chosen_device, load_decoder
 from glassmill.infer.decoder import Piece, new_row, whole_logits
+from glassmill.infer.generate import Model
 from glassmill.infer.graph_decoder import GraphDecoder, StaticCache
 from glassmill.infer.graphs import Work, rounded
 from glassmill.infer.torch_decoder import TorchDecoder
@@ -290,6 +292,25 @@ def test_a_gpu_gets_graphs_and_a_cpu_on_demand(monkeypatch: pytest.MonkeyPatch, 
         lambda: whole_logits(load_decoder(folder_with_tokenizer, 1, "torch"), [1, 2, 3]),
     ]
     assert np.allclose(answers[0](), answers[1](), atol=TOLERANCE)
+
+
+def test_where_a_model_answers_is_as_given_or_as_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GLASSMILL_DEVICE", raising=False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert (chosen_device(), chosen_device("cuda"), chosen_device("cuda:1")) == ("cpu", "cuda", "cuda:1")
+    with pytest.raises(UserError, match=r"device = cuda:2: torch .* finds none on this machine; take cpu"):
+        chosen_device("cuda:2")
+    monkeypatch.setenv("GLASSMILL_DEVICE", "cuda:1")
+    assert (chosen_device(), chosen_device("cpu")) == ("cuda:1", "cpu")
+    monkeypatch.setenv("GLASSMILL_DEVICE", "gpu")
+    with pytest.raises(UserError, match="GLASSMILL_DEVICE = gpu: there is cpu, cuda"):
+        chosen_device()
+
+
+def test_a_gpu_that_is_not_here_is_one_clear_line(folder_with_tokenizer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(UserError, match="device = cuda: torch .* finds none"):
+        Model.load(folder_with_tokenizer, device="cuda")
 
 
 @pytest.mark.slow

@@ -96,7 +96,7 @@ def make(
         )
         report |= filters.filter_scores(truth, fate)
         personal |= filters.pii_scores(truth, fate)
-    loaded = Model.load(model)
+    loaded = Model.load(model, device="cpu")
     shown = score(loaded, settings, seed, web, tokens, run.emit)
     report |= {"pii": personal | shown.leaked, **shown.scores}
     for name, value in report.items():

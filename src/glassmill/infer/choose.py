@@ -1,12 +1,14 @@
 """Which decoder computes a model: the native one on a CPU, the one with CUDA graphs on a GPU of Nvidia, else torch's.
 
 The environment variable GLASSMILL_DECODER (`native`, `graph` or `torch`) chooses for every command, and GLASSMILL_KV=q8
-keeps the native one's keys and values in 8 bits. Torch is imported only where its decoders are loaded.
+keeps the native one's keys and values in 8 bits. GLASSMILL_DEVICE (`cpu`, `cuda`, `cuda:1`, `mps`) says where models
+answer; evals stay on the CPU. Torch is imported only where its decoders are loaded.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 DecoderName = Literal["native", "graph", "torch"]
 NAMES = ("native", "graph", "torch")
-VARIABLE, KV_VARIABLE = "GLASSMILL_DECODER", "GLASSMILL_KV"
+VARIABLE, KV_VARIABLE, DEVICE_VARIABLE = "GLASSMILL_DECODER", "GLASSMILL_KV", "GLASSMILL_DEVICE"
 
 
 def chosen_decoder(name: str | None = None, device: str = "cpu", dtype: str | None = None) -> DecoderName:
@@ -49,6 +51,29 @@ def chosen_decoder(name: str | None = None, device: str = "cpu", dtype: str | No
     if possible and native.available():
         return "native"
     return "graph" if device.partition(":")[0] == "cuda" else "torch"
+
+
+def chosen_device(given: str | None = None) -> str:
+    """Where a model answers: as given, or as the environment says, else on the CPU.
+
+    Raises:
+        UserError: There is no such device, or not on this machine.
+    """
+    device = given or os.environ.get(DEVICE_VARIABLE) or "cpu"
+    if device == "cpu":
+        return device
+    what = "device" if given else DEVICE_VARIABLE
+    if not re.fullmatch(r"mps|cuda(:[0-9]{1,3})?", device):
+        raise UserError(f"{what} = {device[:40]}: there is cpu, cuda (or cuda:1 for the second GPU) and mps")
+    import torch
+
+    if device == "mps":
+        found = torch.backends.mps.is_available()
+    else:
+        found = int(device.partition(":")[2] or 0) < torch.cuda.device_count()
+    if not found:
+        raise UserError(f"{what} = {device}: torch {torch.__version__} finds none on this machine; take cpu")
+    return device
 
 
 def chosen_cache() -> CacheFormat | None:
