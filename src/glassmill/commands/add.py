@@ -49,9 +49,9 @@ def add_files(
     Raises:
         UserError: a path matches no file, or none of the files can be read.
     """
+    sources = find_sources(tuple(paths))
     named = f"name={json.dumps(name or _name(paths), ensure_ascii=False)}"
     recipe = load_recipe(find_recipe("documents"), [named, *overrides])
-    sources = find_sources(tuple(paths))
     inventory = survey(sources, recipe.corpus)
     show(inventory)
     if not yes and not (sys.stdin.isatty() and _asked()):
