@@ -56,6 +56,10 @@ class Tape(TorchDispatchMode):
         super().__init__()
         self.calls: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # to skip it, torch would import it: two seconds
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         assert func is not torch.ops.aten._local_scalar_dense.default, "the host waits for a number"
         found = func(*args, **(kwargs or {}))
@@ -94,7 +98,9 @@ class Tapes:
 
 def model_of(shape: str, dtype: torch.dtype = torch.float32) -> Transformer:
     """Weights in which every number matters."""
-    model, generator = Transformer(SHAPES[shape]), torch.Generator().manual_seed(0)
+    with torch.device("meta"):
+        model = Transformer(SHAPES[shape])
+    model, generator = model.to_empty(device="cpu"), torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weight in model.parameters():
             noise = torch.randn(weight.shape, generator=generator) * 0.15
