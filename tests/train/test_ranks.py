@@ -58,6 +58,12 @@ def losses(folder: Path) -> dict[int, float]:
     return {event.step: event.loss for event in events if isinstance(event, kinds.Metric)}
 
 
+def norms(folder: Path) -> kinds.Norms:
+    """Of the last step."""
+    events = [entry.event for entry in read_events(folder / "events.jsonl")]
+    return [event for event in events if isinstance(event, kinds.Norms)][-1]
+
+
 def assert_same_losses(folder: Path, other: Path) -> None:
     one, two = losses(folder), losses(other)
     assert one.keys() == two.keys() and len(one) > 1
@@ -95,6 +101,10 @@ def trained(town: Town, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("way", WAYS)
 def test_two_processes_have_the_losses_of_one(trained: Path, way: str) -> None:
     assert_same_losses(trained / "two" / way, trained / "one" / way.replace("fsdp", "ddp"))
+    two, one = norms(trained / "two" / way), norms(trained / "one" / way.replace("fsdp", "ddp"))
+    assert two.gradients == pytest.approx(one.gradients, rel=0.02) and two.updates == pytest.approx(
+        one.updates, rel=0.02
+    )
     plan = plan_of(trained / "two" / way)
     assert (plan["world_size"], plan["parallel"]) == (2, way[:4].strip(","))
 

@@ -37,6 +37,7 @@ from glassmill.train.checkpoint import (
 )
 from glassmill.train.deadline import Deadline
 from glassmill.train.health import Watch
+from glassmill.train.peak import matrix_peak
 from glassmill.train.plan import Plan, Setup, cut_plan, make_plan, moved_plan, read_plan
 from glassmill.train.process import deterministic, pinned_threads, signals
 from glassmill.train.ranks import Ranks, others_may_die
@@ -212,7 +213,7 @@ def _steps(on: _Training, trainer: Trainer, plan: Plan, begin: int, stop: list[i
     deadline.count(begin)
     while step < plan.steps:
         with _keeping_the_last_sound_checkpoint(on, saver, step):
-            trained = trainer.step(step, plan.planned, plan.cuts)
+            trained = trainer.step(step, plan.planned, plan.cuts, _reports_after(step + 1, plan, settings))
         step += 1
         deadline.count(step)
         due = time.perf_counter() - saved_at > settings.checkpoint_seconds
@@ -221,9 +222,7 @@ def _steps(on: _Training, trainer: Trainer, plan: Plan, begin: int, stop: list[i
         if cut:
             plan = _cut_to(on, plan, step, cut)
         pace.count(step, plan.steps, trained, deadline)
-        reporting = (
-            step == plan.steps or step * settings.reports // plan.steps > (step - 1) * settings.reports // plan.steps
-        )
+        reporting = _reports_after(step, plan, settings)
         with deadline.resting():
             if due or signalled or reporting:
                 saver.begin(trainer.share(step, deadline.elapsed()))
@@ -236,6 +235,11 @@ def _steps(on: _Training, trainer: Trainer, plan: Plan, begin: int, stop: list[i
                 with pace.paused():
                     _report(on, trainer, step, reporting, sampling=step & (step - 1) == 0)
     return _end(on, trainer, plan, saver)
+
+
+def _reports_after(step: int, plan: Plan, settings: LoopSettings) -> bool:
+    """Whether there is a report after so many steps."""
+    return step == plan.steps or step * settings.reports // plan.steps > (step - 1) * settings.reports // plan.steps
 
 
 def _agreed(on: _Training, due: bool, cut: int, stop: list[int]) -> tuple[bool, int, int]:
@@ -315,15 +319,22 @@ class _Pace:
         self.run, self.trainer = run, trainer
         self.batch_tokens = trainer.batches.rows * trainer.batches.length
         self.told_at, self.told_step, self.losses = time.perf_counter(), begin, list[float]()
+        self.peak: float | None = None
+        """FLOP/s of all ranks; None before it is measured, after the first second."""
 
     def count(self, done: int, steps: int, trained: Trained, deadline: Deadline) -> None:
         """Count a finished step."""
         self.losses.append(trained.loss)
+        if trained.norms:
+            rounded = [{group: float(f"{x:.4g}") for group, x in some.items()} for some in trained.norms]
+            self.run.emit(kinds.Norms(done, *rounded))
         now = time.perf_counter()
         elapsed = now - self.told_at
         if elapsed < METRIC_SECONDS and done < steps:
             return
         per_second = (done - self.told_step) / max(elapsed, 1e-9)
+        with deadline.resting():
+            share = self._peak_share(per_second * self.batch_tokens) if elapsed >= METRIC_SECONDS else None
         self.run.emit(
             kinds.Metric(
                 step=done,
@@ -334,9 +345,19 @@ class _Pace:
                 tokens=done * self.batch_tokens,
                 tokens_per_s=round(per_second * self.batch_tokens),
                 seconds_left=round(max(0.0, min((steps - done) / per_second, deadline.left())), 1),
+                peak_share=share,
             )
         )
-        self.told_at, self.told_step, self.losses = now, done, []
+        self.told_at, self.told_step, self.losses = time.perf_counter(), done, []
+
+    def _peak_share(self, tokens_per_s: float) -> float | None:
+        """What share of the machine's matrix peak the training uses; None for adapters, whose FLOPs nobody counts."""
+        ranks, setup = self.trainer.ranks, self.trainer.setup
+        if ranks.rank or self.trainer.settings.lora.rank:
+            return None
+        if self.peak is None:
+            self.peak = ranks.size * matrix_peak(setup.device)
+        return round(training_flops_per_token(self.trainer.model.config) * tokens_per_s / self.peak, 4)
 
     @contextmanager
     def paused(self) -> Iterator[None]:

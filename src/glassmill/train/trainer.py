@@ -18,6 +18,7 @@ from glassmill.train import parallel
 from glassmill.train.checkpoint import Checkpoint, Saved, Value
 from glassmill.train.gradients import Batch, make_gradients
 from glassmill.train.health import Watch, gradient_norm, shorten
+from glassmill.train.norms import Before, Norms
 from glassmill.train.plan import Setup
 from glassmill.train.ranks import Ranks
 from glassmill.train.schedule import Cut, learning_rate_factor
@@ -42,6 +43,7 @@ class Trained(NamedTuple):
     factor: float
     """Of the learning rates."""
     gradient_norm: float
+    norms: Norms | None = None
 
 
 class Trainer:
@@ -80,8 +82,8 @@ class Trainer:
             self.wrapped, rows, batches.length, settings.micro_batch_tokens, self.dtype, setup.step
         )
 
-    def step(self, step: int, steps: int, cuts: Sequence[Cut] = ()) -> Trained:
-        """Take a step.
+    def step(self, step: int, steps: int, cuts: Sequence[Cut] = (), measured: bool = False) -> Trained:
+        """Take a step; `measured`: with the norms of each group.
 
         Raises:
             UserError: loss or gradient are no finite numbers; the weights are those before the step.
@@ -89,11 +91,12 @@ class Trainer:
         loss = self.gradients(self.batch(step))
         norm = parallel.gradient_norm_over_ranks(self.model) if self.sharded else gradient_norm(self.model)
         self.watch.step(step + 1, cuts[-1][1] if cuts else steps, loss, norm)
+        before = Before(self.model, self.sharded) if measured else None
         if 0 < self.settings.grad_clip < norm:
             shorten(self.model, self.settings.grad_clip / norm)
         factor = learning_rate_factor(step, steps, self.settings.warmup_steps, self.settings.decay_share, cuts)
         self.optimizer.step(factor * self.settings.peak_lr, factor * self.settings.embedding_lr)
-        return Trained(loss, factor, norm)
+        return Trained(loss, factor, norm, before.after() if before else None)
 
     def batch(self, step: int) -> Batch:
         """This rank's rows of what a step reads. The order of rows is that of one process."""
