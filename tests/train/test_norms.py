@@ -13,7 +13,7 @@ from glassmill.model.initial import initialize
 from glassmill.model.transformer import Transformer
 from glassmill.run import kinds
 from glassmill.run.device import resolve
-from glassmill.train import loop
+from glassmill.train import pace
 from glassmill.train.norms import GROUPS, Before, group_of
 from glassmill.train.peak import matrix_peak
 from tests.train.builders import MODEL
@@ -40,7 +40,7 @@ def test_norms_are_those_of_all_the_weights_of_a_group_together() -> None:
 def test_every_report_has_the_norms_of_its_step_and_none_other(
     town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "METRIC_SECONDS", 0.0)
+    monkeypatch.setattr(pace, "METRIC_SECONDS", 0.0)
     events = train_town(town, tmp_path / "run", reports=4)
     norms = {event.step: event for event in events if isinstance(event, kinds.Norms)}
     assert list(norms) == [10, 20, 30, 40]

@@ -131,6 +131,24 @@ def test_only_one_process_writes(trained: Path) -> None:
     assert steps == sorted(set(steps))
 
 
+@pytest.mark.slow
+def test_two_processes_go_back_where_one_does_and_keep_the_same_best_report(town: Town, tmp_path: Path) -> None:
+    guarded: dict[str, Any] = {"steps": 70, "reports": 4, "on_spike": "rollback", "rollback_steps": 25, "bad": (60, 61)}
+    spoiled: dict[str, Any] = {"steps": 40, "reports": 4, "keep_best": True, "on_spike": "continue", "bad": (22, 99)}
+    finish(launch(town, (tmp_path / "one", guarded), ranks=1))
+    cases = [(tmp_path / way, guarded | {"parallel": way}) for way in ("ddp", "fsdp")]
+    finish(launch(town, *cases, *((path / "best", changes | spoiled) for path, changes in cases)))
+    for name in ("one", "ddp", "fsdp"):
+        events = [entry.event for entry in read_events(tmp_path / name / "events.jsonl")]
+        (told,) = [event.text for event in events if isinstance(event, kinds.Warned)]
+        assert "the loss at step 61 jumps" in told and "goes back to step 50 and skips the 11 batches" in told
+        assert_same_losses(tmp_path / name, tmp_path / "one")
+    for way in ("ddp", "fsdp"):
+        events = [entry.event for entry in read_events(tmp_path / way / "best" / "events.jsonl")]
+        bits = [event.bits_per_byte for event in events if isinstance(event, kinds.Validation)]
+        assert len(bits) == 5 and bits[-1] == min(bits) == bits[1]  # that of step 20 again, of the model kept
+
+
 def wait_for(folder: Path, step: int, process: subprocess.Popen[str]) -> None:
     """Until there is a checkpoint of at least so many steps."""
     while not any(int(path.name[5:]) >= step for path in (folder / "checkpoints").glob("step-????????")):

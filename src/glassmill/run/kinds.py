@@ -92,7 +92,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """Where training is: `loss` is the mean since the last metric, in nats a token; `peak_share`: of the matrix peak."""
+    """Where training is: `loss` is the mean since the last metric, in nats a token; `peak_share` of the matrix peak."""
 
     kind: ClassVar[str] = "metric"
     step: int

@@ -20,8 +20,7 @@ GROUPS = ("embeddings", "attention", "feed-forward", "norms", "head")
 
 
 class Norms(NamedTuple):
-    """By group of what is trained: the gradient's norm, before clipping, and the norm of its change over the
-    norm of the weights."""
+    """By group of what is trained: the gradient's norm, before clipping; the step's norm over that of the weights."""
 
     gradients: dict[str, float]
     updates: dict[str, float]

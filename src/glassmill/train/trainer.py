@@ -72,6 +72,8 @@ class Trainer:
         self.watch = watch or Watch("training", settings, model.config.vocab_size)
         self.dtype = setup.device.torch_dtype
         self.sharded = setup.parallel == "fsdp"
+        self.skipped = 0
+        """Batches that were left out: a step reads the batch of so many steps later."""
         self._empty = parallel.skeleton(model) if self.sharded and self.ranks.rank == 0 else None
         if settings.activation_checkpointing:
             parallel.recompute(model)
@@ -86,7 +88,7 @@ class Trainer:
         """Take a step; `measured`: with the norms of each group.
 
         Raises:
-            UserError: loss or gradient are no finite numbers; the weights are those before the step.
+            UserError, Spike: see `Watch.step`; the weights are those before the step.
         """
         loss = self.gradients(self.batch(step))
         norm = parallel.gradient_norm_over_ranks(self.model) if self.sharded else gradient_norm(self.model)
@@ -100,7 +102,7 @@ class Trainer:
 
     def batch(self, step: int) -> Batch:
         """This rank's rows of what a step reads. The order of rows is that of one process."""
-        batch = self.batches.batch(step)
+        batch = self.batches.batch(step + self.skipped)
         return batch.share(self.ranks.rank, self.ranks.size) if self.ranks.size > 1 else batch
 
     @torch.no_grad()
