@@ -171,6 +171,9 @@ class LoopSettings(Settings):
     reports: int = runtime(8, ge=1, description="how often to validate and write samples")
     checkpoint_seconds: float = runtime(30.0, ge=0, description="least time between two checkpoints")
     keep_checkpoints: int = runtime(2, ge=1, description="how many checkpoints stay while it trains, the newest")
+    log: tuple[Literal["csv", "tensorboard", "trackio", "wandb"], ...] = runtime(
+        (), description="where numbers go besides events.jsonl: csv (metrics.csv), tensorboard, trackio, wandb"
+    )
     measure_seconds: float = runtime(4.0, gt=0, description="how long the speed is measured for the time box")
 
     @field_validator("adam_betas")

@@ -15,7 +15,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -47,6 +47,7 @@ from glassmill.train.plan import Plan, Setup, cut_plan, make_plan, moved_plan, r
 from glassmill.train.process import deterministic, pinned_threads, signals
 from glassmill.train.ranks import Ranks, others_may_die
 from glassmill.train.saver import Saver
+from glassmill.train.sinks import logging
 from glassmill.train.trainer import Batches, Trainer
 
 USABLE = 0.8
@@ -145,7 +146,7 @@ def _fit(
     trainer.watch.course = course = Course(run.stage, on.settings, lambda text: run.emit(kinds.Warned(text)))
     begin = _resume(on, trainer, course)
     plan = moved_plan(run, plan, on.setup, begin)
-    with signals() as stop:
+    with signals() as stop, logging(run, on.settings, begin) if ranks.rank == 0 else nullcontext():
         return _steps(on, trainer, course, plan, begin, stop)
 
 
