@@ -123,13 +123,13 @@ def _hosted(name: str) -> Callable[[RunFolder, LoopSettings, int], Any]:
 
     @contextmanager
     def sink(run: RunFolder, settings: LoopSettings, begin: int) -> Iterator[Write]:
-        library = importlib.import_module(name)
         given: dict[str, Any] = {"project": PROJECT, "name": run.path.name, "resume": "allow"}
         given["config"] = settings.model_dump(mode="json")
         if name == "wandb":
             (run.path / LOGS).mkdir(exist_ok=True)
             given |= {"dir": str(run.path / LOGS), "id": f"{run.stage}-{run.identity.digest[:16]}"}
         try:
+            library = importlib.import_module(name)
             library.init(**given)
         except Exception as error:
             raise UserError(f"{run.stage}.log = {name}: it does not start ({error})") from None
