@@ -2,8 +2,9 @@
 
 A run killed at any moment continues from its newest checkpoint and ends with the same bits as an undisturbed one: what
 a step reads is a function of its number, the optimizer's state is in the checkpoint, nothing draws random numbers, and
-device, type, threads, processes and torch are those of the plan. (Unless a time box cuts one of the two, see
-`deadline`, or the run moves to another machine, see `plan`.)
+device, type, threads, processes and torch are those of the plan. Where a spike of the loss leads is a function of the
+steps before it, see `course`. (Unless a time box cuts one of the two, see `deadline`, or the run moves to another
+machine, see `plan`.)
 
 Under torchrun every rank runs this loop. All of them make the same decisions, see `ranks`; only rank 0 has a run folder
 to write in, reports and publishes.

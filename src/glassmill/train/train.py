@@ -3,6 +3,7 @@
 model/        a Hugging Face model folder, the artefact
 adapter/      with `train.lora`, what was trained, in PEFT's form; in `model/` it is merged
 plan.json     number of steps, device, type, threads, step, torch
+metrics.csv   and logs/, with `train.log`: see `sinks`
 checkpoints/  what an interrupted run continues from
 """
 
