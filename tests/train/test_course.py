@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import random
@@ -21,6 +22,7 @@ from glassmill.train.batches import WindowBatches
 from glassmill.train.checkpoint import Checkpoint, save_checkpoint
 from glassmill.train.course import MOST_ROLLBACKS, WINDOW, Course, Spike
 from glassmill.train.gradients import Batch
+from tests.train.builders import interrupt
 from tests.train.test_health import unpublished
 from tests.train.test_train import Town, train_town, weights_hash
 
@@ -112,6 +114,9 @@ def test_checkpoints_stay_as_long_as_a_kept_one_needs_them(tmp_path: Path) -> No
     for step, some in needs.items():
         save_checkpoint(tmp_path, Checkpoint(step, tensors, tensors, notes={"needs": some}), keep=1)
     assert sorted(int(path.name[5:]) for path in tmp_path.iterdir()) == [20, 40, 50]
+    (tmp_path / "step-00000040" / "state.json").write_text("{")  # who knows what it needs?
+    save_checkpoint(tmp_path, Checkpoint(60, tensors, tensors, notes={"needs": [40]}), keep=1)
+    assert sorted(int(path.name[5:]) for path in tmp_path.iterdir()) == [20, 40, 50, 60]
 
 
 @pytest.mark.usefixtures("short_window")
@@ -171,7 +176,7 @@ def test_a_rollback_killed_before_or_after_gives_the_same_bits(
     def dying(self: Any, number: int, *rest: Any) -> Any:
         calls[0] += 1  # over all attempts
         if calls[0] in deaths:
-            raise KeyboardInterrupt  # without a save
+            interrupt()
         return step(self, number, *rest)
 
     changes = FAST | {"on_spike": "rollback", "checkpoint_seconds": seconds}
@@ -182,6 +187,38 @@ def test_a_rollback_killed_before_or_after_gives_the_same_bits(
                 train_town(town, tmp_path / "run", **changes)
         train_town(town, tmp_path / "run", **changes)
     assert weights_hash(tmp_path / "run") == without
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("short_window")
+def test_many_spikes_and_kills_anywhere_change_no_bit(
+    town: Town, tmp_path: Path, bad_batches: Spoil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad_batches(lambda step: step in (22, 35, 36, 50, 61, 62, 63))  # also right after a rollback
+    changes = FAST | {"steps": 60, "reports": 9, "rollback_steps": 8, "on_spike": "rollback", "keep_best": True}
+    changes |= {"peak_lr": 0.05, "decay_share": 0.0}  # so that batches stay learnable, and noise a spike
+    told = warnings(train_town(town, tmp_path / "undisturbed", **changes))
+    assert len(told) == 7 and any("skips the one batch" in text for text in told)
+    trainer, reporter = train.fit.__globals__["Trainer"], train.Reporter
+    step, report = trainer.step, reporter.report
+    for trial in range(5):
+        chance = random.Random(trial)
+
+        def dying(whole: Any, *given: Any, chance: random.Random = chance) -> Any:
+            if chance.random() < 0.05:
+                interrupt()
+            return whole(*given)
+
+        done, ways = False, {"checkpoint_seconds": (0.0, 0.05, 3600.0), "keep_checkpoints": (1, 2, 3)}
+        with monkeypatch.context() as killed:
+            killed.setattr(trainer, "step", lambda self, *given: dying(step, self, *given))
+            killed.setattr(reporter, "report", lambda self, *given: dying(report, self, *given))
+            while not done:
+                with contextlib.suppress(KeyboardInterrupt):
+                    chosen = {name: chance.choice(values) for name, values in ways.items()}
+                    train_town(town, tmp_path / f"{trial}", **changes | chosen)
+                    done = True
+        assert weights_hash(tmp_path / f"{trial}") == weights_hash(tmp_path / "undisturbed")
 
 
 @pytest.mark.usefixtures("short_window")
@@ -215,7 +252,7 @@ def test_the_best_report_is_the_model_that_is_kept_killed_or_not(
     def dying(self: Any, model: Any, step: int) -> Any:
         calls[0] += 1
         if calls[0] in (2, 5, 7):  # at steps 20, 40 and, of the model that is kept, 20
-            raise KeyboardInterrupt
+            interrupt()
         return report(self, model, step)
 
     monkeypatch.setattr(train.Reporter, "report", dying)

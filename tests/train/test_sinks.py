@@ -16,6 +16,7 @@ from glassmill.run import kinds
 from glassmill.train import pace, train
 from glassmill.train.norms import GROUPS
 from glassmill.train.sinks import COLUMNS, check_sinks
+from tests.train.builders import interrupt
 from tests.train.test_train import Town, train_town
 
 SHORT: dict[str, Any] = {"steps": 6, "reports": 2, "sample_tokens": 1, "log": ("csv",)}
@@ -46,7 +47,7 @@ def test_a_run_that_continues_continues_its_table(town: Town, tmp_path: Path, mo
 
     def dying(self: Any, model: Any, step: int) -> Any:
         if step == 3:
-            raise KeyboardInterrupt
+            interrupt()
         return report(self, model, step)
 
     monkeypatch.setattr(pace, "METRIC_SECONDS", 0.0)

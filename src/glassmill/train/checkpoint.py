@@ -101,10 +101,9 @@ def save_checkpoint(
         state = {"step": checkpoint.step, "seconds": round(checkpoint.seconds, 3), "files": files}
         state["notes"] = dict(checkpoint.notes)
         (path / "state.json").write_text(json.dumps(_signed(state), allow_nan=False) + "\n", encoding="utf-8")
-    staying = _staying(folder, keep)
-    for old in _complete(folder):
-        if old not in staying:
-            remove(old)
+    complete = _complete(folder)
+    for old in set(complete) - _staying(complete, keep):
+        remove(old)
 
 
 @dataclass(slots=True)
@@ -234,21 +233,16 @@ def _complete(folder: Path) -> list[Path]:
     return sorted((path for path in folder.glob("step-*") if path.name[5:].isdigit()), reverse=True)
 
 
-def _staying(folder: Path, keep: int) -> set[Path]:
-    """The newest `keep`, what these need, and what that needs."""
-    complete = _complete(folder)
+def _staying(complete: list[Path], keep: int) -> set[Path]:
+    """The newest `keep`, what these need, and what that needs; all, while one of them is damaged and cannot say."""
     staying = set(complete[:keep])
     for _ in range(2):
-        staying |= {folder / f"step-{step:08d}" for path in staying for step in _needs(path)} & set(complete)
+        try:
+            needs = {step for path in staying for step in load_object(path / "state.json")["notes"].get("needs", ())}
+        except DAMAGED:
+            return set(complete)
+        staying |= {path for path in complete if int(path.name[5:]) in needs}
     return staying
-
-
-def _needs(path: Path) -> list[int]:
-    """Steps whose checkpoints that in `path` needs; a damaged one needs nothing."""
-    try:
-        return [int(step) for step in load_object(path / "state.json")["notes"]["needs"]]
-    except (OSError, ValueError, KeyError, TypeError, UserError):
-        return []
 
 
 def _write(folder: Path, checkpoint: Checkpoint, rank: int, size: int) -> dict[str, Any]:

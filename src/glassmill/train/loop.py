@@ -241,12 +241,10 @@ def _go_back(on: _Training, trainer: Trainer, course: Course, saver: Saver, step
     if saved is None:
         raise UserError(f"{on.run.stage} stopped: {why}, and there is no checkpoint to go back to")
     course.restore(saved.notes)
-    trainer.skipped += step + 1 - saved.step
-    on.run.emit(
-        kinds.Warned(
-            f"{why}; training goes back to step {saved.step} and skips the {step + 1 - saved.step} batches up to there"
-        )
-    )
+    count = step + 1 - saved.step
+    trainer.skipped += count
+    skips = f"{count} batches" if count > 1 else "one batch"
+    on.run.emit(kinds.Warned(f"{why}; training goes back to step {saved.step} and skips the {skips} read since then"))
     if course.reports:
         _report(on, trainer, course, saved.step, reporting=on.settings.keep_best)
     return saved.step
