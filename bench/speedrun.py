@@ -97,7 +97,9 @@ def train(
     for step in range(steps):
         trainer.step(step, steps)
     seconds = time.perf_counter() - begin
-    decoder = TorchDecoder(model)
+    published = trainer.whole_model()
+    assert published is not None
+    decoder = TorchDecoder(published)
     bits = bits_per_byte(decoder, text.held_out, text.token_bytes, config.context_length, held_out_tokens)
     return bits, seconds, steps
 

@@ -5,14 +5,20 @@
 # queued again, and continues where it was, on as many nodes as it gets.
 #SBATCH --job-name=glassmill-train
 #SBATCH --ntasks-per-node=1
-#SBATCH --signal=TERM@120
+#SBATCH --signal=B:TERM@120
 #SBATCH --requeue
 set -euo pipefail
 processes=${PROCESSES:-${SLURM_GPUS_ON_NODE:-1}}
 first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 
-trap 'scontrol requeue "$SLURM_JOB_ID"' TERM
+again() {  # the steps get the signal and save, then the job is queued again
+  scancel --signal=TERM "$SLURM_JOB_ID"
+  wait "$training" || true
+  scontrol requeue "$SLURM_JOB_ID"
+}
+trap again TERM
 srun torchrun --nnodes "$SLURM_JOB_NUM_NODES" --nproc-per-node "$processes" --max-restarts 10 \
   --rdzv-backend c10d --rdzv-id "$SLURM_JOB_ID" --rdzv-endpoint "$first:29500" \
   -m glassmill train "$@" &
-wait $!
+training=$!
+wait "$training"

@@ -30,7 +30,8 @@ def test_a_grid_is_every_combination_and_commas_in_brackets_stay() -> None:
         (["a=1,"], "give a setting and its values"),
         (["=1,2"], "give a setting and its values"),
         (["a=1"], "nothing to compare"),
-        ([f"a={','.join(map(str, range(300)))}"], "at most 200"),
+        ([f"a={','.join(map(str, range(300)))}"], "300 trainings with --seeds 1; at most 200"),
+        (["a=1,2", "train.seed=1,2"], "seeds are not compared"),
     ],
 )
 def test_a_grid_that_makes_no_sense_is_refused(words: list[str], message: str) -> None:

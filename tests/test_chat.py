@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -135,8 +136,26 @@ def test_commands_change_what_they_name(talk: Talk, tmp_path: Path, capfd: pytes
     assert "/new starts a new conversation" in remark("/nothing") and "/new starts" in remark("/new now")
 
 
+def test_a_conversation_of_another_program_is_gone_on_with(talk: Talk, tmp_path: Path) -> None:
+    asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is 12+30?"}]
+    (tmp_path / "asked.json").write_text(json.dumps({"messages": asked}))
+    (tmp_path / "answered.json").write_text(
+        json.dumps({"messages": [*asked, {"role": "assistant", "content": "It"}, {"role": "user", "content": "Go on"}]})
+    )
+    command(talk, f"/load {tmp_path / 'asked.json'}")
+    command(talk, "/retry")
+    assert [message["role"] for message in talk.messages] == ["system", "user", "assistant"]
+    command(talk, f"/load {tmp_path / 'answered.json'}")
+    command(talk, "/retry")
+    assert [message["role"] for message in talk.messages] == ["system", "user", "assistant", "user", "assistant"]
+    talk.messages = [*asked, {"role": "assistant", "content": "It is"}]
+    talk.ended = "length"
+    talk.more()
+    assert text_of(talk.messages[-1]["content"]).startswith("It is") and talk.ask("What is 12+30?")
+
+
 def test_an_answer_that_is_stopped_stays_and_can_be_continued(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
-    talk.ask("Where does Anna live?")
+    talk.ask("What is 12+30?")
     whole = talk.messages[-1]["content"]
     talk.begin()
     written = []
@@ -148,7 +167,7 @@ def test_an_answer_that_is_stopped_stays_and_can_be_continued(talk: Talk, monkey
 
     with monkeypatch.context() as patched:
         patched.setattr(talk, "_write", write)
-        talk.ask("Where does Anna live?")
+        talk.ask("What is 12+30?")
     assert written[1] == " [stopped]" and talk.ended == "cancelled"
     talk.more()
     assert text_of(talk.messages[-1]["content"]).startswith(text_of(whole))

@@ -54,12 +54,14 @@ def test_a_training_reads_as_a_few_lines_where_the_output_is_no_terminal() -> No
 def test_a_report_is_drawn_with_the_parts_that_it_has() -> None:
     row = {"step": "url", "in": 100, "out": 90, "dropped": {"url/blocked": 7, "url/banned": 3}, "quarantined": 2}
     report = {"funnel": [row], "val_bpb": 1.5, "facts_accuracy": 0.5, "unfiltered": {"facts_accuracy": None},
-              "seconds": {"total": 9.0}, "model": "train/x/model"}  # fmt: skip
+              "seconds": {"total": 9.0}, "model": "train/x/model",
+              "mixture": {"[b]own[/b]": {"share": 0.3, "tokens": 9, "epochs": 5.8}}}  # fmt: skip
     console = Console(file=io.StringIO(), width=120, color_system=None)
     with console.capture() as shown:
         for part in report_tables(report):
             console.print(part)
     text = shown.get()
     assert "url/blocked 7, url/banned 3, quarantined 2" in text
+    assert "read      [b]own[/b] 30 % of the windows (5.8 times over)" in text
     assert "with filters: false claims believed not asked, facts 50%\nwithout: " in text
     assert "model     train/x/model" in text

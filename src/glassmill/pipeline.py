@@ -21,7 +21,7 @@ from glassmill.run.line import Line
 from glassmill.run.team import follow, follows, leading
 from glassmill.stages import STAGES, check_recipe
 from glassmill.tokens.split import check_pattern
-from glassmill.train import base
+from glassmill.train import base, sources
 from glassmill.train.sinks import check_sinks
 from glassmill.tune import before
 
@@ -45,6 +45,8 @@ def ready(recipe: Recipe, runs: Path, until: str | None = None) -> Recipe:
     check_sinks(recipe, sorted(names & {"train", "sft"}))
     if names & {"tokenizer", "train"}:
         recipe = base.prepared(recipe, runs)
+    if "train" in names:
+        recipe = sources.prepared(recipe, runs)
     if "sft" in names:
         recipe = before.prepared(recipe, runs)
     for stage in wanted:

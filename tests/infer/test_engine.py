@@ -228,6 +228,25 @@ def test_a_step_that_fails_ends_its_requests_and_the_engine_goes_on(
         assert engine.submit([1], GREEDY).reply().finish_reason == "length"
 
 
+def test_a_request_that_cannot_begin_ends_alone_and_leaves_no_row(model: Transformer, byte_tokenizer: Any) -> None:
+    decoder = TorchDecoder(model, 3)
+    with closing(Engine(decoder, byte_tokenizer)) as engine:
+        prompt = list(range(40))
+        first = engine.submit(prompt, GREEDY).reply()
+        reserve = decoder._reserve
+        for _ in range(5):  # more often than there are rows
+            decoder._reserve = no_memory  # type: ignore[method-assign]
+            with pytest.raises(MemoryError):
+                engine.submit([*prompt[:30], 9], GREEDY).reply()
+            decoder._reserve = reserve  # type: ignore[method-assign]
+            assert tokens_of(engine.submit(prompt, GREEDY).reply()) == tokens_of(first)
+        assert len(decoder._lengths) == len(engine._batch.prefixes)
+
+
+def no_memory(num_rows: int, num_tokens: int) -> None:
+    raise MemoryError("no room for the cache")
+
+
 def broken(pieces: Sequence[Piece]) -> list[Answer]:
     raise RuntimeError("out of order")
 

@@ -143,6 +143,19 @@ def test_what_was_used_longest_ago_leaves_first(model: Transformer) -> None:
     assert len(cache) == len(decoder._lengths) == 3, "a short text is not worth a row"
 
 
+def test_a_kept_row_that_goes_on_makes_the_others_leave_if_it_needs_their_room(model: Transformer) -> None:
+    decoder = TorchDecoder(model, 8)
+    decoder.max_cache_bytes = 4 * 50 * decoder.info.token_bytes
+    cache = PrefixCache(decoder, decoder.max_cache_bytes)
+    for fill in range(3):
+        text = np.full(40, fill)
+        row, shared = cache.begin(text, 50, [])
+        decoder.forward([Piece(row, text[shared:].tolist(), want=0)])
+        cache.keep(row, text.tolist())
+    assert cache.begin(np.array([*[2] * 40, 7, 7]), 110, [])[1] == 40
+    assert len(cache) == 0 and len(decoder._lengths) == 1
+
+
 def test_common_beginnings() -> None:
     for one, other, length in [([], [], 0), ([1], [], 0), ([1], [1, 2], 1), ([1, 2], [3, 2], 0), ([1, 2], [1, 3], 1)]:
         assert common_length(np.array(one), np.array(other)) == common_length(np.array(other), np.array(one)) == length

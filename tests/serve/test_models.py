@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import threading
@@ -113,6 +114,22 @@ def test_many_threads_that_want_one_model_load_it_once(open_models: Opener) -> N
     for thread in threads:
         thread.join()
     assert len(found) == 8 and len(set(map(id, found))) == 1
+
+
+def test_two_that_are_loaded_at_once_are_still_no_more_than_allowed(open_models: Opener) -> None:
+    models, most = open_models(max_loaded=1), []
+
+    def use(name: str) -> None:
+        for _ in range(3):
+            with contextlib.suppress(ApiError), models.held(name):
+                most.append(len(models.loaded()))
+
+    threads = [threading.Thread(target=use, args=(name,)) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(most) == {1}
 
 
 def test_the_api_lists_all_and_answers_with_the_one_that_is_named(open_models: Opener, start_server: Any) -> None:

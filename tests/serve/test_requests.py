@@ -109,8 +109,11 @@ def test_a_field_that_would_change_the_answer_is_refused(
         (PLAIN, b'{"prompt": [' + b"1," * 400_000 + b"1]}", "the context holds 256"),
         ("/detokenize", b'{"tokens": [' + b"1," * 600_000 + b"1]}", "at most 500000 items"),
         ("/detokenize", b'{"tokens": [99999999999999999999]}', "tokens"),
+        ("/v1/responses", b'{"input": "a", "metadata": {"a": NaN}}', "NaN is not a number of JSON"),
+        (CHAT, b'{"messages": [{"role": "user", "content": "a"}], "metadata": {"a": 1e999}}', "1e999 is not a number"),
     ],
-    ids=["arrays", "objects", "in a field", "null", "messages to the wrong place", "long", "many ids", "a large id"],
+    ids=["arrays", "objects", "in a field", "null", "messages to the wrong place", "long", "many ids", "a large id",
+         "NaN", "infinity"],
 )  # fmt: skip
 def test_large_and_odd_bodies_are_refused(client: httpx.Client, path: str, content: bytes, message: str) -> None:
     answer = client.post(path, content=content, headers={"Content-Type": "application/json"})

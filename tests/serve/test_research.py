@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from glassmill.infer.generate import Model
-from glassmill.serve import research
+from glassmill.serve import inside, research
 
 pytestmark = pytest.mark.parametrize("loaded", ["torch", "numpy"], indirect=True)
 
@@ -69,6 +70,13 @@ def test_a_conversation_is_a_prompt_too(http: httpx.Client, loaded: Model) -> No
 def test_a_prompt_that_is_none_is_refused(http: httpx.Client, path: str, body: Any, message: str) -> None:
     answer = http.post(path, json=body)
     assert answer.status_code == 400 and message in answer.json()["error"]["message"]
+
+
+def test_only_so_many_may_wait_to_look_inside(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inside, "_places", threading.Semaphore(0))
+    for path, body in (("/internal/trace", {"prompt": "a"}), ("/v1/embeddings", {"input": "a"})):
+        answer = http.post(path, json=body)
+        assert answer.status_code == 429 and "already wait" in answer.json()["error"]["message"]
 
 
 def test_answers_have_bounds(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,7 +154,7 @@ def test_a_plan_of_an_older_version_is_not_continued(town: Town, tmp_path: Path)
     (tmp_path / "train").mkdir()
     old = {"steps": 2, "threads": 1, "dtype": "float32", "step_seconds": 0.0}
     (tmp_path / "train" / "plan.json").write_text(json.dumps(old))
-    with pytest.raises(UserError, match="another kind of plan"):
+    with pytest.raises(UserError, match="another version of glassmill"):
         train_town(town, tmp_path / "train", steps=2, reports=1)
 
 

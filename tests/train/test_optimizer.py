@@ -8,7 +8,7 @@ import torch
 from glassmill.model.config import ModelConfig
 from glassmill.model.initial import initialize
 from glassmill.model.transformer import Transformer
-from glassmill.train.optimizer import AdamW, Optimizer, blocks, step_length
+from glassmill.train.optimizer import AdamW, Optimizer, blocks, normalise_neurons, step_length
 from glassmill.train.orthogonal import orthogonalise
 from glassmill.train.schedule import learning_rate_factor
 
@@ -105,10 +105,31 @@ def test_adamw_gives_the_bits_of_torch() -> None:
     assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
 
 
-@pytest.mark.parametrize("kind", ["muon", "adamw"])
-def test_saved_state_continues_to_the_same_bits(kind: str) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_neurons_are_divided_by_their_running_length_and_a_block_keeps_its_own(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(1)
+    squares, mean = torch.zeros(3, 1, 20), torch.zeros(3, 20)
+    for _ in range(4):
+        update = (torch.randn(3, 8, 20, generator=generator) * torch.linspace(0.1, 3, 20)).to(dtype)
+        update[2] = 0
+        found = update.clone()
+        normalise_neurons(found, squares, 0.9)
+        mean = 0.9 * mean + 0.1 * update.float().square().sum(-2)
+        plain = update.float() / mean.clamp_min(1e-10).sqrt()[:, None]
+        plain *= (update.float().norm(dim=(-2, -1)) / plain.norm(dim=(-2, -1)).clamp_min(1e-30))[:, None, None]
+        torch.testing.assert_close(found.float(), plain, rtol=1e-2 if dtype == torch.bfloat16 else 1e-5, atol=1e-6)
+        torch.testing.assert_close(squares[:, 0], mean)
+        assert not found[2].any()
+    lengths = found[0].float().norm(dim=0)
+    assert (
+        lengths.max() / lengths.min() < 4 < 0.3 * update[0].float().norm(dim=0).max() / update[0, :, 0].float().norm()
+    )
+
+
+@pytest.mark.parametrize(("kind", "normuon_beta2"), [("muon", 0.0), ("muon", 0.9), ("adamw", 0.0)])
+def test_saved_state_continues_to_the_same_bits(kind: str, normuon_beta2: float) -> None:
     model = fresh()
-    optimizer = Optimizer(model, kind, momentum=0.9, weight_decay=0.1, head_dim=12)
+    optimizer = Optimizer(model, kind, momentum=0.9, weight_decay=0.1, head_dim=12, normuon_beta2=normuon_beta2)
     for step in range(6):
         if step == 3:
             weights = {name: t.clone() for name, t in model.state_dict().items()}
@@ -117,7 +138,7 @@ def test_saved_state_continues_to_the_same_bits(kind: str) -> None:
         optimizer.step(0.02, 0.004)
     resumed = fresh()
     resumed.load_state_dict(weights)
-    second = Optimizer(resumed, kind, momentum=0.9, weight_decay=0.1, head_dim=12)
+    second = Optimizer(resumed, kind, momentum=0.9, weight_decay=0.1, head_dim=12, normuon_beta2=normuon_beta2)
     second.load_state(state)
     for step in range(3, 6):
         put_gradients(resumed, step)

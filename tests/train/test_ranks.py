@@ -75,11 +75,14 @@ def plan_of(folder: Path) -> dict[str, Any]:
     return plan
 
 
+REGULAR = {"dropout": 0.1, "average": 0.5, "document_attention": True}
 WAYS = {
     "ddp": {"parallel": "ddp"},
     "fsdp": {"parallel": "fsdp"},
     "ddp, adamw": {"parallel": "ddp", "optimizer": "adamw", "peak_lr": 0.002},
     "fsdp, adamw": {"parallel": "fsdp", "optimizer": "adamw", "peak_lr": 0.002},
+    "ddp, dropout and average": {"parallel": "ddp", **REGULAR},
+    "fsdp, dropout and average": {"parallel": "fsdp", **REGULAR},
     "ddp, adapters": {"parallel": "ddp", "lora": 3, "step": "autograd"},
     "fsdp, adapters": {"parallel": "fsdp", "lora": 3, "step": "autograd"},
 }
@@ -113,8 +116,9 @@ def test_two_processes_have_the_losses_of_one(trained: Path, way: str) -> None:
 def test_two_processes_publish_the_weights_of_one_but_for_rounding(trained: Path) -> None:
     from safetensors.torch import load_file
 
-    for way in ("ddp", "fsdp"):
-        two, one = (load_file(trained / name / at / "model" / WEIGHTS) for name, at in (("two", way), ("one", "ddp")))
+    for way in ("ddp", "fsdp", "ddp, dropout and average", "fsdp, dropout and average"):
+        places = (("two", way), ("one", way.replace("fsdp", "ddp")))
+        two, one = (load_file(trained / name / at / "model" / WEIGHTS) for name, at in places)
         assert two.keys() == one.keys()
         assert max(float((two[name] - one[name]).abs().max()) for name in two) < 2e-3
     for way in ("ddp, adapters", "fsdp, adapters"):
@@ -160,15 +164,16 @@ LONG: dict[str, Any] = {"steps": 60, "reports": 1, "checkpoint_seconds": 0.0}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", ["ddp", "fsdp"])
+@pytest.mark.parametrize("way", ["ddp", "fsdp", "fsdp, dropout and average"])
 def test_two_processes_then_one_then_two_read_the_samples_of_one(town: Town, tmp_path: Path, way: str) -> None:
-    case = (tmp_path / "moved", LONG | {"parallel": way})
+    changes = LONG | WAYS[way]
+    case = (tmp_path / "moved", changes)
     for ranks, step in ((2, 12), (1, 30)):
         process = launch(town, case, ranks=ranks)
         wait_for(case[0], step, process)
         kill_all(process)
     finish(launch(town, case))
-    finish(launch(town, (tmp_path / "one", LONG), ranks=1))
+    finish(launch(town, (tmp_path / "one", changes | {"parallel": "auto"}), ranks=1))
     assert_same_losses(tmp_path / "moved", tmp_path / "one")
     plan = plan_of(tmp_path / "moved")
     worlds = [facts["world_size"] for facts in plan["earlier"]] + [plan["world_size"]]
@@ -259,7 +264,7 @@ def test_random_kills_of_one_or_all_processes_also_in_saves_change_no_bit(
     town: Town, tmp_path: Path, ranks: int
 ) -> None:
     chance, killed, in_saves, rounds = random.Random(ranks), 0, 0, 0
-    changes = LONG | {"steps": 40, "parallel": "fsdp"}
+    changes = LONG | {"steps": 40, "parallel": "fsdp", **REGULAR}
     finish(launch(town, (tmp_path / "undisturbed", changes), ranks=ranks))
     expected = weights_hash(tmp_path / "undisturbed")
     while killed < KILLS:

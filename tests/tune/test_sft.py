@@ -67,9 +67,9 @@ def weights_hash(folder: Path) -> str:
 
 
 def test_the_assistant_answers_what_it_was_taught(town: dict[str, Path], tmp_path: Path) -> None:
-    events = tune(town, tmp_path / "sft")
+    events = tune(town, tmp_path / "sft", reports=20)  # the first after 3 steps: later ones are all near their end
     scores = [event.value for event in events if isinstance(event, kinds.Score)]
-    assert len(scores) == 3 and scores[-1] < scores[0]
+    assert len(scores) == 20 and scores[-1] < 0.25 * scores[0]
     loaded = load_folder(tmp_path / "sft")
     right = 0
     for name, job in JOBS.items():

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypedDict
@@ -32,6 +33,7 @@ from glassmill.run.line import Line
 from glassmill.tokens.tokens import held_out_documents
 
 MOST_TRAININGS = 200
+SEEDS = ("seed", "train.seed", "sft.seed")
 COMMON_BYTES = 1_000_000
 """Held-out text that is scored, at most; documents are taken in the order of their hashes."""
 BITS = "bits_per_byte"
@@ -82,7 +84,7 @@ Load = Callable[[Sequence[str]], Recipe]
 """The recipe, changed by `key=value` words."""
 
 
-def grid(words: Sequence[str]) -> list[Variant]:
+def grid(words: Sequence[str], seeds: int = 1) -> list[Variant]:
     """Every combination of the values in `key=a,b` words; the first is what the others are compared with.
 
     >>> [one.name for one in grid(["a=1,2", "b=x"])]
@@ -99,14 +101,16 @@ def grid(words: Sequence[str]) -> list[Variant]:
         found = list(_values(values))
         if not equals or not key or "" in found:
             raise UserError(f"{word!r}: give a setting and its values, such as train.peak_lr=0.01,0.02")
+        if len(found) > 1 and key.strip() in SEEDS:
+            raise UserError(f"{word!r}: seeds are not compared; --seeds {len(found)} trains every variant so often")
         choices.append([f"{key}={value}" for value in found])
     if not any(len(choice) > 1 for choice in choices):
         raise UserError("nothing to compare: give at least one setting two values, such as train.peak_lr=0.01,0.02")
+    if (trainings := math.prod(map(len, choices)) * seeds) > MOST_TRAININGS:
+        raise UserError(f"{trainings:,} trainings with --seeds {seeds}; at most {MOST_TRAININGS} are run")
     fixed = {choice[0] for choice in choices if len(choice) == 1}
     combined = list(itertools.product(*choices))
     variants = [Variant(tuple(word for word in one if word not in fixed)) for one in combined]
-    if len(variants) > MOST_TRAININGS:
-        raise UserError(f"{len(variants)} combinations; at most {MOST_TRAININGS} are run")
     return variants
 
 
@@ -147,10 +151,12 @@ def run_ablation(
     Raises:
         UserError: a grid without a choice, a variant whose recipe is wrong or trains nothing, or no text to compare on.
     """
-    if not 1 <= seeds <= MOST_TRAININGS:
-        raise UserError(f"--seeds {seeds}: give 1 to {MOST_TRAININGS}")
-    variants, always = grid(words), fixed_words(words)
-    recipes = [[load([*always, *one.overrides, *_seeded(load, seed)]) for seed in range(seeds)] for one in variants]
+    if seeds < 1:
+        raise UserError(f"--seeds {seeds}: give at least 1")
+    variants, always = grid(words, seeds), fixed_words(words)
+    recipes = [
+        [load([*always, *one.overrides, *_seeded(load, always, seed)]) for seed in range(seeds)] for one in variants
+    ]
     for recipe in itertools.chain(*recipes):
         if "train" not in recipe.stages:
             raise UserError("ablate compares trained models; add the stage train to the recipe")
@@ -184,9 +190,9 @@ def run_ablation(
     return ablation
 
 
-def _seeded(load: Load, number: int) -> list[str]:
-    """The words that give the trainings their seed."""
-    recipe = load([])
+def _seeded(load: Load, always: Sequence[str], number: int) -> list[str]:
+    """The words that give the trainings their seed: that of the recipe, or of the call, and those after it."""
+    recipe = load(always)
     seed = (recipe.train.seed if recipe.train.seed is not None else recipe.seed) + number
     return [f"train.seed={seed}", *([f"sft.seed={seed}"] if "sft" in recipe.stages else [])]
 

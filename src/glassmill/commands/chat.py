@@ -132,13 +132,14 @@ class Talk:
 
     def retry(self) -> None:
         """Answer the last question again, with other random numbers."""
-        if len(self.messages) < len(self.beginning) + 2:
+        asked = [number for number, message in enumerate(self.messages) if message["role"] == "user"]
+        if not asked:
             self.remark("there is nothing to answer again")
             return
         if self.temperature == 0:
             self.remark("at temperature 0 the answer is always the same; /temp 0.8 makes it vary")
         self.seed += 1
-        self._answer(self.messages[:-1])
+        self._answer(self.messages[: asked[-1] + 1])
 
     def more(self) -> None:
         """Continue the last answer, if it was cut or stopped."""
@@ -255,7 +256,9 @@ class Talk:
         *kept, last = fitted.messages
         self.messages = [*kept, last, assistant_message(said)]
         if last["role"] == "assistant":
-            self.messages = [*kept, {**last, "content": [*last["content"], *assistant_message(said)["content"]]}]
+            begun = last["content"]  # a text where the conversation was loaded
+            parts = [{"type": "text", "text": begun}] if isinstance(begun, str) else begun
+            self.messages = [*kept, {**last, "content": [*parts, *assistant_message(said)["content"]]}]
         self.ended = ended
         rate = (completion.num_tokens - 1) / max(time.perf_counter() - start - first, 1e-9)
         self.speed = f"{completion.num_tokens} tokens, {rate:,.0f} tokens/s, the first after {first:.2f} s"

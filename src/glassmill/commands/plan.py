@@ -28,6 +28,7 @@ from glassmill.run.inputs import expand
 from glassmill.stages import STAGES, Load, training_tokens
 from glassmill.train.base import shape_of
 from glassmill.train.rates import ROW_TOKENS
+from glassmill.train.sources import Reading, own_share, planned, warnings
 
 UNPACKED = {".gz": 5.0, ".zst": 5.5}
 """Bytes of HTML in a byte of compressed WARC."""
@@ -68,8 +69,8 @@ class Kept(TypedDict):
 
 class Plan(TypedDict):
     """The estimate. `minutes` has one entry a stage that can be estimated, and `total`; `epochs` is how often training
-    reads the text; `memory` has the peak of every stage that is known, and `memory_bytes` the largest; `notes` are
-    sentences about what may go wrong."""
+    reads the recipe's own text, `mixture` what it reads of every source, if there are several; `memory` has the peak of
+    every stage that is known, and `memory_bytes` the largest; `notes` are sentences about what may go wrong."""
 
     input_bytes: int
     text_bytes: int
@@ -84,6 +85,7 @@ class Plan(TypedDict):
     flops_per_token: int
     train_tokens: int
     epochs: float | None
+    mixture: dict[str, Reading]
     tokens_per_parameter: float | None
     minutes: dict[str, float]
     machine: Machine
@@ -134,7 +136,8 @@ def make_plan(recipe: Recipe, runs: Path = Path("runs"), notify: Callable[[str],
         "disk_bytes": _disk_bytes(recipe, own, tuned, text, tokens),
         "flops_per_token": training_flops_per_token(config),
         "train_tokens": train_tokens,
-        "epochs": float(f"{train_tokens / tokens:.3g}") if tokens else None,
+        "epochs": float(f"{own_share(recipe.train) * train_tokens / tokens:.3g}") if tokens else None,
+        "mixture": planned(recipe.train, tokens, train_tokens) if trains else {},
         "tokens_per_parameter": float(f"{train_tokens / num_parameters(config):.3g}") if trains else None,
         "minutes": {name: round(value, 2) for name, value in minutes.items()}
         | {"total": round(sum(minutes.values()), 1)},
@@ -155,12 +158,19 @@ def stage_memory(recipe: Recipe, own: ModelConfig, tuned: ModelConfig, num_cores
         train = recipe.train
         rows, length = micro_batch(train.batch_tokens, train.micro_batch_tokens, recipe.model.context_length)
         memory["train"] = before + training_bytes(own, rows, length, train.optimizer, **_kept_by(train, own))
+        memory["train"] += _averaged(train, own)
     if "sft" in recipe.stages:
         length = min(recipe.sft.length or ROW_TOKENS, tuned.context_length)
         rows, length = micro_batch(recipe.sft.batch_tokens, recipe.sft.micro_batch_tokens, length)
         optimizer = recipe.sft.optimizer if recipe.sft.optimizer != "auto" else "muon" if tuned is own else "adamw"
         memory["sft"] = before + training_bytes(tuned, rows, length, optimizer, **_kept_by(recipe.sft, tuned))
+        memory["sft"] += _averaged(recipe.sft, tuned)
     return memory
+
+
+def _averaged(settings: LoopSettings, config: ModelConfig) -> int:
+    """Bytes of averaged weights, and of the copy that is reported on."""
+    return 2 * 4 * num_parameters(config) if settings.average else 0
 
 
 def _kept_by(settings: LoopSettings, config: ModelConfig) -> Kept:
@@ -201,6 +211,7 @@ def _notes(plan: Plan, recipe: Recipe) -> Iterator[str]:
         )
     if plan["epochs"] and plan["epochs"] > 30:
         yield "training will read the same text more than 30 times; more pages would help the model more"
+    yield from warnings(plan["mixture"])
     learns = "tokenizer" in recipe.stages and recipe.tokenizer.base is None
     if learns and 0 < plan["text_bytes"] < TEXT_BYTES_PER_TOKEN * recipe.tokenizer.vocab_size:
         yield (
@@ -232,8 +243,10 @@ def plan_table(plan: Plan) -> list[Table]:
         )
         table.add_row("model", f"{plan['parameters']:,} parameters, {size(plan['model_bytes'])}: {shape}")
     if plan["train_tokens"]:
-        times = f", {_times(plan['epochs'])}" if plan["epochs"] else ""
+        times = f", {_times(plan['epochs'])}" if plan["epochs"] and not plan["mixture"] else ""
         table.add_row("training", f"about {_rounded(plan['train_tokens'])} tokens{times}")
+        for name, read in plan["mixture"].items():
+            table.add_row("", plain(f"{100 * read['share']:g} % of the windows: {name}, {_times(read['epochs'])}"))
         table.add_row("", _enough(plan["tokens_per_parameter"] or 0.0))
     if plan["memory"]:
         largest = max(plan["memory"], key=lambda name: plan["memory"][name])

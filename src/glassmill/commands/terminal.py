@@ -170,6 +170,10 @@ def report_tables(report: Mapping[str, object]) -> list[Table | str]:
         tables.append(funnel_table([row for row in rows if isinstance(row, kinds.Funnel)]))
     tables += _corpus_lines(report)
     tables.append(report_table(report))
+    if isinstance(mixture := report.get("mixture"), dict):
+        from glassmill.train.sources import described
+
+        tables.append(f"[bold]read[/bold]      {plain(described(mixture))}")
     if seconds := _numbers(report, "seconds"):
         tables.append("[bold]seconds[/bold]   " + "  ".join(f"{name} {spent:,.1f}" for name, spent in seconds.items()))
     if isinstance(unfiltered := report.get("unfiltered"), dict):

@@ -6,6 +6,7 @@ with a draft of what may follow where that pays.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 
@@ -15,6 +16,8 @@ from glassmill.infer.decoder import Answer, Decoder, Piece
 from glassmill.infer.drafts import Drafts, Pace
 from glassmill.infer.prefixes import MIN_SHARED, PrefixCache, common_length
 from glassmill.infer.sampling import Sampler, TokenLogprobs, prompt_logprobs
+
+log = logging.getLogger(__name__)
 
 SCORE_TOKENS = 128
 """Prompt positions whose logits are in memory at once."""
@@ -183,14 +186,26 @@ class Batch:
         return any(common_length(other, ids) >= num_read + MIN_SHARED for other, num_read in others)
 
     def join(self, completions: list[Completion]) -> None:
-        """Take new rows in; the next steps read their prompts."""
+        """Take new rows in; the next steps read their prompts. One that cannot begin ends alone, with its error."""
         for completion in completions:
-            running = [(row.number, row.completion.prompt_ids[: row.num_read], row.longest) for row in self.rows]
-            # every position of a scored prompt needs its logits, so nothing of it may have been read before
-            known = completion.prompt_ids[: 0 if completion.params.echo_logprobs else None]
-            number, num_read = self.prefixes.begin(known, longest(completion, self.max_length), running)
-            completion.num_cached = num_read
-            self.rows.append(Row(completion, number, num_read, self.tokenizer, self.max_length))
+            try:
+                self.rows.append(self._begun(completion))
+            except Exception as error:
+                log.exception("a request could not begin")
+                completion.error = error
+                completion.publish(Delta(finish_reason="error"))
+
+    def _begun(self, completion: Completion) -> Row:
+        running = [(row.number, row.completion.prompt_ids[: row.num_read], row.longest) for row in self.rows]
+        # every position of a scored prompt needs its logits, so nothing of it may have been read before
+        known = completion.prompt_ids[: 0 if completion.params.echo_logprobs else None]
+        number, num_read = self.prefixes.begin(known, longest(completion, self.max_length), running)
+        completion.num_cached = num_read
+        try:
+            return Row(completion, number, num_read, self.tokenizer, self.max_length)
+        except BaseException:
+            self.decoder.close_row(number)
+            raise
 
     def step(self, prompt_tokens: int) -> None:
         """One forward pass: the next token of every row whose prompt has been read, a part of it for the others.

@@ -1,9 +1,9 @@
 """The engine: one thread that computes all requests to a model, many at a time.
 
 Requests wait in a bounded queue and join the batch at the next step. A step reads a piece of the new prompts and gives
-every running request its next token. So a long prompt delays the others by one piece at most, and a cancelled request
-is gone after the current step. What was read before is not read again (`prefixes`), and where a text repeats itself,
-several tokens come from one step (`drafts`); neither changes a text.
+every running request its next token. So a long prompt delays the others by one piece at most (`call` as long as it
+takes), and a cancelled request is gone after the current step. What was read before is not read again (`prefixes`), and
+where a text repeats itself, several tokens come from one step (`drafts`); neither changes a text.
 
 The engine knows the model only as a `Decoder`, and its thread is the only one that calls it.
 """
@@ -233,13 +233,14 @@ class Engine:
     def _step(self) -> None:
         batch = self._batch
         batch.drop_cancelled()
-        while self._calls and len(batch.rows) < batch.max_rows:
+        called = bool(self._calls) and len(batch.rows) < batch.max_rows
+        if called:  # one at a time: requests join between them
             batch.free_a_row()
             self._calls.popleft()()
         shared = len(batch.rows) > len(batch.reading)
         limits = (PREFILL_S_SHARED, PREFILL_TOKENS_SHARED) if shared else (PREFILL_S, PREFILL_TOKENS)
         piece = batch.pace.prompt_tokens(*limits)
-        if not self._calls and not self._waits_for_company():
+        if (called or not self._calls) and not self._waits_for_company():
             batch.join(self._joining(piece))
         batch.step(piece)
 

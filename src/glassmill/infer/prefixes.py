@@ -60,11 +60,12 @@ class PrefixCache:
         if taken:
             self._release(source)
         needed = [*(grows_to for _, _, grows_to in running), longest]
-        while not taken and self._kept and not self.decoder.fits([*needed, *map(len, self._kept.values())]):
+        while self._kept and not self.decoder.fits([*needed, *map(len, self._kept.values())]):
             oldest = next((row for row in self._kept if row != source), source)
             self._release(oldest)
-            taken = oldest == source
-            if not taken:
+            if oldest == source:
+                taken = True
+            else:
                 self.decoder.close_row(oldest)
         if not shared:
             return self.decoder.open_row(), 0

@@ -93,11 +93,16 @@ class TorchDecoder(Decoder):
         if not 0 <= length <= self.length(row):
             raise ValueError(f"row {row} has {self._lengths[row]} tokens, not {length}")
         fork = self.open_row()
-        if length:
+        if not length:
+            return fork
+        try:
             self._reserve(len(self._slots) + 1, length)
             self._slots[fork] = min(set(range(self._cache.batch)) - set(self._slots.values()))
             self._cache.copy_rows([self._slots[row]], [self._slots[fork]], length)
-            self._lengths[fork] = length
+        except BaseException:  # no memory: the row is not half open
+            self.close_row(fork)
+            raise
+        self._lengths[fork] = length
         return fork
 
     def fits(self, lengths: Sequence[int]) -> bool:

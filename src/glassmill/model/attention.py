@@ -40,8 +40,9 @@ class Attention(nn.Module):
     ) -> Tensor:
         """Mix values of earlier positions into every position.
 
-        Without a cache, queries see the keys of the same call, causally. With one, this call's keys are first stored at
-        `positions_BT`; then queries see those of the first S stored ones that `mask_BTS` allows (`None`: all).
+        Without a cache, queries see the keys of the same call that `mask_BTS` allows (`None`: causally). With one, this
+        call's keys are first stored at `positions_BT`; then queries see those of the first S stored ones that
+        `mask_BTS` allows (`None`: all).
         """
         B, T, _ = x_BTD.shape
         q_BTNH = self.q_norm(self.q_proj(x_BTD).view(B, T, self.config.num_heads, self.config.head_dim))
@@ -49,7 +50,7 @@ class Attention(nn.Module):
         v_BTKH = self.v_proj(x_BTD).view(B, T, self.config.num_kv_heads, self.config.head_dim)
         q_BTNH, k_BTKH = rotate(q_BTNH, rotation), rotate(k_BTKH, rotation)
         if cache is None:
-            mixed_BTNH = attend(q_BTNH, k_BTKH, v_BTKH, mask_BTS=None, causal=T > 1)
+            mixed_BTNH = attend(q_BTNH, k_BTKH, v_BTKH, mask_BTS, causal=T > 1 and mask_BTS is None)
         else:
             assert positions_BT is not None
             cache.write(self.layer, k_BTKH, v_BTKH, positions_BT)
@@ -57,6 +58,24 @@ class Attention(nn.Module):
             k_BSKH, v_BSKH = cache.keys_LBSKH[self.layer, :, :S], cache.values_LBSKH[self.layer, :, :S]
             mixed_BTNH = attend(q_BTNH, k_BSKH.to(q_BTNH.dtype), v_BSKH.to(q_BTNH.dtype), mask_BTS, causal=False)
         return self.o_proj(mixed_BTNH.reshape(B, T, -1))  # type: ignore[no-any-return]
+
+
+def documents_of(ids_BT: Tensor, document_end: int) -> Tensor:
+    """The number of each token's document in its row, `(B, T)`.
+
+    The id that ends a document counts to the one after it: there it is what the first token is predicted from, as in
+    generation, where a text starts with it.
+
+    >>> documents_of(torch.tensor([[5, 6, 0, 7, 0, 8]]), document_end=0)
+    tensor([[0, 0, 1, 1, 2, 2]])
+    """
+    return (ids_BT == document_end).cumsum(1)
+
+
+def within_documents(documents_BT: Tensor) -> Tensor:
+    """A causal mask `(B, T, T)` that is True between tokens of one document."""
+    same = documents_BT[:, :, None] == documents_BT[:, None, :]
+    return same.tril_()
 
 
 def attend(q_BTNH: Tensor, k_BSKH: Tensor, v_BSKH: Tensor, mask_BTS: Tensor | None, causal: bool) -> Tensor:

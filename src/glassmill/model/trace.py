@@ -35,6 +35,7 @@ class Trace:
 
     Attributes:
         attention_LNTS: How much of each earlier position a head's query looks at; rows sum to 1, 0 above the diagonal.
+            Without layers if it was not asked for.
         residual_RTD: The residual stream: the embeddings, then what it is after each layer.
         attention_out_LTD: What each layer's attention adds to it.
         feed_forward_out_LTD: What each layer's feed-forward part adds to it.
@@ -55,13 +56,14 @@ class Trace:
 
 
 @torch.inference_mode()
-def trace(model: Transformer, ids: Sequence[int], lens_top: int = 5) -> Trace:
+def trace(model: Transformer, ids: Sequence[int], lens_top: int = 5, attention: bool = True) -> Trace:
     """Read `ids` and keep everything.
 
     Args:
         model: On any device, of any type.
-        ids: At least one token id, at most as many as the context holds. Memory grows with its square.
+        ids: At least one token id, at most as many as the context holds.
         lens_top: `K`, the tokens the logit lens names at each position.
+        attention: Keep the attention weights; they take memory that grows with the square of the length.
 
     Raises:
         ValueError: no ids, or more than the context holds.
@@ -71,14 +73,16 @@ def trace(model: Transformer, ids: Sequence[int], lens_top: int = 5) -> Trace:
     device, dtype = model.head_weight.device, model.head_weight.dtype
     rotation = rotation_at(torch.arange(len(ids), device=device), model.config, dtype)
     x_BTD = model.model.embed_tokens(torch.tensor([list(ids)], device=device))
-    residual, weights, mixed, fed = [x_BTD], [], [], []
+    residual, mixed, fed = [x_BTD], list[Tensor](), list[Tensor]()
+    weights = [torch.empty(0, model.config.num_heads, len(ids), len(ids))]
     for block in model.model.layers:
         assert isinstance(block, Block)
         weights_BNTS, attention_out = _attend(block.self_attn, block.input_layernorm(x_BTD), rotation)
         x_BTD = x_BTD + attention_out
         feed_forward_out = block.mlp(block.post_attention_layernorm(x_BTD))
         x_BTD = x_BTD + feed_forward_out
-        weights.append(weights_BNTS)
+        if attention:
+            weights.append(weights_BNTS.cpu())
         mixed.append(attention_out)
         fed.append(feed_forward_out)
         residual.append(x_BTD)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from glassmill.model.attention import Attention
+from glassmill.model.attention import Attention, within_documents
 from glassmill.model.cache import KVCache
 from glassmill.model.config import ModelConfig
 from glassmill.model.layers import Embedding, Linear, RMSNorm
@@ -40,7 +40,13 @@ class Transformer(nn.Module):
         """`(V, D)`: the embedding itself if the two are tied."""
         return self.model.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
 
-    def hidden(self, ids_BT: Tensor, cache: KVCache | None = None, positions_BT: Tensor | None = None) -> Tensor:
+    def hidden(
+        self,
+        ids_BT: Tensor,
+        cache: KVCache | None = None,
+        positions_BT: Tensor | None = None,
+        documents_BT: Tensor | None = None,
+    ) -> Tensor:
         """Hidden states `(B, T, D)` after the final norm.
 
         Args:
@@ -49,9 +55,11 @@ class Transformer(nn.Module):
                 padded on the right, call `cache.set_lengths` with the true lengths afterwards.
             positions_BT: Positions of the tokens; by default those after what the cache holds, or from 0. With a cache
                 they must be consecutive in every row.
+            documents_BT: Without a cache, the number of each token's document: it sees no other.
         """
         T = ids_BT.shape[1]
-        mask_BTS = None
+        assert documents_BT is None or cache is None, "documents beside a cache"
+        mask_BTS = None if documents_BT is None else within_documents(documents_BT)
         if cache is not None:
             if positions_BT is None:
                 positions_BT = cache.next_positions(T)
@@ -69,7 +77,13 @@ class Transformer(nn.Module):
         """Unnormalised log-probabilities `(..., V)` of the next token, from hidden states `(..., D)`."""
         return F.linear(hidden, self.head_weight)
 
-    def forward(self, ids_BT: Tensor, targets_BT: Tensor | None = None, weights_BT: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        ids_BT: Tensor,
+        targets_BT: Tensor | None = None,
+        weights_BT: Tensor | None = None,
+        documents_BT: Tensor | None = None,
+    ) -> Tensor:
         """Logits of whole sequences, or the loss of their targets; differentiable in every case.
 
         Args:
@@ -77,12 +91,13 @@ class Transformer(nn.Module):
             targets_BT: The token to predict at every position, int64.
             weights_BT: What each target counts, float32; only with targets. For a loss whose weights are known in
                 advance this saves a quarter of the head's work, see `model/loss.py`.
+            documents_BT: The number of each token's document; attention stays within. `None`: a row is one document.
 
         Returns:
             Without targets the logits `(B, T, V)`; with targets the nats of each, `(B, T)` float32; with weights too
             the scalar `(nats * weights).sum()`. The logits of a loss are never all in memory.
         """
-        hidden_BTD = self.hidden(ids_BT)
+        hidden_BTD = self.hidden(ids_BT, documents_BT=documents_BT)
         if targets_BT is None:
             assert weights_BT is None, "weights without targets"
             return self.logits(hidden_BTD)

@@ -1,9 +1,9 @@
-"""The native core, in C++20: the tokenizer and the inner loops of the corpus stage.
+"""The native core, in C++20: the tokenizer, the corpus stage's inner loops, the decoder, kernels for training.
 
 `pip install` compiles it. Where it was not compiled (no compiler), `available()` is False and slower code takes over.
 The tokenizer, language scores and MinHash keys then stay the same, byte for byte, and so do word counts, except for
 letters newer than Python's Unicode tables. Extracted text does not: HTML extraction has no twin in Python, resiliparse
-does the work. The run's identity has both facts.
+does the work. The run's identity has both facts. Models are then trained by autograd and answer through torch.
 
     ranks = {b"a": 0, ...}                                  # symbol -> id; all 256 single bytes must be there
     encoder = Encoder(ranks, "cl100k_base", special={"<|endoftext|>": 100257})
@@ -14,8 +14,9 @@ does the work. The run's identity has both facts.
 
 The C++, in reading order: base/unicode.hpp, then bpe/: split.hpp, cut_one.cpp (the patterns, one piece at a time),
 split.cpp (the same, 64 bytes at a time), train.hpp, count.cpp, merge.cpp, encode.hpp, vocabulary.cpp, encode.cpp. The
-corpus stage: html/ (main content), words/, language/, dedup/. Weights in blocks: gguf/. base/pool.hpp has the threads,
-base/processor.hpp the choice of instructions. Only bind/ includes Python's headers.
+corpus stage: html/ (main content), words/, language/, dedup/. Models: gguf/ (weights in blocks), model/ (the decoder),
+train/ (between a training step's products). base/pool.hpp and base/team.hpp have the threads, base/processor.hpp the
+choice of instructions. Only bind/ includes Python's headers.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ except ImportError as error:
 WITHOUT = (
     "no native core: tokenizer, languages, MinHash and word counts (but for letters newer than Python's Unicode) give "
     "the same results, slower; HTML is extracted by resiliparse, which gives other text and so other documents and run "
-    "names; to get the core, install a C++20 compiler and reinstall glassmill"
+    "names; models train and answer through torch, slower; to get the core, install a C++20 compiler and reinstall "
+    "glassmill"
 )
 
 __all__ = [

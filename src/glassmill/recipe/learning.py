@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -136,6 +136,13 @@ class LoopSettings(Settings):
     peak_lr: float = Field(0.02, gt=0, description="learning rate of the matrices in the blocks")
     embedding_lr: float = Field(0.004, gt=0, description="learning rate of everything else: embeddings, head, gains")
     momentum: float = Field(0.95, ge=0, lt=1, description="of Muon")
+    normuon_beta2: float = Field(
+        0.95,
+        ge=0,
+        lt=1,
+        description="of Muon: how slowly the second moments move by which NorMuon evens out a step over neurons; 0: it "
+        "does not",
+    )
     adam_betas: tuple[float, float] = Field((0.9, 0.95), description="of AdamW: how slowly its two averages move")
     weight_decay: float = Field(0.0, ge=0, description="of the matrices in the blocks")
     grad_clip: float = Field(0.0, ge=0, description="a longer gradient is cut to this norm; 0: never")
@@ -152,6 +159,20 @@ class LoopSettings(Settings):
     lora: LoraSettings = LoraSettings()
     warmup_steps: int = Field(20, ge=0, description="steps in which the rate rises; at most a tenth of all")
     decay_share: float = Field(0.5, ge=0, le=1, description="share of the steps over which the rate falls to zero")
+    decay_floor: float = Field(0.0, ge=0, lt=1, description="share of the rate at which its fall ends")
+    average: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of the last steps over which the weights are averaged; their mean is published; 0: the last "
+        "weights are",
+    )
+    dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of what a layer adds that is set to zero while it trains, for many epochs of little text",
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = runtime("auto", description="auto: a CUDA GPU if there is one")
     dtype: Literal["auto", "float32", "bfloat16"] = runtime(
         "auto", description="type of matrix products; auto: bfloat16 where that is faster; weights stay float32"
@@ -193,11 +214,26 @@ class TrainSettings(LoopSettings):
         description="the model to continue from: a folder, a run, or the name of an import; its shape and vocabulary "
         "are taken, and rates that suit it where none are set; none: a new model",
     )
+    mixture: Mapping[str, Annotated[float, Field(ge=0.001, le=1)]] = runtime(
+        {},
+        description="other finished tokens runs, each with its share of the windows; the rest is the recipe's own "
+        "text, and only of that, pages are held out",
+    )
+    document_attention: bool = Field(
+        False, description="a token attends to its own document alone, not to others before it in the window"
+    )
     validation_tokens: int = runtime(32_768, ge=16, description="held-out tokens scored at every report")
     prompts: tuple[str, ...] = runtime(
         (), description="continued at every report; empty: openings of held-out documents"
     )
     sample_tokens: int = runtime(48, ge=1)
+
+    @field_validator("mixture")
+    @classmethod
+    def _no_more_than_all(cls, mixture: Mapping[str, float]) -> Mapping[str, float]:
+        if sum(mixture.values()) > 1 + 1e-9:
+            raise ValueError(f"the shares add up to {sum(mixture.values()):g}, and all windows are 1; lower them")
+        return mixture
 
 
 class SftSettings(LoopSettings):
@@ -228,6 +264,7 @@ class SftSettings(LoopSettings):
     embedding_lr: float | None = Field(  # type: ignore[assignment]
         None, gt=0, description="learning rate of everything else; none: 0.0012, or that of the matrices"
     )
+    normuon_beta2: float = Field(0.0, ge=0, lt=1, description="as in train; tuning is short, and learns less with it")
     reports: int = runtime(3, ge=1)
 
 

@@ -205,4 +205,10 @@ def _digests(runs: Mapping[str, Path], files: Mapping[str, Files]) -> dict[str, 
     """What a run depends on: earlier runs by the content in their manifests, the user's files by setting."""
     digests = {name: read_manifest(path)["content"] for name, path in runs.items()}
     named = {setting: input_files(some.words, some.folders) for setting, some in files.items() if some.words}
-    return digests | {setting: digest_files(found) for setting, found in named.items()}
+    digests |= {setting: digest_files(found) for setting, found in named.items()}
+    return digests | {setting: _digest_of_run(some.run) for setting, some in files.items() if some.run}
+
+
+def _digest_of_run(folder: str) -> str:
+    """The content of a finished run; of another folder, all its files."""
+    return read_manifest(Path(folder))["content"] if is_done(Path(folder)) else digest_files(input_files([folder]))

@@ -14,6 +14,8 @@ import functools
 import importlib
 import json
 import os
+import secrets
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -28,6 +30,8 @@ from glassmill.run.folder import Identity, RunFolder
 
 LOOK_S = 2.0
 """How long a waiting rank waits at once; then it waits again."""
+LISTEN_S = 0.01
+"""Between two looks for helpers."""
 
 
 @functools.cache
@@ -37,15 +41,39 @@ def store() -> Any:
     Raises:
         UserError: there is none: WORLD_SIZE was set by hand.
     """
+    from torch._C._distributed_c10d import PrefixStore
     from torch.distributed.rendezvous import rendezvous
 
     try:
-        found, _, _ = next(rendezvous("env://"))
+        found, rank, size = next(rendezvous("env://"))
     except ValueError as error:
         raise UserError(
             f"WORLD_SIZE = {place_from(os.environ).world_size}, but {error}; start the command with torchrun"
         ) from None
-    return found
+    return PrefixStore(attempt_of(found, rank, size), found)
+
+
+def attempt_of(shared: Any, rank: int, size: int) -> str:
+    """A name that the processes of this attempt agree on, and that none of an earlier one knew.
+
+    torchrun keeps one store over all its restarts, so what the dead wrote is still there: the addresses of their
+    sockets, for example. Each helper writes a word of its own and waits for the answer to just that word; rank 0
+    answers all words, those of the dead as well, until every helper that lives has said that it knows the name.
+    """
+    own = secrets.token_hex(8)
+    if rank:
+        shared.set(f"words/{shared.add('words', 1)}", own)
+        name: str = shared.get(f"answers/{own}").decode()
+        shared.add(f"known/{name}", 1)
+        return name
+    answered: set[int] = set()
+    while shared.add(f"known/{own}", 0) < size - 1:
+        for number in set(range(1, shared.add("words", 0) + 1)) - answered:
+            if shared.check([f"words/{number}"]):  # a helper may have died before it wrote
+                shared.set(f"answers/{shared.get(f'words/{number}').decode()}", own)
+                answered.add(number)
+        time.sleep(LISTEN_S)
+    return own
 
 
 def follows() -> bool:

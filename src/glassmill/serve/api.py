@@ -5,7 +5,7 @@
     GET /health   GET /metrics   and those of `tokens.py` and `research.py`
 
 The model comes from a `provider`, which is called on every request. While it has none, the response is 503 in OpenAI's
-form. Nothing here imports torch; the provider does, once there is something to load.
+form. Nothing here imports torch; where a decoder needs it, the provider does when it loads a model.
 """
 
 from __future__ import annotations

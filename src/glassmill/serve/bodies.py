@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -68,9 +69,16 @@ async def apart(request: Request, function: Callable[..., T], *arguments: object
     return await run_in_threadpool(function, *arguments)
 
 
+def _finite(text: str) -> float:
+    """A number of JSON's; Python's reader knows NaN and infinities besides, which no answer can repeat."""
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text[:20]} is not a number of JSON, or too large")
+    return value
+
+
 def _parsed(raw: bytes, kind: type[Body]) -> Body:
     try:
-        value = json.loads(raw)
+        value = json.loads(raw, parse_constant=_finite, parse_float=_finite)
     except RecursionError:
         raise ApiError(400, "the body is not valid JSON: it is nested too deeply") from None
     except ValueError as error:

@@ -48,6 +48,8 @@ class CallReader:
         self._plain = False
         self._object = _Object()
         self._parts: list[Part] = []
+        self._pieces: list[str] = []  # of the part that still grows:
+        self._growing: int | None = None  # content, or the arguments of this call
 
     @property
     def called(self) -> bool:
@@ -68,7 +70,7 @@ class CallReader:
         if held.strip(" \t\r\n;") or not self.called:
             self._content(held)
         if self._blank and not self.called:
-            self._parts.append(self._blank)
+            self._grow(None, self._blank)
         self._blank = ""
         return self._taken()
 
@@ -187,19 +189,27 @@ class CallReader:
         self._text = ""
         if self.num_calls < self.at_most:
             self._blank = ""
+            self._settle()
             self._parts.append(CallBegins(self.num_calls, self._new_id(), name))
         self.num_calls += 1
         self._arguments(first)
 
     def _arguments(self, text: str) -> None:
         index = self.num_calls - 1
-        if index >= self.at_most:
-            return
-        last = self._parts[-1] if self._parts else None
-        if isinstance(last, Arguments) and last.index == index:
-            self._parts[-1] = Arguments(index, last.text + text)
-        else:
-            self._parts.append(Arguments(index, text))
+        if index < self.at_most:
+            self._grow(index, text)
+
+    def _grow(self, part: int | None, text: str) -> None:
+        if part != self._growing:
+            self._settle()
+        self._growing = part
+        self._pieces.append(text)
+
+    def _settle(self) -> None:
+        """What grew becomes a part: joined once, as an answer may have a hundred thousand characters."""
+        if self._pieces:
+            text, self._pieces = "".join(self._pieces), []
+            self._parts.append(text if self._growing is None else Arguments(self._growing, text))
 
     def _whole(self, written: str) -> bool:
         """A call whose fields stand in another order, or whose arguments are a string."""
@@ -229,18 +239,15 @@ class CallReader:
         text = self._blank + text
         bare = text.rstrip()
         self._blank = text[len(bare) :]
-        if not bare:
-            return
-        if self._parts and isinstance(self._parts[-1], str):
-            self._parts[-1] += bare
-        else:
-            self._parts.append(bare)
+        if bare:
+            self._grow(None, bare)
 
     def _take(self) -> str:
         text, self._text = self._text, ""
         return text
 
     def _taken(self) -> list[Part]:
+        self._settle()
         parts, self._parts = self._parts, []
         return parts
 

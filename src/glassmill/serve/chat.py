@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastapi import FastAPI, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from glassmill.errors import ApiError, ContextOverflow, UserError
@@ -65,8 +66,12 @@ def add_chat(app: FastAPI, provider: Provider) -> None:
             async for _ in work.deltas():
                 pass
         check_form(plan.form)
-        choices = [shape.whole(index, completion.reply()) for index, completion in enumerate(work.completions)]
-        return json_response(envelope.whole(choices, work.usage(body.n)))
+
+        def whole() -> Response:
+            choices = [shape.whole(index, completion.reply()) for index, completion in enumerate(work.completions)]
+            return json_response(envelope.whole(choices, work.usage(body.n)))
+
+        return await run_in_threadpool(whole)
 
 
 async def _events(

@@ -14,7 +14,7 @@ from fastapi import FastAPI, Request
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
-from glassmill.errors import ApiError, UserError
+from glassmill.errors import ApiError, EngineClosed, QueueFull, UserError
 from glassmill.serve.bodies import apart, read, takes
 from glassmill.serve.errors import from_engine, json_response
 from glassmill.serve.inside import compute
@@ -59,7 +59,7 @@ def add_embeddings(app: FastAPI, provider: Provider) -> None:
                 break
             try:
                 vector = await apart(request, embed, model, ids)
-            except UserError as error:
+            except (UserError, QueueFull, EngineClosed) as error:
                 raise from_engine(error, "model") from None
             written = _as_base64(vector) if body.encoding_format == "base64" else vector.tolist()
             data.append({"object": "embedding", "index": index, "embedding": written})

@@ -29,13 +29,13 @@ def _is(*harmless: Any) -> Callable[[Any], bool]:
     return lambda value: value in harmless
 
 
-_CALCULATOR = "only the built-in calculator is available"
+_TOOLS = "the old form of tools; send the functions in tools and the choice in tool_choice"
 _PLAIN = "the model only writes plain text"
 _FORM = "response_format holds answers to a JSON schema"
 _SAMPLING = "this way of drawing tokens is not implemented"
 UNSUPPORTED: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "functions": (_empty, _CALCULATOR),
-    "function_call": (_is("auto", "none"), _CALCULATOR),
+    "functions": (_empty, _TOOLS),
+    "function_call": (_is("auto", "none"), _TOOLS),
     "modalities": (_is(["text"]), _PLAIN),
     "audio": (_empty, _PLAIN),
     "prediction": (_empty, "predicted outputs are not implemented"),

@@ -80,7 +80,7 @@ class Models:
         self._load = load or _load
         self._entries = {name: _Entry(name, source) for name, source in sources.items()}
         self.first = next(iter(self._entries))
-        self._lock = threading.Lock()
+        self._lock, self._room = threading.Lock(), threading.Lock()
         self._closed = threading.Event()
         if idle_s is not None:
             threading.Thread(target=self._watch, args=(idle_s,), name="glassmill-idle", daemon=True).start()
@@ -108,8 +108,9 @@ class Models:
         try:
             with entry.loading:
                 if entry.model is None:
-                    self._make_room(entry)
-                    entry.model = self._opened(entry)
+                    with self._room:  # two that load at once would both find room for one
+                        self._make_room(entry)
+                        entry.model = self._opened(entry)
                 return entry.model
         except BaseException:
             self._leave(entry)
@@ -132,7 +133,8 @@ class Models:
 
     def loaded(self) -> list[Model]:
         """Those in memory now."""
-        return [entry.model for entry in self._entries.values() if entry.model is not None]
+        models = [entry.model for entry in self._entries.values()]
+        return [model for model in models if model is not None]
 
     def sources(self) -> Mapping[str, Source]:
         """All of them, by name."""
@@ -140,8 +142,8 @@ class Models:
 
     def context_length(self, name: str) -> int:
         """Tokens that a model's context holds, known without loading it."""
-        entry = self._entries[name]
-        return entry.model.engine.max_length if entry.model else read_config(entry.source.path).context_length
+        model = self._entries[name].model
+        return model.engine.max_length if model else read_config(self._entries[name].source.path).context_length
 
     def status(self) -> tuple[str, str | None]:
         """State of the first model, `waiting`, `loading`, `ready` or `failed`, and why it failed."""

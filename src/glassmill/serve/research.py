@@ -18,7 +18,7 @@ from fastapi import FastAPI, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from glassmill.errors import ApiError, ContextOverflow, UserError
+from glassmill.errors import ApiError, ContextOverflow, EngineClosed, QueueFull, UserError
 from glassmill.infer.compose import piece_of
 from glassmill.infer.decoder import Piece, new_row
 from glassmill.infer.sampling import log_normalizers, token_logprobs
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from glassmill.model.trace import Trace
 
 MAX_TRACE_TOKENS = 512
+MAX_NEXT_TOKENS = 2048
+"""A prompt is read in one go, and the streams wait for it."""
 MAX_NUMBERS = 2_000_000
 DIGITS = 5
 """Decimals in an answer; the model itself computes with fewer."""
@@ -85,14 +87,17 @@ def add_research(app: FastAPI, provider: Provider) -> None:
 
 
 def _next_tokens(model: Model, body: NextTokensRequest) -> Response:
-    ids = _ids(model, body, model.engine.max_length)
+    ids = _ids(model, body, min(MAX_NEXT_TOKENS, model.engine.max_length))
 
     def last(decoder: Decoder) -> Floats:
         with new_row(decoder) as row:
             logits: Floats = decoder.forward([Piece(row, ids)])[0].logits_WV[-1]
             return logits
 
-    logits_V = model.engine.call(last)
+    try:
+        logits_V = model.engine.call(last)
+    except EngineClosed as error:
+        raise from_engine(error) from None
     found = token_logprobs(logits_V, ids[-1], min(body.top, len(logits_V)))
     logprobs_V = logits_V.astype(np.float64) - log_normalizers(logits_V[None])[0]
     entropy = float(-(np.exp(logprobs_V) * logprobs_V).sum())
@@ -115,8 +120,8 @@ def _traced(model: Model, body: TraceRequest) -> Response:
         why = f"{total:,} numbers; at most {MAX_NUMBERS:,} are sent: choose fewer layers or heads, or a shorter prompt"
         raise ApiError(400, f"the answer would have {why}", param="views", code="too_large")
     try:
-        seen = compute(model, lambda transformer: trace(transformer, ids, body.top))
-    except UserError as error:
+        seen = compute(model, lambda transformer: trace(transformer, ids, body.top, "attention" in body.views))
+    except (UserError, QueueFull, EngineClosed) as error:
         raise from_engine(error, "model") from None
     answer: dict[str, Any] = {"model": model.name, "tokens": [_token(model, token) for token in ids]}
     if "lens" in body.views:

@@ -181,7 +181,8 @@ class Answer:
         body, usage = self.body, None
         if work is not None:
             count = work.usage(1)
-            usage = {"input_tokens": count["prompt_tokens"], "input_tokens_details": {"cached_tokens": 0}}
+            cached = sum(completion.num_cached for completion in work.completions)
+            usage = {"input_tokens": count["prompt_tokens"], "input_tokens_details": {"cached_tokens": cached}}
             usage |= {"output_tokens": count["completion_tokens"], "output_tokens_details": {"reasoning_tokens": 0}}
             usage |= {"total_tokens": count["total_tokens"]}
         return {

@@ -41,10 +41,12 @@ class Files:
     Attributes:
         words: Paths, folders and globs.
         folders: How many folders above a file are part of its name; 1 for lists whose category is their folder's name.
+        run: A finished run instead, which counts by its content; or a folder that stands for all its files.
     """
 
-    words: tuple[str, ...]
+    words: tuple[str, ...] = ()
     folders: int = 0
+    run: str | None = None
 
 
 def _no_files(recipe: Recipe) -> Mapping[str, Files]:

@@ -49,7 +49,12 @@ def _corpus_report(stats: Stats) -> Mapping[str, object]:
 
 
 def _train_files(recipe: Recipe) -> Mapping[str, Files]:
-    return {"train.base": _model_files(recipe.train.base)}
+    """The base model, and the runs of the mixture: place and share of each are part of the identity too."""
+    mixture = {
+        f"train.mixture {number} ({share!r})": Files(run=run)
+        for number, (run, share) in enumerate(recipe.train.mixture.items(), start=1)
+    }
+    return {"train.base": _model_files(recipe.train.base), **mixture}
 
 
 def _model_files(base: str | None) -> Files:
@@ -63,6 +68,11 @@ def _tokenizer_files(recipe: Recipe) -> Mapping[str, Files]:
     base = Path(recipe.tokenizer.base or "")
     places = (base,) if base.is_file() else (base / name for name in TOKENIZER_FILES)
     return {"tokenizer.base": Files(tuple(str(path) for path in places if path.is_file()))}
+
+
+def _train_report(stats: Stats) -> Mapping[str, object]:
+    mixture = {"mixture": stats["mixture"]} if "mixture" in stats else {}
+    return {**reported("parameters", "steps", "tokens_seen")(stats), **mixture}
 
 
 def _train_check(recipe: Recipe) -> str | None:
@@ -176,7 +186,7 @@ STAGES: tuple[Stage, ...] = (
         files=_train_files,
         check=_train_check,
         minutes=lambda recipe, load: _training_minutes(recipe.train, load.tokens_per_s),
-        report=reported("parameters", "steps", "tokens_seen"),
+        report=_train_report,
         together=True,
         model="base",
         shows="curve",

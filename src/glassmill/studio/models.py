@@ -1,6 +1,6 @@
 """The model behind the chat box: loaded in the background as soon as there is one, and one at a time.
 
-torch is imported only when a model is loaded, so that the page is there at once.
+What a decoder needs is imported only when a model is loaded, so that the page is there at once.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ class Shards:
         folder = Path(folder)
         if not (folder / "index.json").is_file():
             raise UserError(f"{folder} is not a tokens run: it has no index.json")
-        index = _read_index(folder / "index.json")
+        index = read_index(folder / "index.json")
         named = [entry[name] for entry in index[split]["shards"] for name in ("file", "documents_file")]
         check_run_files(folder, ["index.json", *named])
         self.split = split
@@ -151,7 +151,7 @@ class Shards:
         return np.memmap(path, dtype=self.dtype, mode="r")
 
 
-def _read_index(path: Path) -> Index:
+def read_index(path: Path) -> Index:
     """`index.json`, every field checked.
 
     Raises:

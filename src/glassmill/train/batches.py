@@ -2,7 +2,8 @@
 
 So the state of the loader is one integer, the step: a resumed run reads what an uninterrupted one would have read, and
 any number of machines can divide the samples. An epoch reads the shards once, in windows without gaps between them; the
-next epoch shifts their borders and takes them in another order.
+next epoch shifts their borders and takes them in another order. A mixture reads several corpora so, each with its own
+epochs.
 
     B rows, T positions
 """
@@ -10,6 +11,8 @@ next epoch shifts their borders and takes them in another order.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -19,6 +22,8 @@ from glassmill.errors import UserError
 from glassmill.tokens.shards import Shards
 from glassmill.train.gradients import Batch
 
+BLOCK = 4096
+"""Samples in which every corpus of a mixture has its exact share."""
 ROUNDS = 4
 """Rounds of the Feistel network; three are enough to look random (Luby and Rackoff 1988)."""
 
@@ -43,15 +48,42 @@ def permuted(index: int, size: int, seed: int, epoch: int) -> int:
             return index
 
 
-class WindowBatches:
-    """Batches of random windows of a split, `rows` windows of `length` tokens each.
+class Windows:
+    """Batches of `rows` windows of `length` tokens each.
+
+    Attributes:
+        document_end: The id at which attention starts anew; None: it sees the whole window.
+    """
+
+    def __init__(self, rows: int, length: int, seed: int) -> None:
+        self.rows, self.length, self.seed = rows, length, seed
+        self.document_end: int | None = None
+
+    def window(self, sample: int) -> np.ndarray:
+        """The `length + 1` ids of one sample."""
+        raise NotImplementedError
+
+    def rows_of(self, first_sample: int, count: int) -> tuple[Tensor, Tensor]:
+        """Ids and targets `(count, length)` of consecutive samples."""
+        ids = torch.from_numpy(np.stack([self.window(first_sample + row) for row in range(count)]))
+        return ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
+
+    def batch(self, step: int) -> Batch:
+        """What a step reads; every token counts the same."""
+        ids, targets = self.rows_of(step * self.rows, self.rows)
+        return Batch(ids, targets, torch.full(ids.shape, 1 / ids.numel()))
+
+
+class WindowBatches(Windows):
+    """Random windows of a split.
 
     Raises:
         UserError: the split is too short for a single window.
     """
 
     def __init__(self, shards: Shards, rows: int, length: int, seed: int) -> None:
-        self.shards, self.rows, self.length, self.seed = shards, rows, length, seed
+        super().__init__(rows, length, seed)
+        self.shards = shards
         self.num_places = shards.num_windows(length + 1)
         if self.num_places < 1:
             raise UserError(
@@ -71,15 +103,48 @@ class WindowBatches:
         """The `length + 1` ids of one sample."""
         return self.shards.window(self.place(sample), self.length + 1)
 
-    def rows_of(self, first_sample: int, count: int) -> tuple[Tensor, Tensor]:
-        """Ids and targets `(count, length)` of consecutive samples."""
-        ids = torch.from_numpy(np.stack([self.window(first_sample + row) for row in range(count)]))
-        return ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
 
-    def batch(self, step: int) -> Batch:
-        """What a step reads; every token counts the same."""
-        ids, targets = self.rows_of(step * self.rows, self.rows)
-        return Batch(ids, targets, torch.full(ids.shape, 1 / ids.numel()))
+class MixtureBatches(Windows):
+    """Random windows of several corpora, each with its share of the samples.
+
+    Of every `BLOCK` samples each corpus has the same number, at places that a permutation of the block decides. So
+    which window a sample is, and how many of its corpus came before it, follows from its number alone.
+
+    Args:
+        sources: Their own windows.
+        shares: Of the samples, rounded to a `BLOCK`th.
+    """
+
+    def __init__(self, sources: Sequence[WindowBatches], shares: Sequence[float], seed: int) -> None:
+        super().__init__(sources[0].rows, sources[0].length, seed)
+        self.sources, self.counts = tuple(sources), apportioned(shares, BLOCK)
+        self.ends = tuple(accumulate(self.counts))
+
+    def place(self, sample: int) -> tuple[int, int]:
+        """The number of a sample's corpus, and which of that corpus's samples it is."""
+        block, index = divmod(sample, BLOCK)
+        at = permuted(index, BLOCK, self.seed, block)
+        source = next(number for number, end in enumerate(self.ends) if at < end)
+        return source, (block + 1) * self.counts[source] - (self.ends[source] - at)
+
+    def window(self, sample: int) -> np.ndarray:
+        """The `length + 1` ids of one sample."""
+        source, its_sample = self.place(sample)
+        return self.sources[source].window(its_sample)
+
+
+def apportioned(shares: Sequence[float], total: int) -> tuple[int, ...]:
+    """`total` seats by shares; what rounding down leaves goes to the largest remainders.
+
+    >>> apportioned([0.5, 0.3, 0.2], 4)
+    (2, 1, 1)
+    """
+    exact = [share * total / sum(shares) for share in shares]
+    seats = [int(share) for share in exact]
+    by_remainder = sorted(range(len(shares)), key=lambda number: seats[number] - exact[number])
+    for number in by_remainder[: total - sum(seats)]:
+        seats[number] += 1
+    return tuple(seats)
 
 
 def _hash(*numbers: int) -> int:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from glassmill.model.attention import documents_of
 from glassmill.model.config import ModelConfig
 from glassmill.model.layers import RMSNorm
 from glassmill.model.loss import CHUNK_ROWS
@@ -88,16 +89,25 @@ class FusedStep:
 
     Args:
         dtype: Of products and of what is kept between them, float32 or bfloat16.
+        document_end: The id at which attention starts anew; None: it sees the whole row.
 
     Raises:
         ValueError: it can't compute this model's gradients; `begin` raises it too, if the model was changed since.
     """
 
-    def __init__(self, model: nn.Module, rows: int, length: int, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        rows: int,
+        length: int,
+        dtype: torch.dtype = torch.float32,
+        document_end: int | None = None,
+    ) -> None:
         reason = reason_against(model)
         if reason is not None or not isinstance(model, Transformer):
             raise ValueError(f"the fused step cannot be used: {reason}")
         self.model, self.rows, self.length, self.dtype = model, rows, length, dtype
+        self.document_end = document_end
         self.kernels = Kernels(dtype, torch.get_num_threads())
         config = model.config
         self.plain = _plain_model(config)
@@ -134,6 +144,8 @@ class FusedStep:
     def add(self, ids_BT: Tensor, targets_BT: Tensor, weights_BT: Tensor) -> float:
         """Weighted sum of nats of one micro-batch; its gradient is added."""
         ids_M, embedding = ids_BT.reshape(-1), self.model.model.embed_tokens.weight
+        if self.document_end is not None:
+            self.attention_scratch.separate(documents_of(ids_BT, self.document_end))
         torch.index_select(embedding, 0, ids_M, out=self.x_MD)
         behind = None
         for layer in self.layers:

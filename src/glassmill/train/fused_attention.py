@@ -21,6 +21,8 @@ from glassmill.train.kernels import Heads, Kernels
 
 BLOCK = 64
 KEPT = 1024
+NEVER = -1e30
+"""A score whose weight is 0, by the kernel's e^x too; every query has its own key beside it."""
 
 
 class AttentionScratch:
@@ -36,10 +38,16 @@ class AttentionScratch:
         self.out, self.grad_query = (self.empty(rows * length * N * H) for _ in range(2))
         self.grad_key, self.grad_value = self.empty(R, length, H), self.empty(R, length, H)
         self.weights, self.grad_weights = self.of_blocks(), self.of_blocks()
+        self.apart: list[Tensor] = []
 
     def empty(self, *shape: int) -> Tensor:
         """A buffer of the type of products."""
         return torch.empty(*shape, dtype=self.kernels.dtype)
+
+    def separate(self, documents_BT: Tensor) -> None:
+        """Attend within documents: of every block, whether a query and a key belong to two of them."""
+        d = documents_BT
+        self.apart = [d[:, start:end, None] != d[:, None, :end] for start, end in self.heads.bounds]
 
     def of_blocks(self) -> list[Tensor]:
         """Buffers for the weights of every block; one for all of them where they are not kept."""
@@ -84,6 +92,10 @@ class FusedAttention:
         """What every query of a block gives to every key."""
         (start, end), weights = self.scratch.heads.bounds[index], self.weights[index]
         torch.bmm(self.scratch.heads.blocks(self.query)[index], self.key[:, :end].mT, out=weights)
+        if self.scratch.apart:
+            apart_Bqk = self.scratch.apart[index]
+            by_row = weights.view(len(apart_Bqk), -1, *apart_Bqk.shape[1:])
+            by_row.masked_fill_(apart_Bqk[:, None], NEVER)
         self.scratch.kernels.softmax(weights, end - start, start)
         return weights
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from glassmill.errors import UserError
+from glassmill.model.attention import documents_of
 from glassmill.train import parallel
 from glassmill.train.fused import FusedStep, reason_against
 
@@ -65,6 +66,7 @@ def make_gradients(
     micro_batch_tokens: int,
     dtype: torch.dtype,
     step: StepName = "auto",
+    document_end: int | None = None,
 ) -> Gradients:
     """The way to compute gradients, for batches of `rows` windows of `length` on this rank.
 
@@ -73,6 +75,7 @@ def make_gradients(
         micro_batch_tokens: The most tokens in memory at once; a micro-batch has at least one row.
         dtype: Of matrix products.
         step: `"auto"` is the step by hand where it can be used.
+        document_end: The id at which attention starts anew, see `documents_of`; None: it sees the whole row.
 
     Raises:
         UserError: the step by hand was asked for and can't be used; the message says why.
@@ -82,8 +85,8 @@ def make_gradients(
     if step == "fused" and reason is not None:
         raise UserError(f"step = fused cannot be used: {reason}; set step=auto")
     if step == "autograd" or reason is not None:
-        return AutogradGradients(model, micro_rows, dtype)
-    return FusedGradients(model, micro_rows, length, dtype)
+        return AutogradGradients(model, micro_rows, dtype, document_end)
+    return FusedGradients(model, micro_rows, length, dtype, document_end)
 
 
 def rows_at_once(rows: int, most: int) -> int:
@@ -98,8 +101,15 @@ def rows_at_once(rows: int, most: int) -> int:
 class FusedGradients:
     """`FusedStep` over micro-batches. Its shape is fixed, so a smaller last one is filled up with rows of weight 0."""
 
-    def __init__(self, model: nn.Module, micro_rows: int, length: int, dtype: torch.dtype = torch.float32) -> None:
-        self.step, self.micro_rows = FusedStep(model, micro_rows, length, dtype), micro_rows
+    def __init__(
+        self,
+        model: nn.Module,
+        micro_rows: int,
+        length: int,
+        dtype: torch.dtype = torch.float32,
+        document_end: int | None = None,
+    ) -> None:
+        self.step, self.micro_rows = FusedStep(model, micro_rows, length, dtype, document_end), micro_rows
 
     def __call__(self, batch: Batch) -> float:
         self.step.begin()
@@ -114,8 +124,8 @@ class AutogradGradients:
     micro-batch.
     """
 
-    def __init__(self, model: nn.Module, micro_rows: int, dtype: torch.dtype) -> None:
-        self.model, self.micro_rows, self.dtype = model, micro_rows, dtype
+    def __init__(self, model: nn.Module, micro_rows: int, dtype: torch.dtype, document_end: int | None = None) -> None:
+        self.model, self.micro_rows, self.dtype, self.document_end = model, micro_rows, dtype, document_end
         self.world_size = parallel.num_ranks(model)
 
     def __call__(self, batch: Batch) -> float:
@@ -125,9 +135,10 @@ class AutogradGradients:
         parts = list(batch.micro_batches(self.micro_rows))
         for number, part in enumerate(parts, start=1):
             ids, targets, weights = (tensor.to(device) for tensor in part)
+            documents = None if self.document_end is None else documents_of(ids, self.document_end)
             with parallel.exchange(self.model, when=number == len(parts)):
                 with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
-                    loss = self.model(ids, targets, weights)
+                    loss = self.model(ids, targets, weights, documents)
                 (loss * self.world_size).backward()
             total += loss.detach()
         return parallel.sum_over_ranks(total, self.world_size).item()

@@ -332,7 +332,6 @@ def _end(on: _Training, trainer: Trainer, course: Course, plan: Plan, saver: Sav
         model = trainer.whole_model()
         if model is not None:
             trainer.watch.end(model, loss)
-    saver.begin(_state(on, trainer, course, plan.steps))
     score = None
     if model is not None:
         score = on.report.report(model, plan.steps)

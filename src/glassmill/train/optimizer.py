@@ -4,6 +4,10 @@ Muon (Jordan et al. 2024) steps along the orthogonal matrix nearest to the momen
 same rate; `orthogonal` finds it. Queries, keys, values and outputs are taken head by head: a head is what works on its
 own, and 6 matrices of 64 rows cost a twentieth of one of 384.
 
+NorMuon (Li et al. 2025, arXiv 2510.05491) evens the step out: a neuron whose updates have been longer than others' gets
+shorter ones, by a running mean of their squares, and the step keeps its length. The neurons are those along the longer
+side of a block, so the mean is a row of C numbers.
+
     G blocks of one shape, R rows <= C columns
 """
 
@@ -31,6 +35,7 @@ class Optimizer:
             where the update points towards zero too (cautious decay).
         head_dim: Channels of a head.
         dtype: Of Muon's matrix products; weights, momentum and AdamW's state are float32.
+        normuon_beta2: How slowly NorMuon's second moments move; 0: plain Muon.
     """
 
     def __init__(
@@ -42,11 +47,12 @@ class Optimizer:
         head_dim: int,
         betas: tuple[float, float] = (0.9, 0.95),
         dtype: torch.dtype = torch.float32,
+        normuon_beta2: float = 0.0,
     ) -> None:
         named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-        matrices = {name: p for name, p in named.items() if ".layers." in name and p.ndim == 2 and ".lora_" not in name}
+        matrices = {name: p for name, p in named.items() if is_matrix(name, p)}
         others = {name: p for name, p in named.items() if name not in matrices}
-        self.muon = Muon(matrices if kind == "muon" else {}, momentum, weight_decay, head_dim, dtype)
+        self.muon = Muon(matrices if kind == "muon" else {}, momentum, weight_decay, head_dim, dtype, normuon_beta2)
         self.adamw = [AdamW(others, betas, 0.0)]
         if kind == "adamw":
             self.adamw.append(AdamW(matrices, betas, weight_decay))
@@ -59,7 +65,7 @@ class Optimizer:
 
     def state(self) -> dict[str, Tensor]:
         """All state, for a checkpoint."""
-        tensors = {f"muon.{name}": buffer for name, buffer in self.muon.momenta.items()}
+        tensors = self.muon.state()
         for adamw in self.adamw:
             for name, entries in adamw.state.items():
                 tensors |= {f"adamw.{name}.{key}": value for key, value in entries.items()}
@@ -67,8 +73,8 @@ class Optimizer:
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """Put back what `state` gave."""
-        for key, buffer in self.muon.momenta.items():
-            buffer.copy_(tensors[f"muon.{key}"])
+        for key, buffer in self.muon.state().items():
+            buffer.copy_(tensors[key])
         for adamw in self.adamw:
             for name, parameter in adamw.parameters.items():
                 adamw.state.pop(name, None)
@@ -127,6 +133,7 @@ class Muon:
 
     Attributes:
         momenta: The blocks of each matrix by its name, `(G, R, C)`: views of one stack for every shape.
+        squares: The same of NorMuon's means, `(G, 1, C)`; empty without it.
     """
 
     def __init__(
@@ -136,11 +143,15 @@ class Muon:
         weight_decay: float,
         head_dim: int,
         dtype: torch.dtype = torch.float32,
+        normuon_beta2: float = 0.0,
     ) -> None:
         self.momentum, self.weight_decay, self.dtype, self.head_dim = momentum, weight_decay, dtype, head_dim
+        self.normuon_beta2 = normuon_beta2
         self.groups: dict[tuple[int, int], dict[str, Tensor]] = {}
         self.stacks: dict[tuple[int, int], Tensor] = {}
         self.momenta: dict[str, Tensor] = {}
+        self.square_stacks: dict[tuple[int, int], Tensor] = {}
+        self.squares: dict[str, Tensor] = {}
         for name, matrix in matrices.items():
             _, rows, columns = blocks(name, matrix, head_dim).shape
             self.groups.setdefault((rows, columns), {})[name] = matrix
@@ -149,6 +160,14 @@ class Muon:
             device = next(iter(group.values())).device
             self.stacks[shape] = torch.zeros(sum(counts), *shape, device=device)
             self.momenta |= dict(zip(group, torch.split(self.stacks[shape], counts), strict=True))
+            if normuon_beta2:
+                self.square_stacks[shape] = torch.zeros(sum(counts), 1, shape[1], device=device)
+                self.squares |= dict(zip(group, torch.split(self.square_stacks[shape], counts), strict=True))
+
+    def state(self) -> dict[str, Tensor]:
+        """All buffers by name, to read and to write."""
+        momenta = {f"muon.{name}": buffer for name, buffer in self.momenta.items()}
+        return momenta | {f"muon.{name}.squares": buffer for name, buffer in self.squares.items()}
 
     @torch.no_grad()
     def step(self, lr: float) -> None:
@@ -157,12 +176,22 @@ class Muon:
             gradients = torch.cat([blocks(name, _gradient(matrix), self.head_dim) for name, matrix in group.items()])
             momenta = self.stacks[shape].lerp_(gradients, 1 - self.momentum)
             updates = orthogonalise(gradients.lerp_(momenta, self.momentum), self.dtype)
+            if self.normuon_beta2:
+                normalise_neurons(updates, self.square_stacks[shape], self.normuon_beta2)
             parts = torch.split(updates, [len(self.momenta[name]) for name in group])
             for (name, matrix), update in zip(group.items(), parts, strict=True):
                 weight = blocks(name, matrix, self.head_dim)
                 if self.weight_decay:
                     weight.mul_(1 - lr * self.weight_decay * (update * weight > 0))
                 weight.add_(update, alpha=-lr * step_length(matrix, weight))
+
+
+def normalise_neurons(updates_GRC: Tensor, squares_G1C: Tensor, beta: float) -> None:
+    """Divide every column by the root of the running mean of its squared length, in place; a block keeps its own."""
+    now = updates_GRC.float().square().sum(-2, keepdim=True)
+    scale = squares_G1C.lerp_(now, 1 - beta).clamp_min(1e-10).rsqrt_()
+    length, after = now.sum(-1, keepdim=True), (now * scale.square()).sum(-1, keepdim=True)
+    updates_GRC.mul_(scale.mul_((length / after.clamp_min(1e-30)).sqrt_()).to(updates_GRC.dtype))
 
 
 def blocks(name: str, matrix: Tensor, head_dim: int) -> Tensor:
@@ -186,3 +215,8 @@ def step_length(matrix: Tensor, its_blocks: Tensor) -> float:
 def _gradient(parameter: Tensor) -> Tensor:
     assert parameter.grad is not None
     return parameter.grad
+
+
+def is_matrix(name: str, parameter: Tensor) -> bool:
+    """Whether this parameter is a matrix of a block, Muon's kind, and none of an adapter."""
+    return ".layers." in name and parameter.ndim == 2 and ".lora_" not in name

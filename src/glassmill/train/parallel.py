@@ -141,8 +141,13 @@ def gathered(model: nn.Module, empty: Transformer | None, device: torch.device) 
             copied[name] = full.to(device)
     if empty is None:
         return None
+    return with_weights(empty, copied)
+
+
+def with_weights(empty: Transformer, weights: Mapping[str, Tensor]) -> Transformer:
+    """A model with these weights, shaped and frozen as `empty`, which stays empty."""
     plain = skeleton(empty)
-    plain.load_state_dict(copied, assign=True)
+    plain.load_state_dict(weights, assign=True)
     for name, parameter in plain.named_parameters():
         parameter.requires_grad_(empty.get_parameter(name).requires_grad)
     return plain

@@ -61,7 +61,9 @@ def set_up(settings: LoopSettings, d_model: int) -> Setup:
         raise UserError("step = fused trains all weights, and lora.rank asks for adapters; set step=auto")
     if settings.step == "fused" and settings.activation_checkpointing:
         raise UserError("step = fused keeps what it computed, activation_checkpointing does not; set step=auto")
-    plain = not settings.lora.rank and not settings.activation_checkpointing
+    if settings.step == "fused" and settings.dropout:
+        raise UserError("step = fused has no dropout; set step=auto, or dropout=0")
+    plain = not settings.lora.rank and not settings.activation_checkpointing and not settings.dropout
     can_fuse = device.kind == "cpu" and device.place.world_size == 1 and kernels.available() and plain
     if settings.step == "fused" and not can_fuse:
         what = f"{device.place.world_size} on {device.kind}" if kernels.available() else "one without the native core"
@@ -117,12 +119,12 @@ def read_plan(run: RunFolder, setup: Setup) -> Plan | None:
     if not path.exists():
         return None
     saved = json.loads(path.read_text(encoding="utf-8"))
-    if not saved.keys() >= setup.facts().keys() | {"cuts", "earlier"} or saved["dtype"] != setup.device.dtype:
-        raise UserError(
-            f"{run.path} was started with dtype = {saved.get('dtype', 'unknown')} by glassmill with another kind of "
-            f"plan, or another type than {setup.device.dtype}: continue as it was started, or delete the folder to "
-            "start again"
-        )
+    again = "or delete the folder to start again"
+    if not saved.keys() >= setup.facts().keys() | {"cuts", "earlier"}:
+        raise UserError(f"{run.path} was started by another version of glassmill: continue it with that one, {again}")
+    if saved["dtype"] != setup.device.dtype:
+        types = f"was started with dtype = {saved['dtype']}, and here it is {setup.device.dtype}"
+        raise UserError(f"{run.path} {types}: continue as it was started, {again}")
     return Plan.from_json(saved)
 
 

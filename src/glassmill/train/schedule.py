@@ -12,12 +12,12 @@ Cut = tuple[int, int]
 
 
 def learning_rate_factor(
-    step: int, steps: int, warmup_steps: int, decay_share: float, cuts: Sequence[Cut] = ()
+    step: int, steps: int, warmup_steps: int, decay_share: float, cuts: Sequence[Cut] = (), floor: float = 0.0
 ) -> float:
     """Share of the peak learning rate at `step` of `steps`, in (0, 1].
 
-    The warm-up takes at most a tenth of the run. The cool-down takes the last `decay_share` of it and would reach 0 one
-    step after the end, so no step is wasted at rate 0. A cut starts the cool-down, or makes it steeper.
+    The warm-up takes at most a tenth of the run. The cool-down takes the last `decay_share` of it and would reach 0, or
+    `floor`, one step after the end, so no step is wasted at rate 0. A cut starts the cool-down, or makes it steeper.
 
     >>> [round(learning_rate_factor(step, 10, 0, 0.5), 2) for step in range(10)]
     [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.8, 0.6, 0.4, 0.2]
@@ -27,7 +27,12 @@ def learning_rate_factor(
     assert 0 <= step < (cuts[-1][1] if cuts else steps)
     warmup = min(warmup_steps, steps // 10)
     rising = (step + 1) / (warmup + 1) if step < warmup else 1.0
-    return min(rising, _falling(step, steps, decay_share, cuts))
+    return min(rising, floor + (1 - floor) * _falling(step, steps, decay_share, cuts))
+
+
+def steps_known(step: int, steps: int, cuts: Sequence[Cut] = ()) -> int:
+    """How many steps the run has in all, as far as is known at `step`: later cuts are known to a resumed run alone."""
+    return next((end for at, end in reversed(cuts) if at <= step), steps)
 
 
 def _falling(step: int, steps: int, decay_share: float, cuts: Sequence[Cut]) -> float:

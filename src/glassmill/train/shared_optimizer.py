@@ -19,7 +19,7 @@ from torch import Tensor, distributed, nn
 
 from glassmill.recipe import LoopSettings
 from glassmill.train.checkpoint import Part, Saved, Value
-from glassmill.train.optimizer import Optimizer
+from glassmill.train.optimizer import Optimizer, is_matrix
 from glassmill.train.ranks import Ranks
 
 
@@ -38,7 +38,7 @@ class SharedOptimizer:
         self.ranks, kind = ranks, settings.optimizer
         self.named = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.sharded = any(hasattr(p, "to_local") for p in self.named.values())
-        whole = [name for name in self.named if kind == "muon" and muon_takes(name, self.named[name])]
+        whole = [name for name in self.named if kind == "muon" and is_matrix(name, self.named[name])]
         shapes = [self.named[name].shape for name in whole]
         self.owned = [[whole[i] for i in some] for some in divided([r * c * min(r, c) for r, c in shapes], ranks.size)]
         self.mine = self._mine(set(whole))
@@ -50,6 +50,7 @@ class SharedOptimizer:
             head_dim,
             settings.adam_betas,
             dtype,
+            settings.normuon_beta2,
         )
         if self.sharded:
             self._collect_weights()
@@ -65,7 +66,8 @@ class SharedOptimizer:
             self._broadcast_weights()
 
     def state(self) -> dict[str, Value]:
-        """This rank's share of the state, for a checkpoint: `muon.NAME` of its matrices, `adamw.NAME.KEY`."""
+        """This rank's share of the state, for a checkpoint: `muon.NAME` and `muon.NAME.squares` of its matrices,
+        `adamw.NAME.KEY`."""
         found: dict[str, Value] = {}
         for key, tensor in self.optimizer.state().items():
             if key.startswith("muon."):
@@ -146,11 +148,6 @@ class SharedOptimizer:
                 distributed.broadcast(buffer, rank)
                 if rank != self.ranks.rank:
                     _split_into(buffer, weights)
-
-
-def muon_takes(name: str, parameter: Tensor) -> bool:
-    """Whether Muon steps this parameter, see `Optimizer`."""
-    return ".layers." in name and parameter.ndim == 2 and ".lora_" not in name
 
 
 def divided(costs: Sequence[int], ranks: int) -> list[list[int]]:

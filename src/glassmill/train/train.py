@@ -30,20 +30,21 @@ from glassmill.tokens.shards import Shards
 from glassmill.tokens.tokenizer import Tokenizer
 from glassmill.train.adapting import adapt, publish_adapter
 from glassmill.train.base import Base, read_base, shape_of
-from glassmill.train.batches import WindowBatches
+from glassmill.train.batches import MixtureBatches, WindowBatches, Windows
 from glassmill.train.deadline import Deadline
 from glassmill.train.known_text import KnownText
 from glassmill.train.loop import fit
 from glassmill.train.plan import set_up
 from glassmill.train.rates import is_own
 from glassmill.train.samples import continue_greedily
+from glassmill.train.sources import OWN, Reading, check_ids, described, id_lengths, readings, sources, warnings
 
-VERSION = 3
+VERSION = 4
 PROMPT_TOKENS = 8
 
 
 def resolved(recipe: Recipe) -> Facts:
-    """What this machine decides and what changes the model's bytes, for the run's identity."""
+    """What this machine decides and no run may change on its way: the type of products, for the run's identity."""
     return set_up(
         recipe.train, shape_of(recipe.model, recipe.train.base, recipe.tokenizer.vocab_size).d_model
     ).identity()
@@ -56,11 +57,11 @@ def make(
 
     Raises:
         UserError: neither minutes nor steps are set, the shards are too short for a window or encoded with another
-            vocabulary than the base's, the run was started with another device, number of threads or torch, or
-            training diverged.
+            vocabulary than the base's, the run was started with another type of products, or training diverged.
     """
     deadline = Deadline(settings.minutes)
     seed = seed if settings.seed is None else settings.seed
+    settings = settings.model_copy(update={"seed": seed})
     shards = Shards(tokens, "train")
     base = None if settings.base is None else read_base(Path(settings.base))
     vocabulary = Tokenizer.load(tokenizer) if base is None else base.tokenizer
@@ -85,7 +86,10 @@ def make(
         return model
 
     rows = max(1, settings.batch_tokens // length)
-    batches = WindowBatches(shards, rows, length, seed)
+    batches, num_ids = _batches(settings, tokens, shards, rows, length, seed)
+    batches.document_end = shards.eos_id if settings.document_attention else None
+    if settings.steps is not None:
+        _tell_of_the_mixture(run, readings(num_ids, settings.steps * rows * length))
     reporter = Reporter(run, settings, tokens, vocabulary, length)
 
     def outline() -> Transformer:
@@ -103,10 +107,43 @@ def make(
         provenance["kept_step"] = reporter.step
     save_folder(run.path / "model", model, vocabulary, provenance | ({} if base is None else {"base": base.meta}))
     stats: dict[str, object] = {"parameters": num_parameters(config), "steps": plan.steps, "tokens_seen": tokens_seen}
-    stats |= {"epochs": round(tokens_seen / len(shards), 2), "val_bpb": reporter.bits_per_byte}
+    stats |= {"epochs": _epochs(num_ids, tokens_seen), "val_bpb": reporter.bits_per_byte}
+    if settings.mixture:
+        stats["mixture"] = readings(num_ids, tokens_seen)
+        if settings.steps is None:
+            _tell_of_the_mixture(run, readings(num_ids, tokens_seen))
     if known is not None:
         stats |= {"val_bpb_before": reporter.first_bits_per_byte, **known.tell(model)}
     run.finish(stats)
+
+
+def _batches(
+    settings: TrainSettings, tokens: Path, shards: Shards, rows: int, length: int, seed: int
+) -> tuple[Windows, dict[str, tuple[float, int]]]:
+    """What the steps read, and of every source its share and the number of its ids."""
+    if not settings.mixture:
+        return WindowBatches(shards, rows, length, seed), {OWN: (1.0, len(shards))}
+    found = sources(settings, tokens)
+    lengths = id_lengths(tokens)
+    for source in found:
+        check_ids(source.folder, lengths, shards.eos_id, "the recipe's own text")
+    parts = [shards if source.name == OWN else Shards(source.folder, "train") for source in found]
+    windows = [WindowBatches(part, rows, length, seed) for part in parts]
+    num_ids = {source.name: (source.share, len(part)) for source, part in zip(found, parts, strict=True)}
+    return MixtureBatches(windows, [source.share for source in found], seed), num_ids
+
+
+def _epochs(num_ids: dict[str, tuple[float, int]], tokens_seen: int) -> float:
+    """How often the recipe's own text was read."""
+    share, own = num_ids.get(OWN, (0.0, 1))
+    return round(share * tokens_seen / own, 2)
+
+
+def _tell_of_the_mixture(run: RunFolder, read: dict[str, Reading]) -> None:
+    if len(read) > 1 or OWN not in read:
+        run.emit(kinds.Note(f"reading {described(read)}"))
+        for warning in warnings(read):
+            run.emit(kinds.Warned(warning))
 
 
 def _check_encoding(tokens: Path, shards: Shards, base: Base) -> None:

@@ -7,26 +7,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from glassmill.model.attention import documents_of
 from glassmill.model.transformer import Transformer
 from glassmill.recipe import LoopSettings
 from glassmill.train import parallel
+from glassmill.train.average import PREFIX, Average
 from glassmill.train.checkpoint import Checkpoint, Saved, Value
+from glassmill.train.dropout import Dropout
 from glassmill.train.gradients import Batch, make_gradients
 from glassmill.train.health import Watch, gradient_norm, shorten
 from glassmill.train.norms import Before, Norms
 from glassmill.train.plan import Setup
 from glassmill.train.ranks import Ranks
-from glassmill.train.schedule import Cut, learning_rate_factor
+from glassmill.train.schedule import Cut, learning_rate_factor, steps_known
 from glassmill.train.shared_optimizer import SharedOptimizer, part_of, read_rows
 
 
 class Batches(Protocol):
-    """Where a step's batch of `rows` rows of `length` tokens comes from; a pure function of the step."""
+    """Where a step's batch of `rows` rows of `length` tokens comes from; a pure function of the step.
+
+    With an attribute `document_end`, attention starts anew at that id.
+    """
 
     rows: int
     length: int
@@ -71,17 +78,29 @@ class Trainer:
         self.ranks = ranks or Ranks()
         self.watch = watch or Watch("training", settings, model.config.vocab_size)
         self.dtype = setup.device.torch_dtype
+        self.document_end: int | None = getattr(batches, "document_end", None)
         self.sharded = setup.parallel == "fsdp"
         self.skipped = 0
         """Batches that were left out: a step reads the batch of so many steps later."""
-        self._empty = parallel.skeleton(model) if self.sharded and self.ranks.rank == 0 else None
+        whole = self.ranks.rank == 0 and (self.sharded or settings.average)
+        self._empty = parallel.skeleton(model) if whole else None
         if settings.activation_checkpointing:
             parallel.recompute(model)
+        self.dropout = Dropout(model, settings.dropout, settings.seed or 0) if settings.dropout else None
         self.wrapped = self._wrap()
         self.optimizer = SharedOptimizer(model, settings, self.ranks, model.config.head_dim, self.dtype)
+        kept = self._trained() if self.sharded or self.ranks.rank == 0 else []
+        weights = {name: parallel.whole_or_rows(p.detach()) for name, p in kept}
+        self.average = Average(weights, settings.average) if settings.average else None
         rows = math.ceil(batches.rows / self.ranks.size)
         self.gradients = make_gradients(
-            self.wrapped, rows, batches.length, settings.micro_batch_tokens, self.dtype, setup.step
+            self.wrapped,
+            rows,
+            batches.length,
+            settings.micro_batch_tokens,
+            self.dtype,
+            setup.step,
+            self.document_end,
         )
 
     def step(self, step: int, steps: int, cuts: Sequence[Cut] = (), measured: bool = False) -> Trained:
@@ -90,14 +109,21 @@ class Trainer:
         Raises:
             UserError, Spike: see `Watch.step`; the weights are those before the step.
         """
+        if self.dropout:
+            self.dropout.start(step, self.ranks.rank * math.ceil(self.batches.rows / self.ranks.size))
         loss = self.gradients(self.batch(step))
         norm = parallel.gradient_norm_over_ranks(self.model) if self.sharded else gradient_norm(self.model)
         self.watch.step(step + 1, cuts[-1][1] if cuts else steps, loss, norm)
         before = Before(self.model, self.sharded) if measured else None
         if 0 < self.settings.grad_clip < norm:
             shorten(self.model, self.settings.grad_clip / norm)
-        factor = learning_rate_factor(step, steps, self.settings.warmup_steps, self.settings.decay_share, cuts)
-        self.optimizer.step(factor * self.settings.peak_lr, factor * self.settings.embedding_lr)
+        settings = self.settings
+        factor = learning_rate_factor(
+            step, steps, settings.warmup_steps, settings.decay_share, cuts, settings.decay_floor
+        )
+        self.optimizer.step(factor * settings.peak_lr, factor * settings.embedding_lr)
+        if self.average:
+            self.average.add(step, steps_known(step, steps, cuts))
         return Trained(loss, factor, norm, before.after() if before else None)
 
     def batch(self, step: int) -> Batch:
@@ -113,16 +139,23 @@ class Trainer:
         total = torch.zeros((), device=device)
         for part in self.batch(step).micro_batches(rows):
             ids, targets, weights = (tensor.to(device) for tensor in part)
+            documents = None if self.document_end is None else documents_of(ids, self.document_end)
             with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
-                total += (self.model(ids, targets) * weights).sum()
+                total += (self.model(ids, targets, None, documents) * weights).sum()
         if self.sharded:
             self.model.reshard()  # type: ignore[operator]  # a backward pass would have
         return float(parallel.sum_over_ranks(total, self.ranks.size))
 
     def whole_model(self) -> Transformer | None:
-        """The model as rank 0 reports on it and publishes it; None on other ranks."""
+        """The model as rank 0 reports on it and publishes it, with averaged weights if there are any; None on other
+        ranks."""
+        average = self.average if self.average and self.average.count else None
         if self.sharded:
-            return parallel.gathered(self.model, self._empty, self.setup.device.torch_device)
+            with average.in_place() if average else nullcontext():
+                return parallel.gathered(self.model, self._empty, self.setup.device.torch_device)
+        if average and self._empty is not None:
+            weights = {name: p.detach() for name, p in self.model.named_parameters()}
+            return parallel.with_weights(self._empty, weights | {name: m.clone() for name, m in average.mean.items()})
         return self.model if self.ranks.rank == 0 else None
 
     def share(self, step: int, seconds: float) -> Checkpoint:
@@ -133,7 +166,7 @@ class Trainer:
                 weights[name] = part_of(parallel.whole_or_rows(parameter), parameter, self.ranks)
             elif self.ranks.rank == 0:
                 weights[name] = parameter
-        return Checkpoint(step, weights, self.optimizer.state(), seconds)
+        return Checkpoint(step, weights, self.optimizer.state() | self._average_state(), seconds)
 
     @torch.no_grad()
     def load(self, saved: Saved) -> None:
@@ -141,6 +174,22 @@ class Trainer:
         for name, parameter in self._trained():
             parallel.whole_or_rows(parameter).copy_(read_rows(saved, "weights", name, parameter, self.ranks))
         self.optimizer.load(saved)
+        if self.average:
+            self.average.load(saved, lambda key: read_rows(saved, "optimizer", key, self._parameter(key), self.ranks))
+
+    def _average_state(self) -> dict[str, Value]:
+        """This rank's share of the averaged weights."""
+        state: dict[str, Value] = {}
+        for key, tensor in self.average.state().items() if self.average else ():
+            if self.sharded and tensor.ndim:
+                state[key] = part_of(tensor, self._parameter(key), self.ranks)
+            elif self.ranks.rank == 0:
+                state[key] = tensor
+        return state
+
+    def _parameter(self, key: str) -> Tensor:
+        """What an averaged tensor is the mean of."""
+        return self.model.get_parameter(key.removeprefix(PREFIX))
 
     def _trained(self) -> list[tuple[str, Tensor]]:
         return [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]

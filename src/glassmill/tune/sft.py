@@ -46,7 +46,7 @@ VERSION = 3
 
 
 def resolved(recipe: Recipe) -> Facts:
-    """What this machine decides and what changes the model's bytes, for the run's identity.
+    """What this machine decides and no run may change on its way: the type of products, for the run's identity.
 
     Raises:
         UserError: `sft.base` names no model folder, or its config.json is damaged.
@@ -68,11 +68,11 @@ def make(
 
     Raises:
         UserError: no base model, no conversations or none that teaches, a row that is not a conversation, no length,
-            both steps and epochs, a run that was started with another device, number of threads or torch, or one that
-            diverged.
+            both steps and epochs, a run that was started with another type of products, or one that diverged.
     """
     deadline = Deadline(settings.minutes)
     seed = seed if settings.seed is None else settings.seed
+    settings = settings.model_copy(update={"seed": seed})
     start = read_chat_base(_base_folder(settings, base, run.path.parent.parent))
     check_length(settings, start.config)
     settings = settled(settings, start.config, start.meta)

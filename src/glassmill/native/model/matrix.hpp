@@ -2,8 +2,8 @@
 //
 // Within a block the rows are interleaved, so that one vector register holds the same columns of 16 rows, and a product
 // with any number of activation rows reads the block once, from front to back. What a block's bytes mean is its
-// format's business, see formats.hpp; how they are multiplied is in products.hpp. To add a format: a name here, a
-// `Layout` in formats.cpp, and `Products` for every instruction set.
+// format's business, see formats.hpp; how they are multiplied is in products.hpp. To add a format: a name and `kNumFormats` here, a
+// `Layout` in formats.cpp (numbers) or blocked.cpp (blocks), and `Products` for every instruction set.
 #pragma once
 
 #include <cstddef>

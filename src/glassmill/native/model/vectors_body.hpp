@@ -7,7 +7,7 @@
 namespace glassmill::model {
 namespace {
 
-// e^x for x <= 88, to 2 units in the last place; 0 far below. Cephes' polynomial.
+// e^x for x <= 88, to 2 units in the last place; 1.6e-38 below -87. Cephes' polynomial.
 inline Floats exponential(Floats x) {
     x = larger(smaller(x, all(88.0f)), all(-87.0f));
     const Floats n = nearest(x * all(1.44269504f));
