@@ -151,7 +151,7 @@ def test_a_head_beside_tied_embeddings_counts_if_it_differs(tmp_path: Path) -> N
 
 def test_the_decoder_is_chosen_by_name_by_the_environment_or_by_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GLASSMILL_DECODER", raising=False)
-    assert (chosen_decoder(), chosen_decoder("torch"), chosen_decoder(device="cuda")) == ("native", "torch", "torch")
+    assert (chosen_decoder(), chosen_decoder("torch"), chosen_decoder(device="mps")) == ("native", "torch", "torch")
     assert chosen_decoder(dtype="float16") == "torch"
     monkeypatch.setenv("GLASSMILL_DECODER", "torch")
     assert (chosen_decoder(), chosen_decoder("native")) == ("torch", "native")

@@ -38,7 +38,7 @@ def evaluate_model(model: Path, web: Path | None, tokens: Path | None, questions
         from glassmill.infer.generate import Model
 
         settings = EvalSettings(questions=str(questions) if questions else None)
-        shown = score(Model.load(model), settings, SEED, web, tokens, emit)
+        shown = score(Model.load(model, device="cpu"), settings, SEED, web, tokens, emit)
     report: dict[str, Any] = {**shown.scores, "pii": shown.leaked} if shown.leaked else dict(shown.scores)
     answers = [answer for answer in shown.answers if answer["kind"] == own.KIND]
     return {**report, "answers": answers} if answers else report

@@ -57,12 +57,14 @@ def resolved(recipe: Recipe) -> device.Facts:
     """What this machine decides and the scores depend on. The model answers on the CPU, by the native decoder or
     torch's, in a type that follows from its size and the processor; its last bits, and so now and then a token, depend
     on all of these."""
-    from glassmill.infer.choose import chosen_decoder
+    from glassmill.infer.choose import chosen_cache, chosen_decoder
 
+    cache = chosen_cache()
     facts = device.resolve("cpu").facts()
     return {
         **{name: facts[name] for name in ("processor", "threads", "torch")},
         "decoder": chosen_decoder(),
+        **({"cache": cache} if cache else {}),
         "instructions": native.instruction_set() or "none",
         "dtype_of_large_models": device.inference_dtype("cpu", device.LARGE_BYTES) or "as stored",
         "numpy": ".".join(np.__version__.split(".")[:2]),  # draws the samples that look for leaks (NEP 19)
@@ -94,7 +96,7 @@ def make(
         )
         report |= filters.filter_scores(truth, fate)
         personal |= filters.pii_scores(truth, fate)
-    loaded = Model.load(model)
+    loaded = Model.load(model, device="cpu")
     shown = score(loaded, settings, seed, web, tokens, run.emit)
     report |= {"pii": personal | shown.leaked, **shown.scores}
     for name, value in report.items():

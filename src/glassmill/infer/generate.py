@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import numpy.typing as npt
 
 from glassmill.errors import UserError
-from glassmill.infer.choose import DecoderName, load_decoder
+from glassmill.infer.choose import DecoderName, chosen_device, load_decoder
 from glassmill.infer.completion import Reply
 from glassmill.infer.compose import ToolUse
 from glassmill.infer.conversation import Fitted, fit
@@ -106,7 +106,7 @@ class Model:
     def load(
         cls,
         path: str | Path,
-        device: str = "cpu",
+        device: str | None = None,
         dtype: torch.dtype | None = None,
         max_batch: int = 32,
         decoder: DecoderFactory | DecoderName | None = None,
@@ -117,11 +117,11 @@ class Model:
 
         Args:
             path: Where it is.
-            device: Where it is computed.
-            dtype: In what; by default what is fastest on `device`.
+            device: Where it is computed; by default as GLASSMILL_DEVICE says, or on the CPU.
+            dtype: In what; by default what is fastest on a CPU, and as stored on other devices.
             max_batch: Requests computed at once.
-            decoder: What computes it: "native", "torch", or by default as `glassmill.infer.choose` says; or a function
-                that loads another one, for which `device` and `dtype` mean nothing.
+            decoder: What computes it: "native", "graph", "torch", or by default as `glassmill.infer.choose` says; or a
+                function that loads another one, for which `device` and `dtype` mean nothing.
             prefix_cache_bytes: Keys and values kept of finished requests, for prompts that begin alike; 0: none.
             speculate: Whether tokens are guessed where a text repeats itself. The text is the same.
 
@@ -133,7 +133,7 @@ class Model:
         def load() -> Decoder:
             if callable(decoder):
                 return decoder(folder, max_batch)
-            return load_decoder(folder, max_batch, decoder, device, dtype)
+            return load_decoder(folder, max_batch, decoder, chosen_device(device), dtype)
 
         with ThreadPoolExecutor(1) as pool:  # weights are packed while the tokenizer is read
             loading = pool.submit(load)

@@ -221,8 +221,8 @@ class TorchDecoder(Decoder):
         if num_tokens > length:
             length = max(num_tokens, min(2 * length, self._info.context_length))
         self._cache = self._new_cache(batch, length)
-        self._cache.keys_LBSKH[:, : old.batch, : old.max_length] = old.keys_LBSKH
-        self._cache.values_LBSKH[:, : old.batch, : old.max_length] = old.values_LBSKH
+        self._cache.keys_LBSKH[:, : old.batch, : old.max_length] = old.keys_LBSKH[:, :, : old.max_length]
+        self._cache.values_LBSKH[:, : old.batch, : old.max_length] = old.values_LBSKH[:, :, : old.max_length]
 
 
 def _padded(rows: list[Sequence[int]], longest: int) -> Ids:

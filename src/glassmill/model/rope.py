@@ -83,6 +83,12 @@ class Rotation:
         self.cos = torch.cat([cos, cos], dim=-1).unsqueeze(-2).to(dtype)
         self.signed_sin = torch.cat([-sin, sin], dim=-1).unsqueeze(-2).to(dtype)
 
+    def at(self, places_BT: Tensor) -> Rotation:
+        """Of these places among its positions, which must be in one row `(T,)`; any shape `(..., T)`, int64."""
+        found = object.__new__(Rotation)
+        found.cos, found.signed_sin = self.cos[places_BT], self.signed_sin[places_BT]
+        return found
+
 
 def rotate(x_BTNH: Tensor, rotation: Rotation) -> Tensor:
     """Rotate every channel pair of every head by its angle. Lengths change by its scale alone."""

@@ -21,6 +21,11 @@ void require_shape(const std::string& name, const Source& source, std::size_t ro
 Decoder::Decoder(const Shape& shape, Rotary rotary, Format cache, unsigned threads)
     : shape_(shape), rotary_(std::move(rotary)), cache_({cache, shape.layers, shape.kv_heads, shape.head_dim}),
       team_(threads), threads_(threads) {
+    if (shape.head_dim % layout(cache).columns_step) {
+        throw std::invalid_argument(std::string("a cache in ") + layout(cache).name + " needs heads of a multiple of " +
+                                    std::to_string(layout(cache).columns_step) + " channels, not " +
+                                    std::to_string(shape.head_dim));
+    }
     weights_.layers.resize(shape.layers);
 }
 

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/processor.hpp"
+#include "model/blocked.hpp"
 
 namespace glassmill::model {
 namespace {
@@ -269,8 +270,11 @@ void Decoder::Pass::attend(unsigned member, std::size_t layer, const Tile& tile)
     const Own& own = own_[member];
     const Row& row = *(*segments_)[tile.segment].row;
     const std::size_t first = (*tokens_)[tile.token].position, length = first + tile.count;
-    const std::size_t H = shape_.head_dim, queries = tile.count * group_, padded = round_up(length, kBlockRows);
-    const std::size_t stride = round_up(length, kPage) + kBlockRows, weights_stride = cached_.row_bytes(padded);
+    const bool in_8_bits = decoder_.cache_.shape().in_8_bits();
+    const std::size_t H = shape_.head_dim, queries = tile.count * group_,
+                      padded = round_up(length, in_8_bits ? kGroup : kBlockRows);
+    const std::size_t pages = (length + kPage - 1) / kPage, stride = pages * kPage + kBlockRows;
+    const std::size_t page_bytes = cached_.row_bytes(kPage), weights_stride = pages * page_bytes;
     const Rows asked{queries_ + (tile.head * capacity_ + tile.token) * group_ * query_bytes_, query_bytes_, queries};
     for (std::size_t at = 0; at < length; at += kPage) {
         const Matrix keys = row.keys(at / kPage, layer, tile.head, std::min(kPage, length - at));
@@ -280,9 +284,15 @@ void Decoder::Pass::attend(unsigned member, std::size_t layer, const Tile& tile)
     for (std::size_t query = 0; query < queries; ++query) {
         float* const scores = own.scores + query * stride;
         own.sums[query] = vectors_.exponentials(scores, first + query / group_ + 1, padded, scale);
-        cached_.prepare(scores, padded, own.weights + query * weights_stride);
+        for (std::size_t page = 0; page < pages; ++page) {
+            const std::size_t at = page * kPage, count = std::min(kPage, padded - at);
+            if (in_8_bits) {
+                const float* const scales = row.value_scales(page, layer, tile.head);
+                for (std::size_t i = 0; i < count; ++i) scores[at + i] *= scales[i];
+            }
+            cached_.prepare(scores + at, count, own.weights + query * weights_stride + page * page_bytes);
+        }
     }
-    const std::size_t page_bytes = cached_.row_bytes(kPage);
     for (std::size_t at = 0; at < length; at += kPage) {
         const Matrix values = row.values(at / kPage, layer, tile.head, std::min(kPage, padded - at));
         const Rows weights{own.weights + at / kPage * page_bytes, weights_stride, queries};
