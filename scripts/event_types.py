@@ -21,7 +21,9 @@ TYPES: dict[object, str] = {
     int: "number",
     int | None: "number | null",
     float: "number | null",  # JSON has no NaN
+    float | None: "number | null",
     Mapping[str, int]: "Record<string, number>",
+    Mapping[str, float]: "Record<string, number | null>",
 }
 BASE = {"t": "number", "stage": "string", "run": "string"}
 SENT_BY_WORKERS_ONLY = {"shard", "alive"}

@@ -150,7 +150,7 @@ def test_init_writes_a_recipe_that_plan_and_run_accept(tmp_path: Path) -> None:
     assert command("init", str(recipe), "--input", str(pages)).returncode == 0
     assert "exists" in command("init", str(recipe)).stderr
     planned = json.loads(command("plan", str(recipe), "--json").stdout)
-    assert planned["parameters"] > 0 and planned["minutes"]["train"] == 10
+    assert planned["parameters"] > 0 and planned["train_tokens"] == 100 * 4096
     done = command("run", str(recipe), "--until", "corpus", "--runs", str(tmp_path / "runs"), "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["pages_in"] == 30

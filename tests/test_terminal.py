@@ -39,10 +39,13 @@ def test_brackets_in_a_text_are_shown_as_they_are(event: kinds.Event) -> None:
 def test_a_training_reads_as_a_few_lines_where_the_output_is_no_terminal() -> None:
     metrics = [kinds.Metric(step, 90, 2.5, 0.01, 1.0, step * 64, 900.0, 1.0) for step in range(90)]
     plan = kinds.Plan(steps=90, parameters=12_000, tokens=5760, minutes=0, flops=1e9, threads=2, dtype="float32")
-    lines = drawn(kinds.Start("demo-1", "0"), plan, *metrics, kinds.Validation(90, 1.25), kinds.Done(2.0)).splitlines()
+    norms = kinds.Norms(90, {"embeddings": 0.5, "head": 0.25}, {"embeddings": 0.001, "head": 0.02})
+    events = (kinds.Start("demo-1", "0"), plan, *metrics, norms, kinds.Validation(90, 1.25), kinds.Done(2.0))
+    lines = drawn(*events).splitlines()
     assert [line.split(maxsplit=1)[1] for line in lines] == [
         "starts",
         "plan: 90 steps, 12,000 parameters, 5,760 tokens",
+        "step 90: gradient / update per weight: embeddings 0.5 / 0.001, head 0.25 / 0.02",
         "step 90: 1.250 bits per byte on held-out text",
         "done in 2.0 s",
     ]

@@ -22,6 +22,7 @@ from glassmill.run.team import follow, follows, leading
 from glassmill.stages import STAGES, check_recipe
 from glassmill.tokens.split import check_pattern
 from glassmill.train import base, sources
+from glassmill.train.sinks import check_sinks
 from glassmill.tune import before
 
 
@@ -41,6 +42,7 @@ def ready(recipe: Recipe, runs: Path, until: str | None = None) -> Recipe:
         leaving(recipe.corpus.pii.examples, recipe.corpus.pii.allow)
     if "tokenizer" in names:
         check_pattern(recipe.tokenizer.pattern)
+    check_sinks(recipe, sorted(names & {"train", "sft"}))
     if names & {"tokenizer", "train"}:
         recipe = base.prepared(recipe, runs)
     if "train" in names:

@@ -20,7 +20,9 @@ VALUES: dict[object, st.SearchStrategy[object]] = {
     int: st.integers(),
     int | None: st.none() | st.integers(),
     float: st.floats(allow_nan=False, allow_infinity=False),
+    float | None: st.none() | st.floats(allow_nan=False, allow_infinity=False),
     Mapping[str, int]: st.dictionaries(st.text(), st.integers(), max_size=4),
+    Mapping[str, float]: st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False), max_size=4),
 }
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

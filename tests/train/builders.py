@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from pathlib import Path
 
 from glassmill.recipe import ModelSettings, TokensSettings, TrainSettings
@@ -30,3 +31,12 @@ def write_tokens(folder: Path) -> tuple[Path, Path]:
     settings = TokensSettings(workers=1, validation_share=0.1)
     run_stage(tokens, ids, settings, documents=corpus, tokenizer=tokenizer)
     return ids, tokenizer
+
+
+def interrupt() -> None:
+    """Ends a training as a kill does, except that a checkpoint that is being written is still written: nobody else may
+    write beside the next attempt."""
+    for thread in threading.enumerate():
+        if thread.name == "saver":
+            thread.join()
+    raise KeyboardInterrupt

@@ -2,11 +2,13 @@
 
     torchrun ... -m tests.train.rank_worker TOKENS TOKENIZER [FOLDER CHANGES]...
 
-Every step's loss is an event. CHANGES is JSON of settings; of those, `lora` is the rank of adapters to train instead.
+Every step's loss is an event. CHANGES is JSON of settings; of those, `lora` is the rank of adapters to train instead,
+and the targets of the batches from `bad[0]` to before `bad[1]` are noise.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from pathlib import Path
@@ -22,13 +24,15 @@ from glassmill.recipe import ModelSettings, TrainSettings
 from glassmill.run import team
 from glassmill.run.folder import Identity, RunFolder
 from glassmill.tokens.shards import Shards
-from glassmill.train import loop, train
+from glassmill.train import loop, pace, train
 from glassmill.train.batches import WindowBatches
+from glassmill.train.gradients import Batch
 from glassmill.train.plan import set_up
 from tests.tokens.builders import run_stage
 from tests.train.builders import MODEL, TRAIN
 
-loop.METRIC_SECONDS = 0.0
+pace.METRIC_SECONDS = 0.0
+GOOD = WindowBatches.batch
 
 
 class Adapters:
@@ -77,8 +81,15 @@ class Quiet:
         pass
 
 
+def spoiled(self: WindowBatches, bad: tuple[int, int], step: int) -> Batch:
+    batch = GOOD(self, step)
+    noise = torch.randint(0, 300, batch.targets.shape, generator=torch.Generator().manual_seed(step))
+    return batch._replace(targets=noise) if bad[0] <= step < bad[1] else batch
+
+
 def train_once(folder: Path, tokens: Path, tokenizer: Path, changes: dict[str, Any]) -> None:
     rank = changes.pop("lora", 0)
+    WindowBatches.batch = functools.partialmethod(spoiled, changes.pop("bad", (0, 0)))  # type: ignore[assignment]
     stage: Any = Adapters(rank) if rank else train
     settings = TRAIN.model_copy(update=changes)
     given = {"tokens": tokens, "tokenizer": tokenizer, "model_settings": MODEL}

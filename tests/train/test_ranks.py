@@ -58,6 +58,12 @@ def losses(folder: Path) -> dict[int, float]:
     return {event.step: event.loss for event in events if isinstance(event, kinds.Metric)}
 
 
+def norms(folder: Path) -> kinds.Norms:
+    """Of the last step."""
+    events = [entry.event for entry in read_events(folder / "events.jsonl")]
+    return [event for event in events if isinstance(event, kinds.Norms)][-1]
+
+
 def assert_same_losses(folder: Path, other: Path) -> None:
     one, two = losses(folder), losses(other)
     assert one.keys() == two.keys() and len(one) > 1
@@ -98,6 +104,10 @@ def trained(town: Town, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("way", WAYS)
 def test_two_processes_have_the_losses_of_one(trained: Path, way: str) -> None:
     assert_same_losses(trained / "two" / way, trained / "one" / way.replace("fsdp", "ddp"))
+    two, one = norms(trained / "two" / way), norms(trained / "one" / way.replace("fsdp", "ddp"))
+    assert two.gradients == pytest.approx(one.gradients, rel=0.02) and two.updates == pytest.approx(
+        one.updates, rel=0.02
+    )
     plan = plan_of(trained / "two" / way)
     assert (plan["world_size"], plan["parallel"]) == (2, way[:4].strip(","))
 
@@ -123,6 +133,24 @@ def test_only_one_process_writes(trained: Path) -> None:
     assert [type(event) for event in events].count(kinds.Start) == 1
     steps = [event.step for event in events if isinstance(event, kinds.Metric)]
     assert steps == sorted(set(steps))
+
+
+@pytest.mark.slow
+def test_two_processes_go_back_where_one_does_and_keep_the_same_best_report(town: Town, tmp_path: Path) -> None:
+    guarded: dict[str, Any] = {"steps": 70, "reports": 4, "on_spike": "rollback", "rollback_steps": 25, "bad": (60, 61)}
+    spoiled: dict[str, Any] = {"steps": 40, "reports": 4, "keep_best": True, "on_spike": "continue", "bad": (22, 99)}
+    finish(launch(town, (tmp_path / "one", guarded), ranks=1))
+    cases = [(tmp_path / way, guarded | {"parallel": way}) for way in ("ddp", "fsdp")]
+    finish(launch(town, *cases, *((path / "best", changes | spoiled) for path, changes in cases)))
+    for name in ("one", "ddp", "fsdp"):
+        events = [entry.event for entry in read_events(tmp_path / name / "events.jsonl")]
+        (told,) = [event.text for event in events if isinstance(event, kinds.Warned)]
+        assert "the loss at step 61 jumps" in told and "goes back to step 50 and skips the 11 batches" in told
+        assert_same_losses(tmp_path / name, tmp_path / "one")
+    for way in ("ddp", "fsdp"):
+        events = [entry.event for entry in read_events(tmp_path / way / "best" / "events.jsonl")]
+        bits = [event.bits_per_byte for event in events if isinstance(event, kinds.Validation)]
+        assert len(bits) == 5 and bits[-1] == min(bits) == bits[1]  # that of step 20 again, of the model kept
 
 
 def wait_for(folder: Path, step: int, process: subprocess.Popen[str]) -> None:

@@ -102,6 +102,24 @@ def test_a_cut_off_sft_continues_to_the_same_bits(
     assert weights_hash(tmp_path / "cut") == weights_hash(tmp_path / "undisturbed")
 
 
+def test_the_assistant_that_did_best_on_held_out_talk_is_kept(town: dict[str, Path], tmp_path: Path) -> None:
+    changes = {
+        "steps": 24,
+        "reports": 6,
+        "keep_best": True,
+        "pages": 0.0,
+        "peak_lr": 0.05,
+        "checkpoint_seconds": 3600.0,
+    }
+    events = tune(town, tmp_path / "sft", **changes, held_out=0.3)
+    losses = [(event.value, event.step) for event in events if isinstance(event, kinds.Score) and event.step]
+    assert losses[-1] == min(losses[:6]) and losses[-1][1] < 24
+    assert load_folder(tmp_path / "sft").meta["kept_step"] == losses[-1][1]
+    assert json.loads((tmp_path / "sft" / "stats.json").read_text())["held_out_loss"] == losses[-1][0]
+    with pytest.raises(UserError, match=r"^sft.keep_best = true, but no conversations are held out .*sft.held_out$"):
+        tune(town, tmp_path / "none", **changes, held_out=0.0)
+
+
 def test_epochs_are_passes_over_the_conversations(town: dict[str, Path], tmp_path: Path) -> None:
     tune(town, tmp_path / "sft", steps=None, epochs=3.0, pages=0.0, batch_tokens=64)
     assert json.loads((tmp_path / "sft" / "stats.json").read_text())["epochs"] == pytest.approx(3.0, abs=0.5)

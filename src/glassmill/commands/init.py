@@ -1,6 +1,7 @@
 """`glassmill init`: a recipe for your own pages, with every setting, its default and its meaning as comments.
 
-What it sets is what the built-in recipe `documents` sets, or `web` where the input is a crawl: WARC files only.
+What it sets is what the built-in recipe `documents` sets, or `web` where the input is a crawl: WARC files only. Instead
+of a time box it sets steps, by the size of the text, so that the same recipe gives the same model on every machine.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
+from glassmill.commands.plan import bytes_per_token, input_bytes
 from glassmill.corpus.read.files.kinds import WARC, kind_of
 from glassmill.errors import UserError
-from glassmill.recipe import Recipe, Settings, find_recipe
+from glassmill.model.config import ModelConfig
+from glassmill.model.sizes import num_parameters
+from glassmill.recipe import Recipe, Settings, find_recipe, load_recipe
 from glassmill.run.files import atomic_write
 from glassmill.run.inputs import expand
 
@@ -26,6 +30,12 @@ HEAD = """\
 """
 
 PROFILES = ("documents", "web")
+EPOCHS = 4
+"""Passes over a text that teach about as much as new text would (Muennighoff et al. 2023, arXiv 2305.16264)."""
+TOKENS_PER_PARAMETER = 20
+"""Beyond them, a larger model learns more from the same computation (Hoffmann et al. 2022, arXiv 2203.15556)."""
+LEAST_STEPS = 100
+"""Of a training that is to learn anything at all."""
 
 
 def write_template(path: Path, inputs: tuple[str, ...], force: bool = False, profile: str | None = None) -> str:
@@ -41,9 +51,35 @@ def write_template(path: Path, inputs: tuple[str, ...], force: bool = False, pro
     profile = profile or profile_of(inputs)
     expand(inputs)
     chosen = dict(_flat(tomllib.loads(find_recipe(profile).read_text(encoding="utf-8")), ""))
-    lines = [HEAD.format(file=path.name), *_section(Recipe(), "", chosen | {"corpus.inputs": list(inputs)})]
-    atomic_write(path, "\n".join(lines) + "\n")
+    chosen["corpus.inputs"] = list(inputs)
+    steps, why = length_for(profile, inputs)
+    if steps:
+        del chosen["train.minutes"]
+        chosen["train.steps"] = steps
+    lines = [HEAD.format(file=path.name), *_section(Recipe(), "", chosen)]
+    text = "\n".join(lines) + "\n"
+    atomic_write(path, text.replace(f"\nsteps = {steps}\n", f"\nsteps = {steps}  # {why}\n"))
     return profile
+
+
+def length_for(profile: str, inputs: tuple[str, ...]) -> tuple[int, str]:
+    """How many steps of training the text of the inputs is worth, and why; 0 where there is none to count."""
+    settings = [f"corpus.inputs={json.dumps(inputs)}"]
+    recipe = load_recipe(find_recipe(profile), settings) if inputs else None
+    tokens = int(input_bytes(recipe)[1] / bytes_per_token(recipe.tokenizer.vocab_size)) if recipe else 0
+    if recipe is None or not tokens:
+        return 0, ""
+    shape = ModelConfig(vocab_size=recipe.tokenizer.vocab_size, **recipe.model.shape())
+    most = TOKENS_PER_PARAMETER * num_parameters(shape)
+    steps = round(min(EPOCHS * tokens, most) / recipe.train.batch_tokens)
+    if steps < LEAST_STEPS:
+        return LEAST_STEPS, f"the text is small: about {tokens:,} tokens, read {_epochs(LEAST_STEPS, recipe, tokens)}"
+    much = "" if EPOCHS * tokens <= most else f": {TOKENS_PER_PARAMETER} tokens per parameter are enough for this model"
+    return steps, f"about {tokens:,} tokens of text, read {_epochs(steps, recipe, tokens)}{much}"
+
+
+def _epochs(steps: int, recipe: Recipe, tokens: int) -> str:
+    return f"{steps * recipe.train.batch_tokens / tokens:.3g} times"
 
 
 def profile_of(inputs: tuple[str, ...]) -> str:

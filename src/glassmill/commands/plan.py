@@ -104,7 +104,7 @@ def make_plan(recipe: Recipe, runs: Path = Path("runs"), notify: Callable[[str],
         UserError: an input names nothing, a stage lacks something, or a base model does not fit.
     """
     recipe = ready(recipe, runs)
-    html, text = _bytes(recipe)
+    html, text = input_bytes(recipe)
     notify("measuring this machine")
     health = examine(runs)
     trains = "train" in recipe.stages
@@ -303,7 +303,8 @@ def _time(minutes: float) -> str:
     return f"about {minutes:,.0f} minutes" if minutes < 90 else f"about {minutes / 60:,.1f} hours"
 
 
-def _bytes(recipe: Recipe) -> tuple[int, int]:
+def input_bytes(recipe: Recipe) -> tuple[int, int]:
+    """Of all inputs, unpacked, and of the text that is likely to be kept of them."""
     if not recipe.corpus.inputs:
         html = recipe.miniweb.pages * MINIWEB_PAGE_BYTES if "miniweb" in recipe.stages else 0
         return html, int(html * MINIWEB_TEXT_SHARE)

@@ -77,7 +77,13 @@ class Screen:
                 self._line(stage, "plan: " + ", ".join(_plan_words(plan)))
             case kinds.Metric() as metric:
                 note = f"loss {metric.loss:.3f}  {metric.tokens_per_s:,.0f} tokens/s"
+                note += f"  {metric.peak_share:.0%} of peak" if metric.peak_share else ""
                 self._bar(stage, metric.step, metric.steps, note)
+            case kinds.Norms(step, gradients, updates):
+                told = ", ".join(
+                    f"{name} {gradients.get(name, 0):.2g} / {ratio:.2g}" for name, ratio in updates.items()
+                )
+                self._line(stage, f"[dim]step {step}: gradient / update per weight: {plain(told)}[/dim]")
             case kinds.Validation(step, bits_per_byte):
                 self._line(stage, f"step {step}: {bits_per_byte:.3f} bits per byte on held-out text")
             case kinds.Sample(step, prompt, text):

@@ -146,6 +146,13 @@ class LoopSettings(Settings):
     adam_betas: tuple[float, float] = Field((0.9, 0.95), description="of AdamW: how slowly its two averages move")
     weight_decay: float = Field(0.0, ge=0, description="of the matrices in the blocks")
     grad_clip: float = Field(0.0, ge=0, description="a longer gradient is cut to this norm; 0: never")
+    on_spike: Literal["continue", "stop", "rollback"] = Field(
+        "continue",
+        description="when the loss jumps far above that of the last 50 steps: say so, stop, or go back to a checkpoint "
+        "before and skip the batches in between; rollback does so for a loss that is no number, too",
+    )
+    rollback_steps: int = Field(100, ge=1, description="steps between the checkpoints that a rollback goes back to")
+    keep_best: bool = Field(False, description="the finished model is the one that reported best on held-out text")
     seed: int | None = Field(
         None, ge=0, lt=2**31, description="of first weights and order of this stage alone; none: the recipe's seed"
     )
@@ -185,6 +192,9 @@ class LoopSettings(Settings):
     reports: int = runtime(8, ge=1, description="how often to validate and write samples")
     checkpoint_seconds: float = runtime(30.0, ge=0, description="least time between two checkpoints")
     keep_checkpoints: int = runtime(2, ge=1, description="how many checkpoints stay while it trains, the newest")
+    log: tuple[Literal["csv", "tensorboard", "trackio", "wandb"], ...] = runtime(
+        (), description="where numbers go besides events.jsonl: csv (metrics.csv), tensorboard, trackio, wandb"
+    )
     measure_seconds: float = runtime(4.0, gt=0, description="how long the speed is measured for the time box")
 
     @field_validator("adam_betas")

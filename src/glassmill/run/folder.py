@@ -46,8 +46,12 @@ from glassmill.run.files import atomic_json, atomic_write, locked, remove, sha25
 from glassmill.run.integrity import Damage, damage
 from glassmill.run.resolved import Check, Resolved
 
-NOT_ARTEFACTS = frozenset({"recipe.toml", "events.jsonl", "manifest.json", "stats.json", "plan.json", "DONE", "lock"})
+NOT_ARTEFACTS = frozenset(
+    {"recipe.toml", "events.jsonl", "metrics.csv", "manifest.json", "stats.json", "plan.json", "DONE", "lock"}
+)
 SCRATCH_FOLDERS = frozenset({"checkpoints", "work"})
+LOGS = "logs"
+"""The folder of what other programs log of a run; no artefacts."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,16 @@ class RunFolder:
     def emit(self, event: kinds.Event) -> None:
         """Writes one event, see `glassmill.run.kinds`."""
         self._log.emit(event)
+
+    @contextmanager
+    def heard_by(self, listener: Listener) -> Iterator[None]:
+        """The listener hears every event in here."""
+        before = self._log.listeners
+        self._log.listeners = (*before, listener)
+        try:
+            yield
+        finally:
+            self._log.listeners = before
 
     def map(
         self,
@@ -341,5 +355,5 @@ def _artefacts(path: Path) -> list[str]:
     return sorted(
         name.as_posix()
         for name in names
-        if name.parts[0] not in SCRATCH_FOLDERS and name.as_posix() not in NOT_ARTEFACTS
+        if name.parts[0] not in {*SCRATCH_FOLDERS, LOGS} and name.as_posix() not in NOT_ARTEFACTS
     )

@@ -92,7 +92,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """Where training is: `loss` is the mean since the last metric, in nats a token."""
+    """Where training is: `loss` is the mean since the last metric, in nats a token; `peak_share` of the matrix peak."""
 
     kind: ClassVar[str] = "metric"
     step: int
@@ -103,6 +103,17 @@ class Metric:
     tokens: int
     tokens_per_s: float
     seconds_left: float
+    peak_share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Norms:
+    """What a step did to each group of weights: the gradient's norm; the update's norm over that of the weights."""
+
+    kind: ClassVar[str] = "norms"
+    step: int
+    gradients: Mapping[str, float]
+    updates: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +217,8 @@ class Alive:
 
 
 Event = (
-    Start | Done | Failed | Note | Warned | Unknown | Progress | Plan | Metric | Validation | Sample | Score | Answer
-    | Merge | Funnel | Example | ShardProgress | Alive
+    Start | Done | Failed | Note | Warned | Unknown | Progress | Plan | Metric | Norms | Validation | Sample | Score
+    | Answer | Merge | Funnel | Example | ShardProgress | Alive
 )  # fmt: skip
 KINDS: dict[str, type[Event]] = {kind.kind: kind for kind in get_args(Event)}
 
@@ -258,7 +269,7 @@ class Column:
 def _finite(value: object) -> object:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return dict(value) if isinstance(value, Mapping) else value
+    return {name: _finite(one) for name, one in value.items()} if isinstance(value, Mapping) else value
 
 
 def _string(value: object) -> str:
@@ -294,6 +305,16 @@ def _number(value: object) -> float:
         raise ValueError from None
 
 
+def _number_or_none(value: object) -> float | None:
+    return None if value is None else _number(value)
+
+
+def _numbers(value: object) -> dict[str, float]:
+    if isinstance(value, Mapping):
+        return {_string(name): _number(number) for name, number in value.items()}
+    raise ValueError
+
+
 def _counts(value: object) -> dict[str, int]:
     if isinstance(value, Mapping):
         return {_string(name): _whole(count) for name, count in value.items()}
@@ -306,7 +327,9 @@ _PARSERS: dict[object, Callable[[object], object]] = {
     int: _whole,
     int | None: _whole_or_none,
     float: _number,
+    float | None: _number_or_none,
     Mapping[str, int]: _counts,
+    Mapping[str, float]: _numbers,
 }
 
 

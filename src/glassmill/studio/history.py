@@ -24,7 +24,7 @@ NEWEST: dict[type[kinds.Event], int] = {
     kinds.Failed: 5,
 }
 """How many of a kind are kept in one slot; of any other kind, the last."""
-SERIES: dict[type[kinds.Event], int] = {kinds.Metric: 1200, kinds.Validation: 400, kinds.Sample: 48}
+SERIES: dict[type[kinds.Event], int] = {kinds.Metric: 1200, kinds.Norms: 400, kinds.Validation: 400, kinds.Sample: 48}
 """Kinds that are points of a curve, and how many points are kept."""
 
 

@@ -33,6 +33,8 @@ KEPT = 2
 KINDS = ("weights", "optimizer")
 PATIENCE_S = 900.0
 """How long rank 0 waits for the share of another rank."""
+DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, UserError, SafetensorError)
+"""What reading a damaged checkpoint raises."""
 TYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16", torch.float64: "F64", torch.int64: "I64"}
 
 
@@ -49,25 +51,31 @@ Value = Tensor | Part
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The state after `step` steps, or a rank's share of it; `seconds`: how long the run had taken by then."""
+    """The state after `step` steps, or a rank's share of it.
+
+    Attributes:
+        seconds: How long the run had taken by then.
+        notes: What JSON can say of it. Earlier checkpoints whose steps are in `needs` are kept as long as this one.
+    """
 
     step: int
     weights: Mapping[str, Value]
     optimizer: Mapping[str, Value]
     seconds: float = 0.0
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
     def copied(self) -> Checkpoint:
         """A copy in the CPU's memory, which training doesn't change."""
         weights, optimizer = (
             {name: _copied(value) for name, value in values.items()} for values in (self.weights, self.optimizer)
         )
-        return Checkpoint(self.step, weights, optimizer, self.seconds)
+        return Checkpoint(self.step, weights, optimizer, self.seconds, dict(self.notes))
 
 
 def save_checkpoint(
     folder: Path, checkpoint: Checkpoint, rank: int = 0, size: int = 1, attempt: str = "", keep: int = KEPT
 ) -> None:
-    """Write a checkpoint whole or not at all, then delete all but the newest `keep`.
+    """Write a checkpoint whole or not at all, then delete all but the newest `keep` and those that they need.
 
     Args:
         folder: Of the checkpoints.
@@ -91,8 +99,10 @@ def save_checkpoint(
         for other in range(1, size):
             files |= _fetch(folder / f"share-{name}-{other}-{attempt}", path)
         state = {"step": checkpoint.step, "seconds": round(checkpoint.seconds, 3), "files": files}
+        state["notes"] = dict(checkpoint.notes)
         (path / "state.json").write_text(json.dumps(_signed(state), allow_nan=False) + "\n", encoding="utf-8")
-    for old in _complete(folder)[keep:]:
+    complete = _complete(folder)
+    for old in set(complete) - _staying(complete, keep):
         remove(old)
 
 
@@ -104,6 +114,7 @@ class Saved:
     step: int
     seconds: float
     files: Mapping[str, Any]
+    notes: Mapping[str, Any] = field(default_factory=dict)
     _open: dict[str, Any] = field(default_factory=dict)
 
     def names(self, kind: str) -> Iterator[str]:
@@ -129,7 +140,7 @@ class Saved:
     def whole(self) -> Checkpoint:
         """All of it, in memory."""
         weights, optimizer = ({name: self.read(kind, name) for name in self.names(kind)} for kind in KINDS)
-        return Checkpoint(self.step, weights, optimizer, self.seconds)
+        return Checkpoint(self.step, weights, optimizer, self.seconds, self.notes)
 
     def _of(self, kind: str) -> Iterator[tuple[str, Any]]:
         return ((name, file) for name, file in self.files.items() if name.startswith(kind))
@@ -152,7 +163,7 @@ def newest_saved(folder: Path, told: Callable[[str], None] = lambda text: None) 
     for path in _complete(folder):
         try:
             return open_saved(path)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, UserError, SafetensorError) as error:
+        except DAMAGED as error:
             told(f"the checkpoint {path.name} is damaged ({error}); the one before it is used")
     return None
 
@@ -169,7 +180,7 @@ def open_saved(path: Path, check: bool = True) -> Saved:
     for name, file in state["files"].items() if check else ():
         if sha256_file(path / name) != file["sha256"]:
             raise ValueError(f"{name} has other bytes than were written")
-    return Saved(path, state["step"], state["seconds"], state["files"])
+    return Saved(path, state["step"], state["seconds"], state["files"], state.get("notes", {}))
 
 
 def newest_checkpoint(folder: Path) -> Checkpoint | None:
@@ -181,6 +192,13 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
 def drop_checkpoint(folder: Path, step: int) -> None:
     """Delete the checkpoint of `step`, if there is one."""
     remove(folder / f"step-{step:08d}")
+
+
+def drop_newer(folder: Path, step: int) -> None:
+    """Delete the checkpoints of later steps, newest first: after a kill in between, a run takes those steps again."""
+    for path in _complete(folder):
+        if int(path.name[5:]) > step:
+            remove(path)
 
 
 def drop_shares(folder: Path) -> None:
@@ -213,6 +231,18 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
 def _complete(folder: Path) -> list[Path]:
     """Checkpoint folders, newest first."""
     return sorted((path for path in folder.glob("step-*") if path.name[5:].isdigit()), reverse=True)
+
+
+def _staying(complete: list[Path], keep: int) -> set[Path]:
+    """The newest `keep`, what these need, and what that needs; all, while one of them is damaged and cannot say."""
+    staying = set(complete[:keep])
+    for _ in range(2):
+        try:
+            needs = {step for path in staying for step in load_object(path / "state.json")["notes"].get("needs", ())}
+        except DAMAGED:
+            return set(complete)
+        staying |= {path for path in complete if int(path.name[5:]) in needs}
+    return staying
 
 
 def _write(folder: Path, checkpoint: Checkpoint, rank: int, size: int) -> dict[str, Any]:

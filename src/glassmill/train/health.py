@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from glassmill.errors import UserError
 from glassmill.recipe import LoopSettings
+from glassmill.train.course import Course, Spike
 
 USUAL_LR = {"muon": 0.02, "adamw": 0.001}
 USUAL_EMBEDDING_LR = 0.004
@@ -27,10 +28,15 @@ LARGEST = 1e6
 
 
 class Watch:
-    """Looks at every step of a training in `stage`, with a vocabulary of `vocab_size`."""
+    """Looks at every step of a training in `stage`, with a vocabulary of `vocab_size`.
+
+    Attributes:
+        course: What came before, for telling spikes; None where nothing is to be remembered.
+    """
 
     def __init__(self, stage: str, settings: LoopSettings, vocab_size: int) -> None:
         self.stage, self.settings, self.guessing, self.seen = stage, settings, math.log(vocab_size), False
+        self.course: Course | None = None
 
     def start(self, model: nn.Module) -> None:
         """Raises UserError where the model to start from has weights that are no numbers."""
@@ -42,15 +48,22 @@ class Watch:
             )
 
     def step(self, number: int, steps: int, loss: float, gradient_norm: float) -> None:
-        """Raises UserError where step `number` (from 1) of `steps` isn't sound; no weight has changed yet."""
+        """Look at step `number` (from 1) of `steps`; no weight has changed yet.
+
+        Raises:
+            UserError: it isn't sound, or a spike at which the training is to stop.
+            Spike: it is either, and the training is to go back.
+        """
         if not self.seen and math.isfinite(loss):  # tuning may begin with what its model finds absurd
             self.seen, self.guessing = True, max(self.guessing, min(loss, 2 * self.guessing))
         if not math.isfinite(loss):
-            self._stop(f"the loss at step {number} of {steps} is {loss}, no finite number")
+            self._unsound(f"the loss at step {number} of {steps} is {loss}, no finite number")
         if loss > HOPELESS * self.guessing:
-            self._stop(f"the loss at step {number} of {steps} is {loss:.4g}, guessing gives {self.guessing:.1f}")
+            self._unsound(f"the loss at step {number} of {steps} is {loss:.4g}, guessing gives {self.guessing:.1f}")
         if not math.isfinite(gradient_norm):
-            self._stop(f"the gradient at step {number} of {steps} is {gradient_norm}, no finite number")
+            self._unsound(f"the gradient at step {number} of {steps} is {gradient_norm}, no finite number")
+        if self.course is not None:
+            self.course.see(number, loss)
 
     def end(self, model: nn.Module, loss: float) -> None:
         """Raises UserError where the trained model isn't sound.
@@ -64,6 +77,11 @@ class Watch:
                 self._stop(f"after the last step {name} holds {largest:.3g}")
         if not loss <= WORSE * self.guessing:  # also NaN
             self._stop(f"the loss after the last step is {loss:.4g}, guessing gives {self.guessing:.1f}")
+
+    def _unsound(self, what: str) -> None:
+        if self.course is not None and self.course.goes_back and self.course.losses:
+            raise Spike(what)
+        self._stop(what)
 
     def _stop(self, what: str) -> None:
         raise UserError(f"{self.stage} stopped: {what}. {self._cause()}. Nothing was published")

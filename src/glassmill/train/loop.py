@@ -2,8 +2,9 @@
 
 A run killed at any moment continues from its newest checkpoint and ends with the same bits as an undisturbed one: what
 a step reads is a function of its number, the optimizer's state is in the checkpoint, nothing draws random numbers, and
-device, type, threads, processes and torch are those of the plan. (Unless a time box cuts one of the two, see
-`deadline`, or the run moves to another machine, see `plan`.)
+device, type, threads, processes and torch are those of the plan. Where a spike of the loss leads is a function of the
+steps before it, see `course`. (Unless a time box cuts one of the two, see `deadline`, or the run moves to another
+machine, see `plan`.)
 
 Under torchrun every rank runs this loop. All of them make the same decisions, see `ranks`; only rank 0 has a run folder
 to write in, reports and publishes.
@@ -15,8 +16,8 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -29,21 +30,27 @@ from glassmill.run import kinds
 from glassmill.run.device import memory_of
 from glassmill.run.folder import RunFolder
 from glassmill.train.checkpoint import (
+    DAMAGED,
+    Checkpoint,
+    Saved,
     drop_checkpoint,
+    drop_newer,
     newest_checkpoint,
     newest_saved,
     open_saved,
     save_checkpoint,
 )
+from glassmill.train.course import Course, Spike
 from glassmill.train.deadline import Deadline
 from glassmill.train.health import Watch
+from glassmill.train.pace import Pace
 from glassmill.train.plan import Plan, Setup, cut_plan, make_plan, moved_plan, read_plan
 from glassmill.train.process import deterministic, pinned_threads, signals
 from glassmill.train.ranks import Ranks, others_may_die
 from glassmill.train.saver import Saver
-from glassmill.train.trainer import Batches, Trained, Trainer
+from glassmill.train.sinks import logging
+from glassmill.train.trainer import Batches, Trainer
 
-METRIC_SECONDS = 1.0
 USABLE = 0.8
 """Share of a device's memory that a replica of the model may plan for; beyond it, the model is cut over the ranks."""
 
@@ -51,8 +58,9 @@ USABLE = 0.8
 class Report(Protocol):
     """What is told of a model in training, with the number of steps that it has behind it. Only on rank 0."""
 
-    def report(self, model: Transformer, step: int) -> None:
-        """Measure it; at a few even intervals and at the end."""
+    def report(self, model: Transformer, step: int) -> float | None:
+        """Measure it; at a few even intervals and at the end. What held-out text costs, lower is better; None where
+        there is none."""
 
     def sample(self, model: Transformer, step: int) -> None:
         """Let it write; before the first step, after 1, 2, 4, 8, ..., and at the end."""
@@ -136,10 +144,11 @@ def _fit(
     plan = Plan.from_json(ranks.tell(plan and asdict(plan)))
     trainer = fresh_trainer()
     _announce(run, trainer, plan)
-    begin = _resume(on, trainer)
+    trainer.watch.course = course = Course(run.stage, on.settings, lambda text: run.emit(kinds.Warned(text)))
+    begin = _resume(on, trainer, course)
     plan = moved_plan(run, plan, on.setup, begin)
-    with signals() as stop:
-        return _steps(on, trainer, plan, begin, stop)
+    with signals() as stop, logging(run, on.settings, begin) if ranks.rank == 0 else nullcontext():
+        return _steps(on, trainer, course, plan, begin, stop)
 
 
 def _what_fits(on: _Training, config: ModelConfig) -> str:
@@ -187,46 +196,94 @@ def _announce(run: RunFolder, trainer: Trainer, plan: Plan) -> None:
         run.emit(kinds.Note(f"{trainer.ranks.size} processes train together, {how} ({trainer.setup.parallel})"))
 
 
-def _resume(on: _Training, trainer: Trainer) -> int:
+def _resume(on: _Training, trainer: Trainer, course: Course) -> int:
     """Load the newest sound checkpoint; the number of steps it has behind it."""
-    saved = None
-    if on.ranks.rank == 0:
-        saved = newest_saved(on.run.path / "checkpoints", lambda text: on.run.emit(kinds.Warned(text)))
-    path = on.ranks.tell(saved and str(saved.path))
-    if path is None:
+    saved = _load_newest(on, trainer)
+    if saved is None:
         return 0
-    saved = saved or open_saved(Path(path), check=False)
-    trainer.load(saved)
+    trainer.skipped = course.restore(saved.notes)
     on.deadline.used = saved.seconds
     on.run.emit(kinds.Note(f"continuing after step {saved.step}"))
     return saved.step
 
 
-def _steps(on: _Training, trainer: Trainer, plan: Plan, begin: int, stop: list[int]) -> tuple[Transformer, Plan] | None:
+def _load_newest(on: _Training, trainer: Trainer) -> Saved | None:
+    """Load the newest sound checkpoint, which rank 0 finds, if there is one."""
+    saved = None
+    if on.ranks.rank == 0:
+        saved = newest_saved(on.run.path / "checkpoints", lambda text: on.run.emit(kinds.Warned(text)))
+    path = on.ranks.tell(saved and str(saved.path))
+    if path is None:
+        return None
+    saved = saved or open_saved(Path(path), check=False)
+    trainer.load(saved)
+    return saved
+
+
+def _state(on: _Training, trainer: Trainer, course: Course, step: int, reports: bool = False) -> Checkpoint:
+    """What a checkpoint after `step` steps holds; `reports`: a report follows."""
+    share = trainer.share(step, on.deadline.elapsed())
+    return replace(share, notes=course.notes(step, trainer.skipped, reports))
+
+
+def _go_back(on: _Training, trainer: Trainer, course: Course, saver: Saver, step: int, why: Spike) -> int:
+    """Load the checkpoint before the spike after `step` steps; the number of steps it has behind it.
+
+    The place in the data stays: what was read since is not read again. Nothing needs to be written down: a run killed
+    now continues from a checkpoint before the spike, and comes here again.
+    """
+    saver.wait()
+    on.ranks.meet()
+    course.went_back(course.target(step), why)
+    if on.ranks.rank == 0:
+        drop_newer(on.run.path / "checkpoints", course.landed)
+    saved = _load_newest(on, trainer)
+    if saved is None:
+        raise UserError(f"{on.run.stage} stopped: {why}, and there is no checkpoint to go back to")
+    course.restore(saved.notes)
+    count = step + 1 - saved.step
+    trainer.skipped += count
+    skips = f"{count} batches" if count > 1 else "one batch"
+    on.run.emit(kinds.Warned(f"{why}; training goes back to step {saved.step} and skips the {skips} read since then"))
+    if course.reports:
+        _report(on, trainer, course, saved.step, reporting=on.settings.keep_best)
+    return saved.step
+
+
+def _steps(
+    on: _Training, trainer: Trainer, course: Course, plan: Plan, begin: int, stop: list[int]
+) -> tuple[Transformer, Plan] | None:
     """All steps from `begin` on; the model, and the plan as the deadline left it."""
-    settings, deadline, pace = on.settings, on.deadline, _Pace(on.run, trainer, begin)
+    settings, deadline, pace = on.settings, on.deadline, Pace(on.run, trainer, begin)
     saver = Saver(on.run.path / "checkpoints", on.ranks, save_checkpoint, settings.keep_checkpoints)
     saved_at, step = time.perf_counter(), begin
     if not begin:
-        _report(on, trainer, 0, sampling=True)
-    deadline.count(begin)
+        if course.goes_back:
+            saver.begin(_state(on, trainer, course, 0))
+        _report(on, trainer, course, 0, sampling=True)
+    elif course.reports and begin < plan.steps:
+        _report(on, trainer, course, begin, reporting=settings.keep_best)
+    deadline.count(begin + trainer.skipped)
     while step < plan.steps:
-        with _keeping_the_last_sound_checkpoint(on, saver, step):
-            trained = trainer.step(step, plan.planned, plan.cuts)
+        try:
+            with _keeping_the_last_sound_checkpoint(on, saver, step):
+                trained = trainer.step(step, plan.planned, plan.cuts, _reports_after(step + 1, plan, settings))
+        except Spike as spike:
+            step = _go_back(on, trainer, course, saver, step, spike)
+            pace.restart(step)
+            continue
         step += 1
-        deadline.count(step)
+        deadline.count(step + trainer.skipped)
         due = time.perf_counter() - saved_at > settings.checkpoint_seconds
         due = due and (settings.checkpoint_seconds == 0 or not saver.busy)
         due, cut, signalled = _agreed(on, due, _cut(plan, step, on), stop)
         if cut:
             plan = _cut_to(on, plan, step, cut)
         pace.count(step, plan.steps, trained, deadline)
-        reporting = (
-            step == plan.steps or step * settings.reports // plan.steps > (step - 1) * settings.reports // plan.steps
-        )
+        reporting = _reports_after(step, plan, settings)
         with deadline.resting():
-            if due or signalled or reporting:
-                saver.begin(trainer.share(step, deadline.elapsed()))
+            if due or signalled or reporting or (course.goes_back and course.anchor(step) == step):
+                saver.begin(_state(on, trainer, course, step, reporting))
                 saved_at = time.perf_counter()
             if signalled:
                 saver.wait()
@@ -234,8 +291,13 @@ def _steps(on: _Training, trainer: Trainer, plan: Plan, begin: int, stop: list[i
                 raise KeyboardInterrupt if signalled == signal.SIGINT else SystemExit(128 + signalled)
             if step < plan.steps:
                 with pace.paused():
-                    _report(on, trainer, step, reporting, sampling=step & (step - 1) == 0)
-    return _end(on, trainer, plan, saver)
+                    _report(on, trainer, course, step, reporting, sampling=step & (step - 1) == 0)
+    return _end(on, trainer, course, plan, saver)
+
+
+def _reports_after(step: int, plan: Plan, settings: LoopSettings) -> bool:
+    """Whether there is a report after so many steps."""
+    return step == plan.steps or step * settings.reports // plan.steps > (step - 1) * settings.reports // plan.steps
 
 
 def _agreed(on: _Training, due: bool, cut: int, stop: list[int]) -> tuple[bool, int, int]:
@@ -250,28 +312,55 @@ def _agreed(on: _Training, due: bool, cut: int, stop: list[int]) -> tuple[bool, 
     return bool(saves), steps, signalled
 
 
-def _report(on: _Training, trainer: Trainer, step: int, reporting: bool = False, sampling: bool = False) -> None:
+def _report(
+    on: _Training, trainer: Trainer, course: Course, step: int, reporting: bool = False, sampling: bool = False
+) -> None:
     """Rank 0 reports; what it raises ends the others too."""
-    model = trainer.whole_model() if reporting or sampling else None
+    model, score = trainer.whole_model() if reporting or sampling else None, None
     if model is not None and reporting:
-        on.report.report(model, step)
+        score = on.report.report(model, step)
     if model is not None and sampling:
         on.report.sample(model, step)
+    if reporting and on.settings.keep_best:
+        course.compare(step, on.ranks.tell(score))
 
 
-def _end(on: _Training, trainer: Trainer, plan: Plan, saver: Saver) -> tuple[Transformer, Plan] | None:
-    """Look at the finished model, and report on it."""
+def _end(on: _Training, trainer: Trainer, course: Course, plan: Plan, saver: Saver) -> tuple[Transformer, Plan] | None:
+    """Look at the finished model, and report on it; with `keep_best`, take an earlier one that did better."""
     with _keeping_the_last_sound_checkpoint(on, saver, plan.steps):
         loss = trainer.loss_now(plan.steps)
         model = trainer.whole_model()
         if model is not None:
             trainer.watch.end(model, loss)
+    score = None
     if model is not None:
-        on.report.report(model, plan.steps)
+        score = on.report.report(model, plan.steps)
         on.report.sample(model, plan.steps)
     saver.wait()
     on.ranks.meet()
+    if on.settings.keep_best:
+        course.compare(plan.steps, on.ranks.tell(score))
+    if on.settings.keep_best and course.best and course.best[0] < plan.steps:
+        del model
+        model = _best(on, trainer, *course.best)
     return None if model is None else (model, plan)
+
+
+def _best(on: _Training, trainer: Trainer, step: int, score: float) -> Transformer | None:
+    """The model of the best report, on rank 0."""
+    path = on.run.path / "checkpoints" / f"step-{step:08d}"
+    try:
+        trainer.load(open_saved(path, check=on.ranks.rank == 0))
+    except DAMAGED as error:
+        raise UserError(
+            f"{path}, which did best on held-out text, is damaged ({error}); run it with {on.run.stage}.keep_best=false"
+        ) from None
+    model = trainer.whole_model()
+    if model is not None:
+        on.run.emit(kinds.Note(f"the model of step {step} did best on held-out text ({score:g}) and is the one kept"))
+        on.report.report(model, step)
+        on.report.sample(model, step)
+    return model
 
 
 @contextmanager
@@ -305,41 +394,3 @@ def _cut_to(on: _Training, plan: Plan, done: int, steps: int) -> Plan:
             )
         )
     return cut_plan(on.run, plan, done, steps)
-
-
-class _Pace:
-    """Metric events, at most one per second, with speed and time left."""
-
-    def __init__(self, run: RunFolder, trainer: Trainer, begin: int) -> None:
-        self.run, self.trainer = run, trainer
-        self.batch_tokens = trainer.batches.rows * trainer.batches.length
-        self.told_at, self.told_step, self.losses = time.perf_counter(), begin, list[float]()
-
-    def count(self, done: int, steps: int, trained: Trained, deadline: Deadline) -> None:
-        """Count a finished step."""
-        self.losses.append(trained.loss)
-        now = time.perf_counter()
-        elapsed = now - self.told_at
-        if elapsed < METRIC_SECONDS and done < steps:
-            return
-        per_second = (done - self.told_step) / max(elapsed, 1e-9)
-        self.run.emit(
-            kinds.Metric(
-                step=done,
-                steps=steps,
-                loss=round(sum(self.losses) / len(self.losses), 4),
-                lr=self.trainer.settings.peak_lr * trained.factor,
-                grad_norm=round(trained.gradient_norm, 4),
-                tokens=done * self.batch_tokens,
-                tokens_per_s=round(per_second * self.batch_tokens),
-                seconds_left=round(max(0.0, min((steps - done) / per_second, deadline.left())), 1),
-            )
-        )
-        self.told_at, self.told_step, self.losses = now, done, []
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Time in here doesn't count towards the speed."""
-        begin = time.perf_counter()
-        yield
-        self.told_at += time.perf_counter() - begin

@@ -50,7 +50,7 @@ class Saver:
         """
         self.wait()
         copied = checkpoint.copied()
-        self._thread = threading.Thread(target=self._write, args=(copied,), daemon=True)
+        self._thread = threading.Thread(target=self._write, args=(copied,), name="saver", daemon=True)
         self._thread.start()
 
     def wait(self) -> None:

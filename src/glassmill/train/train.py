@@ -3,6 +3,7 @@
 model/        a Hugging Face model folder, the artefact
 adapter/      with `train.lora`, what was trained, in PEFT's form; in `model/` it is merged
 plan.json     number of steps, device, type, threads, step, torch
+metrics.csv   and logs/, with `train.log`: see `sinks`
 checkpoints/  what an interrupted run continues from
 """
 
@@ -102,6 +103,8 @@ def make(
     publish_adapter(run, model, settings, settings.base or "")
     tokens_seen = plan.steps * rows * length
     provenance = {"run": run.path.name, "stage": "train", "steps": plan.steps, "tokens_seen": tokens_seen, "seed": seed}
+    if settings.keep_best:
+        provenance["kept_step"] = reporter.step
     save_folder(run.path / "model", model, vocabulary, provenance | ({} if base is None else {"base": base.meta}))
     stats: dict[str, object] = {"parameters": num_parameters(config), "steps": plan.steps, "tokens_seen": tokens_seen}
     stats |= {"epochs": _epochs(num_ids, tokens_seen), "val_bpb": reporter.bits_per_byte}
@@ -172,6 +175,11 @@ class Reporter:
         self.token_bytes = np.load(tokens / "token_bytes.npy", allow_pickle=False)
         self.bits_per_byte: float | None = None
         self.first_bits_per_byte: float | None = None
+        self.step = 0
+        if settings.keep_best and len(self.ids) < 2:
+            raise UserError(
+                "train.keep_best = true, but no text is held out to choose by; raise tokens.validation_share"
+            )
         self.prompts = [tokenizer.encode(text) for text in settings.prompts] or self._openings()
 
     def first(self, model: Transformer) -> None:
@@ -180,17 +188,18 @@ class Reporter:
         if self.first_bits_per_byte is not None and not any((self.run.path / "checkpoints").glob("step-*")):
             self.run.emit(kinds.Validation(0, self.first_bits_per_byte))
 
-    def report(self, model: Transformer, step: int) -> None:
+    def report(self, model: Transformer, step: int) -> float | None:
         """Emit held-out bits per byte."""
-        self.bits_per_byte = self.measured(model)
+        self.bits_per_byte, self.step = self.measured(model), step
         if self.bits_per_byte is None:
-            return
+            return None
         if not math.isfinite(self.bits_per_byte):
             raise UserError(
                 f"train stopped: after step {step} held-out text takes {self.bits_per_byte} bits per byte, no finite "
                 "number. Nothing was published; lower train.peak_lr and train.embedding_lr"
             )
         self.run.emit(kinds.Validation(step, self.bits_per_byte))
+        return self.bits_per_byte
 
     def measured(self, model: Transformer) -> float | None:
         """Bits per byte of held-out text; None where there is none."""

@@ -22,6 +22,7 @@ from glassmill.train.checkpoint import Checkpoint, Saved, Value
 from glassmill.train.dropout import Dropout
 from glassmill.train.gradients import Batch, make_gradients
 from glassmill.train.health import Watch, gradient_norm, shorten
+from glassmill.train.norms import Before, Norms
 from glassmill.train.plan import Setup
 from glassmill.train.ranks import Ranks
 from glassmill.train.schedule import Cut, learning_rate_factor, steps_known
@@ -49,6 +50,7 @@ class Trained(NamedTuple):
     factor: float
     """Of the learning rates."""
     gradient_norm: float
+    norms: Norms | None = None
 
 
 class Trainer:
@@ -78,6 +80,8 @@ class Trainer:
         self.dtype = setup.device.torch_dtype
         self.document_end: int | None = getattr(batches, "document_end", None)
         self.sharded = setup.parallel == "fsdp"
+        self.skipped = 0
+        """Batches that were left out: a step reads the batch of so many steps later."""
         whole = self.ranks.rank == 0 and (self.sharded or settings.average)
         self._empty = parallel.skeleton(model) if whole else None
         if settings.activation_checkpointing:
@@ -99,17 +103,18 @@ class Trainer:
             self.document_end,
         )
 
-    def step(self, step: int, steps: int, cuts: Sequence[Cut] = ()) -> Trained:
-        """Take a step.
+    def step(self, step: int, steps: int, cuts: Sequence[Cut] = (), measured: bool = False) -> Trained:
+        """Take a step; `measured`: with the norms of each group.
 
         Raises:
-            UserError: loss or gradient are no finite numbers; the weights are those before the step.
+            UserError, Spike: see `Watch.step`; the weights are those before the step.
         """
         if self.dropout:
             self.dropout.start(step, self.ranks.rank * math.ceil(self.batches.rows / self.ranks.size))
         loss = self.gradients(self.batch(step))
         norm = parallel.gradient_norm_over_ranks(self.model) if self.sharded else gradient_norm(self.model)
         self.watch.step(step + 1, cuts[-1][1] if cuts else steps, loss, norm)
+        before = Before(self.model, self.sharded) if measured else None
         if 0 < self.settings.grad_clip < norm:
             shorten(self.model, self.settings.grad_clip / norm)
         settings = self.settings
@@ -119,11 +124,11 @@ class Trainer:
         self.optimizer.step(factor * settings.peak_lr, factor * settings.embedding_lr)
         if self.average:
             self.average.add(step, steps_known(step, steps, cuts))
-        return Trained(loss, factor, norm)
+        return Trained(loss, factor, norm, before.after() if before else None)
 
     def batch(self, step: int) -> Batch:
         """This rank's rows of what a step reads. The order of rows is that of one process."""
-        batch = self.batches.batch(step)
+        batch = self.batches.batch(step + self.skipped)
         return batch.share(self.ranks.rank, self.ranks.size) if self.ranks.size > 1 else batch
 
     @torch.no_grad()

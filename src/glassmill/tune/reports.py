@@ -43,10 +43,11 @@ class Reporter:
     ) -> None:
         self.run, self.tokenizer = run, tokenizer
         self.loss: float | None = None
+        self.step = 0
         self.questions = questions[:SAMPLES]
         self.packed = PackedConversations(held_out, length, tokenizer.eos_id, seed) if held_out else None
 
-    def report(self, model: Transformer, step: int) -> None:
+    def report(self, model: Transformer, step: int) -> float | None:
         """Emit the loss.
 
         Raises:
@@ -61,6 +62,8 @@ class Reporter:
                 )
             self.loss = round(loss, 5)
             self.run.emit(kinds.Score("held_out_loss", self.loss, step))
+        self.step = step
+        return self.loss
 
     def sample(self, model: Transformer, step: int) -> None:
         """Emit the model's answers to the questions."""

@@ -102,6 +102,8 @@ def make(
         return loaded.model
 
     questions = [placed.conversation.messages[:1] for placed in held_out]
+    if settings.keep_best and not measured:
+        raise UserError("sft.keep_best = true, but no conversations are held out to choose by; raise sft.held_out")
     reporter = Reporter(run, start.tokenizer, questions, measured, length, seed)
     trained = fit(run, fresh_model, batches, settings, setup, reporter, deadline)
     if trained is None:  # rank 0 publishes
@@ -112,6 +114,8 @@ def make(
     epochs = plan.steps * batches.conversation_rows / packed.rows_per_epoch
     tokens_seen = plan.steps * rows * length
     provenance = {"run": run.path.name, "stage": "sft", "steps": plan.steps, "tokens_seen": tokens_seen, "seed": seed}
+    if settings.keep_best:
+        provenance["kept_step"] = reporter.step
     save_folder(run.path / "model", model, start.tokenizer, provenance | {"base": start.meta})
     run.finish(
         {

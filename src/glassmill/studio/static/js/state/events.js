@@ -9,7 +9,8 @@
 /** A line that this version cannot read: damaged, or written by another version. Never emitted. @typedef {{t: number, stage: string, run: string, kind: "unknown", text: string}} Unknown */
 /** How much of the stage's work is done, counted in `unit`s; no `total` where nobody knows it yet. @typedef {{t: number, stage: string, run: string, kind: "progress", done: number, total: number | null, unit: string, message: string}} Progress */
 /** What training is going to do; `minutes` is 0 where the recipe gives the steps. @typedef {{t: number, stage: string, run: string, kind: "plan", steps: number, parameters: number, tokens: number, minutes: number | null, flops: number | null, threads: number, dtype: string}} Plan */
-/** Where training is: `loss` is the mean since the last metric, in nats a token. @typedef {{t: number, stage: string, run: string, kind: "metric", step: number, steps: number, loss: number | null, lr: number | null, grad_norm: number | null, tokens: number, tokens_per_s: number | null, seconds_left: number | null}} Metric */
+/** Where training is: `loss` is the mean since the last metric, in nats a token; `peak_share` of the matrix peak. @typedef {{t: number, stage: string, run: string, kind: "metric", step: number, steps: number, loss: number | null, lr: number | null, grad_norm: number | null, tokens: number, tokens_per_s: number | null, seconds_left: number | null, peak_share: number | null}} Metric */
+/** What a step did to each group of weights: the gradient's norm; the update's norm over that of the weights. @typedef {{t: number, stage: string, run: string, kind: "norms", step: number, gradients: Record<string, number | null>, updates: Record<string, number | null>}} Norms */
 /** Bits per byte on held-out text after `step` steps. @typedef {{t: number, stage: string, run: string, kind: "validation", step: number, bits_per_byte: number | null}} Validation */
 /** What the model writes after `prompt`, after `step` steps. @typedef {{t: number, stage: string, run: string, kind: "sample", step: number, prompt: string, text: string}} Sample */
 /** A named number of the report; `step` where it is measured during training. @typedef {{t: number, stage: string, run: string, kind: "score", name: string, value: number | null, step: number | null}} Score */
@@ -18,7 +19,7 @@
 /** One step of the corpus so far: documents in and out, how many each rule dropped; characters from `extract` on. @typedef {{t: number, stage: string, run: string, kind: "funnel", step: string, in: number, out: number, dropped: Record<string, number>, quarantined: number, characters_in: number, characters_out: number, dropped_characters: Record<string, number>}} Funnel */
 /** A page that was just judged. `step` to `detail` say why it was dropped, and are empty for a page kept so far. @typedef {{t: number, stage: string, run: string, kind: "example", url: string, kept: boolean, text: string, step: string, rule: string, value: number | null, bound: number | null, detail: string}} Example */
 
-/** Any event. @typedef {Start | Done | Failed | Note | Warned | Unknown | Progress | Plan | Metric | Validation | Sample | Score | Answer | Merge | Funnel | Example} RunEvent */
+/** Any event. @typedef {Start | Done | Failed | Note | Warned | Unknown | Progress | Plan | Metric | Norms | Validation | Sample | Score | Answer | Merge | Funnel | Example} RunEvent */
 /** How far a stage or a line is. @typedef {"waiting" | "running" | "done" | "skipped" | "failed"} State */
 
 export {};

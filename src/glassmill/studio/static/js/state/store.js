@@ -2,7 +2,7 @@
 
 import { isFinished, stageNames } from "./stages.js";
 
-/** @import {Answer, Example, Funnel, Merge, Metric, Note, Plan, Progress, RunEvent, Sample, State, Unknown, Validation, Warned} from "./events.js" */
+/** @import {Answer, Example, Funnel, Merge, Metric, Norms, Note, Plan, Progress, RunEvent, Sample, State, Unknown, Validation, Warned} from "./events.js" */
 
 /** The state of a stage; "absent" is the page's own word for a stage that the line does not have. @typedef {State | "absent"} Status */
 /** @typedef {{stage: string, status: State, run: string | null}} StageState */
@@ -28,6 +28,7 @@ export function emptyStage(stage, run = null) {
     /** @type {Example[]} */ examples: [],
     /** @type {Merge[]} */ merges: [],
     /** @type {Metric[]} */ metrics: [],
+    /** @type {Norms[]} */ norms: [],
     /** @type {Validation[]} */ validations: [],
     /** @type {Map<string, Sample[]>} */ samples: new Map(),
     /** @type {Map<string, number | null>} */ scores: new Map(),
@@ -112,6 +113,9 @@ function takeInEvent(stage, event) {
       break;
     case "metric":
       pushStep(stage.metrics, event);
+      break;
+    case "norms":
+      pushStep(stage.norms, event);
       break;
     case "validation":
       pushStep(stage.validations, event);

@@ -2,7 +2,7 @@
 
 import { html, useMemo } from "../lib/preact.js";
 import { Chart, Spark } from "../lib/chart.js";
-import { clock, count, decimals, duration, plain, roughly } from "../lib/format.js";
+import { clock, count, decimals, duration, percent, plain, roughly } from "../lib/format.js";
 import { smooth } from "../lib/smooth.js";
 import { Figure, Nothing, Room } from "../parts/room.js";
 import { select, useSelection } from "../state/selection.js";
@@ -63,13 +63,17 @@ function curves(metrics) {
 function Numbers({ stage, metric, now }) {
   const left = secondsLeft(stage, now);
   const bits = stage.validations.map((one) => one.bits_per_byte).filter((value) => value != null);
-  const row = (/** @type {"lr" | "tokens_per_s"} */ name) => stage.metrics.map((one) => one[name]).filter((value) => value != null);
+  const row = (/** @type {"lr" | "tokens_per_s" | "peak_share"} */ name) => stage.metrics.map((one) => one[name]).filter((value) => value != null);
+  const norms = stage.norms.at(-1);
+  const updates = (/** @type {string} */ group) => stage.norms.map((one) => one.updates[group]).filter((value) => value != null);
   return html`<div class="figures">
     <${Figure} name="Loss" value=${decimals(metric.loss, 3)} says="Surprise per token, mean of the last steps; lower is better." />
     ${bits.length > 0 && html`<${Figure} name="Bits per byte" value=${decimals(bits.at(-1), 3)} says="Of this model on the first held-out documents; comparable between tokenizers. The report card has the finished model, on all of them."><${Spark} values=${bits} describe="Bits per byte over time" /></${Figure}>`}
     ${stage.scores.has("held_out_loss") && html`<${Figure} name="Loss on held-out talk" value=${decimals(stage.scores.get("held_out_loss"), 3)} says="Nats per token on conversations it never trains on." />`}
     ${metric.tokens_per_s != null && html`<${Figure} name="Tokens per second" value=${count(metric.tokens_per_s)} says=${metric.tokens ? `${roughly(metric.tokens)} tokens read so far.` : "How fast it reads."}><${Spark} values=${row("tokens_per_s")} describe="Tokens per second over time" /></${Figure}>`}
     ${metric.lr != null && html`<${Figure} name="Learning rate" value=${plain(metric.lr)} says="How big each nudge is: warm up, hold, cool down."><${Spark} values=${row("lr")} describe="Learning rate over time" /></${Figure}>`}
+    ${metric.peak_share != null && html`<${Figure} name="Share of peak" value=${percent(metric.peak_share)} says="Of the fastest matrix products this machine can do, as measured."><${Spark} values=${row("peak_share")} describe="Share of the matrix peak over time" /></${Figure}>`}
+    ${norms && Object.entries(norms.updates).map(([group, ratio]) => html`<${Figure} key=${group} name=${`Update of ${group}`} value=${plain(ratio)} says=${`Size of a step over size of the weights, at step ${count(norms.step)}; its gradient had norm ${plain(norms.gradients[group])}.`}><${Spark} values=${updates(group)} describe=${`Update-to-weight ratio of ${group} over time`} /></${Figure}>`)}
     ${left != null && html`<${Figure} name="Time left" value=${clock(left)} says="At the current speed." />`}
   </div>`;
 }
