@@ -91,9 +91,8 @@ def build_in_place() -> None:
         CalledProcessError: CMake found no compiler or no headers, or the sources do not compile.
     """
     build = ROOT / "build" / f"native-{sys.implementation.cache_tag}"
-    # This environment's CMake and Ninja come first.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    generator = ["-G", "Ninja"] if shutil.which("ninja", path=path) else []
+    cmake, ninja = _program("cmake"), _program("ninja")
+    generator = ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"] if ninja else []
     # pip's build environments are temporary, so the paths in the cache may be gone.
     fresh = [] if _still_true(build / "CMakeCache.txt") else ["--fresh"]
     options = [f"-DPython_EXECUTABLE={sys.executable}", f"-DGLASSMILL_WERROR={_wanted() == 'strict'}"]
@@ -103,9 +102,18 @@ def build_in_place() -> None:
         ["--install", str(build), "--prefix", str(ROOT / "src")],
     ]
     for step in steps:
-        subprocess.run(
-            [shutil.which("cmake", path=path) or "cmake", *step], env={**os.environ, "PATH": path}, check=True
-        )
+        subprocess.run([cmake or "cmake", *step], check=True)
+
+
+def _program(name: str) -> str | None:
+    """The first that runs, this environment's before others: in pip's build environment, a script that pip installed
+    beside Python does not find its own module."""
+    folders = [str(Path(sys.executable).parent), *os.environ.get("PATH", os.defpath).split(os.pathsep)]
+    for folder in folders:
+        found = shutil.which(name, path=folder) if folder else None
+        if found and not subprocess.run([found, "--version"], capture_output=True, check=False).returncode:
+            return found
+    return None
 
 
 def _still_true(cache: Path) -> bool:
