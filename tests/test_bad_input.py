@@ -51,6 +51,7 @@ def test_a_file_that_is_no_warc_is_told(tmp_path: Path) -> None:
     assert "page.warc.gz" in message
 
 
+@pytest.mark.slow
 def test_an_empty_warc_among_good_ones_is_quarantined_and_the_rest_is_milled(tmp_path: Path) -> None:
     made = glassmill("miniweb", "--out", str(tmp_path / "web"), "--pages", "120", "--people", "8")
     assert made.returncode == 0, made.stderr
@@ -91,6 +92,7 @@ def test_another_address_than_this_machine_needs_a_key(tmp_path: Path) -> None:
 @pytest.mark.skipif(
     sys.platform == "win32" or os.geteuid() != 0, reason="mounts a small disk, which needs root on Linux"
 )
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_after_freeing_space_the_same_command_finishes(tmp_path: Path) -> None:
     import subprocess
 

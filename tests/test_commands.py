@@ -184,6 +184,7 @@ def test_a_command_on_its_happiest_input(
 
 
 @pytest.mark.parametrize(("command", "words"), cases(EMPTIEST))
+@pytest.mark.slow
 def test_a_command_on_its_emptiest_input(
     command: str, words: tuple[str, ...], places: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +193,7 @@ def test_a_command_on_its_emptiest_input(
 
 
 @pytest.mark.parametrize(("command", "words"), cases(DIRTIEST))
+@pytest.mark.slow
 def test_a_command_on_its_dirtiest_input(
     command: str, words: tuple[str, ...], places: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -168,6 +168,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium: compared with it where it is installed")
+@pytest.mark.slow
 def test_every_pair_of_bytes_is_decoded_as_in_a_browser() -> None:
     from playwright.sync_api import sync_playwright
 

@@ -24,7 +24,10 @@ import pytest
 from glassmill import native
 from tests.line import SMALL, contents, quiet_environment
 
-pytestmark = pytest.mark.skipif(not native.available(), reason="the native core is not built here")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not native.available(), reason="the native core is not built here"),
+]
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'glassmill[ray]'")
 
 CORELESS = str(Path(__file__).parent / "coreless")
@@ -117,7 +120,6 @@ def copy(web: Path, runs: Path) -> Path:
     return runs
 
 
-@pytest.mark.slow
 def test_an_array_task_on_a_machine_without_the_core_refuses_and_the_others_finish(
     made: dict[bool, Path], web: Path, tmp_path: Path
 ) -> None:
@@ -194,7 +196,6 @@ def cluster() -> Iterator[Cluster]:
 
 
 @needs_ray
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("core", [True, False], ids=["started with the core", "started without"])
 def test_a_mixed_ray_cluster_ends_the_run_with_one_line_and_never_mixes_bytes(

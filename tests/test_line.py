@@ -67,6 +67,7 @@ def test_every_line_of_every_events_file_is_of_a_known_kind_and_has_exactly_its_
         assert set(row) == {"t", "stage", "kind", *(column.name for column in COLUMNS[row["kind"]])}
 
 
+@pytest.mark.slow
 def test_a_second_call_does_nothing_twice_and_a_changed_setting_only_what_depends_on_it(
     small_line: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -140,6 +141,7 @@ def test_chat_answers_line_by_line_when_it_is_no_terminal(small_line: tuple[Path
     assert len(done.stdout.splitlines()) >= 2
 
 
+@pytest.mark.slow
 def test_init_writes_a_recipe_that_plan_and_run_accept(tmp_path: Path) -> None:
     pages = tmp_path / "pages"
     pages.mkdir()

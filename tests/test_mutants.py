@@ -34,6 +34,7 @@ def judge(mutants: ModuleType, count: int, seed: int) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory by what Linux counts")
+@pytest.mark.slow
 def test_hundreds_of_mutants_are_refused_in_one_line_or_read_as_they_are(mutants: ModuleType) -> None:
     judge(mutants, 320, 11)
 

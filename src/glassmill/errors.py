@@ -34,6 +34,10 @@ class ShardError(GlassmillError, RuntimeError):
     """A shard function failed because of a bug, not a user's mistake; holds the worker's traceback."""
 
 
+class Spike(GlassmillError):
+    """The loss of a step is a spike or no number, and the training is to go back; no weight has changed yet."""
+
+
 class QueueFull(GlassmillError):
     """Too many requests are waiting; try again later."""
 

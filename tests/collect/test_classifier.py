@@ -20,6 +20,8 @@ from tests.corpus.papers import jsonl
 from tests.corpus.test_corpus import build
 from tests.corpus.test_folder import prose
 
+pytestmark = pytest.mark.slow
+
 MENU = [
     "Home",
     "About",
@@ -105,7 +107,6 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
         train([], ["x"])
 
 
-@pytest.mark.slow
 def test_fairy_tales_are_told_from_the_junk_of_the_demo(shared_data: Path, tmp_path: Path) -> None:
     """Held-out AUC on real prose against generated spam, menus and nonsense."""
     from tests.line import glassmill

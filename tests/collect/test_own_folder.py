@@ -20,6 +20,8 @@ from tests.corpus.test_corpus import build
 from tests.corpus.test_folder import prose
 from tests.line import SMALL, glassmill
 
+pytestmark = pytest.mark.slow
+
 GERMAN = "Die alte Mühle steht am Fluss, und jeden Morgen öffnet der Müller die Tür und sieht nach dem Wasser. "
 COMMANDS = "# mill --grind FLOUR   { grind; }\n$ mill -v 3\n- option: value\n" * 30
 """What no rule for crawled prose keeps."""
@@ -184,7 +186,6 @@ def test_init_chooses_the_profile_by_the_inputs(known: dict[str, Any], tmp_path:
         assert profile_of(inputs) == profile, inputs
 
 
-@pytest.mark.slow
 def test_a_folder_becomes_a_model(known: dict[str, Any], tmp_path: Path) -> None:
     """The four commands and training, on a folder with an archive of rows beside the documents."""
     (known["root"] / "docs" / "more.zip").write_bytes(zipped({"rows.jsonl": jsonl([{"title": "x", "body": prose(7)}])}))

@@ -38,6 +38,7 @@ def test_the_golden_training_learns(stage: str) -> None:
     assert GOLDEN[stage][-1] < 0.35 * GOLDEN[stage][0]
 
 
+@pytest.mark.slow
 def test_autograd_goes_the_same_way(tmp_path: Path, found: dict[str, list[float]]) -> None:
     plain = measure(tmp_path, step="autograd")
     for stage, values in found.items():

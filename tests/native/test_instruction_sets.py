@@ -31,6 +31,7 @@ def results(instruction_set: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("instruction_set", _core.INSTRUCTION_SETS[1:])
+@pytest.mark.slow
 def test_every_instruction_set_gives_the_results_of_the_plainest(instruction_set: str):
     assert len(results("scalar")) == 8
     assert results(instruction_set) == results("scalar")

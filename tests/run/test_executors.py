@@ -123,6 +123,7 @@ def test_our_own_errors_bring_the_traceback_of_the_child() -> None:
         map_shards("shard_functions:fail", [{}], 1)
 
 
+@pytest.mark.slow
 def test_a_silent_worker_is_ended_by_the_wall_limit() -> None:
     with pytest.raises(ShardError, match="crashed 5 times before processing its first item"):
         map_shards("shard_functions:sleep", [{"seconds": 60}], 1, worker_timeout_s=0.2)

@@ -16,6 +16,8 @@ from playwright.sync_api import expect
 
 from tests.line import SMALL, quiet_environment
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "glassmill"
 STAGES = "stages=miniweb,corpus,wordcount"

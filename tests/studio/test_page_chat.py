@@ -11,6 +11,8 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.studio.conftest import RunningStudio, keep
 
+pytestmark = pytest.mark.slow
+
 QUESTIONS = ["Who are you?", "What is 3 plus 4?", "Where does Ada live?", "hello", "And what is 5 plus 5?"]
 
 
@@ -31,7 +33,6 @@ def answers(page: Page) -> list[str]:
     return page.locator('.said[data-role="assistant"]').all_inner_texts()
 
 
-@pytest.mark.slow
 def test_a_hundred_questions_in_one_conversation_are_all_answered(
     open_page: type, studio: RunningStudio, tmp_path: Any
 ) -> None:

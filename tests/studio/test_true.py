@@ -10,6 +10,8 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.studio.conftest import RunningStudio
 
+pytestmark = pytest.mark.slow
+
 NOISE = """
 async (length) => {
   const { smooth } = await import("/static/js/lib/smooth.js");

@@ -174,6 +174,7 @@ def test_rates_suit_the_base_unless_they_are_set(place: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("known", ["cl100k_base", "theirs/tokenizer.json"])
+@pytest.mark.slow
 def test_a_new_model_can_take_a_known_vocabulary(place: Path, monkeypatch: pytest.MonkeyPatch, known: str) -> None:
     monkeypatch.chdir(place)
     recipe = recipe_of("train.base=none", f"tokenizer.base={known}", stages=("corpus", "tokenizer", "tokens"))

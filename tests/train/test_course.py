@@ -13,14 +13,14 @@ from typing import Any, Protocol
 import pytest
 import torch
 
-from glassmill.errors import UserError
+from glassmill.errors import Spike, UserError
 from glassmill.infer.folder import load_folder
 from glassmill.recipe import TrainSettings
 from glassmill.run import kinds
 from glassmill.train import course, train
 from glassmill.train.batches import WindowBatches
 from glassmill.train.checkpoint import Checkpoint, save_checkpoint
-from glassmill.train.course import MOST_ROLLBACKS, WINDOW, Course, Spike
+from glassmill.train.course import MOST_ROLLBACKS, WINDOW, Course
 from glassmill.train.gradients import Batch
 from tests.train.builders import interrupt
 from tests.train.test_health import unpublished

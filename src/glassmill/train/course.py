@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from statistics import median
 from typing import Any
 
-from glassmill.errors import UserError
+from glassmill.errors import Spike, UserError
 from glassmill.recipe import LoopSettings
 
 WINDOW = 50
@@ -26,10 +26,6 @@ LEAST = 0.25
 """Nats by which a loss is above the median at least, to be a spike: a training that knows its text by heart has almost
 no deviation."""
 MOST_ROLLBACKS = 10
-
-
-class Spike(Exception):
-    """The loss of a step is a spike or no number, and the training is to go back; no weight has changed yet."""
 
 
 class Course:

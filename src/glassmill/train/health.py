@@ -12,9 +12,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from glassmill.errors import UserError
+from glassmill.errors import Spike, UserError
 from glassmill.recipe import LoopSettings
-from glassmill.train.course import Course, Spike
+from glassmill.train.course import Course
 
 USUAL_LR = {"muon": 0.02, "adamw": 0.001}
 USUAL_EMBEDDING_LR = 0.004

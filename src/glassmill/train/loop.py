@@ -21,7 +21,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from glassmill.errors import UserError
+from glassmill.errors import Spike, UserError
 from glassmill.model.config import ModelConfig
 from glassmill.model.sizes import num_parameters, training_bytes, training_flops_per_token
 from glassmill.model.transformer import Transformer
@@ -40,7 +40,7 @@ from glassmill.train.checkpoint import (
     open_saved,
     save_checkpoint,
 )
-from glassmill.train.course import Course, Spike
+from glassmill.train.course import Course
 from glassmill.train.deadline import Deadline
 from glassmill.train.health import Watch
 from glassmill.train.pace import Pace
