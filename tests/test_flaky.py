@@ -15,8 +15,6 @@ from tests import flaky
 UNSTEADY = """
 from pathlib import Path
 
-pytestmark = pytest.mark.slow
-
 def test_unsteady():
     first = not Path(__file__).with_name("tried").exists()
     Path(__file__).with_name("tried").touch()
