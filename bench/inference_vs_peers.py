@@ -6,9 +6,10 @@
 
 Same weights in bfloat16, same tokens, all cores: a prompt of 512, then decode of 1, 8 and 32 rows. Every engine is a
 process of its own; a round runs each once, with the memory's read speed before; the table has medians over rounds and
-ratios to llama.cpp. `--random 360m FOLDER` first writes a random model of SmolLM2-360M's shape with the tokenizer of
-the given one. ctranslate2 (float32 weights to int8) and transformers run where they are installed. `--busy` is for a
-machine that has other work: one thread each, and its time on the processor instead of the clock's.
+ratios to llama.cpp. `--random FOLDER` first writes a random model of SmolLM2-360M's shape with the tokenizer of the
+given one; a folder that `glassmill quantize` wrote is compared with `--to q8_0` or the like. ctranslate2 (float32
+weights to int8) and transformers run where they are installed. `--busy` is for a machine that has other work: one
+thread each, and its time on the processor instead of the clock's.
 """
 
 from __future__ import annotations
@@ -168,7 +169,7 @@ def engines(given: argparse.Namespace, place: Path) -> dict[str, list[str]]:
         from glassmill.export.gguf_file import export_gguf
         from glassmill.run.executors import cores
 
-        gguf = export_gguf(given.model, place / "model.gguf", "bf16")
+        gguf = export_gguf(given.model, place / "model.gguf", given.to)
         found["llama.cpp"] = [str(program), str(library.parent), str(gguf), str(0 if BUSY else cores())]
     for name in ("transformers", "ctranslate2"):
         try:
@@ -184,6 +185,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--llama", type=Path, help="the node_modules folder with node-llama-cpp")
     parser.add_argument("--headers", type=Path, help="the folder vendor/llama.cpp with its headers")
+    parser.add_argument("--to", default="bf16", help="llama.cpp's type of weights, for a folder of blocks the same")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="*", help="engines to run")
     parser.add_argument("--random", type=Path, help="write a random 360M model there, and measure that")
