@@ -11,6 +11,7 @@ epochs.
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import accumulate
 
@@ -48,7 +49,7 @@ def permuted(index: int, size: int, seed: int, epoch: int) -> int:
             return index
 
 
-class Windows:
+class Windows(ABC):
     """Batches of `rows` windows of `length` tokens each.
 
     Attributes:
@@ -59,9 +60,9 @@ class Windows:
         self.rows, self.length, self.seed = rows, length, seed
         self.document_end: int | None = None
 
+    @abstractmethod
     def window(self, sample: int) -> np.ndarray:
         """The `length + 1` ids of one sample."""
-        raise NotImplementedError
 
     def rows_of(self, first_sample: int, count: int) -> tuple[Tensor, Tensor]:
         """Ids and targets `(count, length)` of consecutive samples."""
