@@ -14,11 +14,6 @@ constexpr std::size_t kKept = 8;  // pages that nobody uses
 
 std::size_t pages_of(std::size_t positions) { return (positions + kPage - 1) / kPage; }
 
-std::uint16_t to_bf16(float value) {
-    const auto bits = std::bit_cast<std::uint32_t>(value);
-    return static_cast<std::uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
-}
-
 constexpr float kMost = 127.0f, kLargestHalf = 65504.0f;
 constexpr std::uint16_t kOne = 0x3C00;  // in 16 bits
 

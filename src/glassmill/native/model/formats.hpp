@@ -8,11 +8,19 @@
 // Rows beyond the last are zeros.
 #pragma once
 
+#include <bit>
+#include <cstdint>
 #include <string>
 
 #include "model/matrix.hpp"
 
 namespace glassmill::model {
+
+// To the nearest, ties to even; `value` is finite.
+inline std::uint16_t to_bf16(float value) {
+    const auto bits = std::bit_cast<std::uint32_t>(value);
+    return static_cast<std::uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}
 
 struct Layout {
     const char* name;
