@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from itertools import pairwise
 from pathlib import Path
 
@@ -57,6 +58,36 @@ def test_targets_are_the_next_ids_and_a_batch_depends_on_its_step_alone(town: To
 def test_too_little_text_is_told_with_what_to_do(town: Town) -> None:
     with pytest.raises(UserError, match=r"too few for a window of 100000; .*model\.context_length"):
         WindowBatches(Shards(town[0], "train"), rows=1, length=100_000, seed=1)
+
+
+def test_thousands_of_shards_are_read_within_few_open_files(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    lengths = [0, 3, *random.integers(5, 40, 1500).tolist(), 20]
+    ids = [random.integers(0, 64, length).astype(np.uint16) for length in lengths]
+    (tmp_path / "shards").mkdir()
+    np.save(tmp_path / "shards" / "documents.npy", np.zeros((1, 2), dtype=np.uint64))
+    entries = []
+    for number, some in enumerate(ids):
+        some.tofile(tmp_path / "shards" / f"train-{number}.bin")
+        own = {"file": f"shards/train-{number}.bin", "documents_file": "shards/documents.npy", "corpus": "c"}
+        entries.append({**own, "tokens": len(some), "documents": 1, "bytes": len(some)})
+    totals = {"tokens": sum(lengths), "documents": len(ids), "bytes": sum(lengths), "shards": entries}
+    nothing = {"tokens": 0, "documents": 0, "bytes": 0, "shards": []}
+    index = {"dtype": "uint16", "vocab_size": 64, "eos_id": 0, "train": totals, "validation": nothing}
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    expected = [some[i : i + 5] for some in ids for i in range(len(some) - 4)]
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (400, before[1]))
+    try:
+        shards = Shards(tmp_path, "train")
+        assert shards.num_windows(5) == len(expected) and len(shards) == sum(lengths)
+        assert all((shards.window(place, 5) == window).all() for place, window in enumerate(expected))
+        assert (shards.ids == np.concatenate(ids)).all()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    for outside in (-1, len(expected)):
+        with pytest.raises(IndexError):
+            shards.window(outside, 5)
 
 
 def test_windows_of_five_billion_tokens_are_places_not_a_permutation_in_memory(tmp_path: Path) -> None:

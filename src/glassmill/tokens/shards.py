@@ -1,4 +1,5 @@
 """Id shards: flat little-endian arrays on disk, memory-mapped, so that training works on a corpus larger than memory.
+Few of them are open at a time, however many there are.
 
     Shards("runs/tokens/demo-3f9a1c", "train").random_windows(generator, count=32, length=513)   # (32, 513) int64
 
@@ -10,6 +11,7 @@ claims against the files.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple, TypedDict, cast
 
@@ -21,6 +23,8 @@ from glassmill.run.integrity import check_run_files
 
 DTYPES = ("uint16", "uint32")
 COUNTS = ("tokens", "documents", "bytes")
+MOST_OPEN = 256
+"""Shards mapped at once; each map holds a file handle, and many systems allow a process 1,024."""
 Split = Literal["train", "validation"]
 
 
@@ -90,23 +94,32 @@ class Shards:
         self.num_bytes = int(index[split]["bytes"])
         self.num_documents = int(index[split]["documents"])
         self._entries = [entry for entry in index[split]["shards"] if entry["tokens"]]
-        self._arrays = [self._map(folder, entry) for entry in self._entries]
         self._folder = folder
+        for entry in self._entries:
+            self._check(entry)
+        self._lengths = np.array([entry["tokens"] for entry in self._entries], dtype=np.int64)
+        self._mapped = lru_cache(MOST_OPEN)(self._map)
+        self._ends = lru_cache(8)(self._places)
 
     def __len__(self) -> int:
         """The number of ids in the split."""
-        return sum(len(array) for array in self._arrays)
+        return int(self._lengths.sum())
 
     @property
     def ids(self) -> np.ndarray:
         """All ids in one array; copied into memory if there is more than one shard."""
-        if len(self._arrays) == 1:
-            return self._arrays[0]
-        return np.concatenate(self._arrays) if self._arrays else np.zeros(0, dtype=self.dtype)
+        if len(self._entries) == 1:
+            return self._mapped(0)
+        found = np.empty(len(self), dtype=self.dtype)
+        first = 0
+        for number, length in enumerate(self._lengths.tolist()):
+            found[first : first + length] = np.fromfile(self._path(number), dtype=self.dtype)
+            first += length
+        return found
 
     def num_windows(self, length: int) -> int:
         """The number of places where a window of `length` ids can start."""
-        return sum(max(0, len(array) - length + 1) for array in self._arrays)
+        return int(self._ends(length)[-1]) if self._entries else 0
 
     def random_windows(self, generator: np.random.Generator, count: int, length: int) -> np.ndarray:
         """`count` windows, every start equally likely, `(count, length)` int64. To predict T ids, ask for T + 1.
@@ -124,31 +137,40 @@ class Shards:
 
     def window(self, place: int, length: int) -> np.ndarray:
         """The window at one of the `num_windows(length)` places, int64. Windows do not span shards."""
-        for array in self._arrays:
-            room = max(0, len(array) - length + 1)
-            if place < room:
-                return np.asarray(array[place : place + length], dtype=np.int64)
-            place -= room
-        raise IndexError(f"no window of {length} ids starts at this place")
+        if not 0 <= place < self.num_windows(length):
+            raise IndexError(f"no window of {length} ids starts at place {place:,}")
+        ends = self._ends(length)
+        number = int(np.searchsorted(ends, place, side="right"))
+        first = place - (int(ends[number - 1]) if number else 0)
+        return np.asarray(self._mapped(number)[first : first + length], dtype=np.int64)
 
     def documents(self) -> list[DocumentPlace]:
         """The place of every document, in order."""
         found: list[DocumentPlace] = []
-        for entry, array in zip(self._entries, self._arrays, strict=True):
-            table = _read_places(self._folder / entry["documents_file"], entry["documents"], len(array))
-            ends = [*table[1:, 0].tolist(), len(array)]
+        for entry in self._entries:
+            table = _read_places(self._folder / entry["documents_file"], entry["documents"], entry["tokens"])
+            ends = [*table[1:, 0].tolist(), entry["tokens"]]
             for (first, row), end in zip(table.tolist(), ends, strict=True):
                 found.append(DocumentPlace(entry["file"], first, end - first, entry["corpus"], row))
         return found
 
-    def _map(self, folder: Path, entry: ShardEntry) -> np.ndarray:
-        path = folder / entry["file"]
+    def _places(self, length: int) -> np.ndarray:
+        """Windows of `length` ids in each shard and all before it."""
+        return np.cumsum(np.maximum(0, self._lengths - length + 1))
+
+    def _path(self, number: int) -> Path:
+        return self._folder / self._entries[number]["file"]
+
+    def _map(self, number: int) -> np.ndarray:
+        return np.memmap(self._path(number), dtype=self.dtype, mode="r")
+
+    def _check(self, entry: ShardEntry) -> None:
+        path = self._folder / entry["file"]
         expected = int(entry["tokens"]) * self.dtype.itemsize
         size = path.stat().st_size if path.is_file() else None
         if size != expected:
             state = "is missing" if size is None else f"has {size} bytes instead of {expected}"
             raise UserError(f"{path} {state}; run the tokens stage again")
-        return np.memmap(path, dtype=self.dtype, mode="r")
 
 
 def read_index(path: Path) -> Index:
