@@ -19,9 +19,10 @@ from glassmill.model.config import ModelConfig
 from glassmill.model.transformer import Transformer
 from glassmill.pipeline import run_line
 from glassmill.recipe import find_recipe, load_recipe
-from glassmill.run import integrity, kinds
+from glassmill.run import hashes, kinds
 from glassmill.run.files import atomic_json, sha256_file
 from glassmill.run.folder import read_manifest, run_damage
+from glassmill.run.inputs import digest_files, input_files
 from glassmill.run.integrity import Damage, damage, sealed_damage
 from glassmill.train.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from tests.tokens.builders import small_tokenizer
@@ -32,7 +33,7 @@ SMALL = ("miniweb.pages=120", "miniweb.people=8", "miniweb.conversations=40", "t
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GLASSMILL_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "verified.json"
+    return tmp_path / "cache" / "hashes.sqlite"
 
 
 def flip(path: Path, place: int = -1) -> None:
@@ -63,9 +64,9 @@ def test_files_that_are_missing_longer_or_changed_are_told_apart(tmp_path: Path,
 
 
 def test_a_file_is_hashed_once_until_it_changes(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(integrity, "SETTLED_NS", -(10**18))
+    monkeypatch.setattr(hashes, "SETTLED_NS", -(10**18))
     hashed: list[Path] = []
-    monkeypatch.setattr(integrity, "_hashed", lambda path: hashed.append(path) or sha256_file(path))
+    monkeypatch.setattr(hashes, "_hashed", lambda path: hashed.append(path) or sha256_file(path))
     file = tmp_path / "file"
     file.write_bytes(b"content")
     expected = {"file": sha256_file(file)}
@@ -75,16 +76,39 @@ def test_a_file_is_hashed_once_until_it_changes(tmp_path: Path, cache: Path, mon
     flip(file)
     os.utime(file, ns=(stamp, stamp))  # the change time still tells
     assert damage(tmp_path, expected) == [Damage("file", "has other bytes than were written")]
-    assert len(hashed) == 3
-    cache.write_bytes(b"{torn")
+    assert len(hashed) == 4  # before it is called damaged, once more
+    cache.write_bytes(b"torn" * 1000)
     file.write_bytes(b"content")
-    assert damage(tmp_path, expected) == [] and len(hashed) == 4
+    assert damage(tmp_path, expected) == [] and len(hashed) == 5
+    assert damage(tmp_path, expected) == [] and len(hashed) == 5  # what was torn is gone
 
 
 def test_a_file_changed_just_now_is_never_remembered(tmp_path: Path, cache: Path) -> None:
     (tmp_path / "file").write_bytes(b"content")
-    assert damage(tmp_path, {"file": sha256_file(tmp_path / "file")}) == []
-    assert not cache.exists()
+    file = tmp_path / "file"
+    assert damage(tmp_path, {"file": sha256_file(file)}) == []
+    assert hashes._remembered({file: hashes.stamp_of(file)}) == {}
+
+
+def test_inputs_are_hashed_once_and_how_far_it_is_is_told(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashes, "SETTLED_NS", -(10**18))
+    hashed: list[Path] = []
+    monkeypatch.setattr(hashes, "_hashed", lambda path: hashed.append(path) or sha256_file(path))
+    for number in range(20):
+        (tmp_path / f"{number:02}.txt").write_text("x" * number)
+    told: list[tuple[int, int]] = []
+    files = input_files([str(tmp_path / "*.txt")])
+    digest = digest_files(files, lambda done, total: told.append((done, total)))
+    assert len(hashed) == 20 and told[-1] == (190, 190) and told == sorted(told)
+    assert digest_files(files) == digest and len(hashed) == 20
+    (tmp_path / "07.txt").write_text("y" * 7)
+    assert digest_files(files) != digest and len(hashed) == 21
+    cache.unlink()
+    cache.mkdir()  # cannot be written: it costs time and nothing else
+    (tmp_path / "07.txt").write_text("x" * 7)
+    assert digest_files(files) == digest and len(hashed) == 41
 
 
 def test_json_that_is_written_holds_no_nan(tmp_path: Path) -> None:

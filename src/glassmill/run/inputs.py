@@ -17,6 +17,7 @@ from glassmill.errors import UserError
 from glassmill.printable import shown, valid
 from glassmill.run.files import sha256_file
 from glassmill.run.folder import is_done
+from glassmill.run.hashes import Told, hash_files
 from glassmill.run.integrity import check_run_files
 
 
@@ -46,11 +47,18 @@ def input_files(words: Sequence[str], folders: int = 0) -> list[InputFile]:
     return [InputFile(path, name, refused) for (path, refused), name in zip(found.items(), names, strict=True)]
 
 
-def digest_files(files: Iterable[InputFile]) -> str:
-    """SHA-256 over name and content of each file, in order; of a file that must not be read, over the reason."""
+def digest_files(files: Iterable[InputFile], told: Told | None = None) -> str:
+    """SHA-256 over name and content of each file, in order; of a file that must not be read, over the reason.
+
+    `told` hears how far it is, see `glassmill.run.hashes.hash_files`.
+    """
+    files = list(files)
+    readable = [file.path for file in files if not file.refused]
+    digests = dict(zip(readable, hash_files(readable, told=told), strict=True))
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{file.name}\0{file.refused or sha256_file(file.path)}\n".encode("utf-8", "replace"))
+        content = file.refused or digests[file.path] or sha256_file(file.path)  # raises, if it cannot be read
+        digest.update(f"{file.name}\0{content}\n".encode("utf-8", "replace"))
     return digest.hexdigest()
 
 

@@ -1,35 +1,26 @@
-"""Whether files still have the bytes that were written: SHA-256 against a list, hashed once a machine and remembered.
+"""Whether files still have the bytes that were written: SHA-256 against a list, hashed once a machine (`hashes.py`).
 
 Lists of checksums lie beside what they describe: `manifest.json` in a finished run, the key `integrity` in a model
-folder's `glassmill.json`. A file that was hashed is not hashed again while its size, times and inode stay
-(`verified.json` in the cache folder), so looking twice costs one `stat` a file. As in git's index, a file changed in
-the last two seconds is never remembered: another change within one tick of the clock would go unseen.
+folder's `glassmill.json`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from glassmill.errors import UserError
 from glassmill.foreign_json import load_json
-from glassmill.run.files import atomic_write, cache_folder, sha256_file
+from glassmill.run.files import sha256_file
+from glassmill.run.hashes import hash_files, stamp_of
 
-SETTLED_NS = 2_000_000_000
-MAX_REMEMBERED = 20_000
 NOTE = "glassmill.json"
 SEALED = "checksums"
 """Key in the header of weights that were sealed; its value is the name of the list."""
 MAX_HEADER = 16 << 20
-
-Stamp = tuple[int, int, int, int]
-"""Size, modification and change time in ns, inode."""
 
 
 class Damage(NamedTuple):
@@ -50,26 +41,28 @@ def damage(
         sizes: Name -> bytes, where known: another size needs no hash.
         again: Hash every file, whatever is remembered.
     """
-    memory = _Memory()
     found: list[Damage] = []
-    unknown: list[tuple[str, Path, Stamp]] = []
-    for name, digest in expected.items():
-        path = folder / name
-        stamp = stamp_of(path)
+    there: list[str] = []
+    for name in expected:
+        stamp = stamp_of(folder / name)
         if stamp is None:
             found.append(Damage(name, "is missing"))
         elif sizes is not None and name in sizes and sizes[name] != stamp[0]:
             found.append(Damage(name, f"has {stamp[0]:,} bytes instead of {sizes[name]:,}"))
-        elif again or memory.get(path, stamp) != digest:
-            unknown.append((name, path, stamp))
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # hashing leaves Python's lock to the others
-        for (name, path, stamp), now in zip(unknown, pool.map(_hashed, [path for _, path, _ in unknown]), strict=True):
-            if now != expected[name]:
-                found.append(Damage(name, "cannot be read" if now is None else "has other bytes than were written"))
-            else:
-                memory.add(path, stamp, now)
-    memory.save()
+        else:
+            there.append(name)
+    differing = _differing(folder, there, expected, again)
+    if differing and not again:  # a file is not called damaged for what was remembered of it
+        differing = _differing(folder, list(differing), expected, True)
+    for name, now in differing.items():
+        found.append(Damage(name, "cannot be read" if now is None else "has other bytes than were written"))
     return sorted(found)
+
+
+def _differing(folder: Path, names: list[str], expected: Mapping[str, str], again: bool) -> dict[str, str | None]:
+    """The files whose digest is another, and which."""
+    digests = hash_files([folder / name for name in names], again)
+    return {name: now for name, now in zip(names, digests, strict=True) if now != expected[name]}
 
 
 def check(folder: Path, expected: Mapping[str, str], advice: str, names: Iterable[str] | None = None) -> None:
@@ -188,58 +181,3 @@ def _is_entry(name: str, digest: object) -> bool:
 
 def _note_digest(note: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(dict(note), sort_keys=True, allow_nan=False).encode()).hexdigest()
-
-
-# --- what was hashed before -------------------------------------------------------------------------------------------
-
-
-def stamp_of(path: Path) -> Stamp | None:
-    """What changes when a file does; None if there is no regular file."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino) if path.is_file() else None
-
-
-def _hashed(path: Path) -> str | None:
-    try:
-        return sha256_file(path)
-    except OSError:
-        return None
-
-
-class _Memory:
-    """`verified.json`: path -> stamp and SHA-256. Two processes may lose each other's entries, never falsify one."""
-
-    def __init__(self) -> None:
-        self._path = cache_folder() / "verified.json"
-        self._new: dict[str, list[Any]] = {}
-        self._known = self._read()
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            known = load_json(self._path)
-        except UserError:
-            return {}
-        return known if isinstance(known, dict) else {}
-
-    def get(self, path: Path, stamp: Stamp) -> object:
-        entry = self._known.get(str(path.absolute()))
-        if not isinstance(entry, list) or len(entry) != 5 or entry[:4] != list(stamp):
-            return None
-        return entry[4]
-
-    def add(self, path: Path, stamp: Stamp, digest: str) -> None:
-        if max(stamp[1], stamp[2]) < time.time_ns() - SETTLED_NS and stamp_of(path) == stamp:
-            self._new[str(path.absolute())] = [*stamp, digest]
-
-    def save(self) -> None:
-        if not self._new:
-            return
-        entries = {**self._read(), **self._new}
-        kept = dict(list(entries.items())[-MAX_REMEMBERED:])
-        try:
-            atomic_write(self._path, json.dumps(kept, separators=(",", ":"), allow_nan=False))
-        except (OSError, UserError):
-            return  # a cache that cannot be written costs time, nothing else

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from glassmill.errors import UserError, Waiting
 from glassmill.recipe import Recipe
 from glassmill.run import kinds
-from glassmill.run.events import Listener, read_events
+from glassmill.run.events import Entry, Listener, read_events
 from glassmill.run.files import atomic_json
 from glassmill.run.folder import (
     Identity,
@@ -29,6 +29,7 @@ from glassmill.run.folder import (
     run_damage,
     settings_identity,
 )
+from glassmill.run.hashes import Told
 from glassmill.run.inputs import digest_files, input_files
 from glassmill.run.integrity import Damage
 from glassmill.run.resolved import resolve
@@ -38,6 +39,7 @@ from glassmill.stages import NAMES, Files, Stage, last_model
 
 READERS_MAY_HOLD_IT_S = 1.0
 """The page tries a lock for an instant to see whether its process lives."""
+HASHING_IS_TOLD_AFTER_S = 2.0
 
 
 class Line:
@@ -116,7 +118,7 @@ class Line:
         if stage.name not in self.wanted:
             return
         given = stage.given(self.folders)
-        identity = stage_identity(stage, self.recipe, given)
+        identity = stage_identity(stage, self.recipe, given, self._hashing(stage.name))
         folder = self.folders[stage.name] = place(self.runs, self.recipe.name, identity)
         damaged = run_damage(folder) if is_done(folder) else []
         if is_done(folder) and not damaged:
@@ -149,6 +151,19 @@ class Line:
                 self.leader.call(stage.name, stage.verb, stage.sections, folder, given, self.recipe)
             verb.make(run, getattr(self.recipe, stage.name), self.recipe.seed, **given, **sections)
 
+    def _hashing(self, stage: str) -> Told:
+        """Tells the listeners how far the hashes of the inputs are, where they take long."""
+        begin = time.monotonic()
+
+        def told(done: int, total: int) -> None:
+            if time.monotonic() - begin < HASHING_IS_TOLD_AFTER_S:
+                return
+            progress = kinds.Progress(done // 10**6, total // 10**6, "MB of inputs hashed")
+            for listener in self.listeners:
+                listener(Entry(round(time.time(), 3), stage, progress))
+
+        return told
+
     def _set(self, name: str, state: State) -> None:
         self._states[name] = state
         self._write("running")
@@ -174,17 +189,18 @@ class Line:
         return self.folders[name].relative_to(self.runs).as_posix() if name in self.folders else None
 
 
-def stage_identity(stage: Stage, recipe: Recipe, given: Mapping[str, Path]) -> Identity:
+def stage_identity(stage: Stage, recipe: Recipe, given: Mapping[str, Path], told: Told | None = None) -> Identity:
     """What decides the output of `stage`: its version, its settings, the content of what it reads, and the machine's
     part (see `glassmill.run.resolved`).
 
     Args:
         given: Argument of `make` -> finished run folder.
+        told: Hears how far the hashes of the user's files are.
     """
     settings = {name: getattr(recipe, name) for name in stage.sections}
     settings |= {"settings": getattr(recipe, stage.name), "seed": recipe.seed}
     version = importlib.import_module(stage.verb).VERSION
-    digests, resolved = _digests(given, stage.files(recipe)), resolve(stage.verb, recipe)
+    digests, resolved = _digests(given, stage.files(recipe), told), resolve(stage.verb, recipe)
     return Identity(stage.name, version, settings_identity(**settings), digests, resolved)
 
 
@@ -201,14 +217,16 @@ def working_seconds(folder: Path) -> float:
     return round(total + (last - begin if begin is not None else 0.0), 3)
 
 
-def _digests(runs: Mapping[str, Path], files: Mapping[str, Files]) -> dict[str, str]:
+def _digests(runs: Mapping[str, Path], files: Mapping[str, Files], told: Told | None) -> dict[str, str]:
     """What a run depends on: earlier runs by the content in their manifests, the user's files by setting."""
     digests = {name: read_manifest(path)["content"] for name, path in runs.items()}
     named = {setting: input_files(some.words, some.folders) for setting, some in files.items() if some.words}
-    digests |= {setting: digest_files(found) for setting, found in named.items()}
-    return digests | {setting: _digest_of_run(some.run) for setting, some in files.items() if some.run}
+    digests |= {setting: digest_files(found, told) for setting, found in named.items()}
+    return digests | {setting: _digest_of_run(some.run, told) for setting, some in files.items() if some.run}
 
 
-def _digest_of_run(folder: str) -> str:
+def _digest_of_run(folder: str, told: Told | None) -> str:
     """The content of a finished run; of another folder, all its files."""
-    return read_manifest(Path(folder))["content"] if is_done(Path(folder)) else digest_files(input_files([folder]))
+    if is_done(Path(folder)):
+        return read_manifest(Path(folder))["content"]
+    return digest_files(input_files([folder]), told)
