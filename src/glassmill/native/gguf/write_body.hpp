@@ -193,13 +193,24 @@ void put_nibbles(const Byte* q, Byte* bytes) {
     for (int i = 0; i < 16; ++i) bytes[i] = static_cast<Byte>((q[i] & 15) | (q[i + 16] & 15) << 4);
 }
 
-void q8_0(const float* x, const float*, Byte* out) {
-    const float scale = magnitude(largest_of(x, 32)) / 127.0f, inverse = divided(1, scale);
-    put_half(scale, out);
+void q8_0(const float* x, const float* w, Byte* out) {
+    const float largest = magnitude(largest_of(x, 32)), plain = largest / 127.0f, inverse = divided(1, plain);
+    put_half(plain, out);
     for (int i = 0; i < 32; ++i) {
         const float size = magnitude(x[i] * inverse), whole = static_cast<float>(static_cast<int>(size));
         const int q = static_cast<int>(whole) + (size - whole >= 0.5f);
         out[2 + i] = static_cast<Byte>(x[i] < 0 ? -q : q);
+    }
+    if (!any(w, 32)) return;
+    const Group<32> group(x, w);
+    float best = __builtin_inff();
+    Eight near[4];
+    for (int steps = 128; steps > 110; --steps) {
+        const float scale = rounded_to_half(largest / static_cast<float>(steps)), wide = divided(1, scale);
+        for (int i = 0; i < 4; ++i) round_each(near[i] = group.x[i] * wide, -127, 127);
+        if (!nearer(group, near, scale, 0, best)) continue;
+        put_half(scale, out);
+        for (int i = 0; i < 32; ++i) out[2 + i] = static_cast<Byte>(static_cast<int>(near[i / 8][i % 8]));
     }
 }
 
