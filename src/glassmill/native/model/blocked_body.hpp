@@ -117,10 +117,14 @@ void multiply_tile(const Matrix& matrix, size_t block, const uint8_t* x, size_t 
     const uint8_t* first = block_at(matrix, block);
     const uint8_t* integers = first + scale_bytes(Kind::sizes, matrix.columns);
     const size_t groups = matrix.columns / kGroup;
+    constexpr size_t size = Kind::sizes.integer_bytes;
     using Row = Rounded<Kind::planes>;
-    for (size_t group = 0; group < groups; ++group, x += Row::bytes, integers += Kind::sizes.integer_bytes) {
+    for (size_t group = 0; group < groups; ++group, x += Row::bytes, integers += size) {
+        // beyond a block's end lies the next one, which is at work too: from the last follow the next tile's
+        const size_t ahead = kAhead + (group + kAhead / size < groups ? 0 : (blocks - 1) * matrix.block_bytes);
         for (size_t b = 0; b < blocks; ++b) {
             const uint8_t* own = first + b * matrix.block_bytes;
+            if constexpr (rows == 1) fetch(integers + b * matrix.block_bytes + ahead, size);
             Quads w[8];
             Kind::weights(integers + b * matrix.block_bytes, w);
             const Floats scales = Kind::scales(own, group), offsets = Kind::offsets(own, group);
@@ -197,8 +201,10 @@ void round_row(const float* row, size_t columns, uint8_t* prepared) {
         const float largest = largest_of(larger(larger(x[0], none - x[0]), larger(x[1], none - x[1])));
         const float scale = largest / most, inverse = largest > 0 ? most / largest : 0.0f;
         int8_t integers[planes][kGroup];
+        Floats total = none;
         for (size_t i = 0; i < 2; ++i) {
             Floats whole = nearest(x[i] * all(inverse));
+            total = total + whole;
             if constexpr (planes == 2) {
                 const Floats upper = nearest(whole * all(1.0f / 128.0f));
                 store_bytes(integers[0] + 16 * i, upper);
@@ -206,10 +212,7 @@ void round_row(const float* row, size_t columns, uint8_t* prepared) {
             }
             store_bytes(integers[planes - 1] + 16 * i, whole);
         }
-        int32_t sum = 0;
-        for (size_t i = 0; i < kGroup; ++i) {
-            sum += planes == 2 ? 128 * integers[0][i] + integers[planes - 1][i] : integers[0][i];
-        }
+        const int32_t sum = static_cast<int32_t>(exact_sum_of(total));
         memcpy(prepared, integers, sizeof integers);
         memcpy(prepared + sizeof integers, &scale, sizeof scale);
         memcpy(prepared + sizeof integers + 4, &sum, sizeof sum);

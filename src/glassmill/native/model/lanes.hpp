@@ -213,6 +213,11 @@ inline float sum_of(Floats a) {
     }
     return part[0];
 }
+// exact_sum_of: of whole numbers so small that no order of adding them rounds
+#if defined(__AVX512F__)
+inline float largest_of(Floats a) { return _mm512_reduce_max_ps(a.v); }
+inline float exact_sum_of(Floats a) { return _mm512_reduce_add_ps(a.v); }
+#else
 inline float largest_of(Floats a) {
     float part[16];
     store(part, a);
@@ -221,6 +226,13 @@ inline float largest_of(Floats a) {
     }
     return part[0];
 }
+inline float exact_sum_of(Floats a) {
+    float part[16], sum = 0;
+    store(part, a);
+    for (int i = 0; i < 16; ++i) sum += part[i];
+    return sum;
+}
+#endif
 
 }  // namespace
 }  // namespace glassmill::model

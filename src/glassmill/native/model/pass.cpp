@@ -129,12 +129,14 @@ void Decoder::Pass::layer(unsigned member, std::size_t number) {
     const std::size_t queries = shape_.heads * shape_.head_dim, keys = shape_.kv_heads * shape_.head_dim;
     Team& team = decoder_.team_;
 
+    const Product qkv[] = {{&layer.q, q_, queries}, {&layer.k, k_, keys}, {&layer.v, v_, keys}};
+    fetch_first(member, qkv, 3);
+    if (single_) fetch_cache(member, number);
     prepare(member, count, D, bit(layer.q.format) | bit(layer.k.format) | bit(layer.v.format),
             [&](std::size_t row, float* out) {
                 vectors_.normalise(x_ + row * D, layer.input_norm.data(), D, shape_.eps, out);
                 return out;
             });
-    const Product qkv[] = {{&layer.q, q_, queries}, {&layer.k, k_, keys}, {&layer.v, v_, keys}};
     multiply(member, qkv, 3, false);
     if (!single_) {
         team.share(member, count * shape_.kv_heads,
@@ -145,19 +147,22 @@ void Decoder::Pass::layer(unsigned member, std::size_t number) {
         if (single_) take_heads(number, tile.token, tile.head);
         attend(member, number, tile);
     });
+    const Product o[] = {{&layer.o, x_, D}};
+    fetch_first(member, o, 1);
     prepare(member, count, queries, bit(layer.o.format),
             [&](std::size_t row, float*) { return mixed_ + row * queries; });
-    const Product o[] = {{&layer.o, x_, D}};
     multiply(member, o, 1, true);
 
+    const Product gate[] = {{&layer.gate, gate_, shape_.d_ff}}, down[] = {{&layer.down, x_, D}};
+    fetch_first(member, gate, 1);
     prepare(member, count, D, bit(layer.gate.format) | bit(layer.up.format), [&](std::size_t row, float* out) {
         vectors_.normalise(x_ + row * D, layer.post_norm.data(), D, shape_.eps, out);
         return out;
     });
     feed_forward(member, layer);
+    fetch_first(member, down, 1);
     prepare(member, count, shape_.d_ff, bit(layer.down.format),
             [&](std::size_t row, float*) { return gate_ + row * shape_.d_ff; });
-    const Product down[] = {{&layer.down, x_, D}};
     multiply(member, down, 1, true);
 }
 
@@ -199,23 +204,44 @@ std::size_t Decoder::Pass::width(std::size_t blocks) const {
     return best;
 }
 
-void Decoder::Pass::multiply(unsigned member, const Product* products, std::size_t count, bool add) {
-    std::size_t items[3], widths[3], all_items = 0, all_blocks = 0;
+Decoder::Pass::Cut Decoder::Pass::cut(const Product* products, std::size_t count) const {
+    std::size_t all_blocks = 0;
     for (std::size_t i = 0; i < count; ++i) all_blocks += num_blocks(*products[i].matrix);
+    Cut cut{products, {}, 0, width(all_blocks)};
     for (std::size_t i = 0; i < count; ++i) {
-        widths[i] = width(all_blocks);
-        items[i] = (num_blocks(*products[i].matrix) + widths[i] - 1) / widths[i];
-        all_items += items[i];
+        cut.items[i] = (num_blocks(*products[i].matrix) + cut.width - 1) / cut.width;
+        cut.all += cut.items[i];
     }
+    return cut;
+}
+
+Decoder::Pass::Item Decoder::Pass::item(const Cut& cut, std::size_t number) const {
+    std::size_t i = 0;
+    while (number >= cut.items[i]) number -= cut.items[i++];
+    const std::size_t first = number * cut.width;
+    return {cut.products + i, {first, std::min(first + cut.width, num_blocks(*cut.products[i].matrix))}};
+}
+
+// What this member multiplies first is on its way while it prepares its rows.
+void Decoder::Pass::fetch_first(unsigned member, const Product* products, std::size_t count) const {
+    if (tokens_->size() > kOwnRows) return;
+    const Cut cut = this->cut(products, count);
+    const Item first = item(cut, cut.all * member / decoder_.team_.size());
+    const Matrix& matrix = *first.product->matrix;
+    for (std::size_t block = first.blocks.first; block < first.blocks.last; ++block) {
+        fetch(block_at(matrix, block), std::min(kAhead, matrix.block_bytes));
+    }
+}
+
+void Decoder::Pass::multiply(unsigned member, const Product* products, std::size_t count, bool add) {
+    const Cut cut = this->cut(products, count);
     const std::size_t rows = tokens_->size();
-    decoder_.team_.share(member, all_items, [&](std::size_t item) {
-        std::size_t i = 0;
-        while (item >= items[i]) item -= items[i++];
-        const Matrix& matrix = *products[i].matrix;
-        const std::size_t first = item * widths[i], last = std::min(first + widths[i], num_blocks(matrix));
+    decoder_.team_.share(member, cut.all, [&](std::size_t number) {
+        const auto [product, blocks] = item(cut, number);
+        const Matrix& matrix = *product->matrix;
         model::products(matrix.format)
-            .multiply(matrix, prepared(member, matrix.format, rows, matrix.columns), {first, last},
-                      {products[i].out + first * kBlockRows, products[i].stride, add});
+            .multiply(matrix, prepared(member, matrix.format, rows, matrix.columns), blocks,
+                      {product->out + blocks.first * kBlockRows, product->stride, add});
     });
 }
 
@@ -258,6 +284,17 @@ void Decoder::Pass::take_heads(std::size_t layer, std::size_t token, std::size_t
         float* const query = q_ + (token * shape_.heads + head * group_ + i) * H;
         finish(query, weights.q_bias, weights.q_norm, head * group_ + i);
         cached_.prepare(query, H, queries_ + ((head * capacity_ + token) * group_ + i) * query_bytes_);
+    }
+}
+
+// The keys and values of a row's last page come while others are multiplied.
+void Decoder::Pass::fetch_cache(unsigned member, std::size_t layer) const {
+    const std::size_t members = decoder_.team_.size(), last = tiles_.size() * (member + 1) / members;
+    if (tokens_->size() > kOwnRows) return;
+    for (std::size_t item = tiles_.size() * member / members; item < last; ++item) {
+        const Row& row = *(*segments_)[tiles_[item].segment].row;
+        const Matrix keys = row.keys((*tokens_)[tiles_[item].token].position / kPage, layer, tiles_[item].head, 1);
+        fetch(keys.bytes, decoder_.cache_.shape().head_bytes());
     }
 }
 

@@ -46,6 +46,15 @@ private:
         float* out;
         std::size_t stride;
     };
+    // Products that are shared out together, in items of up to `width` blocks.
+    struct Cut {
+        const Product* products;
+        std::size_t items[3], all, width;
+    };
+    struct Item {
+        const Product* product;
+        Blocks blocks;
+    };
     // A member's own memory.
     struct Own {
         float* vector;          // the widest activation
@@ -67,6 +76,10 @@ private:
     template <class RowOf>
     void prepare(unsigned member, std::size_t count, std::size_t columns, unsigned formats, RowOf&& row);
     Rows prepared(unsigned member, Format format, std::size_t count, std::size_t columns) const;
+    Cut cut(const Product* products, std::size_t count) const;
+    Item item(const Cut& cut, std::size_t number) const;
+    void fetch_first(unsigned member, const Product* products, std::size_t count) const;
+    void fetch_cache(unsigned member, std::size_t layer) const;
     void multiply(unsigned member, const Product* products, std::size_t count, bool add);
     void feed_forward(unsigned member, const Layer& layer);
     void take_heads(std::size_t layer, std::size_t token, std::size_t head);

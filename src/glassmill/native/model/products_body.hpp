@@ -56,6 +56,10 @@ void multiply_tile(const Matrix& matrix, size_t block, const uint8_t* x, size_t 
     for (size_t i = 0; i < steps; ++i, w += Kind::weight_bytes, x += Kind::activation_bytes) {
         typename Kind::Weights weights[blocks];
         for (size_t b = 0; b < blocks; ++b) weights[b] = Kind::weights(w + b * block_bytes);
+        if constexpr (rows == 1) {  // beyond a block's end lies the next one, which is at work too
+            const size_t ahead = kAhead + (i + kAhead / kLine < steps ? 0 : (blocks - 1) * block_bytes);
+            for (size_t b = 0; b < blocks; ++b) fetch(w + b * block_bytes + ahead, kLine);
+        }
         for (size_t r = 0; r < rows; ++r) {
             const typename Kind::Activations activations = Kind::activations(x + r * x_stride);
             for (size_t b = 0; b < blocks; ++b) sums[r][b] = Kind::add(sums[r][b], weights[b], activations);
