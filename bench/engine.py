@@ -1,77 +1,59 @@
-"""Tokens per second of the engine, random weights: `python bench/engine.py [small|smol ...] [float32|bfloat16 ...]`.
+"""Tokens per second of a model as a Python program gets them: `python bench/engine.py MODEL [MODEL ...]`.
 
-Greedy decode at batch 1, 8 and 32 and prefill of 480 tokens, best of 3; then 600 short questions at once, as the eval
-asks them. Prints the machine's load beside the figures: with foreign load on the cores they mean little.
+`Model.load`, then completions of 1, 8 and 32 streams, greedy and drawn; the first token behind a prompt of 480; 600
+short questions at once, as the eval asks them. Medians of 5. GLASSMILL_DECODER chooses the decoder.
 """
 
 from __future__ import annotations
 
+import statistics
 import sys
 import time
 
 import numpy as np
-import torch
 from machine import machine
 
-from glassmill.infer.engine import Engine
+from glassmill.infer.generate import Model
 from glassmill.infer.sampling import SamplingParams
-from glassmill.infer.torch_decoder import TorchDecoder
-from glassmill.model.config import ModelConfig
-from glassmill.model.initial import initialize
-from glassmill.model.sizes import num_parameters
-from glassmill.model.transformer import Transformer
 
-SHAPES = {
-    "small": ModelConfig(2048, 160, 4, 5, 5, 32, 448, 512),
-    "smol": ModelConfig(49152, 576, 30, 9, 3, 64, 1536, 2048, qk_norm=False),
-}
+ROUNDS, PROMPT, BATCHES = 5, 480, (1, 8, 32)
+NEW_TOKENS = {1: 192, 8: 96, 32: 48}
+WAYS = {"greedy": {"temperature": 0.0}, "drawn": {"temperature": 0.8, "top_p": 0.95, "seed": 1}}
 
 
-class Nothing:
-    """A tokenizer without special tokens, so that nothing ends a completion early."""
-
-    special: dict[str, int] = {}  # noqa: RUF012
-    stop_ids = ()
-
-    def encode(self, text: str) -> list[int]:
-        return list(text.encode())
-
-    def token_bytes(self, token: int) -> bytes:
-        return b"x"
-
-
-def seconds(engine: Engine, prompts: list[list[int]], new_tokens: list[int]) -> float:
-    params = [SamplingParams(max_tokens=n, temperature=0.0) for n in new_tokens]
-    start = time.perf_counter()
-    for completion in engine.submit_all(prompts, params, may_exceed_queue=True):
-        completion.reply()
-    return time.perf_counter() - start
+def seconds(model: Model, prompts: list[list[int]], new_tokens: list[int], **sampling: float) -> float:
+    """Median time of all completions together."""
+    params = [SamplingParams(max_tokens=count, ignore_eos=True, **sampling) for count in new_tokens]  # type: ignore[arg-type]
+    times = []
+    for _ in range(ROUNDS + 1):
+        start = time.perf_counter()
+        for completion in model.engine.submit_all(prompts, params, may_exceed_queue=True):
+            completion.reply()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:])
 
 
-def main(shape: str, dtype: str) -> None:
-    model = Transformer(SHAPES[shape])
-    initialize(model, seed=0)
-    model = model.to(getattr(torch, dtype)).eval()
-    million = num_parameters(model.config) / 1e6
-    print(f"{shape} {million:.1f} M {dtype}, {torch.get_num_threads()} threads; {machine()}")
-    new = 64 if shape == "small" else 24
-    for batch in (1, 8, 32):
-        engine = Engine(TorchDecoder(model, batch), Nothing())
-        best = min(seconds(engine, [[1] * 32] * batch, [new] * batch) for _ in range(3))
-        print(f"  batch {batch:2}: {batch * new / best:7.0f} tok/s")
-        engine.close()
-    engine = Engine(TorchDecoder(model, 32), Nothing())
-    best = min(seconds(engine, [[1] * 480], [1]) for _ in range(3))
-    print(f"  prefill 480: {480 / best:6.0f} tok/s")
-    if shape == "small":
-        draw = np.random.default_rng(0)
-        prompts = [draw.integers(1, 2000, draw.integers(14, 30)).tolist() for _ in range(600)]
-        print(f"  600 questions: {seconds(engine, prompts, draw.integers(8, 24, 600).tolist()):.1f} s")
-    engine.close()
+def main(path: str) -> None:
+    model = Model.load(path, prefix_cache_bytes=0, speculate=False)
+    words = min(model.config.vocab_size, 2000)
+    random = np.random.default_rng(0)
+
+    def prompts(count: int, length: int) -> list[list[int]]:
+        return random.integers(256, words, (count, length)).tolist()
+
+    print(f"{path}: {model.num_parameters / 1e6:.1f}M parameters, {type(model.decoder).__name__}; {machine()}")
+    for way, sampling in WAYS.items():
+        for batch in BATCHES:
+            new = NEW_TOKENS[batch]
+            taken = seconds(model, prompts(batch, 16), [new] * batch, **sampling)
+            print(f"  {way}, {batch:2} streams: {batch * new / taken:8,.0f} tokens/s")
+    print(f"  a prompt of {PROMPT}: {PROMPT / seconds(model, prompts(1, PROMPT), [1], temperature=0.0):8,.0f} tokens/s")
+    asked = [prompts(1, int(length))[0] for length in random.integers(14, 30, 600)]
+    taken = seconds(model, asked, random.integers(8, 24, 600).tolist(), temperature=0.0)
+    print(f"  600 questions: {taken:.1f} s")
+    model.close()
 
 
 if __name__ == "__main__":
-    words = sys.argv[1:]
-    for shape in [word for word in words if word in SHAPES] or list(SHAPES):
-        for dtype in [word for word in words if word in ("float32", "bfloat16")] or ["float32", "bfloat16"]:
-            main(shape, dtype)
+    for path in sys.argv[1:]:
+        main(path)

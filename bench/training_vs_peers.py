@@ -72,15 +72,19 @@ def ours(shape: str, tokens: int, optimizer: str) -> tuple[Step, Step, float]:
     )
 
 
-def nanogpt(folder: Path, shape: str, tokens: int) -> Step:
-    """As in its train.py with device=cpu, compile=False."""
+def nanogpt_model(folder: Path, shape: str) -> tuple[Any, Any]:
+    """Its model and optimiser, as in its train.py with device=cpu, compile=False."""
     sys.path.insert(0, str(folder))
     from model import GPT, GPTConfig  # type: ignore[import-not-found]
 
     sys.path.remove(str(folder))
     width, layers, heads, _, vocabulary, context = SHAPES[shape]
     model = GPT(GPTConfig(context, vocabulary, layers, heads, width, dropout=0.0, bias=False))
-    optimizer = model.configure_optimizers(0.1, 6e-4, (0.9, 0.95), "cpu")
+    return model, model.configure_optimizers(0.1, 6e-4, (0.9, 0.95), "cpu")
+
+
+def nanogpt(folder: Path, shape: str, tokens: int) -> Step:
+    model, optimizer = nanogpt_model(folder, shape)
     ids, targets = some_tokens(shape, tokens)
 
     def step() -> None:
@@ -122,8 +126,8 @@ def hugging_face(shape: str, tokens: int) -> Step:
     return step
 
 
-def nanochat(folder: Path, shape: str, tokens: int) -> Step:
-    """As in its base_train.py on a CPU: compiled, its own Muon and AdamW."""
+def nanochat_model(folder: Path, shape: str) -> tuple[Any, Any]:
+    """Its model, to be compiled, and its Muon and AdamW, as in its base_train.py on a CPU."""
     os.environ["NANOCHAT_DTYPE"] = "bfloat16"
     sys.path.insert(0, str(folder))
     from nanochat.gpt import GPT, GPTConfig  # type: ignore[import-not-found]
@@ -134,7 +138,11 @@ def nanochat(folder: Path, shape: str, tokens: int) -> Step:
         model: Any = GPT(config)
     model.to_empty(device="cpu")
     model.init_weights()
-    optimizer = model.setup_optimizer()
+    return model, model.setup_optimizer()
+
+
+def nanochat(folder: Path, shape: str, tokens: int) -> Step:
+    model, optimizer = nanochat_model(folder, shape)
     compiled = torch.compile(model, dynamic=False)
     ids, targets = some_tokens(shape, tokens)
 
