@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 
 from glassmill.infer.compose import Delta, TokenRecord
 from glassmill.serve.work import News, joined
@@ -22,23 +23,24 @@ def test_what_the_engine_adds_is_taken_in_order_however_fast_it_comes() -> None:
     assert asyncio.run(run()) == list(range(3000))
 
 
-def test_the_loop_is_woken_once_for_all_that_wait() -> None:
-    async def run() -> tuple[int, int]:
-        news, woken = News(), 0
-        wake = news.wake
+def test_the_loop_is_woken_once_for_all_streams_that_wait() -> None:
+    async def run() -> tuple[list[int], int]:
+        loop, woken = asyncio.get_running_loop(), 0
+        call = loop.call_soon_threadsafe
 
-        def counted() -> None:
+        def counted(does: Callable[[], object]) -> None:
             nonlocal woken
             woken += 1
-            wake()
+            call(does)
 
-        news.wake = counted  # type: ignore[method-assign]
-        thread = threading.Thread(target=lambda: [news.add(0, Delta("x")) for _ in range(50)])
+        loop.call_soon_threadsafe = counted  # type: ignore[method-assign, assignment]
+        streams = [News() for _ in range(8)]
+        thread = threading.Thread(target=lambda: [one.add(0, Delta("x")) for _ in range(50) for one in streams])
         thread.start()
         thread.join()  # the loop has no turn until here
-        return len(await news.take()), woken
+        return [len(await one.take()) for one in streams], woken
 
-    assert asyncio.run(run()) == (50, 1)
+    assert asyncio.run(run()) == ([50] * 8, 1)
 
 
 def test_two_deltas_are_one_with_all_their_tokens_and_the_last_reason() -> None:

@@ -25,7 +25,7 @@ from glassmill.corpus.judge.urls import UrlFilter
 from glassmill.corpus.judge.words import count_words
 from glassmill.corpus.read.files.sections import Section, pieces, sections_of_html
 from glassmill.recipe import CorpusSettings
-from glassmill.run.inputs import user_path
+from glassmill.run.names import user_path
 
 
 @dataclass(frozen=True, slots=True)

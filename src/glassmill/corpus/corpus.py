@@ -37,7 +37,7 @@ from glassmill.run import kinds
 from glassmill.run.executors import cores
 from glassmill.run.files import atomic_write, remove
 from glassmill.run.folder import RunFolder
-from glassmill.run.inputs import user_path
+from glassmill.run.names import user_path
 from glassmill.run.worker import Link, load_function
 
 __all__ = ["VERSION", "make", "resolved"]

@@ -19,6 +19,7 @@ from glassmill.run.files import sha256_file
 from glassmill.run.folder import is_done
 from glassmill.run.hashes import Told, hash_files
 from glassmill.run.integrity import check_run_files
+from glassmill.run.names import user_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +80,6 @@ def expand(words: Sequence[str]) -> list[Path]:
         UserError: a word names no file.
     """
     return list(dict.fromkeys(path for word in words for path, refused in _found(word).items() if not refused))
-
-
-def user_path(word: str) -> Path:
-    """The path that the user means, `~` read as a home folder.
-
-    Raises:
-        UserError: `~name` names nobody.
-    """
-    try:
-        return Path(word).expanduser()
-    except RuntimeError:
-        raise UserError(f"{shown(word)!r}: there is no home folder of that name") from None
 
 
 def _found(word: str) -> dict[Path, str]:

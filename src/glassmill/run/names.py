@@ -11,12 +11,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from glassmill.errors import UserError
-from glassmill.run.inputs import user_path
+from glassmill.printable import shown
 
 MOST_NAMES = 5
 SIMILAR = 0.4
 
 Fits = Callable[[Path], bool]
+
+
+def user_path(word: str) -> Path:
+    """The path that the user means, `~` read as a home folder.
+
+    Raises:
+        UserError: `~name` names nobody.
+    """
+    try:
+        return Path(word).expanduser()
+    except RuntimeError:
+        raise UserError(f"{shown(word)!r}: there is no home folder of that name") from None
 
 
 def find_folder(word: str | Path, runs: Path, fits: Fits, kind: str, lacks: str) -> Path:

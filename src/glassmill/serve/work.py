@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary, ref
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -30,25 +31,47 @@ if TYPE_CHECKING:
     from glassmill.serve.measures import Measures, Watch
 
 
+class Bell:
+    """Wakes an event loop once for all deltas that come before it answers: a step of the engine makes one for every
+    stream, and to wake the loop costs more than a token of a small model."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = ref(loop)
+        self._rung: deque[asyncio.Event] = deque()
+        self._told = False
+
+    def ring(self, come: asyncio.Event) -> None:
+        """From the engine's thread: set `come` in the event loop."""
+        self._rung.append(come)
+        if not self._told and (loop := self._loop()):
+            self._told = True
+            loop.call_soon_threadsafe(self._answer)
+
+    def _answer(self) -> None:
+        self._told = False  # before anything is taken, so that what comes now rings again
+        while self._rung:
+            self._rung.popleft().set()
+
+
+_BELLS: WeakKeyDictionary[asyncio.AbstractEventLoop, Bell] = WeakKeyDictionary()
+
+
 class News:
-    """Deltas on their way from the engine's thread to the event loop, which is woken once for all that are waiting."""
+    """Deltas on their way from the engine's thread to the event loop."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        self._bell = _BELLS.get(loop) or _BELLS.setdefault(loop, Bell(loop))
         self._come = asyncio.Event()
         self._waiting: deque[tuple[int, Delta, float]] = deque()
-        self._told = False
 
     def add(self, index: int, delta: Delta) -> None:
         """From the engine's thread: a delta of a completion, and when it was made."""
         self._waiting.append((index, delta, time.perf_counter()))
-        if not self._told:
-            self._told = True
-            self._loop.call_soon_threadsafe(self.wake)
+        self._bell.ring(self._come)
 
     def wake(self) -> None:
         """In the event loop: there may be something."""
-        self._told = False  # before anything is taken, so that what comes now tells again
         self._come.set()
 
     async def take(self) -> list[tuple[int, Delta, float]]:

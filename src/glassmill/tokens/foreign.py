@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
 from glassmill.tokens.codecs import Form
-from glassmill.tokens.formats import from_alphabet
+from glassmill.tokens.formats import to_alphabet
 from glassmill.tokens.split import PATTERNS, scheme_of
 
 _OFF = (None, False, 0.0, "")
@@ -40,11 +40,11 @@ def byte_level(full: Mapping[str, Any], symbols: Mapping[int, bytes]) -> BpeArgu
     missing = bytes(value for value in range(256) if bytes([value]) not in ranks)
     if len(ranks) != len(symbols) or (missing and model.get("unk_token") is not None):
         return None
+    numbers = {to_alphabet(symbol): number for number, symbol in symbols.items()}
     merges = []
     for merge in model.get("merges") or []:
         left, right = merge.split(" ") if isinstance(merge, str) else merge
-        made = ranks.get((from_alphabet(left) or b"") + (from_alphabet(right) or b""))
-        first, second = (ranks.get(from_alphabet(part) or b"") for part in (left, right))
+        first, second, made = numbers.get(left), numbers.get(right), numbers.get(left + right)
         if made is None or first is None or second is None:
             return None
         merges.append((first, second, made))

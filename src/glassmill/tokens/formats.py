@@ -35,7 +35,9 @@ def _byte_alphabet() -> list[str]:
 
 
 BYTE_TO_CHAR = _byte_alphabet()
-CHAR_TO_BYTE = {char: byte for byte, char in enumerate(BYTE_TO_CHAR)}
+_TO_ALPHABET = str.maketrans(dict(enumerate(BYTE_TO_CHAR)))
+_FROM_ALPHABET = str.maketrans(dict.fromkeys(range(256), "\uffff") | {ord(c): i for i, c in enumerate(BYTE_TO_CHAR)})
+"""Latin-1's characters are bytes; one that is not of the alphabet becomes no byte."""
 
 
 def to_alphabet(symbol: bytes) -> str:
@@ -44,14 +46,14 @@ def to_alphabet(symbol: bytes) -> str:
     >>> to_alphabet(b" the")
     'Ġthe'
     """
-    return "".join(BYTE_TO_CHAR[byte] for byte in symbol)
+    return symbol.decode("latin-1").translate(_TO_ALPHABET)
 
 
 def from_alphabet(spelled: str) -> bytes | None:
     """The bytes of a spelled symbol; None if it has a character outside the alphabet (an added token, say)."""
     try:
-        return bytes(CHAR_TO_BYTE[char] for char in spelled)
-    except KeyError:
+        return spelled.translate(_FROM_ALPHABET).encode("latin-1")
+    except UnicodeEncodeError:
         return None
 
 
