@@ -1,6 +1,6 @@
 """Tokens per second of a model as a Python program gets them: `python bench/engine.py MODEL [MODEL ...]`.
 
-`Model.load`, then completions of 1, 8 and 32 streams, greedy and drawn; the first token behind a prompt of 480; 600
+`Model.load`, then completions of 1, 8 and 32 streams, greedy and drawn; a prompt of 480, or what fits; 600
 short questions at once, as the eval asks them. Medians of 5. GLASSMILL_DECODER chooses the decoder.
 """
 
@@ -47,7 +47,8 @@ def main(path: str) -> None:
             new = NEW_TOKENS[batch]
             taken = seconds(model, prompts(batch, 16), [new] * batch, **sampling)
             print(f"  {way}, {batch:2} streams: {batch * new / taken:8,.0f} tokens/s")
-    print(f"  a prompt of {PROMPT}: {PROMPT / seconds(model, prompts(1, PROMPT), [1], temperature=0.0):8,.0f} tokens/s")
+    length = min(PROMPT, model.engine.max_length - 1)
+    print(f"  a prompt of {length}: {length / seconds(model, prompts(1, length), [1], temperature=0.0):8,.0f} tokens/s")
     asked = [prompts(1, int(length))[0] for length in random.integers(14, 30, 600)]
     taken = seconds(model, asked, random.integers(8, 24, 600).tolist(), temperature=0.0)
     print(f"  600 questions: {taken:.1f} s")
