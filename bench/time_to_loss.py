@@ -45,7 +45,7 @@ class Peer:
     @torch.no_grad()
     def token_losses(self, windows_BT: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         ids = torch.from_numpy(windows_BT)
-        logits_BTV = self.logits(ids[:, :-1]).float()
+        logits_BTV = self.logits(ids[:, :-1].contiguous()).float()
         losses: npt.NDArray[np.float32] = torch.nn.functional.cross_entropy(
             logits_BTV.flatten(0, 1), ids[:, 1:].flatten(), reduction="none"
         ).numpy()

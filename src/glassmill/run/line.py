@@ -139,8 +139,6 @@ class Line:
     def _make(
         self, stage: Stage, identity: Identity, given: Mapping[str, Path], folder: Path, damaged: list[Damage]
     ) -> None:
-        verb = importlib.import_module(stage.verb)
-        sections = {f"{name}_settings": getattr(self.recipe, name) for name in stage.sections}
         with open_run(folder, identity, self.recipe, self.listeners, stage.verb) as run:
             if damaged:
                 run.emit(
@@ -148,8 +146,8 @@ class Line:
                 )
                 discard(folder)
             if stage.together and self.leader:
-                self.leader.call(stage.name, stage.verb, stage.sections, folder, given, self.recipe)
-            verb.make(run, getattr(self.recipe, stage.name), self.recipe.seed, **given, **sections)
+                self.leader.call(stage.name, folder, given, self.recipe)
+            stage.make(run, self.recipe, given)
 
     def _hashing(self, stage: str) -> Told:
         """Tells the listeners how far the hashes of the inputs are, where they take long."""
@@ -198,7 +196,7 @@ def stage_identity(stage: Stage, recipe: Recipe, given: Mapping[str, Path], told
         told: Hears how far the hashes of the user's files are.
     """
     settings = {name: getattr(recipe, name) for name in stage.sections}
-    settings |= {"settings": getattr(recipe, stage.name), "seed": recipe.seed}
+    settings |= {"settings": getattr(recipe, stage.name), **stage.seed(recipe)}
     version = importlib.import_module(stage.verb).VERSION
     digests, resolved = _digests(given, stage.files(recipe), told), resolve(stage.verb, recipe)
     return Identity(stage.name, version, settings_identity(**settings), digests, resolved)

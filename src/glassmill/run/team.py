@@ -11,7 +11,6 @@ same files. If a process dies, torchrun ends the others and, with `--max-restart
 from __future__ import annotations
 
 import functools
-import importlib
 import json
 import os
 import secrets
@@ -27,6 +26,7 @@ from glassmill.recipe import Recipe
 from glassmill.run import kinds
 from glassmill.run.device import place_from
 from glassmill.run.folder import Identity, RunFolder
+from glassmill.stages import stage_named
 
 LOOK_S = 2.0
 """How long a waiting rank waits at once; then it waits again."""
@@ -103,10 +103,8 @@ def follow() -> None:
 def _help(work: Mapping[str, Any]) -> None:
     recipe = Recipe.model_validate(work["recipe"])
     run = Silent(Path(work["folder"]), Identity(work["stage"], 0, {}), recipe)
-    verb = importlib.import_module(work["verb"])
-    given = {name: Path(path) for name, path in work["given"].items()}
-    sections = {f"{name}_settings": getattr(recipe, name) for name in work["sections"]}
-    verb.make(run, getattr(recipe, work["stage"]), recipe.seed, **given, **sections)
+    stage = stage_named(work["stage"])
+    stage.make(run, recipe, {name: Path(path) for name, path in work["given"].items()})
 
 
 class Leader:
@@ -115,21 +113,11 @@ class Leader:
     def __init__(self) -> None:
         self.alone, self.number = place_from(os.environ).world_size == 1, 0
 
-    def call(
-        self,
-        stage: str,
-        verb: str,
-        sections: tuple[str, ...],
-        folder: Path,
-        given: Mapping[str, Path],
-        recipe: Recipe,
-    ) -> None:
+    def call(self, stage: str, folder: Path, given: Mapping[str, Path], recipe: Recipe) -> None:
         """Tell the other ranks to work on a stage with this one."""
         self.say(
             {
                 "stage": stage,
-                "verb": verb,
-                "sections": sections,
                 "folder": str(folder),
                 "given": {name: str(path) for name, path in given.items()},
                 "recipe": recipe.model_dump(mode="json"),

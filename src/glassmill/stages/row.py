@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ class Stage:
 
     Attributes:
         name: Names its section of the recipe, its command, and its folder under `runs`.
-        verb: Module with `VERSION` and `make(run, settings, seed, **inputs)`.
+        verb: Module with `VERSION` and `make(run, settings, **inputs)`.
         help: What its command does, in one sentence.
         leaves: What it leaves in its run folder.
         title: One or two words.
@@ -84,6 +85,7 @@ class Stage:
         check: The problem that would stop it halfway, in one line; None if there is none.
         minutes: An estimate; None where there is none.
         report: What the line's report takes from its stats.
+        seeded: Whether a seed changes its output: `make` takes `seed`, its section's own or else the recipe's.
         array: Whether tasks of an array job can do its shards.
         together: Whether all processes that torchrun started work on it, see `glassmill.run.team`.
         model: What kind of model it leaves in `model/`; the last stage that leaves one gives the line its model.
@@ -106,6 +108,7 @@ class Stage:
     check: Callable[[Recipe], str | None] = _no_problem
     minutes: Callable[[Recipe, Load], float] | None = None
     report: Callable[[Stats], Mapping[str, object]] = _nothing
+    seeded: bool = True
     array: bool = False
     together: bool = False
     model: Literal["base", "assistant"] | None = None
@@ -119,6 +122,17 @@ class Stage:
         """Argument of `make` -> run folder, of the inputs that are among `folders` (stage -> run folder)."""
         found = {one.argument: next((name for name in one.stages if name in folders), None) for one in self.inputs}
         return {argument: folders[name] for argument, name in found.items() if name is not None}
+
+    def seed(self, recipe: Recipe) -> dict[str, int]:
+        """The argument `seed` of `make`, if it takes one."""
+        own = getattr(getattr(recipe, self.name), "seed", None)
+        return {"seed": recipe.seed if own is None else own} if self.seeded else {}
+
+    def make(self, run: Any, recipe: Recipe, given: Mapping[str, Path]) -> None:
+        """Do the work in an open run folder. `given`: argument of the verb's `make` -> finished run folder."""
+        sections = {f"{name}_settings": getattr(recipe, name) for name in self.sections}
+        verb = importlib.import_module(self.verb)
+        verb.make(run, getattr(recipe, self.name), **self.seed(recipe), **given, **sections)
 
     def words(self) -> dict[str, str | None]:
         """What the page needs to know about the stage."""

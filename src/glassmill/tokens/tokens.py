@@ -54,7 +54,7 @@ Part = dict[str, ShardEntry]
 """Split -> its shard, for one shard of the corpus."""
 
 
-def make(run: RunFolder, settings: TokensSettings, seed: int, documents: Path, tokenizer: Path) -> None:
+def make(run: RunFolder, settings: TokensSettings, documents: Path, tokenizer: Path) -> None:
     """Encodes the remaining shards, and publishes the run with its index.
 
     Raises:

@@ -34,7 +34,7 @@ EVENTS = 160
 BATCH = 256
 
 
-def make(run: RunFolder, settings: TokenizerSettings, seed: int, documents: Path) -> None:
+def make(run: RunFolder, settings: TokenizerSettings, documents: Path) -> None:
     """Trains the vocabulary, or takes that of `settings.base`, and publishes the run.
 
     Reuses the ranks if an earlier attempt finished training.

@@ -60,7 +60,6 @@ def make(
             vocabulary than the base's, the run was started with another type of products, or training diverged.
     """
     deadline = Deadline(settings.minutes)
-    seed = seed if settings.seed is None else settings.seed
     settings = settings.model_copy(update={"seed": seed})
     shards = Shards(tokens, "train")
     base = None if settings.base is None else read_base(Path(settings.base))

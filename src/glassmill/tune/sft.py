@@ -71,7 +71,6 @@ def make(
             both steps and epochs, a run that was started with another type of products, or one that diverged.
     """
     deadline = Deadline(settings.minutes)
-    seed = seed if settings.seed is None else settings.seed
     settings = settings.model_copy(update={"seed": seed})
     start = read_chat_base(_base_folder(settings, base, run.path.parent.parent))
     check_length(settings, start.config)
