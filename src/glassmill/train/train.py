@@ -32,7 +32,7 @@ from glassmill.train.adapting import adapt, publish_adapter
 from glassmill.train.base import Base, read_base, shape_of
 from glassmill.train.batches import MixtureBatches, WindowBatches, Windows
 from glassmill.train.deadline import Deadline
-from glassmill.train.known_text import KnownText
+from glassmill.train.known_text import KnownText, for_measuring
 from glassmill.train.loop import fit
 from glassmill.train.plan import set_up
 from glassmill.train.rates import is_own
@@ -175,6 +175,7 @@ class Reporter:
         self.bits_per_byte: float | None = None
         self.first_bits_per_byte: float | None = None
         self.step = 0
+        self.tokens = min(len(self.ids), settings.validation_tokens)
         if settings.keep_best and len(self.ids) < 2:
             raise UserError(
                 "train.keep_best = true, but no text is held out to choose by; raise tokens.validation_share"
@@ -206,7 +207,8 @@ class Reporter:
             return None
         length, tokens = self.context_length, self.settings.validation_tokens
         batch = min(4096, max(length, 2**24 // model.config.vocab_size))
-        return round(bits_per_byte(TorchDecoder(model), self.ids, self.token_bytes, length, tokens, batch), 5)
+        decoder = TorchDecoder(for_measuring(model))
+        return round(bits_per_byte(decoder, self.ids, self.token_bytes, length, tokens, batch), 5)
 
     def sample(self, model: Transformer, step: int) -> None:
         """Emit a continuation of every prompt."""
