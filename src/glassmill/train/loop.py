@@ -12,6 +12,7 @@ to write in, reports and publishes.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
@@ -155,6 +156,7 @@ def _fit(
             report_tokens=on.report.tokens,
             agree=lambda go: ranks.tell(go),
         )
+        gc.collect()  # the trial's weights and moments, before there are others
     plan = Plan.from_json(ranks.tell(plan and asdict(plan)))
     on = on._replace(settings=on.settings.model_copy(update={"reports": plan.reports or on.settings.reports}))
     trainer = fresh_trainer()
