@@ -74,6 +74,8 @@ class Adapters:
 class Quiet:
     """Reports nothing."""
 
+    tokens = 0
+
     def report(self, model: Transformer, step: int) -> None:
         assert type(model) is Transformer and model(torch.zeros(1, 4, dtype=torch.int64)).isfinite().all()
 

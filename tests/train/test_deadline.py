@@ -5,16 +5,20 @@ from __future__ import annotations
 import functools
 import itertools
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from glassmill.recipe import TrainSettings
+from glassmill.recipe import Recipe, TrainSettings
 from glassmill.run import kinds
+from glassmill.run.events import Entry
+from glassmill.run.folder import Identity, open_run
 from glassmill.train import train
 from glassmill.train.deadline import Deadline
+from glassmill.train.plan import make_plan, set_up
 from glassmill.train.schedule import Cut, learning_rate_factor
 from tests.tokens.builders import run_stage
 from tests.train.builders import MODEL, TRAIN
@@ -149,3 +153,33 @@ def test_a_resumed_run_continues_the_clock_of_its_checkpoint(
         boxed(town, tmp_path / "run", monkeypatch, checkpoint_seconds=0.0)
     boxed(town, tmp_path / "run", monkeypatch)
     assert 6 <= json.loads((tmp_path / "run" / "stats.json").read_text())["steps"] <= 10
+
+
+def planned(tmp_path: Path, report_tokens: int, made_s: float = 0.0) -> tuple[Any, list[str]]:
+    """The plan for a box of 6 s with steps of 10 ms, and what was noted."""
+    settings = TRAIN.model_copy(update={"steps": None, "minutes": 0.1, "reports": 8, "measure_seconds": 0.2})
+    told: list[str] = []
+
+    def trial() -> Callable[[int], object]:
+        time.sleep(made_s)
+        return lambda number: time.sleep(0.01)
+
+    def listen(entry: Entry) -> None:
+        if isinstance(entry.event, kinds.Note):
+            told.append(entry.event.text)
+
+    with open_run(tmp_path / "run", Identity("train", 1, {}), Recipe(), (listen,)) as run:
+        return make_plan(run, settings, set_up(settings, 32), Deadline(0.1), trial, report_tokens), told
+
+
+def test_what_held_out_text_costs_is_taken_from_the_box_before_the_steps(tmp_path: Path) -> None:
+    cheap, told = planned(tmp_path / "cheap", 256)  # a report takes half a step
+    assert cheap.reports == 8 and not any("held-out" in text for text in told)
+    dear, told = planned(tmp_path / "dear", 200 * 256)  # a report takes a hundred steps
+    assert dear.reports == 1 and dear.planned < cheap.planned - 50
+    assert any("it is measured 1 time in this time box, not 8" in text for text in told)
+
+
+def test_making_the_model_is_not_taken_for_a_step(tmp_path: Path) -> None:
+    plan, _ = planned(tmp_path, 0, made_s=1.0)
+    assert plan.step_seconds < 0.2 and plan.planned > 15

@@ -22,7 +22,48 @@ from glassmill.cli.base import (
     show_result,
 )
 
+run_commands = typer.Typer(
+    help="List the runs with sizes and numbers; also: compare, delete.", invoke_without_command=True
+)
+app.add_typer(run_commands, name="runs", rich_help_panel=LOOK)
+
 Clear = Annotated[bool, typer.Option("--clear", help="show personal data and secrets instead of masking them")]
+
+
+@run_commands.callback()
+def list_of_runs(context: typer.Context, runs: Runs = RUNS, as_json: Json = False) -> None:
+    """List the runs with sizes and numbers; also: compare, delete."""
+    if context.invoked_subcommand is None:
+        from glassmill.commands.runs import list_runs, run_table
+
+        show_result(list_runs(runs), as_json, run_table)
+
+
+@run_commands.command()
+def compare(
+    names: Annotated[list[str], typer.Argument(help="finished runs of one stage", metavar="RUN RUN...")],
+    runs: Runs = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Show what differs between runs of one stage: settings, inputs, machine; and their numbers side by side."""
+    from glassmill.commands.runs import compare as side_by_side
+    from glassmill.commands.runs import comparison_table
+
+    show_result(side_by_side(names, runs), as_json, comparison_table)
+
+
+@run_commands.command()
+def delete(
+    names: Annotated[list[str], typer.Argument(help="runs", metavar="RUN...")],
+    runs: Runs = RUNS,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="delete; without it, only show")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show, and with --yes delete, runs and everything that was made from them."""
+    from glassmill.commands.runs import delete as delete_runs
+    from glassmill.commands.runs import deletion_lines
+
+    show_result(delete_runs(names, runs, yes), as_json, deletion_lines)
 
 
 @app.command(rich_help_panel=LOOK)

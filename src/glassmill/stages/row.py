@@ -86,6 +86,7 @@ class Stage:
         minutes: An estimate; None where there is none.
         report: What the line's report takes from its stats.
         seeded: Whether a seed changes its output: `make` takes `seed`, its section's own or else the recipe's.
+        headline: The numbers of its stats that a list of runs shows.
         array: Whether tasks of an array job can do its shards.
         together: Whether all processes that torchrun started work on it, see `glassmill.run.team`.
         model: What kind of model it leaves in `model/`; the last stage that leaves one gives the line its model.
@@ -108,6 +109,7 @@ class Stage:
     check: Callable[[Recipe], str | None] = _no_problem
     minutes: Callable[[Recipe, Load], float] | None = None
     report: Callable[[Stats], Mapping[str, object]] = _nothing
+    headline: tuple[str, ...] = ()
     seeded: bool = True
     array: bool = False
     together: bool = False

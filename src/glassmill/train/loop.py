@@ -12,6 +12,7 @@ to write in, reports and publishes.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
@@ -56,7 +57,13 @@ USABLE = 0.8
 
 
 class Report(Protocol):
-    """What is told of a model in training, with the number of steps that it has behind it. Only on rank 0."""
+    """What is told of a model in training, with the number of steps that it has behind it. Only on rank 0.
+
+    Attributes:
+        tokens: Held-out tokens that `report` reads.
+    """
+
+    tokens: int
 
     def report(self, model: Transformer, step: int) -> float | None:
         """Measure it; at a few even intervals and at the end. What held-out text costs, lower is better; None where
@@ -140,8 +147,18 @@ def _fit(
         on = on._replace(setup=on.setup._replace(parallel=chosen))
     plan = read_plan(run, on.setup) if ranks.rank == 0 else None
     if not ranks.tell(plan is not None):
-        plan = make_plan(run, on.settings, on.setup, on.deadline, _trial(fresh_trainer), lambda go: ranks.tell(go))
+        plan = make_plan(
+            run,
+            on.settings,
+            on.setup,
+            on.deadline,
+            lambda: _trial(fresh_trainer()),
+            report_tokens=on.report.tokens,
+            agree=lambda go: ranks.tell(go),
+        )
+        gc.collect()  # the trial's weights and moments, before there are others
     plan = Plan.from_json(ranks.tell(plan and asdict(plan)))
+    on = on._replace(settings=on.settings.model_copy(update={"reports": plan.reports or on.settings.reports}))
     trainer = fresh_trainer()
     _announce(run, trainer, plan)
     trainer.watch.course = course = Course(run.stage, on.settings, lambda text: run.emit(kinds.Warned(text)))
@@ -166,16 +183,9 @@ def _what_fits(on: _Training, config: ModelConfig) -> str:
     return "ddp" if needed <= USABLE * memory_of(on.setup.device) else "fsdp"
 
 
-def _trial(fresh_trainer: Callable[[], Trainer]) -> Callable[[int], object]:
-    """Steps of a throw-away model, which is made with the first of them."""
-    trainers: list[Trainer] = []
-
-    def step(number: int) -> object:
-        if not trainers:
-            trainers.append(fresh_trainer())
-        return trainers[0].step(number, 10**9)
-
-    return step
+def _trial(trainer: Trainer) -> Callable[[int], object]:
+    """Steps of a throw-away model."""
+    return lambda number: trainer.step(number, 10**9)
 
 
 def _announce(run: RunFolder, trainer: Trainer, plan: Plan) -> None:

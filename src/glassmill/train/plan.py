@@ -30,7 +30,11 @@ from glassmill.train.schedule import Cut
 
 PLAN = "plan.json"
 MARGIN = 0.97
-"""Share of the time box that is planned for; the rest is for reports and checkpoints."""
+"""Share of the time box that is planned for; the rest is for samples and checkpoints."""
+REPORTS_SHARE = 0.15
+"""Share of the time box that reports may take; there are fewer of them if need be, but one at the end."""
+FORWARD_SHARE = 0.5
+"""What a held-out token costs of what a token of a step does."""
 
 
 class Setup(NamedTuple):
@@ -79,6 +83,7 @@ class Plan:
         planned: The number of steps before any cut: the schedule's.
         cuts: What the deadline made of it.
         step_seconds: What a step took when it was measured; 0 if nothing was.
+        reports: How many reports the time box has room for; 0: as many as the settings ask for.
         device, processor, dtype, threads, torch, world_size, step, parallel: See `Setup.facts`.
         earlier: The same of those who computed the run before, each with the steps behind it when it was left.
     """
@@ -93,6 +98,7 @@ class Plan:
     world_size: int
     step: str
     parallel: str = "none"
+    reports: int = 0
     cuts: tuple[Cut, ...] = ()
     earlier: tuple[Facts, ...] = ()
 
@@ -167,7 +173,8 @@ def make_plan(
     settings: LoopSettings,
     setup: Setup,
     deadline: Deadline,
-    trial_step: Callable[[int], object],
+    trial: Callable[[], Callable[[int], object]],
+    report_tokens: int = 0,
     agree: Callable[[bool], bool] = bool,
 ) -> Plan:
     """Decide the number of steps and write it down.
@@ -175,29 +182,46 @@ def make_plan(
     Args:
         settings: The number of steps, or a time box, for which the speed is measured.
         deadline: Its clock; what measuring takes is part of the box.
-        trial_step: Does step i of a throw-away run.
+        trial: Makes a throw-away run, of which it gives step i.
+        report_tokens: Held-out tokens that a report reads.
         agree: Of several ranks' answers, the one that all of them follow.
 
     Raises:
         UserError: neither minutes nor steps are given.
     """
-    steps, seconds = settings.steps, 0.0
+    steps, seconds, reports = settings.steps, 0.0, 0
     if steps is None and settings.minutes is not None:
         run.emit(kinds.Note("measuring the speed, to see how many steps fit into the time box"))
-        seconds = _step_seconds(trial_step, min(settings.measure_seconds, 0.1 * deadline.box), agree)
-        steps = max(1, int((deadline.left() - (1 - MARGIN) * deadline.box) / seconds))
+        seconds = _step_seconds(trial(), settings.measure_seconds, 0.1 * deadline.box, agree)
+        report_seconds = FORWARD_SHARE * seconds * report_tokens / settings.batch_tokens
+        reports = min(settings.reports, max(1, int(REPORTS_SHARE * deadline.box / max(report_seconds, 1e-9))))
+        steps = max(1, int((deadline.left() - (1 - MARGIN) * deadline.box - reports * report_seconds) / seconds))
+        if reports < settings.reports:
+            run.emit(
+                kinds.Note(
+                    f"held-out text takes about {report_seconds:.0f} s: it is measured {reports} "
+                    f"time{'s' * (reports > 1)} in this time box, not {settings.reports}"
+                )
+            )
     if steps is None:
         raise UserError("neither minutes nor steps are set: set one of the two, or both")
-    plan = Plan(planned=steps, step_seconds=round(seconds, 6), **setup.facts())  # type: ignore[arg-type]
+    plan = Plan(planned=steps, step_seconds=round(seconds, 6), reports=reports, **setup.facts())  # type: ignore[arg-type]
     write_plan(run, plan)
     return plan
 
 
-def _step_seconds(trial_step: Callable[[int], object], budget: float, agree: Callable[[bool], bool]) -> float:
-    """Median seconds of a step after the first, from as many steps as `budget` seconds allow; of the first, which warms
-    up, where it alone takes longer."""
+def _step_seconds(
+    trial_step: Callable[[int], object], budget: float, most: float, agree: Callable[[bool], bool]
+) -> float:
+    """Median seconds of a step after the first, which warms up, from as many steps as `budget` seconds allow; of the
+    first, where a second one would take longer than `most` seconds in all."""
     begin, times = time.perf_counter(), list[float]()
-    while agree(not times or time.perf_counter() - begin < budget):
+
+    def go_on() -> bool:
+        spent = time.perf_counter() - begin
+        return not times or spent < min(budget, most) or (len(times) == 1 and 2 * spent < most)
+
+    while agree(go_on()):
         start = time.perf_counter()
         trial_step(len(times))
         times.append(time.perf_counter() - start)

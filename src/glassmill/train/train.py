@@ -32,10 +32,10 @@ from glassmill.train.adapting import adapt, publish_adapter
 from glassmill.train.base import Base, read_base, shape_of
 from glassmill.train.batches import MixtureBatches, WindowBatches, Windows
 from glassmill.train.deadline import Deadline
-from glassmill.train.known_text import KnownText
+from glassmill.train.known_text import KnownText, for_measuring
 from glassmill.train.loop import fit
 from glassmill.train.plan import set_up
-from glassmill.train.rates import is_own
+from glassmill.train.rates import is_own, micro_batch_tokens
 from glassmill.train.samples import continue_greedily
 from glassmill.train.sources import OWN, Reading, check_ids, described, id_lengths, readings, sources, warnings
 
@@ -65,6 +65,7 @@ def make(
     base = None if settings.base is None else read_base(Path(settings.base))
     vocabulary = Tokenizer.load(tokenizer) if base is None else base.tokenizer
     config, length = shape_of(model_settings, settings.base, shards.vocab_size), model_settings.context_length
+    settings = settings.model_copy(update={"micro_batch_tokens": micro_batch_tokens(settings, config)})
     setup = set_up(settings, config.d_model)
     known: KnownText | None = None
     if base is not None:
@@ -175,6 +176,7 @@ class Reporter:
         self.bits_per_byte: float | None = None
         self.first_bits_per_byte: float | None = None
         self.step = 0
+        self.tokens = min(len(self.ids), settings.validation_tokens)
         if settings.keep_best and len(self.ids) < 2:
             raise UserError(
                 "train.keep_best = true, but no text is held out to choose by; raise tokens.validation_share"
@@ -206,7 +208,8 @@ class Reporter:
             return None
         length, tokens = self.context_length, self.settings.validation_tokens
         batch = min(4096, max(length, 2**24 // model.config.vocab_size))
-        return round(bits_per_byte(TorchDecoder(model), self.ids, self.token_bytes, length, tokens, batch), 5)
+        decoder = TorchDecoder(for_measuring(model))
+        return round(bits_per_byte(decoder, self.ids, self.token_bytes, length, tokens, batch), 5)
 
     def sample(self, model: Transformer, step: int) -> None:
         """Emit a continuation of every prompt."""

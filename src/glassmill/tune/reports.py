@@ -18,6 +18,7 @@ from glassmill.run import kinds
 from glassmill.run.folder import RunFolder
 from glassmill.tokens.chat import render
 from glassmill.tokens.tokenizer import Tokenizer
+from glassmill.train.known_text import for_measuring
 from glassmill.tune.packing import PackedConversations, Rendered
 
 SAMPLES = 3
@@ -46,6 +47,7 @@ class Reporter:
         self.step = 0
         self.questions = questions[:SAMPLES]
         self.packed = PackedConversations(held_out, length, tokenizer.eos_id, seed) if held_out else None
+        self.tokens = min(self.packed.rows_per_epoch, HELD_OUT_ROWS) * length if self.packed else 0
 
     def report(self, model: Transformer, step: int) -> float | None:
         """Emit the loss.
@@ -91,7 +93,7 @@ class Reporter:
 @torch.inference_mode()
 def held_out_loss(model: Transformer, packed: PackedConversations) -> float:
     """Mean nats per token of the assistant, over at most `HELD_OUT_ROWS` rows."""
-    nats, learned = 0.0, 0
+    nats, learned, model = 0.0, 0, for_measuring(model)
     for row in range(min(packed.rows_per_epoch, HELD_OUT_ROWS)):
         ids, targets, mask = (part.to(model.head_weight.device) for part in packed.row(row))
         nats += float((model(ids[None], targets[None])[0] * mask).sum())
