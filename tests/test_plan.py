@@ -98,6 +98,15 @@ def test_memory_and_disk_are_compared_with_the_machines() -> None:
     assert "of memory, and" in text and "TB are needed" in text and "name another folder with --runs" in text
 
 
+def test_the_checkpoints_that_a_training_goes_back_to_take_room_too() -> None:
+    def disk(*overrides: str) -> int:
+        return make_plan(load_recipe(find_recipe("demo"), overrides))["disk_bytes"]
+
+    plain, best = disk(), disk("train.keep_best=true")
+    assert best > plain and disk("train.on_spike=rollback") == best
+    assert disk("train.keep_checkpoints=4") - plain == 2 * (best - plain)
+
+
 def base_model(folder: Path) -> Path:
     """A folder with a shape and a tokenizer, and no weights: a plan needs none."""
     tokenizer = small_tokenizer(300)

@@ -56,7 +56,6 @@ LINE_BYTES = 560_000_000
 """The same in a process that worked on a corpus before."""
 PARENT_BYTES, WORKER_BYTES = 120_000_000, 95_000_000
 """Of the corpus stage: the process that gathers results, and each that reads pages."""
-KEPT_CHECKPOINTS = 2
 
 
 class Kept(TypedDict):
@@ -188,13 +187,18 @@ def micro_batch(settings: LoopSettings, config: ModelConfig, length: int) -> tup
 
 
 def _disk_bytes(recipe: Recipe, own: ModelConfig, tuned: ModelConfig, text: int, tokens: int) -> int:
-    """What the runs take at their largest: text twice (kept and dropped, packed), ids, a model, three checkpoints."""
+    """What the runs take at their largest: text twice (kept and dropped, packed), ids, models, checkpoints."""
     needed = int(0.8 * text) if "corpus" in recipe.stages else 0
     needed += tokens * (2 if own.vocab_size <= 1 << 16 else 4) if "tokens" in recipe.stages else 0
-    for stage, config in (("train", own), ("sft", tuned)):
-        needed += weight_bytes(config) if stage in recipe.stages else 0
-    largest = max((weight_bytes(c) for s, c in (("train", own), ("sft", tuned)) if s in recipe.stages), default=0)
-    return needed + (KEPT_CHECKPOINTS + 1) * 3 * largest
+    trained = [(getattr(recipe, name), of) for name, of in (("train", own), ("sft", tuned)) if name in recipe.stages]
+    needed += sum(weight_bytes(config) for _, config in trained)
+    checkpoints = (_num_checkpoints(settings) * 3 * weight_bytes(config) for settings, config in trained)
+    return needed + max(checkpoints, default=0)
+
+
+def _num_checkpoints(settings: LoopSettings) -> int:
+    """At most on disk: those that are kept, the next, the best, and the one that a rollback goes to."""
+    return settings.keep_checkpoints + 1 + settings.keep_best + (settings.on_spike == "rollback")
 
 
 def _notes(plan: Plan, recipe: Recipe) -> Iterator[str]:
