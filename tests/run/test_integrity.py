@@ -141,7 +141,8 @@ def run_again(runs: Path) -> tuple[dict[str, str], list[str]]:
             told.append(inner.text)
 
     run_line(load_recipe(find_recipe("demo"), SMALL), runs, (listen,), until="tokens")
-    states = json.loads((runs / "lines" / "demo.json").read_text())["stages"]
+    (line,) = (runs / "lines").glob("demo-*.json")
+    states = json.loads(line.read_text())["stages"]
     return {entry["stage"]: entry["status"] for entry in states}, told
 
 

@@ -11,6 +11,7 @@ from glassmill.errors import UserError
 from glassmill.recipe import Recipe
 from glassmill.run.array import run_array_task
 from glassmill.run.events import Entry
+from glassmill.run.states import line_file_of
 
 
 def run_task(recipe: Recipe, stage: str, runs: Path, task: int | None, num_tasks: int | None) -> dict[str, int]:
@@ -39,7 +40,7 @@ def run_task(recipe: Recipe, stage: str, runs: Path, task: int | None, num_tasks
 
 def _folder(recipe: Recipe, stage: str, runs: Path) -> Path:
     """The stage's run folder, from the line file: tasks do not hash the inputs, perhaps terabytes, again."""
-    path = runs / "lines" / f"{recipe.name}.json"
+    path = line_file_of(runs, recipe)
     try:
         stages = json.loads(path.read_text(encoding="utf-8"))["stages"]
         folders = {str(entry["stage"]): entry["run"] for entry in stages}
@@ -50,5 +51,6 @@ def _folder(recipe: Recipe, stage: str, runs: Path) -> Path:
     if folders.get(stage):
         return runs / str(folders[stage])
     raise UserError(
-        f"{stage} of {recipe.name} has not started in {runs}; first run: glassmill {stage} RECIPE run.executor=slurm"
+        f"{stage} of {recipe.name} with these settings has not started in {runs}; first run, with the same ones: "
+        f"glassmill {stage} RECIPE run.executor=slurm"
     )

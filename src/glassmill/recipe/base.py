@@ -5,6 +5,8 @@ Fields declared with `runtime()` say how a machine does the work, not what comes
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -23,9 +25,14 @@ def resolved_here(default: Any, **kwargs: Any) -> Any:
     return Field(default, json_schema_extra={"runtime": True}, **kwargs)
 
 
+def user_file(default: Any, **kwargs: Any) -> Any:
+    """A path, or paths, of what the user has. A run depends on the content, not on the path: see `files` of `Stage`."""
+    return Field(default, json_schema_extra={"runtime": True, "file": True}, **kwargs)
+
+
 def user_files(description: str) -> Any:
-    """Paths of the user's own files. A run depends on their content, not on their paths: see `files` of `Stage`."""
-    return runtime((), description=description)
+    """Paths of the user's own files."""
+    return user_file((), description=description)
 
 
 class Settings(BaseModel):
@@ -48,13 +55,21 @@ class Settings(BaseModel):
 
     def identity(self) -> dict[str, object]:
         """The settings that decide the output, as plain JSON values; without runtime fields, at any depth."""
+        return self._kept(files=False)
+
+    def digest(self) -> str:
+        """SHA-256 of the settings that decide the output, and of the paths of the user's files."""
+        text = json.dumps(self._kept(files=True), sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _kept(self, files: bool) -> dict[str, object]:
         kept: dict[str, object] = {}
         for name, field in type(self).model_fields.items():
             extra = field.json_schema_extra
-            if isinstance(extra, dict) and extra.get("runtime"):
+            if isinstance(extra, dict) and extra.get("runtime") and not (files and extra.get("file")):
                 continue
             value = getattr(self, name)
-            kept[name] = value.identity() if isinstance(value, Settings) else _plain(value)
+            kept[name] = value._kept(files) if isinstance(value, Settings) else _plain(value)
         return kept
 
 

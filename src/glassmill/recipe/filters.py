@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from glassmill.recipe.base import Settings, resolved_here, runtime, user_files
+from glassmill.recipe.base import Settings, resolved_here, runtime, user_file, user_files
 from glassmill.recipe.collecting import FilesSettings
 
 
@@ -110,7 +110,7 @@ class FinewebSettings(Settings):
 class ClassifierSettings(Settings):
     """Your own quality classifier, after the rules. Off without a path."""
 
-    path: str | None = runtime(None, description="the folder that `glassmill classifier train` wrote")
+    path: str | None = user_file(None, description="the folder that `glassmill classifier train` wrote")
     min_score: float = Field(
         0.0, ge=0, le=1, description="documents with a lower score are dropped; 0: scores are only stored"
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from glassmill.recipe.base import Settings, runtime, user_files
+from glassmill.recipe.base import Settings, runtime, user_file, user_files
 from glassmill.recipe.depth import Shape, shape_of
 
 
@@ -208,13 +208,13 @@ class LoopSettings(Settings):
 class TrainSettings(LoopSettings):
     """Pretraining on random windows."""
 
-    base: str | None = runtime(
+    base: str | None = user_file(
         None,
         min_length=1,
         description="the model to continue from: a folder, a run, or the name of an import; its shape and vocabulary "
         "are taken, and rates that suit it where none are set; none: a new model",
     )
-    mixture: Mapping[str, Annotated[float, Field(ge=0.001, le=1)]] = runtime(
+    mixture: Mapping[str, Annotated[float, Field(ge=0.001, le=1)]] = user_file(
         {},
         description="other finished tokens runs, each with its share of the windows; the rest is the recipe's own "
         "text, and only of that, pages are held out",
@@ -239,7 +239,7 @@ class TrainSettings(LoopSettings):
 class SftSettings(LoopSettings):
     """Base model to assistant."""
 
-    base: str | None = runtime(
+    base: str | None = user_file(
         None,
         description="the model to start from: a folder, a run, or the name of an import; none: the recipe's base model",
     )

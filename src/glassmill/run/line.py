@@ -1,7 +1,7 @@
 """A line: the stages of one recipe, run in order, each skipped, continued or started as its folder says. A finished
 stage in which a file is gone or changed is made again; if that gives the same bytes, what depends on it stays.
 
-`runs/lines/<recipe>.json` says how far every stage is; the studio reads it.
+`runs/lines/<recipe>-<digest>.json` says how far every stage is; the studio reads it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from glassmill.run.hashes import Told
 from glassmill.run.inputs import digest_files, input_files
 from glassmill.run.integrity import Damage
 from glassmill.run.resolved import resolve
-from glassmill.run.states import FINISHED, LineFile, StageState, State, lock_of
+from glassmill.run.states import FINISHED, LineFile, StageState, State, line_file_of, lock_of
 from glassmill.run.team import Leader
 from glassmill.stages import NAMES, Files, Stage, last_model
 
@@ -80,7 +80,7 @@ class Line:
 
     @property
     def status_path(self) -> Path:
-        return self.runs / "lines" / f"{self.recipe.name}.json"
+        return line_file_of(self.runs, self.recipe)
 
     @property
     def lock(self) -> Path:

@@ -87,7 +87,7 @@ class Watcher:
     def lines(self) -> list[ListedLine]:
         """All lines, newest first."""
         names = {path.stem for path in (self.runs / "lines").glob("*.json") if is_name(path.stem)}
-        loose = {name for run in self._runs_on_disk() if (name := _recipe_name(run))}
+        loose = {name for run in self._loose_runs() if (name := _recipe_name(run))}
         lines = [line for name in names | loose if (line := self.line(name)) is not None]
         lines.sort(key=lambda line: (-(line["started"] or 0.0), line["name"]))
         return [
@@ -114,7 +114,7 @@ class Watcher:
         entries = written.get("stages")
         stages: list[StageState] = [
             {"stage": entry["stage"], "status": _state(entry.get("status")), "run": self._known_run(entry.get("run"))}
-            for entry in (entries if isinstance(entries, list) else [])
+            for entry in _list(entries)
             if isinstance(entry, dict) and entry.get("stage") in NAMES
         ]
         status, error = _state(written.get("status"), "running"), _text(written.get("error"))
@@ -203,9 +203,16 @@ class Watcher:
             if is_name(folder.name) and (folder / "events.jsonl").is_file()
         ]
 
+    def _loose_runs(self) -> list[str]:
+        """Runs that no line file names."""
+        files = (_read_json(path) for path in (self.runs / "lines").glob("*.json"))
+        entries = (entry for file in files if file for entry in _list(file.get("stages")))
+        named = {str(entry.get("run")) for entry in entries if isinstance(entry, dict)}
+        return [run for run in self._runs_on_disk() if run not in named]
+
     def _line_of_loose_runs(self, name: str) -> Line | None:
         newest: dict[str, tuple[float, str]] = {}
-        for run in self._runs_on_disk():
+        for run in self._loose_runs():
             if _recipe_name(run) != name:
                 continue
             stage = run.partition("/")[0]
@@ -251,6 +258,10 @@ def _finished_eval(line: Line) -> str | None:
 
 def _ended(status: State) -> State:
     return "failed" if status == "running" else status
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
 
 
 def _state(value: object, unknown: State = "waiting") -> State:
