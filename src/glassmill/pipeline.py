@@ -70,7 +70,8 @@ def run_line(recipe: Recipe, runs: Path, listeners: tuple[Listener, ...] = (), u
     if follows():
         follow()
         raise SystemExit(0)
-    with leading() as leader, Line(ready(recipe, runs, until), runs, listeners, until, leader) as line:
+    prepared = ready(recipe, runs, until)
+    with leading() as leader, Line(prepared, runs, listeners, until, leader, asked=recipe) as line:
         for stage in STAGES:
             line.run(stage)
     return line

@@ -51,6 +51,7 @@ class Line:
         listeners: Called with every event.
         until: The last stage to run; None for all of the recipe's.
         leader: Tells the other processes of torchrun what to help with, if there are any.
+        asked: The recipe as it was given, before names in it were resolved; the line's file is named after it.
 
     Attributes:
         folders: Stage -> run folder, of the stages reached so far.
@@ -64,10 +65,12 @@ class Line:
         listeners: tuple[Listener, ...] = (),
         until: str | None = None,
         leader: Leader | None = None,
+        asked: Recipe | None = None,
     ) -> None:
         self.recipe = recipe
         self.leader = leader
         self.runs = runs
+        self.status_path = line_file_of(runs, asked or recipe)
         self.listeners = listeners
         wanted = [name for name in NAMES if name in recipe.stages]
         if until is not None and until not in wanted:
@@ -77,10 +80,6 @@ class Line:
         self.seconds: dict[str, float] = {}
         self._states: dict[str, State] = dict.fromkeys(self.wanted, "waiting")
         self._started = time.time()
-
-    @property
-    def status_path(self) -> Path:
-        return line_file_of(self.runs, self.recipe)
 
     @property
     def lock(self) -> Path:
