@@ -15,6 +15,7 @@ from pathlib import Path
 from glassmill.corpus.pii.reserved import leaving
 from glassmill.evals.own import read_questions
 from glassmill.recipe import Recipe
+from glassmill.run import given
 from glassmill.run.events import Listener
 from glassmill.run.inputs import expand
 from glassmill.run.line import Line
@@ -33,6 +34,7 @@ def ready(recipe: Recipe, runs: Path, until: str | None = None) -> Recipe:
         UserError: stages without what they need, files that are not there, conversations or questions that cannot be
             read, a split pattern or an exception to personal data that is none, or a base model that does not fit.
     """
+    recipe = given.prepared(recipe, runs)
     check_recipe(recipe)
     wanted = [stage for stage in STAGES if stage.name in recipe.stages]
     if until in [stage.name for stage in wanted]:

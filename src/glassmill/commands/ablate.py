@@ -199,6 +199,10 @@ def _seeded(load: Load, always: Sequence[str], number: int) -> list[str]:
 
 def _common_texts(lines: Sequence[Line]) -> list[str]:
     """The documents that every variant's corpus holds and holds out, up to `COMMON_BYTES`."""
+    if any("corpus" not in line.folders for line in lines):
+        raise UserError(
+            "ablate compares on held-out documents, and the corpus of a given run is gone: name given.corpus"
+        )
     found = [held_out_documents(line.folders["corpus"], line.recipe.tokens.validation_share) for line in lines]
     texts: list[str] = []
     size = 0

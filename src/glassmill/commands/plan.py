@@ -103,14 +103,16 @@ def make_plan(recipe: Recipe, runs: Path = Path("runs"), notify: Callable[[str],
         UserError: an input names nothing, a stage lacks something, or a base model does not fit.
     """
     recipe = ready(recipe, runs)
-    html, text = input_bytes(recipe)
+    html, text = input_bytes(recipe) if "corpus" in recipe.stages else (0, 0)
     notify("measuring this machine")
     health = examine(runs)
     trains = "train" in recipe.stages
-    own = shape_of(recipe.model, recipe.train.base, recipe.tokenizer.vocab_size)
+    encoded = _encoded(recipe)
+    vocab_size = encoded.get("vocab_size", recipe.tokenizer.vocab_size)
+    own = shape_of(recipe.model, recipe.train.base, vocab_size)
     tuned = read_config(Path(recipe.sft.base)) if recipe.sft.base and "sft" in recipe.stages else own
     config = own if trains else tuned
-    tokens = int(text / bytes_per_token(own.vocab_size))
+    tokens = encoded.get("train_tokens") or int(text / bytes_per_token(own.vocab_size))
     power = health["training"]["gflops"] * 1e9 * UTILISATION
     speed = {name: power / training_flops_per_token(shape) for name, shape in (("train", config), ("sft", tuned))}
     minutes = {
@@ -325,6 +327,14 @@ def input_bytes(recipe: Recipe) -> tuple[int, int]:
             pages += unpacked
             text += unpacked * of_html if kind in (WARC, HTML) else size * DOCUMENT_TEXT.get(kind, PLAIN_TEXT)
     return int(pages), int(text)
+
+
+def _encoded(recipe: Recipe) -> dict[str, int]:
+    """What a given tokens run says of itself; nothing where the recipe makes its own."""
+    if "tokens" not in recipe.given:
+        return {}
+    stats: dict[str, int] = json.loads((Path(recipe.given["tokens"]) / "stats.json").read_text(encoding="utf-8"))
+    return stats
 
 
 def _added(run: Path) -> int:

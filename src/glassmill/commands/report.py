@@ -43,7 +43,7 @@ def line_report(line: Line) -> LineReport:
     }
     for name in done:
         report |= stage_named(name).report(_stats(line.folders[name]))
-    runs = {name: folder.relative_to(line.runs).as_posix() for name, folder in line.folders.items()}
+    runs = {name: line.place_of(name) or str(folder) for name, folder in line.folders.items()}
     model = last_model(done)
     report |= {"runs": runs, "model": f"{runs[model]}/model" if model else None, "software": software()}
     return cast(LineReport, report)

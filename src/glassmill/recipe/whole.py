@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from glassmill.recipe.base import Settings
+from glassmill.recipe.base import Settings, user_file
 from glassmill.recipe.collecting import CrawlSettings, FetchSettings, ListsSettings, MiniwebSettings
 from glassmill.recipe.depth import follow_depth
 from glassmill.recipe.filters import CorpusSettings
@@ -33,6 +34,9 @@ class Recipe(Settings):
     name: str = Field("recipe", pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$", description="names the run folders")
     seed: int = Field(7, ge=0, lt=2**31)
     stages: tuple[str, ...] = Field(default_factory=lambda: stage_names(), description="what to run, in any order")
+    given: Mapping[str, str] = user_file(
+        {}, description="finished runs that stand in for stages, such as given.tokens = tokens/mine-f9da91"
+    )
     fetch: FetchSettings = FetchSettings()
     crawl: CrawlSettings = CrawlSettings()
     lists: ListsSettings = ListsSettings()

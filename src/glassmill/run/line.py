@@ -76,9 +76,11 @@ class Line:
         if until is not None and until not in wanted:
             raise UserError(f"recipe {recipe.name} has no stage {until}; it has: {', '.join(wanted)}")
         self.wanted = wanted if until is None else wanted[: wanted.index(until) + 1]
-        self.folders: dict[str, Path] = {}
+        self.folders: dict[str, Path] = {name: Path(folder) for name, folder in recipe.given.items()}
         self.seconds: dict[str, float] = {}
-        self._states: dict[str, State] = dict.fromkeys(self.wanted, "waiting")
+        states: dict[str, State] = dict.fromkeys(self.folders, "skipped")
+        states |= dict.fromkeys(self.wanted, "waiting")
+        self._states = {name: states[name] for name in NAMES if name in states}
         self._started = time.time()
 
     @property
@@ -169,7 +171,7 @@ class Line:
         if not self._lock.is_locked:
             return
         stages: list[StageState] = [
-            {"stage": name, "status": self._states[name], "run": self._relative(name)} for name in self.wanted
+            {"stage": name, "status": state, "run": self.place_of(name)} for name, state in self._states.items()
         ]
         model = last_model([name for name, state in self._states.items() if state in FINISHED])
         file: LineFile = {
@@ -177,13 +179,17 @@ class Line:
             "status": status,
             "started": round(self._started, 3),
             "stages": stages,
-            "model": f"{self._relative(model)}/model" if model else None,
+            "model": f"{self.place_of(model)}/model" if model else None,
             "error": str(error) if error else None,
         }
         atomic_json(self.status_path, file)
 
-    def _relative(self, name: str) -> str | None:
-        return self.folders[name].relative_to(self.runs).as_posix() if name in self.folders else None
+    def place_of(self, name: str) -> str | None:
+        """The run of a stage as `stage/name`; None if it has none yet, or if it is a given one from elsewhere."""
+        folder = self.folders.get(name)
+        if folder is None or not folder.resolve().is_relative_to(self.runs.resolve()):
+            return None
+        return folder.resolve().relative_to(self.runs.resolve()).as_posix()
 
 
 def stage_identity(stage: Stage, recipe: Recipe, given: Mapping[str, Path], told: Told | None = None) -> Identity:

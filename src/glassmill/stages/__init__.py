@@ -56,7 +56,7 @@ def check_recipe(recipe: Recipe) -> None:
     wanted = [stage for stage in STAGES if stage.name in recipe.stages]
     for stage in wanted:
         for one in stage.inputs:
-            if one.required and not any(name in recipe.stages for name in one.stages):
+            if one.required and not any(name in recipe.stages or name in recipe.given for name in one.stages):
                 these = " or ".join(one.stages)
                 raise UserError(
                     f"stages = {list(recipe.stages)}: {stage.name} needs the output of {these}; add {these}"
