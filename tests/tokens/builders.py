@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from glassmill.recipe import Recipe
 from glassmill.run import kinds
 from glassmill.run.events import Entry
 from glassmill.run.folder import Identity, RunFolder, open_run
-from glassmill.stages import STAGES
 from glassmill.tokens.bpe import train
 from glassmill.tokens.specials import layout, special_ids
 from glassmill.tokens.split import OWN_PATTERN, PATTERNS
@@ -51,6 +51,6 @@ def run_stage(verb: Any, folder: Path, settings: Any, **inputs: Path) -> list[ki
     identity = Identity(folder.name, verb.VERSION, {}, {})
     with open_run(folder, identity, Recipe(), (entries.append,)) as run:
         assert isinstance(run, RunFolder)
-        seeded = any(stage.seeded for stage in STAGES if stage.verb == verb.__name__)
-        verb.make(run, settings, **({"seed": 7} if seeded else {}), **inputs)
+        seed = {"seed": 7} if "seed" in inspect.signature(verb.make).parameters else {}
+        verb.make(run, settings, **seed, **inputs)
     return [entry.event for entry in entries]
