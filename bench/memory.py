@@ -86,7 +86,7 @@ def main() -> None:
         return
     print(machine())
     for name, (config, settings) in CASES.items():
-        rows, length = micro_batch(settings, config, config.context_length)
+        rows, length = micro_batch(settings.batch_tokens, settings.micro_batch_tokens, config.context_length)
         setup = set_up(settings, config.d_model)
         planned = PROCESS_BYTES + training_bytes(
             config,

@@ -156,13 +156,6 @@ def test_a_model_trained_here_keeps_muon_and_what_is_set_stays() -> None:
     assert (given.optimizer, given.peak_lr, given.embedding_lr, given.length) == ("adamw", 3e-3, 1e-3, 32)
 
 
-def test_a_large_model_has_fewer_tokens_in_memory_at_once_unless_the_recipe_says() -> None:
-    assert settled(SftSettings(), SMALL, IMPORTED).micro_batch_tokens == 1024
-    assert settled(SftSettings(micro_batch_tokens=4096), SMALL, IMPORTED).micro_batch_tokens == 4096
-    tiny = ModelConfig(512, 32, 1, 1, 1, 32, 64, 128)
-    assert settled(SftSettings(), tiny, IMPORTED).micro_batch_tokens == SftSettings().micro_batch_tokens
-
-
 @pytest.mark.parametrize(
     ("meta", "own"),
     [(OWN, True), (IMPORTED, False), ({}, False), ({"stage": "sft", "base": OWN}, True),

@@ -27,7 +27,7 @@ from glassmill.run.folder import is_done
 from glassmill.run.inputs import expand
 from glassmill.stages import STAGES, Load, training_tokens
 from glassmill.train.base import shape_of
-from glassmill.train.rates import ROW_TOKENS, micro_batch_tokens
+from glassmill.train.rates import ROW_TOKENS
 from glassmill.train.sources import Reading, own_share, planned, warnings
 
 UNPACKED = {".gz": 5.0, ".zst": 5.5}
@@ -157,12 +157,12 @@ def stage_memory(recipe: Recipe, own: ModelConfig, tuned: ModelConfig, num_cores
         memory["corpus"] = PARENT_BYTES + (recipe.corpus.workers or num_cores) * WORKER_BYTES
     if "train" in recipe.stages:
         train = recipe.train
-        rows, length = micro_batch(train, own, recipe.model.context_length)
+        rows, length = micro_batch(train.batch_tokens, train.micro_batch_tokens, recipe.model.context_length)
         memory["train"] = before + training_bytes(own, rows, length, train.optimizer, **_kept_by(train, own))
         memory["train"] += _averaged(train, own)
     if "sft" in recipe.stages:
         length = min(recipe.sft.length or ROW_TOKENS, tuned.context_length)
-        rows, length = micro_batch(recipe.sft, tuned, length)
+        rows, length = micro_batch(recipe.sft.batch_tokens, recipe.sft.micro_batch_tokens, length)
         optimizer = recipe.sft.optimizer if recipe.sft.optimizer != "auto" else "muon" if tuned is own else "adamw"
         memory["sft"] = before + training_bytes(tuned, rows, length, optimizer, **_kept_by(recipe.sft, tuned))
         memory["sft"] += _averaged(recipe.sft, tuned)
@@ -182,10 +182,10 @@ def _kept_by(settings: LoopSettings, config: ModelConfig) -> Kept:
     return {"step": setup.step, "dtype": setup.device.dtype, "recompute": settings.activation_checkpointing}
 
 
-def micro_batch(settings: LoopSettings, config: ModelConfig, length: int) -> tuple[int, int]:
+def micro_batch(batch_tokens: int, micro_batch_tokens: int, length: int) -> tuple[int, int]:
     """Rows and tokens of a row that training has in memory at once."""
-    rows = max(1, settings.batch_tokens // length)
-    return math.ceil(rows / math.ceil(rows / max(1, micro_batch_tokens(settings, config) // length))), length
+    rows = max(1, batch_tokens // length)
+    return math.ceil(rows / math.ceil(rows / max(1, micro_batch_tokens // length))), length
 
 
 def _disk_bytes(recipe: Recipe, own: ModelConfig, tuned: ModelConfig, text: int, tokens: int) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 from glassmill.model.config import ModelConfig
 from glassmill.model.sizes import num_parameters
-from glassmill.recipe import LoopSettings, SftSettings, TrainSettings
+from glassmill.recipe import SftSettings, TrainSettings
 
 OWN_LR, OWN_EMBEDDING_LR = 0.006, 0.0012
 OWN_ADAMW_LR = 0.001
@@ -24,9 +24,6 @@ LORA_LR = 1e-3
 PAGES_TO_CONVERSATIONS = 3.0
 """Times the rate of tuning, for continued pretraining: a batch teaches something at every token."""
 ROW_TOKENS = 256
-LARGE, LARGE_MICRO_BATCH_TOKENS = 100e6, 1024
-"""Parameters from which fewer tokens are in memory at once: what 4,096 tokens leave in a model of 135 million takes
-twice the memory of its weights, gradients and moments, and matrices of 1,024 rows are multiplied as fast."""
 
 
 def is_own(meta: Mapping[str, Any]) -> bool:
@@ -43,13 +40,6 @@ def rates_for(config: ModelConfig, own: bool, optimizer: str) -> tuple[float, fl
     if own:
         return OWN_LR if optimizer == "muon" else OWN_ADAMW_LR, OWN_EMBEDDING_LR
     return float(f"{IMPORTED_MUON_LR * smaller:.2g}") if optimizer == "muon" else imported, imported
-
-
-def micro_batch_tokens(settings: LoopSettings, config: ModelConfig) -> int:
-    """Tokens in memory at once, where the recipe does not say."""
-    if "micro_batch_tokens" in settings.model_fields_set or num_parameters(config) < LARGE:
-        return settings.micro_batch_tokens
-    return min(settings.micro_batch_tokens, LARGE_MICRO_BATCH_TOKENS)
 
 
 def continuing_rates(settings: TrainSettings, config: ModelConfig, meta: Mapping[str, Any]) -> dict[str, object]:
@@ -75,7 +65,6 @@ def settled(settings: SftSettings, config: ModelConfig, meta: Mapping[str, Any])
             "optimizer": optimizer,
             "peak_lr": rates[0] if settings.peak_lr is None else settings.peak_lr,
             "embedding_lr": rates[1] if settings.embedding_lr is None else settings.embedding_lr,
-            "micro_batch_tokens": micro_batch_tokens(settings, config),
             "length": min(ROW_TOKENS, config.context_length) if settings.length is None else settings.length,
         }
     )

@@ -35,7 +35,7 @@ from glassmill.train.deadline import Deadline
 from glassmill.train.known_text import KnownText, for_measuring
 from glassmill.train.loop import fit
 from glassmill.train.plan import set_up
-from glassmill.train.rates import is_own, micro_batch_tokens
+from glassmill.train.rates import is_own
 from glassmill.train.samples import continue_greedily
 from glassmill.train.sources import OWN, Reading, check_ids, described, id_lengths, readings, sources, warnings
 
@@ -65,7 +65,6 @@ def make(
     base = None if settings.base is None else read_base(Path(settings.base))
     vocabulary = Tokenizer.load(tokenizer) if base is None else base.tokenizer
     config, length = shape_of(model_settings, settings.base, shards.vocab_size), model_settings.context_length
-    settings = settings.model_copy(update={"micro_batch_tokens": micro_batch_tokens(settings, config)})
     setup = set_up(settings, config.d_model)
     known: KnownText | None = None
     if base is not None:
