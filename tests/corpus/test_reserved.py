@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from glassmill.corpus.endings import top_level_domains
@@ -48,6 +48,7 @@ def test_an_entry_that_allows_nothing_is_told(entry: str) -> None:
 
 
 @given(st.text(max_size=40), st.sampled_from(list(PLACEHOLDERS)))
+@example("/:", "ip")
 def test_no_value_breaks_the_judgement(value: str, kind: str) -> None:
     assert LEAVE is not None and LEAVE(kind, value) in (True, False)
 

@@ -95,7 +95,7 @@ def _spelt(value: str) -> tuple[str, str, str]:
 
 def _ip(value: str) -> bool:
     length = value.partition("/")[2]
-    if length and int(length) < 31:
+    if length.isdecimal() and int(length) < 31:
         return True  # a network has no person behind it
     return _is_in(value, _NETWORKS)
 
