@@ -12,7 +12,6 @@ documents that the corpora of all variants hold and hold out. Scores of the reci
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ from glassmill.pipeline import ready, run_line
 from glassmill.recipe import Recipe
 from glassmill.run.events import Listener
 from glassmill.run.files import atomic_json, atomic_write
+from glassmill.run.folder import read_stats
 from glassmill.run.line import Line
 from glassmill.tokens.tokens import held_out_documents
 
@@ -222,13 +222,13 @@ def _scored(line: Line, texts: Sequence[str]) -> ModelScores:
     """Scores of one line's base model, and of its eval stage."""
     report = line_report(line)
     folder = line.folders["train"]
-    evaluated = json.loads((line.folders["eval"] / "stats.json").read_text("utf-8")) if "eval" in line.folders else {}
-    corpus = json.loads((line.folders["corpus"] / "stats.json").read_text("utf-8"))
+    evaluated = read_stats(line.folders["eval"]) if "eval" in line.folders else {}
+    corpus = read_stats(line.folders["corpus"])
     return {
         "seed": line.recipe.train.seed or 0,
         "model": report["model"] or "",
         "documents": int(corpus["funnel"][-1]["out"]),
-        "tokens_seen": int(json.loads((folder / "stats.json").read_text("utf-8"))["tokens_seen"]),
+        "tokens_seen": int(read_stats(folder)["tokens_seen"]),
         "scores": {BITS: _bits(folder / "model", texts), **dict(_numbers(evaluated, ""))},
     }
 

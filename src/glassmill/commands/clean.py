@@ -12,7 +12,7 @@ from typing import TypedDict
 
 from glassmill.commands.terminal import plain, size
 from glassmill.errors import UserError
-from glassmill.run.files import TEMPORARY, is_held, remove
+from glassmill.run.files import TEMPORARY, bytes_of, is_held, remove
 from glassmill.run.folder import SCRATCH_FOLDERS, is_done
 
 
@@ -75,5 +75,4 @@ def _left(runs: Path, unfinished: bool) -> Iterator[Left]:
 
 
 def _item(path: Path, what: str) -> Left:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return {"path": str(path), "bytes": sum(file.lstat().st_size for file in files if file.is_file()), "what": what}
+    return {"path": str(path), "bytes": bytes_of(path), "what": what}

@@ -6,7 +6,6 @@ A process of its own serves the page, so that it opens at once and takes no time
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from glassmill.errors import UserError
 from glassmill.pipeline import run_line
 from glassmill.recipe import Recipe, find_recipe, load_recipe
 from glassmill.run.files import atomic_json
-from glassmill.run.folder import is_done, open_run, read_manifest
+from glassmill.run.folder import is_done, open_run, read_manifest, read_stats
 from glassmill.run.line import stage_identity
 from glassmill.stages import STAGES, stage_named
 
@@ -96,7 +95,7 @@ def _as_long(report: LineReport, runs: Path) -> list[str]:
     overrides = []
     for stage in STAGES:
         if stage.model and stage.name in report["runs"]:
-            steps = json.loads((runs / report["runs"][stage.name] / "stats.json").read_text())["steps"]
+            steps = read_stats(runs / report["runs"][stage.name])["steps"]
             overrides += [f"{stage.name}.minutes=none", f"{stage.name}.steps={steps}"]
     return [*overrides, "sft.epochs=none"]
 

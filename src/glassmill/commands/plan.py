@@ -7,7 +7,6 @@ cores.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +22,7 @@ from glassmill.model.config import ModelConfig
 from glassmill.model.sizes import num_parameters, training_bytes, training_flops_per_token, weight_bytes
 from glassmill.pipeline import ready
 from glassmill.recipe import LoopSettings, Recipe
-from glassmill.run.folder import is_done
+from glassmill.run.folder import is_done, read_stats
 from glassmill.run.inputs import expand
 from glassmill.stages import STAGES, Load, training_tokens
 from glassmill.train.base import shape_of
@@ -331,14 +330,11 @@ def input_bytes(recipe: Recipe) -> tuple[int, int]:
 
 def _encoded(recipe: Recipe) -> dict[str, int]:
     """What a given tokens run says of itself; nothing where the recipe makes its own."""
-    if "tokens" not in recipe.given:
-        return {}
-    stats: dict[str, int] = json.loads((Path(recipe.given["tokens"]) / "stats.json").read_text(encoding="utf-8"))
-    return stats
+    return read_stats(Path(recipe.given["tokens"])) if "tokens" in recipe.given else {}
 
 
 def _added(run: Path) -> int:
     """The bytes of text in a run of `glassmill add`; 0 for anything else."""
     if run.resolve().parent.name != "add" or not is_done(run):
         return 0
-    return int(json.loads((run / "stats.json").read_text(encoding="utf-8")).get("bytes", 0))
+    return int(read_stats(run).get("bytes", 0))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, NotRequired, TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
-from glassmill.run.folder import is_done, software
+from glassmill.run.folder import is_done, read_stats, software
 from glassmill.run.line import Line
 from glassmill.stages import last_model, stage_named
 
@@ -42,13 +39,8 @@ def line_report(line: Line) -> LineReport:
         | {name: round(seconds, 1) for name, seconds in line.seconds.items()},
     }
     for name in done:
-        report |= stage_named(name).report(_stats(line.folders[name]))
+        report |= stage_named(name).report(read_stats(line.folders[name]))
     runs = {name: line.place_of(name) or str(folder) for name, folder in line.folders.items()}
     model = last_model(done)
     report |= {"runs": runs, "model": f"{runs[model]}/model" if model else None, "software": software()}
     return cast(LineReport, report)
-
-
-def _stats(folder: Path) -> Mapping[str, Any]:
-    stats: Mapping[str, Any] = json.loads((folder / "stats.json").read_text(encoding="utf-8"))
-    return stats

@@ -16,7 +16,7 @@ from rich.table import Table
 from glassmill.commands.terminal import plain, size
 from glassmill.errors import UserError
 from glassmill.foreign_json import load_json
-from glassmill.run.files import is_held, remove
+from glassmill.run.files import bytes_of, is_held, remove
 from glassmill.run.folder import Manifest, is_done, read_manifest
 from glassmill.run.names import find_folder
 from glassmill.stages import STAGES
@@ -158,7 +158,7 @@ def _entry(run: _Run, of_content: Mapping[str, list[str]]) -> RunEntry:
         "run": run.name,
         "state": run.state,
         "changed": last.stat().st_mtime,
-        "bytes": _bytes(run.path),
+        "bytes": bytes_of(run.path),
         "made_from": list(dict.fromkeys(name for digest in inputs for name in of_content.get(digest, []))),
         "numbers": {name: stats[name] for name in NUMBERS.get(run.name.split("/")[0], ()) if name in stats},
     }
@@ -172,10 +172,6 @@ def _stats(path: Path) -> dict[str, float]:
         return {}
     numbers = stats.items() if isinstance(stats, dict) else ()
     return {name: value for name, value in numbers if type(value) in (int, float)}
-
-
-def _bytes(path: Path) -> int:
-    return sum(file.lstat().st_size for file in path.rglob("*") if file.is_file())
 
 
 # --- side by side -----------------------------------------------------------------------------------------------------
@@ -294,7 +290,7 @@ def delete(words: Sequence[str], runs: Path, really: bool) -> Deletion:
     busy = next((run.name for run in doomed if run.state == "running"), None)
     if busy:
         raise UserError(f"a process is working in {busy}; stop it first")
-    gone: list[Doomed] = [{"run": run.name, "bytes": _bytes(run.path), "why": why[run.name]} for run in doomed]
+    gone: list[Doomed] = [{"run": run.name, "bytes": bytes_of(run.path), "why": why[run.name]} for run in doomed]
     if really:
         for run in doomed:
             remove(run.path / "DONE")  # killed here, it is an unfinished run, not a damaged one

@@ -220,6 +220,12 @@ def read_manifest(path: Path) -> Manifest:
     return cast("Manifest", manifest)
 
 
+def read_stats(path: Path) -> dict[str, Any]:
+    """The numbers of a finished run."""
+    stats: dict[str, Any] = json.loads((path / "stats.json").read_text(encoding="utf-8"))
+    return stats
+
+
 def _is_manifest(value: object) -> bool:
     """Whether what is read later is there, in the right types."""
     if not isinstance(value, dict) or not value.keys() >= Manifest.__required_keys__:

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -152,7 +153,7 @@ def _fit(
             on.settings,
             on.setup,
             on.deadline,
-            lambda: _trial(fresh_trainer()),
+            lambda: partial(fresh_trainer().step, steps=10**9),
             report_tokens=on.report.tokens,
             agree=lambda go: ranks.tell(go),
         )
@@ -181,11 +182,6 @@ def _what_fits(on: _Training, config: ModelConfig) -> str:
         recompute=on.settings.activation_checkpointing,
     )
     return "ddp" if needed <= USABLE * memory_of(on.setup.device) else "fsdp"
-
-
-def _trial(trainer: Trainer) -> Callable[[int], object]:
-    """Steps of a throw-away model."""
-    return lambda number: trainer.step(number, 10**9)
 
 
 def _announce(run: RunFolder, trainer: Trainer, plan: Plan) -> None:
@@ -288,7 +284,7 @@ def _steps(
         due = due and (settings.checkpoint_seconds == 0 or not saver.busy)
         due, cut, signalled = _agreed(on, due, _cut(plan, step, on), stop)
         if cut:
-            plan = _cut_to(on, plan, step, cut)
+            plan = cut_plan(on.run, plan, step, cut, deadline.box)
         pace.count(step, plan.steps, trained, deadline)
         reporting = _reports_after(step, plan, settings)
         with deadline.resting():
@@ -392,15 +388,3 @@ def _cut(plan: Plan, done: int, on: _Training) -> int:
     """To how many steps the deadline cuts the run; 0: it goes on as it is."""
     breaks = on.settings.reports - done * on.settings.reports // plan.steps
     return on.deadline.cut(done, plan.steps, on.settings.decay_share, breaks) or 0
-
-
-def _cut_to(on: _Training, plan: Plan, done: int, steps: int) -> Plan:
-    """The plan, shorter."""
-    if not plan.cuts:
-        on.run.emit(
-            kinds.Note(
-                f"this machine is slower than planned: about {steps:,} steps instead of {plan.planned:,} fit into "
-                f"{on.deadline.box / 60:g} minutes; the learning rate falls from here on"
-            )
-        )
-    return cut_plan(on.run, plan, done, steps)

@@ -161,8 +161,15 @@ def write_plan(run: RunFolder, plan: Plan) -> None:
     run.write_json(PLAN, {"steps": plan.steps, **asdict(plan)})
 
 
-def cut_plan(run: RunFolder, plan: Plan, done: int, steps: int) -> Plan:
-    """The plan with a cut after `done` steps to `steps` in all, written down."""
+def cut_plan(run: RunFolder, plan: Plan, done: int, steps: int, box_s: float) -> Plan:
+    """The plan with a cut after `done` steps to `steps` in all, written down; the first one is told."""
+    if not plan.cuts:
+        run.emit(
+            kinds.Note(
+                f"this machine is slower than planned: about {steps:,} steps instead of {plan.planned:,} fit into "
+                f"{box_s / 60:g} minutes; the learning rate falls from here on"
+            )
+        )
     shorter = replace(plan, cuts=(*plan.cuts, (done, steps)))
     write_plan(run, shorter)
     return shorter

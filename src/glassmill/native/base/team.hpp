@@ -29,6 +29,8 @@ public:
     }
     // Members of the run that is in progress, or of the next one.
     unsigned size() const { return size_; }
+    // Where a member's own part of `count` items begins; it ends where the next member's does.
+    std::size_t begin(unsigned member, std::size_t count) const { return begin(member, count, size_); }
 
     // A stage of `run`: does(item) for every item below `count`, shared among the members; then all meet. Each has its
     // own part, the same one every time, and takes from the others' when it is through.
@@ -43,11 +45,11 @@ public:
         const unsigned stage = me.stage++ & 1;
         for (unsigned other = 0; other < size; ++other) {
             const unsigned owner = (member + other) % size;
-            const std::size_t end = count * (owner + 1) / size - count * owner / size;
+            const std::size_t first = begin(owner, count, size), end = begin(owner + 1, count, size) - first;
             std::atomic<std::size_t>& next = members_[owner].next[stage];
             if (other && next.load(std::memory_order_relaxed) >= end) continue;
             for (std::size_t item; (item = next.fetch_add(1, std::memory_order_relaxed)) < end;) {
-                does(count * owner / size + item);
+                does(first + item);
             }
         }
         me.next[!stage].store(0, std::memory_order_relaxed);  // used one stage ago, and again in the next
@@ -65,6 +67,7 @@ private:
     };
     struct State;
 
+    static std::size_t begin(unsigned member, std::size_t count, unsigned size) { return count * member / size; }
     void start(Function function, void* work, bool brief);
     void make_threads();
 

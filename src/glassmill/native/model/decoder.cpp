@@ -4,6 +4,8 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "model/pass.hpp"
+
 namespace glassmill::model {
 namespace {
 
@@ -126,6 +128,46 @@ void Decoder::rotate_up_to(std::size_t positions) {
             sines_[position * half + pair] = std::sin(angle) * rotary_.scale;
         }
     }
+}
+
+void Decoder::forward(std::vector<Piece>& pieces) {
+    std::size_t tokens = 0, questions = 0, length = 0;
+    for (const Piece& piece : pieces) {
+        tokens += piece.count, questions += piece.want;
+        length = std::max(length, piece.row->length() + piece.count);
+    }
+    if (!tokens) return;
+    for (const Piece& piece : pieces) piece.row->reserve(piece.count);
+    rotate_up_to(length);
+    const std::size_t most = std::min(tokens, kChunk);
+    Pass pass(*this, most, std::min(questions, most), length);
+
+    std::vector<Segment> segments;
+    std::vector<Token> chunk;
+    std::vector<Question> asked;
+    segments.reserve(std::min(most, pieces.size())), chunk.reserve(most), asked.reserve(most);
+    const auto flush = [&] {
+        pass.run(segments, chunk, asked);
+        segments.clear(), chunk.clear(), asked.clear();
+    };
+    for (const Piece& piece : pieces) {
+        const std::size_t start = piece.row->length();
+        for (std::size_t at = 0; at < piece.count;) {
+            const std::size_t count = std::min(piece.count - at, most - chunk.size());
+            segments.push_back({piece.row, chunk.size(), count, start + at});
+            for (std::size_t end = at + count; at < end; ++at) {
+                if (at + piece.want >= piece.count) {
+                    const std::size_t number = at + piece.want - piece.count;
+                    asked.push_back({chunk.size(), piece.logits ? piece.logits + number * shape_.vocab_size : nullptr,
+                                     piece.best ? piece.best + number : nullptr});
+                }
+                chunk.push_back({piece.ids[at], start + at, segments.size() - 1});
+            }
+            if (chunk.size() == most) flush();
+        }
+    }
+    if (!chunk.empty()) flush();
+    for (const Piece& piece : pieces) piece.row->grow(piece.count);
 }
 
 }  // namespace glassmill::model

@@ -226,7 +226,7 @@ Decoder::Pass::Item Decoder::Pass::item(const Cut& cut, std::size_t number) cons
 void Decoder::Pass::fetch_first(unsigned member, const Product* products, std::size_t count) const {
     if (tokens_->size() > kOwnRows) return;
     const Cut cut = this->cut(products, count);
-    const Item first = item(cut, cut.all * member / decoder_.team_.size());
+    const Item first = item(cut, decoder_.team_.begin(member, cut.all));
     const Matrix& matrix = *first.product->matrix;
     for (std::size_t block = first.blocks.first; block < first.blocks.last; ++block) {
         fetch(block_at(matrix, block), std::min(kAhead, matrix.block_bytes));
@@ -289,9 +289,9 @@ void Decoder::Pass::take_heads(std::size_t layer, std::size_t token, std::size_t
 
 // The keys and values of a row's last page come while others are multiplied.
 void Decoder::Pass::fetch_cache(unsigned member, std::size_t layer) const {
-    const std::size_t members = decoder_.team_.size(), last = tiles_.size() * (member + 1) / members;
     if (tokens_->size() > kOwnRows) return;
-    for (std::size_t item = tiles_.size() * member / members; item < last; ++item) {
+    const std::size_t last = decoder_.team_.begin(member + 1, tiles_.size());
+    for (std::size_t item = decoder_.team_.begin(member, tiles_.size()); item < last; ++item) {
         const Row& row = *(*segments_)[tiles_[item].segment].row;
         const Matrix keys = row.keys((*tokens_)[tiles_[item].token].position / kPage, layer, tiles_[item].head, 1);
         fetch(keys.bytes, decoder_.cache_.shape().head_bytes());
@@ -381,46 +381,6 @@ void Decoder::Pass::merge_best() {
         }
         *(*questions_)[i].best = best.id;
     }
-}
-
-void Decoder::forward(std::vector<Piece>& pieces) {
-    std::size_t tokens = 0, questions = 0, length = 0;
-    for (const Piece& piece : pieces) {
-        tokens += piece.count, questions += piece.want;
-        length = std::max(length, piece.row->length() + piece.count);
-    }
-    if (!tokens) return;
-    for (const Piece& piece : pieces) piece.row->reserve(piece.count);
-    rotate_up_to(length);
-    const std::size_t most = std::min(tokens, kChunk);
-    Pass pass(*this, most, std::min(questions, most), length);
-
-    std::vector<Segment> segments;
-    std::vector<Token> chunk;
-    std::vector<Question> asked;
-    segments.reserve(std::min(most, pieces.size())), chunk.reserve(most), asked.reserve(most);
-    const auto flush = [&] {
-        pass.run(segments, chunk, asked);
-        segments.clear(), chunk.clear(), asked.clear();
-    };
-    for (const Piece& piece : pieces) {
-        const std::size_t start = piece.row->length();
-        for (std::size_t at = 0; at < piece.count;) {
-            const std::size_t count = std::min(piece.count - at, most - chunk.size());
-            segments.push_back({piece.row, chunk.size(), count, start + at});
-            for (std::size_t end = at + count; at < end; ++at) {
-                if (at + piece.want >= piece.count) {
-                    const std::size_t number = at + piece.want - piece.count;
-                    asked.push_back({chunk.size(), piece.logits ? piece.logits + number * shape_.vocab_size : nullptr,
-                                     piece.best ? piece.best + number : nullptr});
-                }
-                chunk.push_back({piece.ids[at], start + at, segments.size() - 1});
-            }
-            if (chunk.size() == most) flush();
-        }
-    }
-    if (!chunk.empty()) flush();
-    for (const Piece& piece : pieces) piece.row->grow(piece.count);
 }
 
 }  // namespace glassmill::model
