@@ -30,11 +30,11 @@ from glassmill.run.folder import (
     discard,
     is_done,
     open_run,
-    place,
     run_damage,
     settings_identity,
 )
 from glassmill.run.inputs import InputFile, digest_files
+from glassmill.run.places import place
 
 STAGE = "add"
 VERSION = 3

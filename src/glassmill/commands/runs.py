@@ -198,7 +198,7 @@ def compare(words: Sequence[str], runs: Path) -> Comparison:
         {name: ", ".join(of_content.get(digest, [digest[:12]])) for name, digest in manifest["inputs"].items()}
         for manifest in manifests
     ]
-    machine = [{**one["resolved"], "version": one["version"]} for one in manifests]
+    machine = [{**one["resolved"], **one.get("computed", {}), "version": one["version"]} for one in manifests]
     return {
         "runs": [f"{one['stage']}/{path.name}" for path, one in zip(paths, manifests, strict=True)],
         "settings": _differing(settings),

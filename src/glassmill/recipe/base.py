@@ -57,6 +57,10 @@ class Settings(BaseModel):
         """The settings that decide the output, as plain JSON values; without runtime fields, at any depth."""
         return self._kept(files=False)
 
+    def chosen(self) -> dict[str, str | int]:
+        """What the user chose himself of what a machine otherwise decides, and the output depends on."""
+        return {}
+
     def digest(self) -> str:
         """SHA-256 of the settings that decide the output, and of the paths of the user's files."""
         text = json.dumps(self._kept(files=True), sort_keys=True, allow_nan=False)

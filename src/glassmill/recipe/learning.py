@@ -119,7 +119,7 @@ class LoraSettings(Settings):
 class LoopSettings(Settings):
     """What pretraining and sft share: the time box, the optimizer, the schedule, the device.
 
-    Device, type, threads and step are not part of a run's identity by name; what they resolve to on a machine is.
+    Device, threads and step are not part of a run's identity by name; what they came to is, once it is finished.
     """
 
     minutes: float | None = Field(
@@ -196,6 +196,10 @@ class LoopSettings(Settings):
         (), description="where numbers go besides events.jsonl: csv (metrics.csv), tensorboard, trackio, wandb"
     )
     measure_seconds: float = runtime(4.0, gt=0, description="how long the speed is measured for the time box")
+
+    def chosen(self) -> dict[str, str | int]:
+        made = {"device": self.device, "step": self.step, "threads": self.threads}
+        return {name: value for name, value in made.items() if value not in ("auto", 0)}
 
     @field_validator("adam_betas")
     @classmethod

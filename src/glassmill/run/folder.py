@@ -6,16 +6,14 @@
       ...             the artefacts                 DONE            written last
 
 The hash covers the stage, its version number, the settings that change its output, the content of its inputs, and what
-the machine resolves (`resolved.py`). Equal hashes stand for equal artefacts, with three exceptions by intent:
+the machine resolves (`resolved.py`). Of a training it also covers what only its end can tell: the steps that fitted
+into its time box, and the processor, torch, threads and processes that computed them, one after the other if it was
+moved. So a training is found by what was asked, may continue wherever there is a machine for it, and takes its last
+name when it is finished (`places.py`).
 
-- A time box (`train.minutes`) becomes a number of steps that depends on the machine's speed. `plan.json` keeps that
-  number, and every cut that the deadline asked for, for later attempts; the manifest's settings and counts name both.
-  Give `train.steps` alone for an equal number of steps on every machine.
-- A training rounds sums differently on another processor, with another torch, or with another number of threads or
-  processes. It keeps its folder, so that it can continue wherever there is a machine for it, and says what may differ;
-  `plan.json` keeps who computed which steps. On one machine with one setup the bytes are equal.
-- An item over a limit of time, or one that kills its worker, is left out, on a slow machine perhaps and not on a fast
-  one. `quarantine.jsonl` names a page, a warning names a document, and the corpus's manifest counts them.
+Equal hashes stand for equal artefacts, with one exception by intent: an item over a limit of time, or one that kills
+its worker, is left out, on a slow machine perhaps and not on a fast one. `quarantine.jsonl` names a page, a warning
+names a document, and the corpus's manifest counts them.
 
 Files that describe times or machines are not artefacts: `NOT_ARTEFACTS` lists them, and the content hash leaves them
 out.
@@ -29,10 +27,10 @@ import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 import tomli_w
 
@@ -65,6 +63,7 @@ class Identity:
         inputs: Digests of what it reads: earlier runs, the user's files.
         resolved: What the machine decides and the output depends on, such as an extractor and a library's version;
             see `glassmill.run.resolved`.
+        computed: What only the work itself decides: of a training its steps, and the machines that took them.
     """
 
     stage: str
@@ -72,11 +71,17 @@ class Identity:
     settings: Mapping[str, object]
     inputs: Mapping[str, str] = field(default_factory=dict)
     resolved: Resolved = field(default_factory=dict)
+    computed: Resolved = field(default_factory=dict)
+
+    @property
+    def asked(self) -> str:
+        """SHA-256 of what is known before the work, which is how a run is found again."""
+        return replace(self, computed={}).digest
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the canonical JSON of all parts; `resolved` counts where there is anything in it."""
-        parts = [self.stage, self.version, self.settings, self.inputs, *filter(None, [self.resolved])]
+        """SHA-256 over the canonical JSON of all parts; the last two count where there is anything in them."""
+        parts = [self.stage, self.version, self.settings, self.inputs, *filter(None, [self.resolved, self.computed])]
         return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -96,6 +101,7 @@ class Manifest(TypedDict):
     settings: Mapping[str, object]
     inputs: Mapping[str, str]
     resolved: Resolved
+    computed: NotRequired[Resolved]
     counts: Mapping[str, Any]
     content: str
     files: Mapping[str, FileEntry]
@@ -117,6 +123,17 @@ class RunFolder:
     @property
     def stage(self) -> str:
         return self.identity.stage
+
+    @property
+    def name(self) -> str:
+        """The folder's name once the run is finished."""
+        recipe, _, end = self.path.name.rpartition("-")
+        found_by = recipe and self.identity.asked.startswith(end)
+        return f"{recipe}-{self.identity.digest[: len(end)]}" if found_by else self.path.name
+
+    def settle(self, computed: Resolved) -> None:
+        """The work has shown what else its bytes depend on: part of the identity from now on."""
+        self.identity = replace(self.identity, computed=computed)
 
     def emit(self, event: kinds.Event) -> None:
         """Writes one event, see `glassmill.run.kinds`."""
@@ -185,6 +202,7 @@ class RunFolder:
             "settings": self.identity.settings,
             "inputs": self.identity.inputs,
             "resolved": self.identity.resolved,
+            "computed": self.identity.computed,
             "counts": dict(counts or {}),
             "content": content_digest({name: entry["sha256"] for name, entry in files.items()}),
             "files": files,
@@ -267,18 +285,6 @@ def discard(path: Path) -> None:
     remove(path / "DONE")
     for name in [*_artefacts(path), "manifest.json", "stats.json", "work"]:
         remove(path / name)
-
-
-def place(runs: Path, recipe_name: str, identity: Identity) -> Path:
-    """The folder of this identity under `runs`, whether it exists or not."""
-    path = runs / identity.stage / f"{recipe_name}-{identity.digest[:6]}"
-    try:
-        other = read_manifest(path)["digest"] != identity.digest
-    except UserError:
-        other = False
-    if other and not run_damage(path):
-        return path.with_name(f"{recipe_name}-{identity.digest[:12]}")  # two identities that share six digits
-    return path
 
 
 @contextmanager

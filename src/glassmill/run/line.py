@@ -24,7 +24,6 @@ from glassmill.run.folder import (
     discard,
     is_done,
     open_run,
-    place,
     read_manifest,
     run_damage,
     settings_identity,
@@ -32,6 +31,7 @@ from glassmill.run.folder import (
 from glassmill.run.hashes import Told
 from glassmill.run.inputs import digest_files, input_files
 from glassmill.run.integrity import Damage
+from glassmill.run.places import place, settled
 from glassmill.run.resolved import resolve
 from glassmill.run.states import FINISHED, LineFile, StageState, State, line_file_of, lock_of
 from glassmill.run.team import Leader
@@ -120,9 +120,11 @@ class Line:
             return
         given = stage.given(self.folders)
         identity = stage_identity(stage, self.recipe, given, self._hashing(stage.name))
-        folder = self.folders[stage.name] = place(self.runs, self.recipe.name, identity)
+        folder = place(self.runs, self.recipe.name, identity, getattr(self.recipe, stage.name).chosen())
+        self.folders[stage.name] = folder
         damaged = run_damage(folder) if is_done(folder) else []
         if is_done(folder) and not damaged:
+            self.folders[stage.name] = settled(folder)
             self._set(stage.name, "skipped")
         else:
             self._set(stage.name, "running")
@@ -134,8 +136,9 @@ class Line:
             except BaseException:
                 self._set(stage.name, "failed")
                 raise
+            self.folders[stage.name] = settled(folder)
             self._set(stage.name, "done")
-        self.seconds[stage.name] = working_seconds(folder)
+        self.seconds[stage.name] = working_seconds(self.folders[stage.name])
 
     def _make(
         self, stage: Stage, identity: Identity, given: Mapping[str, Path], folder: Path, damaged: list[Damage]

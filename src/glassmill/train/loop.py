@@ -344,6 +344,8 @@ def _end(on: _Training, trainer: Trainer, course: Course, plan: Plan, saver: Sav
         on.report.sample(model, plan.steps)
     saver.wait()
     on.ranks.meet()
+    chosen_by = {"reports": on.settings.reports, "scored": on.report.tokens} if on.settings.keep_best else {}
+    on.run.settle(plan.computed() | chosen_by)
     if on.settings.keep_best:
         course.compare(plan.steps, on.ranks.tell(score))
     if on.settings.keep_best and course.best and course.best[0] < plan.steps:

@@ -7,7 +7,7 @@ The plan is written before the first step, and every cut before the step after i
 plan instead of measuring, and ends with the same weights. Continued on another processor, with another torch or another
 number of threads or processes, it takes the same steps over the same samples, but sums in another order: the run says
 so, and the plan keeps who computed which steps. Time depends on the machine, so two runs of one recipe with a time box
-may differ in their number of steps, which the manifest records; with `steps` alone they don't.
+may differ in their number of steps; with `steps` alone they don't. All of it is in the name of the finished run.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from glassmill.recipe import LoopSettings
 from glassmill.run import kinds
 from glassmill.run.device import Device, Facts, resolve
 from glassmill.run.folder import RunFolder
+from glassmill.run.places import PLAN
 from glassmill.train import kernels
 from glassmill.train.deadline import Deadline
 from glassmill.train.schedule import Cut
 
-PLAN = "plan.json"
+COMPUTED_WITH = ("device", "processor", "dtype", "threads", "torch", "world_size", "step", "parallel")
 MARGIN = 0.97
 """Share of the time box that is planned for; the rest is for samples and checkpoints."""
 REPORTS_SHARE = 0.15
@@ -49,8 +50,8 @@ class Setup(NamedTuple):
         return {**self.device.facts(), "step": self.step, "parallel": self.parallel}
 
     def identity(self) -> Facts:
-        """What of it makes another run: the type of products. The rest changes the order of sums, and a run continues
-        where there is a machine for it."""
+        """What of it no run may change on its way: the type of products. The rest changes the order of sums, and a run
+        continues where there is a machine for it."""
         return {"dtype": self.device.dtype}
 
 
@@ -102,6 +103,16 @@ class Plan:
     cuts: tuple[Cut, ...] = ()
     earlier: tuple[Facts, ...] = ()
 
+    def facts(self) -> Facts:
+        """See `Setup.facts`."""
+        return {name: getattr(self, name) for name in COMPUTED_WITH}
+
+    def computed(self) -> Facts:
+        """All of it that changes the bytes of the model, for the run's identity."""
+        lists = {"cuts": self.cuts, "earlier": self.earlier}
+        told: Facts = {name: json.dumps(value, sort_keys=True) for name, value in lists.items() if value}
+        return self.facts() | {"steps": self.planned} | told
+
     @property
     def steps(self) -> int:
         """How many steps the run takes, as far as is known now."""
@@ -137,7 +148,7 @@ def read_plan(run: RunFolder, setup: Setup) -> Plan | None:
 def moved_plan(run: RunFolder, plan: Plan, setup: Setup, done: int) -> Plan:
     """The plan for this machine and these processes, which continue after `done` steps; says what may differ."""
     facts = setup.facts()
-    before = {name: getattr(plan, name) for name in facts}
+    before = plan.facts()
     if facts == before:
         return plan
     changed = [name for name in facts if facts[name] != before[name]]
@@ -158,7 +169,7 @@ def moved_plan(run: RunFolder, plan: Plan, setup: Setup, done: int) -> Plan:
 
 def write_plan(run: RunFolder, plan: Plan) -> None:
     """Write the plan down, whole or not at all."""
-    run.write_json(PLAN, {"steps": plan.steps, **asdict(plan)})
+    run.write_json(PLAN, {"asked": run.identity.asked, "steps": plan.steps, **asdict(plan)})
 
 
 def cut_plan(run: RunFolder, plan: Plan, done: int, steps: int, box_s: float) -> Plan:

@@ -101,7 +101,7 @@ def make(
     model, plan = trained
     publish_adapter(run, model, settings, settings.base or "")
     tokens_seen = plan.steps * rows * length
-    provenance = {"run": run.path.name, "stage": "train", "steps": plan.steps, "tokens_seen": tokens_seen, "seed": seed}
+    provenance = {"run": run.name, "stage": "train", "steps": plan.steps, "tokens_seen": tokens_seen, "seed": seed}
     if settings.keep_best:
         provenance["kept_step"] = reporter.step
     save_folder(run.path / "model", model, vocabulary, provenance | ({} if base is None else {"base": base.meta}))

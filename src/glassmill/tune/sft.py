@@ -112,7 +112,7 @@ def make(
     told = known.tell(model)
     epochs = plan.steps * batches.conversation_rows / packed.rows_per_epoch
     tokens_seen = plan.steps * rows * length
-    provenance = {"run": run.path.name, "stage": "sft", "steps": plan.steps, "tokens_seen": tokens_seen, "seed": seed}
+    provenance = {"run": run.name, "stage": "sft", "steps": plan.steps, "tokens_seen": tokens_seen, "seed": seed}
     if settings.keep_best:
         provenance["kept_step"] = reporter.step
     save_folder(run.path / "model", model, start.tokenizer, provenance | {"base": start.meta})
