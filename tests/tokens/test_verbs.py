@@ -18,6 +18,7 @@ from glassmill.run import kinds
 from glassmill.run.folder import run_damage
 from glassmill.tokens import bpe, tokens
 from glassmill.tokens import vocabulary as tokenizer_stage
+from glassmill.tokens.documents import document_hash, document_texts
 from glassmill.tokens.shards import Shards
 from glassmill.tokens.split import OWN_PATTERN, PATTERNS
 from glassmill.tokens.tokenizer import Tokenizer
@@ -89,15 +90,6 @@ def test_a_small_corpus_gives_a_smaller_vocabulary_and_says_so(tmp_path: Path):
     warning = next(event.text for event in events if isinstance(event, kinds.Warned))
     assert warning.startswith("the corpus has only 3 pairs to merge: 259 symbols instead of 4088")
     assert Tokenizer.load(tmp_path / "tokenizer").vocab_size == 320
-
-
-def test_only_the_first_bytes_are_read_if_the_settings_say_so(tmp_path: Path):
-    corpus = write_corpus(tmp_path / "corpus", [["aa aa aa", "bb bb bb", "cc cc cc"]])
-    run_stage(
-        tokenizer_stage, tmp_path / "tokenizer", TokenizerSettings(vocab_size=4096, max_bytes=9), documents=corpus
-    )
-    ids = set(Tokenizer.load(tmp_path / "tokenizer").encode("aa bb cc").tolist())
-    assert json.loads((tmp_path / "tokenizer" / "stats.json").read_text())["documents"] == 2 and ord("c") in ids
 
 
 @pytest.mark.parametrize("verb", [tokenizer_stage, tokens])
@@ -199,6 +191,19 @@ def test_some_but_not_all_documents_are_held_out(hashes: list[int], share: float
 
 
 def test_about_the_asked_share_is_held_out():
-    hashes = [tokens.document_hash(f"{number:016x}") for number in range(20_000)]
+    hashes = [document_hash(f"{number:016x}") for number in range(20_000)]
     bound = tokens.held_out_bound(hashes, 0.02)
     assert bound is not None and 0.017 < sum(number < bound for number in hashes) / 20_000 < 0.023
+
+
+def test_a_vocabulary_learns_from_an_even_sample_of_a_large_corpus_and_least_from_held_out_documents(tmp_path: Path):
+    texts = [[f"{shard} {row} " + "grain " * 200 for row in range(400)] for shard in range(4)]
+    corpus = write_corpus(tmp_path / "corpus", texts)
+    num_bytes = sum(len(text) for shard in texts for text in shard)
+    drawn = list(document_texts(corpus, num_bytes // 4))
+    by_shard = [sum(text.startswith(f"{shard} ") for text in drawn) for shard in range(4)]
+    assert all(70 < count < 130 for count in by_shard)
+    held_out = tokens.held_out_documents(corpus, 0.1)
+    assert held_out and not {*held_out.values()} & {*drawn}
+    assert len(list(document_texts(corpus, 1))) == 1
+    assert list(document_texts(corpus, 2 * num_bytes)) == [text for shard in texts for text in shard]

@@ -24,7 +24,7 @@ class TokenizerSettings(Settings):
     max_bytes: int = Field(
         1_000_000_000,
         ge=1,
-        description="text to train on, from the start of the corpus; the distinct pieces stay in memory",
+        description="text to train on, an even sample of a larger corpus; the distinct pieces stay in memory",
     )
     pattern: str = Field(
         "llama3",

@@ -7,7 +7,6 @@ whether it is held out, so adding documents never moves one between the splits.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,7 +20,7 @@ from glassmill.run import kinds
 from glassmill.run.files import atomic_json, atomic_path
 from glassmill.run.folder import RunFolder
 from glassmill.run.worker import Link
-from glassmill.tokens.documents import document_shards, read_column
+from glassmill.tokens.documents import HASHES, document_hashes, document_shards, read_column
 from glassmill.tokens.formats import read_json, write_files
 from glassmill.tokens.shards import Index, ShardEntry, SplitEntry
 from glassmill.tokens.split import resolved
@@ -31,7 +30,6 @@ __all__ = ["VERSION", "held_out_documents", "make", "resolved"]
 
 VERSION = 1
 SPLITS = ("train", "validation")
-HASHES = 2**64
 
 
 class ShardTask(TypedDict):
@@ -63,7 +61,7 @@ def make(run: RunFolder, settings: TokensSettings, documents: Path, tokenizer: P
     vocabulary = Tokenizer.load(tokenizer)
     dtype = "uint16" if vocabulary.vocab_size <= 2**16 else "uint32"
     shards = document_shards(documents)
-    bound = held_out_bound([number for shard in shards for number in _hashes(shard)], settings.validation_share)
+    bound = held_out_bound([number for shard in shards for number in document_hashes(shard)], settings.validation_share)
     tasks: list[ShardTask] = [
         {
             "number": number,
@@ -128,19 +126,14 @@ def held_out_bound(hashes: list[int], share: float) -> int | None:
 def held_out_documents(corpus: Path, share: float) -> dict[int, str]:
     """Hash -> text of the documents that the tokens stage holds out, whole ones only."""
     shards = document_shards(corpus)
-    bound = held_out_bound([number for shard in shards for number in _hashes(shard)], share)
+    bound = held_out_bound([number for shard in shards for number in document_hashes(shard)], share)
     found: dict[int, str] = {}
     for shard in shards if bound is not None else []:
         assert bound is not None
-        for number, text in zip(_hashes(shard), read_column(shard, "text"), strict=True):
+        for number, text in zip(document_hashes(shard), read_column(shard, "text"), strict=True):
             if number < bound:
                 found[number] = str(text)
     return found
-
-
-def document_hash(document_id: str) -> int:
-    """A 64-bit number that depends only on the document's id."""
-    return int.from_bytes(hashlib.blake2b(document_id.encode(), digest_size=8).digest(), "little")
 
 
 def encode_shard(task: ShardTask, link: Link) -> Part:
@@ -205,7 +198,7 @@ def _files_of(entry: ShardEntry) -> tuple[str, str]:
 def _assigned(task: ShardTask) -> Iterator[tuple[int, str, str]]:
     """Row, split and text of every document of a shard."""
     shard, bound, tail_share = Path(task["shard"]), task["bound"], task["tail_share"]
-    for row, (number, text) in enumerate(zip(_hashes(shard), read_column(shard, "text"), strict=True)):
+    for row, (number, text) in enumerate(zip(document_hashes(shard), read_column(shard, "text"), strict=True)):
         if bound is None:
             assert tail_share is not None
             cut = tail_start(text, tail_share)
@@ -220,10 +213,6 @@ def tail_start(text: str, share: float) -> int:
     wanted = int(len(text) * (1 - share))
     line_start = text.rfind("\n", max(0, wanted - 1000), wanted) + 1
     return line_start or wanted
-
-
-def _hashes(shard: Path) -> Iterator[int]:
-    return map(document_hash, read_column(shard, "id"))
 
 
 def _total(parts: Sequence[Part], split: str) -> SplitEntry:

@@ -1,8 +1,9 @@
 """The verb `tokenizer`: clean documents -> a byte-level BPE vocabulary, with the history of its merges.
 
-In: `shards/documents-*.parquet` of a corpus run, in order. Out: the files of `glassmill.tokens.formats`, and
-`merges.jsonl`: every merge in training order, with how often its pair was joined. With `tokenizer.base` nothing is
-learned: the vocabulary is that of a model or file, and only its use on these documents is measured.
+In: `shards/documents-*.parquet` of a corpus run; of a large one an even sample. Out: the files of
+`glassmill.tokens.formats`, and `merges.jsonl`: every merge in training order, with how often its pair was joined. With
+`tokenizer.base` nothing is learned: the vocabulary is that of a model or file, and only its use on these documents is
+measured.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from glassmill.tokens.tokenizer import Tokenizer
 
 __all__ = ["VERSION", "Tokenizer", "make", "resolved"]
 
-VERSION = 1
+VERSION = 2
 EVENTS = 160
 BATCH = 256
 
