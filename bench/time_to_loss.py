@@ -6,8 +6,10 @@ All train the 14M shape (bench/training_vs_peers.py) on steps of 2,048 tokens of
 own schedule for the steps that fit into its minutes: nanoGPT eager in float32 (linear warm-up, cosine to a tenth),
 nanochat compiled in bf16 with the schedules of its base_train.py (without weight decay), ours by the recipe as it
 stands. Rates of both peers are tuned: of `--rates`, factors on their defaults, the best after a fifth of the minutes.
-Compilation and the first steps are not counted. Ours runs for `1 / --sooner` of the minutes; the table has held-out
-bits per byte.
+Ours gets `1 / --sooner` of the minutes; the table has held-out bits per byte.
+
+A step's time is measured first, in turn, on a quiet machine (compilation and the first steps are not counted), and
+minutes become steps by it: what comes out after so many steps doesn't depend on what else the machine does.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -29,11 +32,17 @@ from torch import Tensor
 from training_vs_peers import nanochat_model, nanogpt_model
 
 from glassmill.evals.bits_per_byte import bits_per_byte
+from glassmill.model.config import ModelConfig
+from glassmill.model.initial import initialize
+from glassmill.model.transformer import Transformer
 from glassmill.recipe import TrainSettings
 from glassmill.train.gradients import Batch
+from glassmill.train.plan import set_up
+from glassmill.train.trainer import Trainer
 
 SHAPE, STEP_TOKENS, HELD_OUT_TOKENS = "14M", 2048, 65_536
 CONTEXT = SHAPES[SHAPE][-1]
+LAPS = 4
 
 
 class Peer:
@@ -90,22 +99,38 @@ def nanochat(folder: Path, rate: float) -> Peer:
     return Peer(model, step, model)
 
 
-def train_peer(peer: Peer, text: Text, minutes: float) -> tuple[float, int]:
-    """Bits per byte after so many minutes, and the steps that they held."""
+def ours(text: Text) -> Peer:
+    """Our trainer, for measuring its speed alone; `speedrun` trains."""
+    config = ModelConfig(text.vocabulary, *SHAPES[SHAPE][1:])
+    model, settings = Transformer(config), TrainSettings(batch_tokens=STEP_TOKENS)
+    initialize(model, 1)
     windows = Windows(text, STEP_TOKENS // CONTEXT, CONTEXT, 1)
-    for number in range(2):
-        peer.step(windows.batch(number), 0, 10**9)  # compiles; the rate is next to nothing
-    begin, laps = time.perf_counter(), 4
-    for number in range(laps):
-        peer.step(windows.batch(number), 0, 10**9)
-    steps = int(60 * minutes * laps / (time.perf_counter() - begin))
-    begin = time.perf_counter()
+    trainer = Trainer(model, windows, settings, set_up(settings, config.d_model))
+    return Peer(model, lambda batch, number, steps: trainer.step(number, steps), model)
+
+
+def seconds_a_step(engines: dict[str, Peer], text: Text, rounds: int) -> dict[str, float]:
+    """Median seconds of a step of each, in turn; the first two, which compile, are not counted."""
+    windows = Windows(text, STEP_TOKENS // CONTEXT, CONTEXT, 1)
+    laps: dict[str, list[float]] = {name: [] for name in engines}
+    for number in range(rounds + 1):
+        for name, engine in engines.items():
+            for lap in range(2 if number == 0 else LAPS):
+                begin = time.perf_counter()
+                engine.step(windows.batch(lap), 0, 10**9)  # at the start of a warm-up: the rate is next to nothing
+                if number:
+                    laps[name].append(time.perf_counter() - begin)
+    return {name: median(times) for name, times in laps.items()}
+
+
+def train_peer(peer: Peer, text: Text, steps: int) -> float:
+    """Bits per byte of held-out text after so many steps."""
+    windows = Windows(text, STEP_TOKENS // CONTEXT, CONTEXT, 1)
     for number in range(steps):
         peer.step(windows.batch(number), number, steps)
-    taken = (time.perf_counter() - begin) / 60
     bits = bits_per_byte(peer, text.held_out, text.token_bytes, CONTEXT, HELD_OUT_TOKENS, STEP_TOKENS)
-    print(f"    {steps} steps in {taken:.2f} min: {bits:.4f}", flush=True)
-    return bits, steps
+    print(f"    {steps} steps: {bits:.4f}", flush=True)
+    return bits
 
 
 def main() -> None:
@@ -116,26 +141,39 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--sooner", type=float, nargs=2, default=[4, 2], help="than nanoGPT, and than nanochat")
     parser.add_argument("--rates", type=float, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, nargs="+", help="of a step of ours and each peer, measured before")
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args()
     print(machine())
     text = Text(given.text, SHAPES[SHAPE][0])
-    peers = {"nanoGPT": (nanogpt, given.nanogpt), "nanochat": (nanochat, given.nanochat)}
-    for (name, (make, folder)), sooner in zip(peers.items(), given.sooner, strict=True):
-        if folder is None:
-            continue
-        print(f"{name}, its rates tuned", flush=True)
-        tuned = {rate: train_peer(make(folder, rate), text, given.minutes / 5)[0] for rate in given.rates}
-        rate = min(tuned, key=tuned.__getitem__)
-        print(f"  {given.minutes:g} min at {rate:g} times its rate", flush=True)
-        theirs, _ = train_peer(make(folder, rate), text, given.minutes)
-        settings = TrainSettings(batch_tokens=STEP_TOKENS, minutes=given.minutes / sooner, steps=None)
+    wanted = {
+        "nanoGPT": (nanogpt, given.nanogpt, given.sooner[0]),
+        "nanochat": (nanochat, given.nanochat, given.sooner[1]),
+    }
+    peers = {name: peer for name, peer in wanted.items() if peer[1] is not None}
+    names = ["ours", *peers]
+    if given.seconds:
+        seconds = dict(zip(names, given.seconds, strict=True))
+    else:
+        engines = {"ours": ours(text)} | {name: make(folder, 1.0) for name, (make, folder, _) in peers.items()}
+        seconds = seconds_a_step(engines, text, given.rounds)
+    for name in names:
+        print(f"{name}: {seconds[name]:.3f} s a step, {STEP_TOKENS / seconds[name]:,.0f} tokens/s", flush=True)
+    for name, (make, folder, sooner) in peers.items():
+        steps, rate = int(60 * given.minutes / seconds[name]), given.rates[0]
+        if len(given.rates) > 1:
+            print(f"{name}, its rates tuned", flush=True)
+            tuned = {rate: train_peer(make(folder, rate), text, steps // 5) for rate in given.rates}
+            rate = min(tuned, key=tuned.__getitem__)
+        print(f"{name}, {given.minutes:g} min at {rate:g} times its rate", flush=True)
+        theirs = train_peer(make(folder, rate), text, steps)
+        our_steps = int(60 * given.minutes / sooner / seconds["ours"])
+        settings = TrainSettings(batch_tokens=STEP_TOKENS, minutes=None, steps=our_steps)
         for seed in range(1, given.seeds + 1):
-            bits, taken, steps = train_ours(text, SHAPES[SHAPE], settings, seed, HELD_OUT_TOKENS)
-            print(
-                f"  ours, {taken / 60:.2f} min, seed {seed}: {steps} steps, {bits:.4f} ({bits - theirs:+.4f})",
-                flush=True,
-            )
+            bits, _, _ = train_ours(text, SHAPES[SHAPE], settings, seed, HELD_OUT_TOKENS)
+            print(f"  ours, {given.minutes / sooner:.2f} min, seed {seed}", flush=True)
+            print(f"    {our_steps} steps: {bits:.4f} ({bits - theirs:+.4f})", flush=True)
 
 
 if __name__ == "__main__":

@@ -162,11 +162,9 @@ def is_right(question: town.Question, said: str) -> bool:
 def held_out_bits_per_byte(model: Model, tokens: Path) -> float:
     """Bits per byte of the held-out documents of a tokens run, in windows of the model's own context length."""
     from glassmill.evals.bits_per_byte import bits_per_byte
-    from glassmill.tokens.shards import Shards
+    from glassmill.evals.held_out import held_out
 
-    held_out = Shards(tokens, "validation")
-    token_bytes = np.load(tokens / "token_bytes.npy")
-    bits = bits_per_byte(model, held_out.ids, token_bytes, model.config.context_length)
+    bits = bits_per_byte(model, *held_out(tokens, model.tokenizer), model.config.context_length)
     if not math.isfinite(bits):
         raise UserError(
             f"{model.path} gives no numbers: held-out text takes {bits} bits per byte; its weights are unsound"

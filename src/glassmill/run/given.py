@@ -60,13 +60,14 @@ def _origins(stage: Stage, folder: Path, runs: Path) -> Iterator[tuple[str, Path
     contents = read_manifest(folder)["inputs"]
     for one in stage.inputs:
         for name in one.stages:
-            origin = next(_with_content(contents.get(one.argument), runs / name), None)
+            origin = next(with_content(contents.get(one.argument), runs / name), None)
             if origin is not None:
                 yield name, origin
                 yield from _origins(stage_named(name), origin, runs)
 
 
-def _with_content(content: str | None, folder: Path) -> Iterator[Path]:
+def with_content(content: str | None, folder: Path) -> Iterator[Path]:
+    """The finished runs in a folder that hold this content."""
     for run in sorted(folder.glob("*")):
         if content and is_done(run) and read_manifest(run)["content"] == content:
             yield run
