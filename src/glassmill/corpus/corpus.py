@@ -26,7 +26,7 @@ from glassmill.corpus.dedup.keys import family
 from glassmill.corpus.extract.extract import WITHOUT_CORE, engine_of
 from glassmill.corpus.facts import resolved
 from glassmill.corpus.judge.url_lists import built_lists
-from glassmill.corpus.parts import FinishedPart, finished_parts
+from glassmill.corpus.parts import judged_shard
 from glassmill.corpus.read.files.kinds import WARC, kind_of
 from glassmill.corpus.read.sources import Source, find_sources, group
 from glassmill.corpus.stats import Stats, loss_of_text, make_funnel, stats_of
@@ -79,11 +79,15 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
         for number, shard in enumerate(shards)
     ]  # fmt: skip
     judged: list[Judged] = _map(run, "judge_shard", judge, settings, view.on_event)
-    parts = [list(finished_parts(work / f"{number:05d}")) for number in range(len(shards))]
-    counts = sum((part.counts for shard in parts for part in shard), Counter())
+    folders = [work / f"{number:05d}" for number in range(len(shards))]
+    summed = [judged_shard(folder) for folder in folders]
+    counts = Counter[str]()
+    for one in summed:
+        counts.update(one["counts"])
     run.emit(kinds.Progress(view.total, view.total, "bytes", "looking for duplicates"))
 
-    firsts, clusters = _cluster(run, parts, settings, earlier)
+    rows = [Rows(folder / "keys.npy", 0, one["rows"]) for folder, one in zip(folders, summed, strict=True)]
+    firsts, clusters = _cluster(run, rows, settings, earlier)
     (run.path / "shards").mkdir(exist_ok=True)
     finish = [
         FinishTask(shard=number, work=str(work), settings=dumped, seed=seed, out=str(run.path / "shards"), first=first,
@@ -96,8 +100,8 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
         write_index(run.path / "index", family(settings.dedup, seed))
 
     total = counts + sum((Counter(result["counts"]) for result in finished), Counter[str]())
-    entries = [entry for shard, result in zip(parts, finished, strict=True)
-               for entry in [*(one for part in shard for one in part.quarantined), *result["quarantined"]]]  # fmt: skip
+    entries = [entry for one, result in zip(summed, finished, strict=True)
+               for entry in [*one["quarantined"], *result["quarantined"]]]  # fmt: skip
     atomic_write(
         run.path / "quarantine.jsonl",
         "".join(json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n" for entry in entries),
@@ -167,12 +171,11 @@ def _earlier(settings: CorpusSettings, seed: int) -> list[Rows]:
 
 
 def _cluster(
-    run: RunFolder, parts: list[list[FinishedPart]], settings: CorpusSettings, earlier: list[Rows]
+    run: RunFolder, shards: list[Rows], settings: CorpusSettings, earlier: list[Rows]
 ) -> tuple[list[int], str | None]:
     """Finds the duplicates; returns where each shard's rows begin in the table of clusters, and the table's path."""
-    sources = [[Rows(part.folder / "keys.npy", 0, part.keys().shape[0]) for part in shard] for shard in parts]
     before = sum(rows.end for rows in earlier)
-    firsts = np.concatenate([[0], np.cumsum([sum(rows.end for rows in shard) for shard in sources])]) + before
+    firsts = np.concatenate([[0], np.cumsum([rows.end for rows in shards])]) + before
     if not settings.dedup.enabled:
         return firsts[:-1].tolist(), None
 
@@ -184,7 +187,7 @@ def _cluster(
             run.map(function, tasks, settings.workers, cpu_limit_s=0, light=True)
 
     path = find_duplicates(
-        [*earlier, *(rows for shard in sources for rows in shard)],
+        [*earlier, *shards],
         before,
         1 + settings.dedup.num_bands * settings.dedup.near,
         settings.dedup.memory_mb << 20,

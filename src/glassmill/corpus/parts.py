@@ -1,7 +1,8 @@
 """A few hundred judged pages on disk: the unit in which a shard is resumed.
 
 A part is a folder, whole or absent: candidates and dropped pages as Parquet, the candidates' ids and MinHash keys as an
-array, and `part.json` with the counts, the quarantined records and the position where the next part starts.
+array, and `part.json` with the counts, the quarantined records and the position where the next part starts. When the
+last part is there, a shard sums them up in `judged.json` and `keys.npy`: whoever leads the stage opens these alone.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
@@ -97,3 +99,34 @@ def finished_parts(folder: Path) -> Iterator[FinishedPart]:
     while (folder / f"part-{number:04d}" / "part.json").exists():
         yield FinishedPart(folder / f"part-{number:04d}")
         number += 1
+
+
+class JudgedShard(TypedDict):
+    """The counts and the quarantined records of all parts, and the rows of `keys.npy`."""
+
+    counts: dict[str, int]
+    quarantined: list[Quarantined]
+    rows: int
+
+
+def sum_up(folder: Path) -> None:
+    """Write what the parts of a judged shard come to, unless that is done."""
+    if (folder / "judged.json").exists():
+        return
+    parts = list(finished_parts(folder))
+    keys = [part.keys() for part in parts]
+    keys = [rows for rows in keys if len(rows)] or keys[:1]
+    with atomic_path(folder / "keys.npy") as temporary, temporary.open("wb") as file:
+        np.save(file, np.asfortranarray(np.concatenate(keys)), allow_pickle=False)
+    judged: JudgedShard = {
+        "counts": dict(sum((part.counts for part in parts), Counter())),
+        "quarantined": [entry for part in parts for entry in part.quarantined],
+        "rows": sum(map(len, keys)),
+    }
+    atomic_json(folder / "judged.json", judged)
+
+
+def judged_shard(folder: Path) -> JudgedShard:
+    """What `sum_up` wrote."""
+    judged: JudgedShard = json.loads((folder / "judged.json").read_text(encoding="utf-8"))
+    return judged

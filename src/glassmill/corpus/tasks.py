@@ -36,7 +36,7 @@ from glassmill.corpus.document import (
 )
 from glassmill.corpus.judge.url_lists import HashList
 from glassmill.corpus.look.shown import masked_for
-from glassmill.corpus.parts import Part, finished_parts
+from glassmill.corpus.parts import Part, finished_parts, sum_up
 from glassmill.corpus.pii import leaving, mask
 from glassmill.corpus.read.files.errors import UNJUDGED, cause_of
 from glassmill.corpus.read.sources import read_sources
@@ -133,6 +133,7 @@ class _Judge:
             begin = time.process_time()
             self._judge_from(parts[-1].end if parts else 0, len(parts))
             self.chain.seconds["all"] += time.process_time() - begin
+        sum_up(self.folder)
         self._tell_counts()
         return {"seconds": {step: round(seconds, 3) for step, seconds in self.chain.seconds.items()}}
 
