@@ -17,7 +17,7 @@ test: $(VENV)/dev                 ## the fast suite, under three minutes
 	$(BIN)/python -m pytest
 
 test-slow: $(VENV)/ray            ## what takes minutes: kills over the whole line, real weights, the full demo
-	$(BIN)/python -m pytest -m slow -n 0 $(if $(CI),--reruns 1)
+	$(BIN)/python -m pytest -m slow -n 0 --durations=30 $(if $(CI),--reruns 1)
 
 check: $(VENV)/dev                ## format, lint, types, import rules, fast suite
 	scripts/check
