@@ -37,7 +37,8 @@ def sort_suffixes(ids: np.ndarray) -> np.ndarray:
 
 def unpacked(positions: np.ndarray) -> np.ndarray:
     """Positions as numbers: `(3n,)` uint8 to `(n,)` int64."""
-    return positions.reshape(-1, POSITION_BYTES).astype(np.int64) @ np.array([1, 1 << 8, 1 << 16])
+    low, middle, high = positions.reshape(-1, POSITION_BYTES).astype(np.int64).T
+    return low | middle << 8 | high << 16
 
 
 class PlainSuffixes:

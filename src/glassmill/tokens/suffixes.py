@@ -8,8 +8,8 @@ anywhere.
 
 The index is a suffix array (Manber and Myers 1993) of every part of the text; infini-gram (Liu et al. 2024, arXiv
 2401.17377) searches corpora so. A part is a piece of an id shard, cut between documents, of at most 2^24 ids; a longer
-document is cut, and a sequence across that cut is found in its pieces. Sorting takes about 10 bytes of memory for each id
-of a part, on every thread. The files lie in `suffixes/` in the run's folder and are no part of the run: they can be
+document is cut, and a sequence across that cut is found in its pieces. Sorting takes about 10 bytes of memory for each
+id of a part, on every thread. The files lie in `suffixes/` in the run's folder and are no part of the run: they can be
 deleted, and made again.
 """
 
@@ -61,9 +61,7 @@ def is_built(folder: Path) -> bool:
     return (folder / FOLDER / INDEX).is_file()
 
 
-def build(
-    folder: str | Path, threads: int = 0, tell: Callable[[int, int], object] = lambda done, total: None
-) -> None:
+def build(folder: str | Path, threads: int = 0, tell: Callable[[int, int], object] = lambda done, total: None) -> None:
     """Makes the index of a tokens run, if there is none.
 
     Args:
@@ -170,7 +168,7 @@ def _write_positions(shards: Shards, path: Path, threads: int, tell: Callable[[i
         positions = sorted_suffixes(_ids(shards, part), shards.vocab_size)
         with path.open("rb+") as file:
             file.seek(POSITION_BYTES * (end - part.ids))
-            file.write(memoryview(positions))
+            positions.tofile(file)
         return part.ids
 
     done = 0
