@@ -163,9 +163,10 @@ class Tracer:
         end = int(table[document.number + 1, 0]) if document.number + 1 < len(table) else entry["tokens"]
         first, length = places[0]
         ids = self.shards.shard(document.shard)
-        before = self._decoded(ids[max(begin, first - AROUND_TOKENS) : first])[-AROUND_CHARACTERS:]
+        before = self._decoded(ids[max(begin, first - AROUND_TOKENS) : first])
         text = self._decoded(ids[first : first + length])
-        after = self._decoded(ids[first + length : min(end - 1, first + length + AROUND_TOKENS)])[:AROUND_CHARACTERS]
+        after = self._decoded(ids[first + length : min(end - 1, first + length + AROUND_TOKENS)])
+        before, after = _last_words(before), _last_words(after[::-1])[::-1]
         url, source = self._page(entry["corpus"], row)
         return {
             "url": None if url is None else str(show(url)),
@@ -194,3 +195,9 @@ class Tracer:
             return None
         steps = {step for first, ids in places for step in steps_reading(self._reading, self.shards, shard, first, ids)}
         return {"count": len(steps), "first": sorted(steps)[:MOST_STEPS]}
+
+
+def _last_words(text: str) -> str:
+    """What is shown of a text before a stretch, without the half of a word at its start."""
+    shown = text[-AROUND_CHARACTERS:]
+    return shown if shown == text else shown[max(0, shown.find(" ")) :]
