@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,11 +47,11 @@ def stretches(index: SuffixIndex, tokenizer: Tokenizer, text: str, most: int = M
     for before in ("",) if text[:1].isspace() else ("", " "):
         for start, end, ids in _matches(index, tokenizer, text, before):
             forms.setdefault((start, end), []).append(ids)
-    widest = [span for span in forms if not any(_inside(span, other) for other in forms)]
-    found = [_stretch(index, span, forms[span]) for span in widest]
-    found.sort(key=lambda one: (-one.bits, one.start))
+    shares = _Shares(index)
+    ranked = sorted((-sum(shares[number] for number in forms[span][0]), span) for span in _widest(forms))
     bound = math.log2(max(2, index.tokens))
-    return [one for rank, one in enumerate(found[:most]) if rank == 0 or one.bits >= bound]
+    kept = [(-bits, span) for rank, (bits, span) in enumerate(ranked[:most]) if rank == 0 or -bits >= bound]
+    return [_stretch(index, span, forms[span], bits) for bits, span in kept]
 
 
 def _matches(
@@ -98,12 +98,28 @@ def _says(token: str) -> bool:
     return any(map(str.isalnum, token))
 
 
-def _inside(span: tuple[int, int], other: tuple[int, int]) -> bool:
-    return span != other and other[0] <= span[0] and span[1] <= other[1]
+def _widest(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Those that are not inside another."""
+    reached = 0
+    for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if end > reached:
+            yield start, end
+            reached = end
 
 
-def _stretch(index: SuffixIndex, span: tuple[int, int], forms: list[tuple[int, ...]]) -> Stretch:
-    counts = [index.count(np.array([number], np.uint32)) for number in forms[0]]
-    bits = sum(math.log2(index.tokens / count) for count in counts if count)
+class _Shares(dict[int, float]):
+    """Token id -> how unlikely it is, in bits, by its share of the training ids; each is counted once."""
+
+    def __init__(self, index: SuffixIndex) -> None:
+        super().__init__()
+        self._index = index
+
+    def __missing__(self, number: int) -> float:
+        count = self._index.count(np.array([number], np.uint32))
+        self[number] = math.log2(self._index.tokens / count) if count else 0.0
+        return self[number]
+
+
+def _stretch(index: SuffixIndex, span: tuple[int, int], forms: list[tuple[int, ...]], bits: float) -> Stretch:
     unique = tuple(dict.fromkeys(forms))
     return Stretch(*span, unique, sum(index.count(np.array(ids, np.uint32)) for ids in unique), bits)

@@ -107,7 +107,7 @@ class Tracer:
         self.tokenizer = Tokenizer.load(origin.tokenizer)
         check_ids(origin, self.tokenizer, self.shards)
         self._reading = None if origin.train is None else reading_of(origin.train, self.shards)
-        self._documents = lru_cache(64)(self.shards.documents_of)
+        self._documents = lru_cache(None)(self.shards.documents_of)
         self._page = lru_cache(4096)(self._read_page)
 
     def trace(self, text: str, pages: int = 5, show: Show = _as_it_is) -> Traced:
