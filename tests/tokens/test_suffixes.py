@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -100,6 +101,32 @@ def test_an_index_finds_each_sequence_where_it_stands(run: Path, monkeypatch: py
         assert index.count(ids) == len(wanted)
         assert [tuple(place) for place in index.places(ids)] == wanted
         assert len(index.places(ids, most=3)) == min(3, len(wanted))
+
+
+def test_an_index_serves_without_the_core(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(run)
+    ids = Shards(run).shard(0)[20:24].tolist()
+    wanted = SuffixIndex(run)
+    made = (run / suffixes.FOLDER / suffixes.POSITIONS).read_bytes()
+    monkeypatch.setattr(native, "_BUILT", False)
+    plain = SuffixIndex(run)
+    assert plain.places(ids) == wanted.places(ids) != []
+    assert plain.longest(ids).tolist() == wanted.longest(ids).tolist()
+    shutil.rmtree(run / suffixes.FOLDER)
+    build(run)
+    assert (run / suffixes.FOLDER / suffixes.POSITIONS).read_bytes() == made
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are not to be counted here")
+def test_more_shards_than_files_that_may_be_open_are_told(run: Path) -> None:
+    build(run)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 1, limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"has 2 id shards, more than .* ulimit -n"):
+            SuffixIndex(run)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_parts_are_cut_between_documents_and_a_longer_document_anywhere(

@@ -81,6 +81,8 @@ def traced_lines(result: Traced) -> list[str]:
     lines = [f"looked up in {result['training_tokens']:,} training tokens ({plain(result['tokens_run'])})"]
     if result["corpus"] is None:
         lines.append("the corpus run is gone: what matches is known, the pages' URLs are not")
+    if result["others"]:
+        lines.append(f"the training also read {plain(', '.join(result['others']))}: trace those by themselves")
     if not result["stretches"]:
         lines.append("no word of it stands in the training documents")
     for stretch in result["stretches"]:

@@ -15,6 +15,7 @@ deleted, and made again.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -97,7 +98,7 @@ class SuffixIndex:
         tokens: How many there are.
 
     Raises:
-        UserError: there is no index, or the run or the index is damaged.
+        UserError: there is no index, the run or the index is damaged, or it has too many files.
     """
 
     def __init__(self, folder: str | Path, threads: int = 1) -> None:
@@ -112,7 +113,16 @@ class SuffixIndex:
             positions[POSITION_BYTES * (end - part.ids) : POSITION_BYTES * end]
             for part, end in zip(self._parts, ends, strict=True)
         ]
-        pairs = [(_ids(self.shards, part), its) for part, its in zip(self._parts, self._positions, strict=True)]
+        try:
+            texts = [_ids(self.shards, part) for part in self._parts]
+        except OSError as error:
+            if error.errno != errno.EMFILE:
+                raise
+            raise UserError(
+                f"{folder} has {len(self.shards.entries):,} id shards, more than this process may open at once; allow "
+                "more, as in: ulimit -n 8192"
+            ) from None
+        pairs = list(zip(texts, self._positions, strict=True))
         self._suffixes = native._core.Suffixes(pairs, threads) if native.available() else PlainSuffixes(pairs)
 
     def longest(self, query: ArrayLike) -> np.ndarray:

@@ -24,12 +24,14 @@ class Origin(NamedTuple):
         tokenizer: Where its tokenizer is.
         corpus: The corpus run that it was made from; None if it is gone.
         train: The training that read it; None for a tokens run itself, or if it is gone.
+        others: Tokens runs that the training read besides, which are not searched: those of `train.mixture`.
     """
 
     tokens: Path
     tokenizer: Path
     corpus: Path | None
     train: Path | None
+    others: tuple[str, ...] = ()
 
 
 def find_run(word: str, runs: Path) -> Path:
@@ -70,7 +72,9 @@ def origin_of(run: Path, runs: Path | None = None) -> Origin:
         tokenizer = next((model for model in models if model.is_dir()), None)
     if tokenizer is None:
         raise UserError(f"{tokens}: the tokenizer that it was encoded with is not here; give a model trained on it")
-    return Origin(tokens, tokenizer, before.get("corpus"), before.get("train"))
+    train = before.get("train")
+    others = () if train is None else tuple(load_recipe(train / "recipe.toml").train.mixture)
+    return Origin(tokens, tokenizer, before.get("corpus"), train, others)
 
 
 def check_ids(origin: Origin, tokenizer: Tokenizer, shards: Shards) -> None:

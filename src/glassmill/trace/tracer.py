@@ -71,12 +71,13 @@ class StretchLine(TypedDict):
 
 
 class Traced(TypedDict):
-    """A text in the training documents: `corpus` is None if that run is gone."""
+    """A text in the training documents: `corpus` is None if that run is gone; `others` were read too, not searched."""
 
     text: str
     tokens_run: str
     corpus: str | None
     training_tokens: int
+    others: list[str]
     stretches: list[StretchLine]
 
 
@@ -145,6 +146,7 @@ class Tracer:
             "tokens_run": f"tokens/{self.origin.tokens.name}",
             "corpus": None if corpus is None else f"{corpus.parent.name}/{corpus.name}",
             "training_tokens": self.index.tokens,
+            "others": list(self.origin.others),
             "stretches": lines,
         }
 

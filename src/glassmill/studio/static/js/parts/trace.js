@@ -9,7 +9,7 @@ import { stepWords } from "../state/words.js";
 
 /** @typedef {{url: string | null, source: string | null, shard: string, row: number, times: number, before: string, text: string, after: string, steps: {count: number, first: number[]} | null}} Page */
 /** @typedef {{start: number, end: number, text: string, count: number, documents: number, all: boolean, bits: number, pages: Page[]}} Stretch `start` and `end` in characters, not in UTF-16 units. */
-/** @typedef {{text: string, tokens_run: string, corpus: string | null, training_tokens: number, stretches: Stretch[]}} Traced */
+/** @typedef {{text: string, tokens_run: string, corpus: string | null, training_tokens: number, others: string[], stretches: Stretch[]}} Traced */
 
 const SECONDS_UNTIL_SAID = 1;
 const BITS_OF_A_SHADE = 20;
@@ -61,7 +61,7 @@ function useMarked(place) {
 function Found({ traced }) {
   const [open, setOpen] = useState(0);
   const { stretches } = traced;
-  const where = `the ${count(traced.training_tokens)} training tokens`;
+  const where = `the ${count(traced.training_tokens)} training tokens${traced.others.length ? ` of the line's own text (it was also trained on ${traced.others.join(", ")})` : ""}`;
   if (!stretches.length) return html`<p class="caption" role="status">No word of it stands in ${where}.</p>`;
   return html`<section class="trace" aria-label="Where these words come from">
     <p class="caption" role="status">${stretches.length === 1 ? "One stretch stands" : `${count(stretches.length)} stretches stand`} word for word in ${where}. The stronger the colour, the less likely it stands there by chance. The model may know it from elsewhere too.</p>
