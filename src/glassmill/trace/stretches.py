@@ -5,7 +5,8 @@ In: a text, its tokenizer, and the index of the training ids. Out: stretches of 
 OLMoTrace (Liu et al. 2025, arXiv 2504.07096, section 3) finds them so: for every token, the longest match from there
 on; those that are no part of another; ranked by how unlikely their tokens are together. OLMoTrace keeps a twentieth of
 them, we what a text of that many tokens would not have by chance. The first word of a text stands in others after a
-blank, or at the start of a line; these are different tokens, and both are looked up.
+blank, or at the start of a line; these are different tokens, and both are looked up. In a document, the last word of a
+stretch may go on.
 """
 
 from __future__ import annotations
