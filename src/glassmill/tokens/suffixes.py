@@ -178,7 +178,7 @@ def _write_positions(shards: Shards, path: Path, threads: int, tell: Callable[[i
         positions = sorted_suffixes(_ids(shards, part), shards.vocab_size)
         with path.open("rb+") as file:
             file.seek(POSITION_BYTES * (end - part.ids))
-            positions.tofile(file)
+            file.write(positions.data)
         return part.ids
 
     done = 0

@@ -73,8 +73,17 @@ def origin_of(run: Path, runs: Path | None = None) -> Origin:
     if tokenizer is None:
         raise UserError(f"{tokens}: the tokenizer that it was encoded with is not here; give a model trained on it")
     train = before.get("train")
-    others = () if train is None else tuple(load_recipe(train / "recipe.toml").train.mixture)
+    recipe = None if train is None else _recipe_of(train)
+    others = () if recipe is None else tuple(recipe.train.mixture)
     return Origin(tokens, tokenizer, before.get("corpus"), train, others)
+
+
+def _recipe_of(train: Path) -> Recipe | None:
+    """A training's recipe; None if this version of glassmill cannot read it."""
+    try:
+        return load_recipe(train / "recipe.toml")
+    except UserError:
+        return None
 
 
 def check_ids(origin: Origin, tokenizer: Tokenizer, shards: Shards) -> None:
@@ -95,13 +104,11 @@ class Reading(NamedTuple):
 
 
 def reading_of(train: Path, shards: Shards) -> Reading | None:
-    """How that training read `shards`; None where its steps are not to be known: of a mixture of corpora, and where
-    windows may have been skipped after a spike.
-
-    Raises:
-        UserError: its recipe cannot be read.
-    """
-    recipe = load_recipe(train / "recipe.toml")
+    """How that training read `shards`; None where its steps are not to be known: of a mixture of corpora, where windows
+    may have been skipped after a spike, and of another version of glassmill."""
+    recipe = _recipe_of(train)
+    if recipe is None:
+        return None
     settings, length = recipe.train, recipe.model.context_length
     if settings.mixture or settings.on_spike == "rollback" or shards.num_windows(length + 1) < 1:
         return None

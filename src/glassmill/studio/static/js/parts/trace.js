@@ -63,7 +63,7 @@ function Found({ traced }) {
   const { stretches } = traced;
   const where = `the ${count(traced.training_tokens)} training tokens${traced.others.length ? ` of the line's own text (it was also trained on ${traced.others.join(", ")})` : ""}`;
   if (!stretches.length) return html`<p class="caption" role="status">No word of it stands in ${where}.</p>`;
-  return html`<section class="trace" aria-label="Where these words come from">
+  return html`<section class="trace" aria-label="Where these words come from" aria-live="off">
     <p class="caption" role="status">${stretches.length === 1 ? "One stretch stands" : `${count(stretches.length)} stretches stand`} word for word in ${where}. The stronger the colour, the less likely it stands there by chance. The model may know it from elsewhere too.</p>
     <p class="trace-text">${pieces(traced).map(({ text, stretch }, i) => stretch < 0 ? text
       : html`<mark key=${i} data-rare=${shade(stretches[stretch])} data-open=${stretch === open} onClick=${() => setOpen(stretch)}>${text}</mark>`)}</p>
