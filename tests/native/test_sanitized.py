@@ -20,7 +20,7 @@ COMPILER = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
 TESTS = (
     "native/test_encode.py", "native/test_split.py", "native/test_train.py", "tokens/test_bpe.py",
     "tokens/test_encoding.py", "corpus/test_content.py", "corpus/test_words.py", "corpus/test_dedup.py",
-    "corpus/test_language.py",
+    "corpus/test_language.py", "tokens/test_suffixes.py",
 )  # fmt: skip
 
 Python = Callable[..., "subprocess.CompletedProcess[str]"]

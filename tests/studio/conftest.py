@@ -28,6 +28,7 @@ class RunningStudio:
     """The studio on a free port of this machine, in a thread."""
 
     def __init__(self, runs: Path | None, model: Path | None = None, api_key: str | None = None) -> None:
+        self.runs = runs
         self.listener = bind("127.0.0.1", 0)
         self.url = address_of(self.listener)
         self.app = create_app(runs, model, api_key)

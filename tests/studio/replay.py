@@ -18,6 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from glassmill.recipe import load_recipe
+from glassmill.run.folder import Identity, open_run, read_manifest
+from glassmill.tokens import tokens
+
 RECORDED = Path(__file__).parent / "recorded"
 Event = dict[str, Any]
 
@@ -102,6 +106,19 @@ def copy_recorded(runs: Path) -> Replay:
     """All recorded lines, finished, as they lie in the repository; the line `demo`."""
     shutil.copytree(RECORDED, runs, dirs_exist_ok=True)
     return Replay(runs)
+
+
+def encode_again(runs: Path) -> Path:
+    """The recorded tokens run with its ids, which are not recorded: encoded anew, they are the same."""
+    folder = runs / RUN_OF["tokens"]
+    recorded, events = read_manifest(folder), (folder / "events.jsonl").read_bytes()
+    identity = Identity(*(recorded[name] for name in ("stage", "version", "settings", "inputs", "resolved")))
+    recipe = load_recipe(folder / "recipe.toml")
+    with open_run(folder, identity, recipe) as run:
+        tokens.make(run, recipe.tokens, runs / RUN_OF["corpus"], runs / RUN_OF["tokenizer"])
+    (folder / "events.jsonl").write_bytes(events)
+    assert read_manifest(folder)["content"] == recorded["content"]
+    return folder
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from glassmill.errors import UserError
 from glassmill.tokens.shards import Shards
-from glassmill.train.batches import WindowBatches, permuted
+from glassmill.train.batches import WindowBatches
+from glassmill.train.order import WindowOrder, permuted, unpermuted
 
 Town = tuple[Path, Path]
 
@@ -24,6 +25,22 @@ Town = tuple[Path, Path]
 @given(size=st.integers(1, 300), seed=st.integers(0, 2**40), epoch=st.integers(0, 5))
 def test_permuted_is_a_permutation(size: int, seed: int, epoch: int) -> None:
     assert sorted(permuted(i, size, seed, epoch) for i in range(size)) == list(range(size))
+
+
+@settings(max_examples=60, deadline=None)
+@given(size=st.integers(1, 10**9), index=st.integers(0, 10**9), seed=st.integers(0, 2**40), epoch=st.integers(0, 5))
+def test_the_permutation_can_be_followed_backwards(size: int, index: int, seed: int, epoch: int) -> None:
+    assert unpermuted(permuted(index % size, size, seed, epoch), size, seed, epoch) == index % size
+
+
+@settings(max_examples=60, deadline=None)
+@given(places=st.integers(1, 200), length=st.integers(1, 20), first=st.integers(-9, 200), span=st.integers(0, 60))
+def test_the_samples_at_some_places_are_those_whose_windows_start_there(
+    places: int, length: int, first: int, span: int
+) -> None:
+    order, count = WindowOrder(places, length, seed=3), 50
+    wanted = [sample for sample in range(count) if first <= order.place(sample) <= first + span]
+    assert sorted(order.samples(first, first + span, count)) == wanted
 
 
 def test_seeds_and_epochs_shuffle_differently_and_neighbours_do_not_stay_neighbours() -> None:
@@ -37,11 +54,11 @@ def test_an_epoch_reads_every_stretch_of_a_shard_once(town: Town) -> None:
     shards = Shards(town[0], "train")
     batches = WindowBatches(shards, rows=4, length=16, seed=3)
     for epoch in range(2):
-        first = epoch * batches.windows_per_epoch
-        places = sorted(batches.place(first + i) for i in range(batches.windows_per_epoch))
+        first = epoch * batches.order.windows_per_epoch
+        places = sorted(batches.place(first + i) for i in range(batches.order.windows_per_epoch))
         assert {b - a for a, b in pairwise(places)} == {16}
-        assert 0 <= places[0] < 16 and places[-1] + 16 <= batches.num_places + 16
-    assert batches.windows_per_epoch * 16 > 0.98 * (len(shards) - 3 * 16)
+        assert 0 <= places[0] < 16 and places[-1] + 16 <= batches.order.num_places + 16
+    assert batches.order.windows_per_epoch * 16 > 0.98 * (len(shards) - 3 * 16)
 
 
 def test_targets_are_the_next_ids_and_a_batch_depends_on_its_step_alone(town: Town) -> None:
@@ -104,7 +121,7 @@ def test_windows_of_five_billion_tokens_are_places_not_a_permutation_in_memory(t
     index = {"dtype": "uint16", "vocab_size": 64, "eos_id": 0, "train": {**totals, "shards": [entry]}}
     (tmp_path / "index.json").write_text(json.dumps({**index, "validation": nothing}))
     batches = WindowBatches(Shards(tmp_path, "train"), 4, 1024, seed=3)
-    per_epoch = batches.windows_per_epoch
+    per_epoch = batches.order.windows_per_epoch
     assert per_epoch == (tokens - 1024) // 1024
     picked = [*range(0, per_epoch, per_epoch // 500), per_epoch - 1]
     places = [batches.place(sample) for sample in picked]

@@ -21,6 +21,7 @@ from glassmill.cli.base import (
     notify,
     show_result,
 )
+from glassmill.errors import UserError
 
 run_commands = typer.Typer(
     help="List the runs with sizes and numbers; also: compare, delete.", invoke_without_command=True
@@ -95,6 +96,32 @@ def why(
     from glassmill.commands.inspect import explain, find_run, way_tables
 
     show_result(explain(find_run(run, runs), url, clear), as_json, way_tables)
+
+
+@app.command(rich_help_panel=LOOK)
+def trace(
+    run: Annotated[
+        str, typer.Argument(help="a model, or a run such as sft/demo-3f9a1c or tokens/demo-3f9a1c", metavar="MODEL")
+    ],
+    text: Annotated[str | None, typer.Argument(help="an answer, or any text", metavar="[TEXT]")] = None,
+    pages: Annotated[int, typer.Option(min=0, max=100, help="pages to show of each stretch")] = 3,
+    build: Annotated[bool, typer.Option("--build", help="make the index now; else the first text makes it")] = False,
+    runs: Runs = RUNS,
+    clear: Clear = False,
+    as_json: Json = False,
+) -> None:
+    """Trace a text to the training documents: its longest stretches that stand there word for word, and their pages."""
+    from glassmill.commands.trace import built, built_lines, traced_lines
+    from glassmill.commands.trace import trace as look
+    from glassmill.trace.origins import find_run, origin_of
+
+    if text is None and not build:
+        raise UserError('give the text to trace: glassmill trace MODEL "some words of its answer"')
+    origin = origin_of(find_run(run, runs))
+    if text is None:
+        show_result(built(origin, notify), as_json, built_lines)
+    else:
+        show_result(look(origin, text, pages, clear, notify), as_json, traced_lines)
 
 
 @app.command(rich_help_panel=LOOK)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict
 
@@ -12,7 +10,8 @@ from rich.table import Table
 from glassmill.commands.terminal import plain
 from glassmill.corpus.look.query import query
 from glassmill.corpus.look.shown import shown
-from glassmill.corpus.look.why import Check, Way, why
+from glassmill.corpus.look.ways import CheckLine, WayLine, plain_way
+from glassmill.corpus.look.why import why
 from glassmill.run.names import find_folder
 
 CELL_CHARACTERS = 300
@@ -25,34 +24,6 @@ class Answer(TypedDict):
     columns: list[str]
     rows: list[list[object]]
     more: bool
-
-
-class CheckLine(TypedDict):
-    """One rule applied to a page; `passed` is None where a step only records a value; `says` is the rule's sentence."""
-
-    rule: str
-    value: float | None
-    bound: float | None
-    passed: bool | None
-    detail: str
-    says: str
-
-
-class StepLine(TypedDict):
-    """One step of the corpus stage, with the rules it applied."""
-
-    step: str
-    checks: list[CheckLine]
-
-
-class WayLine(TypedDict):
-    """One record's path through the corpus stage, and how it ended."""
-
-    url: str
-    source: str
-    offset: int
-    end: str
-    steps: list[StepLine]
 
 
 class Explanation(TypedDict):
@@ -104,27 +75,7 @@ def _cell(value: object) -> str:
 def explain(run: Path, url: str, clear: bool = False) -> Explanation:
     """The ways of all records of `url` through the corpus stage, with personal data masked unless `clear`."""
     show = (lambda text: text) if clear else shown(run)
-    return {"url": str(show(url)), "run": str(run), "ways": [_plain_way(way, show) for way in why(run, url)]}
-
-
-def _plain_way(way: Way, show: Callable[[object], object]) -> WayLine:
-    steps: list[StepLine] = [
-        {"step": step, "checks": [_plain_check(check, show) for check in checks]} for step, checks in way.steps
-    ]
-    url, source = str(show(way.url)), str(show(way.source))
-    return {"url": url, "source": source, "offset": way.offset, "end": way.end, "steps": steps}
-
-
-def _plain_check(check: Check, show: Callable[[object], object]) -> CheckLine:
-    """The check as JSON, which has no NaN."""
-    return {
-        "rule": check.rule,
-        "value": check.value,
-        "bound": None if math.isnan(check.bound) else check.bound,
-        "passed": check.passed,
-        "detail": str(show(check.detail)),
-        "says": check.says,
-    }
+    return {"url": str(show(url)), "run": str(run), "ways": [plain_way(way, show) for way in why(run, url)]}
 
 
 def way_tables(result: Explanation) -> list[Table | str]:

@@ -15,8 +15,8 @@ does the work. The run's identity has both facts. Models are then trained by aut
 The C++, in reading order: base/unicode.hpp, then bpe/: split.hpp, cut_one.cpp (the patterns, one piece at a time),
 split.cpp (the same, 64 bytes at a time), train.hpp, count.cpp, merge.cpp, encode.hpp, vocabulary.cpp, encode.cpp. The
 corpus stage: html/ (main content), words/, language/, dedup/. Models: gguf/ (weights in blocks), model/ (the decoder),
-train/ (between a training step's products). base/pool.hpp and base/team.hpp have the threads, base/processor.hpp the
-choice of instructions. Only bind/ includes Python's headers.
+train/ (between a training step's products). trace/ has suffix arrays of token ids, base/pool.hpp and base/team.hpp the
+threads, base/processor.hpp the choice of instructions. Only bind/ includes Python's headers.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def prepared(recipe: Recipe, runs: Path) -> Recipe:
         return recipe
     folders = {name: _found(name, word, runs) for name, word in recipe.given.items()}
     for name, folder in list(folders.items()):
-        for stage, origin in _origins(stage_named(name), folder, runs):
+        for stage, origin in origins(stage_named(name), folder, runs):
             folders.setdefault(stage, origin)
     needless = {name for given in recipe.given for name in _needed(stage_named(given))} | folders.keys()
     given = {name: str(folders[name]) for name in NAMES if name in folders}
@@ -56,14 +56,16 @@ def _needed(stage: Stage) -> Iterator[str]:
             yield from _needed(stage_named(name))
 
 
-def _origins(stage: Stage, folder: Path, runs: Path) -> Iterator[tuple[str, Path]]:
+def origins(stage: Stage, folder: Path, runs: Path) -> Iterator[tuple[str, Path]]:
+    """The stage and folder of every run that the run in `folder` was made from and that is still among `runs`, nearest
+    first."""
     contents = read_manifest(folder)["inputs"]
     for one in stage.inputs:
         for name in one.stages:
             origin = next(with_content(contents.get(one.argument), runs / name), None)
             if origin is not None:
                 yield name, origin
-                yield from _origins(stage_named(name), origin, runs)
+                yield from origins(stage_named(name), origin, runs)
 
 
 def with_content(content: str | None, folder: Path) -> Iterator[Path]:

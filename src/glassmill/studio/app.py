@@ -25,6 +25,7 @@ from glassmill.serve.server import address_of, allowed_hosts, allowed_origins, b
 from glassmill.stages import STAGES
 from glassmill.studio.models import ModelKeeper
 from glassmill.studio.routes import run_routes, tokenizer_routes
+from glassmill.studio.tracing import trace_routes
 from glassmill.studio.watch import Watcher
 
 STATIC = Path(__file__).parent / "static"
@@ -90,6 +91,7 @@ def create_app(
 
     if watcher is not None:
         app.include_router(run_routes(watcher))
+        app.include_router(trace_routes(watcher))
     app.include_router(tokenizer_routes(watcher, model))
     app.mount("/static", StaticFiles(directory=STATIC))
     return app

@@ -90,13 +90,13 @@ def run_routes(watcher: Watcher) -> APIRouter:
         rule: Annotated[str, Query(max_length=500)] = "",
         words: Annotated[str, Query(max_length=100)] = "",
     ) -> Response:
-        folder = await asyncio.to_thread(_folder, watcher, stage, run)
+        folder = await asyncio.to_thread(run_folder, watcher, stage, run)
         wanted = (folder, which, page, step, rule, words)
         return json_response(await asyncio.get_running_loop().run_in_executor(_searches, page_of_documents, *wanted))
 
     @router.get("/runs/{stage}/{run}/files/{name}")
     def file(stage: str, run: str, name: str) -> Response:
-        path = _folder(watcher, stage, run) / name
+        path = run_folder(watcher, stage, run) / name
         if name not in FILES or not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
             raise ApiError(404, f"{stage}/{run} has no {name[:60]!r} to show")
         return json_response(parse_json(path.read_bytes()))
@@ -188,7 +188,12 @@ def _parse_position(text: str | None) -> Position | None:
     return position
 
 
-def _folder(watcher: Watcher, stage: str, run: str) -> Path:
+def run_folder(watcher: Watcher, stage: str, run: str) -> Path:
+    """The folder of a run, from its address.
+
+    Raises:
+        ApiError: 404: there is none.
+    """
     folder = watcher.run_folder(f"{stage}/{run}")
     if folder is None:
         raise ApiError(404, f"no run named {stage[:60]}/{run[:120]!r}")

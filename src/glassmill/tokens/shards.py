@@ -75,6 +75,9 @@ class Shards:
         folder: The run folder.
         split: `"train"` or `"validation"`.
 
+    Attributes:
+        entries: The shards that have ids, in order.
+
     Raises:
         UserError: not a tokens run, a file is missing or has other bytes than were written, or the index makes no
             sense.
@@ -93,11 +96,11 @@ class Shards:
         self.dtype = np.dtype(index["dtype"]).newbyteorder("<")
         self.num_bytes = int(index[split]["bytes"])
         self.num_documents = int(index[split]["documents"])
-        self._entries = [entry for entry in index[split]["shards"] if entry["tokens"]]
+        self.entries = [entry for entry in index[split]["shards"] if entry["tokens"]]
         self._folder = folder
-        for entry in self._entries:
+        for entry in self.entries:
             self._check(entry)
-        self._lengths = np.array([entry["tokens"] for entry in self._entries], dtype=np.int64)
+        self._lengths = np.array([entry["tokens"] for entry in self.entries], dtype=np.int64)
         self._mapped = lru_cache(MOST_OPEN)(self._map)
         self._ends = lru_cache(8)(self._places)
 
@@ -108,7 +111,7 @@ class Shards:
     @property
     def ids(self) -> np.ndarray:
         """All ids in one array; copied into memory if there is more than one shard."""
-        if len(self._entries) == 1:
+        if len(self.entries) == 1:
             return self._mapped(0)
         found = np.empty(len(self), dtype=self.dtype)
         first = 0
@@ -119,7 +122,7 @@ class Shards:
 
     def num_windows(self, length: int) -> int:
         """The number of places where a window of `length` ids can start."""
-        return int(self._ends(length)[-1]) if self._entries else 0
+        return int(self._ends(length)[-1]) if self.entries else 0
 
     def random_windows(self, generator: np.random.Generator, count: int, length: int) -> np.ndarray:
         """`count` windows, every start equally likely, `(count, length)` int64. To predict T ids, ask for T + 1.
@@ -144,11 +147,24 @@ class Shards:
         first = place - (int(ends[number - 1]) if number else 0)
         return np.asarray(self._mapped(number)[first : first + length], dtype=np.int64)
 
+    def shard(self, number: int) -> np.ndarray:
+        """The ids of one of `entries`, memory-mapped."""
+        return self._mapped(number)
+
+    def documents_of(self, number: int) -> np.ndarray:
+        """First id and row in the corpus shard of every document in one of `entries`, `(documents, 2)`.
+
+        Raises:
+            UserError: the file is missing or damaged.
+        """
+        entry = self.entries[number]
+        return _read_places(self._folder / entry["documents_file"], entry["documents"], entry["tokens"])
+
     def documents(self) -> list[DocumentPlace]:
         """The place of every document, in order."""
         found: list[DocumentPlace] = []
-        for entry in self._entries:
-            table = _read_places(self._folder / entry["documents_file"], entry["documents"], entry["tokens"])
+        for number, entry in enumerate(self.entries):
+            table = self.documents_of(number)
             ends = [*table[1:, 0].tolist(), entry["tokens"]]
             for (first, row), end in zip(table.tolist(), ends, strict=True):
                 found.append(DocumentPlace(entry["file"], first, end - first, entry["corpus"], row))
@@ -159,7 +175,7 @@ class Shards:
         return np.cumsum(np.maximum(0, self._lengths - length + 1))
 
     def _path(self, number: int) -> Path:
-        return self._folder / self._entries[number]["file"]
+        return self._folder / self.entries[number]["file"]
 
     def _map(self, number: int) -> np.ndarray:
         return np.memmap(self._path(number), dtype=self.dtype, mode="r")

@@ -10,7 +10,6 @@ epochs.
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import accumulate
@@ -22,31 +21,10 @@ from torch import Tensor
 from glassmill.errors import UserError
 from glassmill.tokens.shards import Shards
 from glassmill.train.gradients import Batch
+from glassmill.train.order import WindowOrder, permuted
 
 BLOCK = 4096
 """Samples in which every corpus of a mixture has its exact share."""
-ROUNDS = 4
-"""Rounds of the Feistel network; three are enough to look random (Luby and Rackoff 1988)."""
-
-
-def permuted(index: int, size: int, seed: int, epoch: int) -> int:
-    """Where `index` goes in a permutation of `0 .. size - 1` that depends on seed and epoch.
-
-    A Feistel network permutes the next power of four; walking on from results outside the range keeps it a permutation.
-
-    >>> sorted(permuted(i, 10, seed=1, epoch=0) for i in range(10)) == list(range(10))
-    True
-    """
-    assert 0 <= index < size
-    half_bits = max(1, (size - 1).bit_length() + 1 >> 1)
-    mask = (1 << half_bits) - 1
-    while True:
-        left, right = index >> half_bits, index & mask
-        for number in range(ROUNDS):
-            left, right = right, left ^ (_hash(seed, epoch, number, right) & mask)
-        index = left << half_bits | right
-        if index < size:
-            return index
 
 
 class Windows(ABC):
@@ -85,20 +63,17 @@ class WindowBatches(Windows):
     def __init__(self, shards: Shards, rows: int, length: int, seed: int) -> None:
         super().__init__(rows, length, seed)
         self.shards = shards
-        self.num_places = shards.num_windows(length + 1)
-        if self.num_places < 1:
+        num_places = shards.num_windows(length + 1)
+        if num_places < 1:
             raise UserError(
                 f"the {shards.split} split has {len(shards)} tokens, too few for a window of {length}; "
                 "read more text or lower model.context_length"
             )
-        self.windows_per_epoch = max(1, self.num_places // length)
+        self.order = WindowOrder(num_places, length, seed)
 
     def place(self, sample: int) -> int:
         """Where a sample's window starts, as `Shards.window` counts places."""
-        epoch, index = divmod(sample, self.windows_per_epoch)
-        spare = self.num_places - (self.windows_per_epoch - 1) * self.length
-        shift = _hash(self.seed, epoch, ROUNDS, 0) % max(1, min(spare, self.length))
-        return shift + self.length * permuted(index, self.windows_per_epoch, self.seed, epoch)
+        return self.order.place(sample)
 
     def window(self, sample: int) -> np.ndarray:
         """The `length + 1` ids of one sample."""
@@ -146,8 +121,3 @@ def apportioned(shares: Sequence[float], total: int) -> tuple[int, ...]:
     for number in by_remainder[: total - sum(seats)]:
         seats[number] += 1
     return tuple(seats)
-
-
-def _hash(*numbers: int) -> int:
-    text = ",".join(map(str, numbers)).encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from glassmill.train.batches import WindowBatches, permuted
+from glassmill.train.batches import WindowBatches
 from glassmill.train.gradients import Batch
+from glassmill.train.order import permuted
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,11 @@ from glassmill.tokens.shards import Shards
 from glassmill.tokens.tokenizer import Tokenizer
 from glassmill.train.adapting import adapt, publish_adapter
 from glassmill.train.base import Base, find_base
-from glassmill.train.batches import WindowBatches, permuted
+from glassmill.train.batches import WindowBatches
 from glassmill.train.deadline import Deadline
 from glassmill.train.known_text import KnownText
 from glassmill.train.loop import fit
+from glassmill.train.order import permuted
 from glassmill.train.plan import set_up
 from glassmill.train.rates import is_own, settled
 from glassmill.tune.before import check_length, read_chat_base

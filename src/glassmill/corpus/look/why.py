@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from glassmill.corpus.chain import LOW_QUALITY, STEPS
 from glassmill.corpus.document import Document, Quarantined, Span
@@ -69,9 +70,7 @@ def why(run: Path, url: str) -> list[Way]:
     """
     url = valid(url)
     settings = load_recipe(run / "recipe.toml").corpus
-    added = _added(run, settings)
-    is_corpus = any((run / "shards").glob("dropped-*.parquet"))
-    steps = [step.name for step in STEPS if is_corpus or step.name in STEPS_OF_ADD]
+    added, steps = _added(run, settings), _steps(run)
     for name in _names(url):
         ways = [_way_of(document, settings, steps) for document in _find(run, name)]
         ways += [_quarantined(entry) for one in (run, *added) for entry in _quarantine(one) if _is_of(entry, name)]
@@ -80,6 +79,21 @@ def why(run: Path, url: str) -> list[Way]:
     near = _near(run, url)
     hint = f"; similar: {', '.join(map(masked_for(settings.pii), near))}" if near else ""
     raise UserError(f"no record of {url!r} in {run}{hint}")
+
+
+def way_of(run: Path, shard: str, row: int) -> Way:
+    """The path of one kept document, from its place in the run.
+
+    Raises:
+        UserError: the run has no such shard, or the shard no such row.
+    """
+    settings = load_recipe(run / "recipe.toml").corpus
+    return _way_of(_document(row_at(run, shard, row)), settings, _steps(run))
+
+
+def _steps(run: Path) -> list[str]:
+    is_corpus = any((run / "shards").glob("dropped-*.parquet"))
+    return [step.name for step in STEPS if is_corpus or step.name in STEPS_OF_ADD]
 
 
 def _names(url: str) -> list[str]:
@@ -199,12 +213,35 @@ def _find(run: Path, name: str) -> Iterator[Document]:
     datasets = _datasets(run)
     for wanted in (by_url, of_file):
         rows = [row for dataset in datasets for row in dataset.to_table(filter=wanted).to_pylist()]
-        for row in rows:
-            row["pii"] = [Span(**span) for span in row.get("pii") or []]
-            known = {key: value for key, value in row.items() if key in Document.__dataclass_fields__}
-            yield Document(**{"date": "", **known})
+        yield from map(_document, rows)
         if rows:
             return
+
+
+def row_at(run: Path, shard: str, row: int, columns: list[str] | None = None) -> dict[str, Any]:
+    """A kept document by its place: the name of a shard, and a row in it; all columns, or some.
+
+    Raises:
+        UserError: there is none.
+    """
+    path = run / "shards" / shard
+    if "/" in shard or not path.is_file():
+        raise UserError(f"{run} has no shard {shard!r}")
+    with pq.ParquetFile(path) as file:
+        first = 0
+        for group in range(file.num_row_groups):
+            size = file.metadata.row_group(group).num_rows
+            if 0 <= row - first < size:
+                found = file.read_row_group(group, columns=columns, use_threads=False).slice(row - first, 1)
+                return dict(found.to_pylist()[0])
+            first += size
+    raise UserError(f"{path} has no row {row:,}")
+
+
+def _document(row: dict[str, Any]) -> Document:
+    row["pii"] = [Span(**span) for span in row.get("pii") or []]
+    known = {key: value for key, value in row.items() if key in Document.__dataclass_fields__}
+    return Document(**{"date": "", **known})
 
 
 def _near(run: Path, url: str, most: int = 3) -> list[str]:

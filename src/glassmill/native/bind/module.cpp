@@ -87,4 +87,5 @@ NB_MODULE(_core, module) {
     bind_language(module);
     bind_model(module);
     bind_formats(module);
+    bind_trace(module);
 }

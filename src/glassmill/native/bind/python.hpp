@@ -85,5 +85,6 @@ void bind_dedup(nb::module_& module);
 void bind_language(nb::module_& module);
 void bind_model(nb::module_& module);
 void bind_formats(nb::module_& module);
+void bind_trace(nb::module_& module);
 
 }  // namespace glassmill

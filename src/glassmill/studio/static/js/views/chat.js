@@ -6,6 +6,7 @@ import { count, decimals, duration, percent, visible } from "../lib/format.js";
 import { Markdown } from "../lib/markdown.js";
 import { Room } from "../parts/room.js";
 import { Sources, subject } from "../parts/sources.js";
+import { Trace } from "../parts/trace.js";
 import { has, isFinished, lastModel, stageNames, stageRow, stageShowing } from "../state/stages.js";
 import { secondsLeft } from "../state/store.js";
 
@@ -20,8 +21,14 @@ export function Chat({ line, model, now, chatOnly }) {
   const ready = model?.state === "ready";
   return html`<${Room} id="chat" title="Talk to it" says=${aboutModel(line, model, chatOnly)}>
     ${!ready && html`<${NotYet} line=${line} now=${now} model=${model} />`}
-    <${Conversation} ready=${ready} model=${model} corpus=${isFinished(corpus) ? corpus.run : null} />
+    <${Conversation} ready=${ready} model=${model} corpus=${isFinished(corpus) ? corpus.run : null} traced=${runOfModel(line)} />
   </${Room}>`;
+}
+
+/** The finished run whose training documents an answer is traced to. @param {Line} line */
+function runOfModel(line) {
+  const stage = line.stages[lastModel(line)?.name ?? ""];
+  return stage && isFinished(stage) ? stage.run : null;
 }
 
 /** What to expect of it. @param {Line} line @param {any} model @param {boolean} chatOnly */
@@ -49,8 +56,8 @@ function NotYet({ line, now, model }) {
     ${next.length > 0 && html` Next: ${next.join(", then ")}.${!has(line, "miniweb") ? "" : " With the demo's settings the whole line takes five to ten minutes."}`}</p>`;
 }
 
-/** @param {{ready: boolean, model: any, corpus: string | null}} props */
-function Conversation({ ready, model, corpus }) {
+/** @param {{ready: boolean, model: any, corpus: string | null, traced: string | null}} props */
+function Conversation({ ready, model, corpus, traced }) {
   const [, redraw] = useState(0);
   const talk = useRef(/** @type {Message[]} */ ([])).current;
   const form = useRef(/** @type {HTMLElement | null} */ (null));
@@ -109,7 +116,7 @@ function Conversation({ ready, model, corpus }) {
       ${talk.map((said, i) => {
         const last = i === talk.length - 1 && !busy && said.role === "assistant";
         return html`${i > 0 && i === firstSeen && html`<${Left} key="left" questions=${talk.slice(0, i).filter((one) => one.role === "user" && !one.failed).length} length=${talk.findLast((one) => one.context)?.context?.length} />`}
-          <${Said} key=${i} said=${said} showTokens=${showTokens} corpus=${corpus} about=${subject(talk[i - 1]?.content ?? "")} again=${last ? again : null} more=${last && said.content && ["length", "stopped"].includes(said.ended) ? more : null} />`;
+          <${Said} key=${i} said=${said} showTokens=${showTokens} corpus=${corpus} traced=${traced} about=${subject(talk[i - 1]?.content ?? "")} again=${last ? again : null} more=${last && said.content && ["length", "stopped"].includes(said.ended) ? more : null} />`;
       })}
     </div>
     <${ContextMeter} talk=${talk} />
@@ -154,20 +161,22 @@ function Suggestions({ questions, ready, ask }) {
     ${questions.map((question) => html`<button type="button" class="chip" key=${question} disabled=${!ready} onClick=${() => ask(question)}>${question}</button>`)}</div>`;
 }
 
-/** @param {{said: Message, showTokens: boolean, corpus: string | null, about: string, again: (() => void) | null, more: (() => void) | null}} props */
-function Said({ said, showTokens, corpus, about, again, more }) {
+/** @param {{said: Message, showTokens: boolean, corpus: string | null, traced: string | null, about: string, again: (() => void) | null, more: (() => void) | null}} props */
+function Said({ said, showTokens, corpus, traced, about, again, more }) {
+  const words = useRef(/** @type {HTMLElement | null} */ (null));
   const mine = said.role === "user";
   const speed = said.seconds > 0 && said.made > 1 ? `${decimals(said.made / said.seconds, 0)} tokens/s` : "";
   return html`<article class="said" data-role=${said.role} data-out=${said.left || said.failed} aria-label=${mine ? "You" : "The model"}>
     ${said.tools.map((tool, i) => html`<p class="tool" key=${i}><span class="tool-name">calculator</span><code>${tool.arguments}</code> = <code>${tool.result}</code></p>`)}
-    ${mine ? html`<p class="own">${said.content}</p>`
+    <div ref=${words}>${mine ? html`<p class="own">${said.content}</p>`
       : showTokens && said.tokens.length ? html`<${Tokens} tokens=${said.tokens} />`
       : said.content ? html`<${Markdown} text=${said.content} />`
       : said.busy ? html`<p class="thinking" aria-label="The model is thinking"><i></i><i></i><i></i></p>`
-      : !said.note && html`<p class="nothing-said">The model ended its answer without a word.</p>`}
+      : !said.note && html`<p class="nothing-said">The model ended its answer without a word.</p>`}</div>
     ${!mine && (said.note || speed || again) && html`<p class="said-foot">${[said.note, speed].filter(Boolean).join(" · ")}
       ${more && html` <button type="button" class="link" onClick=${more}>Continue</button>`}
       ${again && html` <button type="button" class="link" onClick=${again}>Try again</button>`}</p>`}
+    ${!mine && !said.busy && said.content && traced && html`<${Trace} key=${said.content} run=${traced} text=${said.content} place=${words} />`}
     ${!mine && !said.busy && corpus && about && html`<${Sources} key=${about} run=${corpus} about=${about} />`}
   </article>`;
 }
