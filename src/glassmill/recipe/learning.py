@@ -186,6 +186,12 @@ class LoopSettings(Settings):
         "auto",
         description="under torchrun: a process has the whole model (ddp) or a share of it (fsdp); auto: ddp if it fits",
     )
+    tensor_parallel: int = runtime(
+        1,
+        ge=1,
+        description="under torchrun: so many processes compute each layer together, and the model is cut over all (fsdp), "
+        "for layers too wide for one device; divides the processes, heads and d_ff",
+    )
     activation_checkpointing: bool = runtime(
         False, description="compute each block's forward pass twice instead of keeping what it computed"
     )

@@ -4,8 +4,8 @@
                                  weights-1-of-2.safetensors  optimizer-1-of-2.safetensors   of rank 1 of several
 
 A folder gets its name once all of it is on disk, so a folder with this name is complete; `state.json` holds the
-SHA-256 of every file and of itself, so one that was damaged later is known. It also says which rows of which tensor
-are in which file: any number of ranks can continue from it, each reading only its rows. Neither the loader (see
+SHA-256 of every file and of itself, so one that was damaged later is known. It also says which rows and columns of
+which tensor are in which file: any number of ranks can continue from it, each reading only its part. Neither the loader (see
 `batches`) nor the schedule needs any state.
 
 Of several ranks, each writes a folder `share-...` of its own, which rank 0 moves into the checkpoint.
@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,12 +39,25 @@ DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, UserError, 
 TYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16", torch.float64: "F64", torch.int64: "I64"}
 
 
-class Part(NamedTuple):
-    """Consecutive rows of a tensor: from row `first` on, of `total`."""
+Box = tuple[slice, ...]
+"""Of a tensor some rows and, where there is a second slice, some columns; each with start and stop."""
 
-    rows: Tensor
+
+class Part(NamedTuple):
+    """A box of a tensor: from row `first` on, of `total`; of these rows from `column` on, of `columns` (0: all)."""
+
+    values: Tensor
     first: int
     total: int
+    column: int = 0
+    columns: int = 0
+
+    @classmethod
+    def at(cls, values: Tensor, box: Box, shape: Sequence[int]) -> Part:
+        """The `values` in the `box` of a tensor of that shape."""
+        whole_rows = len(shape) == 1 or box[1] == slice(0, shape[1])
+        columns = () if whole_rows else (box[1].start, shape[1])
+        return cls(values, box[0].start, shape[0], *columns)
 
 
 Value = Tensor | Part
@@ -121,21 +135,28 @@ class Saved:
         """Of the tensors among the `"weights"` or of the `"optimizer"`."""
         return iter({name: None for _, file in self._of(kind) for name in file["tensors"]})
 
-    def read(self, kind: str, name: str, rows: tuple[int, int] | None = None) -> Tensor:
-        """A tensor, or `rows` of it: the first and how many.
+    def read(self, kind: str, name: str, box: Box | None = None) -> Tensor:
+        """A tensor, or a `box` of it.
 
         Raises:
             KeyError: there is no such tensor, or not all of it.
         """
-        parts = sorted((*file["tensors"][name], at) for at, file in self._of(kind) if name in file["tensors"])
-        if not parts:
+        files = [(at, file["tensors"][name]) for at, file in self._of(kind) if name in file["tensors"]]
+        if not files:
             raise KeyError(name)
-        first, count = rows or (0, parts[0][1])
-        found = [self._rows(at, name, start, first, count) for start, _, at in parts]
-        tensor = found[0] if len(found) == 1 else torch.cat(found)
-        if tensor.ndim and len(tensor) != count:
+        parts = [self._part(at, name, *place) for at, place in files]
+        shape = parts[0].shape
+        wanted = (*(box or ()), *(slice(0, length) for length in shape[len(box or ()) :]))
+        found = [one for part in parts if (one := part.within(wanted)) is not None]
+        lengths = [side.stop - side.start for side in wanted]
+        if sum(values.numel() for values, _ in found) != math.prod(lengths):
             raise KeyError(name)
-        return tensor
+        if len(found) == 1:
+            return found[0][0]
+        joined = torch.empty(lengths, dtype=found[0][0].dtype if found else torch.float32)
+        for values, where in found:
+            joined[where] = values
+        return joined
 
     def whole(self) -> Checkpoint:
         """All of it, in memory."""
@@ -145,17 +166,36 @@ class Saved:
     def _of(self, kind: str) -> Iterator[tuple[str, Any]]:
         return ((name, file) for name, file in self.files.items() if name.startswith(kind))
 
-    def _rows(self, at: str, name: str, start: int, first: int, count: int) -> Tensor:
-        """What the file `at`, which has rows from `start` on, has of the rows that are wanted."""
+    def _part(self, at: str, name: str, *place: int) -> _OnDisk:
         if at not in self._open:
             self._open[at] = safe_open(self.path / at, framework="pt")
-        part = self._open[at].get_slice(name)
-        if not part.get_shape():
-            scalar: Tensor = self._open[at].get_tensor(name)
-            return scalar
-        low, high = max(first - start, 0), min(first + count - start, part.get_shape()[0])
-        rows: Tensor = part[low:high] if low < high else torch.empty(0, *part.get_shape()[1:])
-        return rows
+        file = self._open[at]
+        part = file.get_slice(name)
+        return _OnDisk(part if part.get_shape() else file.get_tensor(name), part.get_shape(), *place)
+
+
+class _OnDisk:
+    """A part of a tensor in a file.
+
+    Attributes:
+        shape: Of the whole tensor.
+    """
+
+    def __init__(self, values: Any, lengths: list[int], first: int, total: int, column: int = 0, columns: int = 0):
+        self.values, self.lengths = values, lengths
+        self.starts = [first, column, *(0 for _ in lengths[2:])][: len(lengths)]
+        self.shape = [total, columns or lengths[1], *lengths[2:]] if len(lengths) > 1 else [total][: len(lengths)]
+
+    def within(self, wanted: Box) -> tuple[Tensor, Box] | None:
+        """What it has of the box that is wanted, and where in that box it is; None: nothing."""
+        here, there = [], []
+        for side, start, length in zip(wanted, self.starts, self.lengths, strict=True):
+            low, high = max(side.start, start), min(side.stop, start + length)
+            if low >= high:
+                return None
+            here.append(slice(low - start, high - start))
+            there.append(slice(low - side.start, high - side.start))
+        return (self.values[tuple(here)] if here else self.values), tuple(there)
 
 
 def newest_saved(folder: Path, told: Callable[[str], None] = lambda text: None) -> Saved | None:
@@ -250,13 +290,17 @@ def _write(folder: Path, checkpoint: Checkpoint, rank: int, size: int) -> dict[s
     written = {}
     for kind, values in zip(KINDS, (checkpoint.weights, checkpoint.optimizer), strict=True):
         name = f"{kind}.safetensors" if size == 1 else f"{kind}-{rank}-of-{size}.safetensors"
-        tensors = {key: value.rows if isinstance(value, Part) else value for key, value in values.items()}
-        places = {
-            key: [value.first, value.total] if isinstance(value, Part) else [0, len(value) if value.ndim else 1]
-            for key, value in values.items()
-        }
+        tensors = {key: value.values if isinstance(value, Part) else value for key, value in values.items()}
+        places = {key: _place(value) for key, value in values.items()}
         written[name] = {"sha256": write_safetensors(folder / name, tensors), "tensors": places}
     return written
+
+
+def _place(value: Value) -> list[int]:
+    """Where in the whole tensor it is: the first row and the number of all, and the same of columns if it has some."""
+    if isinstance(value, Part):
+        return [*value[1:] if value.columns else value[1:3]]
+    return [0, len(value) if value.ndim else 1]
 
 
 def _fetch(share: Path, into: Path) -> dict[str, Any]:
@@ -279,7 +323,7 @@ def _bytes(tensor: Tensor) -> Any:
 
 def _copied(value: Value) -> Value:
     if isinstance(value, Part):
-        return Part(_copied_tensor(value.rows), value.first, value.total)
+        return value._replace(values=_copied_tensor(value.values))
     return _copied_tensor(value)
 
 
