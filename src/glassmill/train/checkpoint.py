@@ -299,7 +299,7 @@ def _write(folder: Path, checkpoint: Checkpoint, rank: int, size: int) -> dict[s
 def _place(value: Value) -> list[int]:
     """Where in the whole tensor it is: the first row and the number of all, and the same of columns if it has some."""
     if isinstance(value, Part):
-        return [*value[1:] if value.columns else value[1:3]]
+        return list(value[1:] if value.columns else value[1:3])
     return [0, len(value) if value.ndim else 1]
 
 

@@ -176,7 +176,7 @@ def gathered(model: nn.Module, empty: Transformer | None, device: torch.device) 
     for name, parameter in model.named_parameters():
         full = whole(parameter).detach()
         if empty is not None:
-            copied[name] = full.to(device)
+            copied[name] = full.to(device, copy=True)  # what one rank has whole is not gathered, but the weight itself
     if empty is None:
         return None
     return with_weights(empty, copied)
