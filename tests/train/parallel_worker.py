@@ -60,7 +60,9 @@ def from_meta(config: ModelConfig, adapted: bool, tensor_parallel: int = 1) -> T
         if adapted:
             add_lora(model, rank=3, alpha=6)
     device = torch.device("cpu")
-    parallel.fill_from_rank_0(parallel.wrap_fsdp(model, device=device, tensor_parallel=tensor_parallel), weights, device)
+    parallel.fill_from_rank_0(
+        parallel.wrap_fsdp(model, device=device, tensor_parallel=tensor_parallel), weights, device
+    )
     return model
 
 
@@ -93,7 +95,7 @@ def compare(
     step = AutogradGradients(model, MICRO_ROWS, torch.float32)
     for _ in range(2):
         loss = step(batch.share(ranks.replica, ranks.replicas))
-    norm = parallel.gradient_norm_over_ranks(model) if "fsdp" in type(model).__name__.lower() else 0.0
+    norm = gradient_norm(model) if hasattr(model, "no_sync") else parallel.gradient_norm_over_ranks(model)
     found = gradients_of(model)
     assert found.keys() == expected.keys()
     try:
@@ -103,7 +105,7 @@ def compare(
         refusal = str(error)
     return {
         "loss": abs(loss - expected_loss) / expected_loss,
-        "norm": abs(norm / gradient_norm(plain) - 1) if norm else 0.0,
+        "norm": abs(norm / gradient_norm(plain) - 1),
         "gradients": max(difference(found[name], gradient) for name, gradient in expected.items()),
         "trained": sorted({name.rpartition(".")[2] for name, gradient in found.items() if gradient is not None}),
         "refusal": refusal,

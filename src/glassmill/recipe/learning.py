@@ -189,8 +189,8 @@ class LoopSettings(Settings):
     tensor_parallel: int = runtime(
         1,
         ge=1,
-        description="under torchrun: so many processes compute each layer together, and the model is cut over all (fsdp), "
-        "for layers too wide for one device; divides the processes, heads and d_ff",
+        description="under torchrun: so many processes compute each layer together, for layers too wide for a device; "
+        "a divisor of the number of processes, the heads and d_ff",
     )
     activation_checkpointing: bool = runtime(
         False, description="compute each block's forward pass twice instead of keeping what it computed"

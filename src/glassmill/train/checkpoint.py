@@ -5,8 +5,8 @@
 
 A folder gets its name once all of it is on disk, so a folder with this name is complete; `state.json` holds the
 SHA-256 of every file and of itself, so one that was damaged later is known. It also says which rows and columns of
-which tensor are in which file: any number of ranks can continue from it, each reading only its part. Neither the loader (see
-`batches`) nor the schedule needs any state.
+which tensor are in which file: any number of ranks can continue from it, each reading only its part. Neither the loader
+(see `batches`) nor the schedule needs any state.
 
 Of several ranks, each writes a folder `share-...` of its own, which rank 0 moves into the checkpoint.
 """
@@ -136,7 +136,7 @@ class Saved:
         return iter({name: None for _, file in self._of(kind) for name in file["tensors"]})
 
     def read(self, kind: str, name: str, box: Box | None = None) -> Tensor:
-        """A tensor, or a `box` of it.
+        """A tensor, or a `box` of it; a number has none.
 
         Raises:
             KeyError: there is no such tensor, or not all of it.
@@ -146,7 +146,8 @@ class Saved:
             raise KeyError(name)
         parts = [self._part(at, name, *place) for at, place in files]
         shape = parts[0].shape
-        wanted = (*(box or ()), *(slice(0, length) for length in shape[len(box or ()) :]))
+        known = box if box and shape else ()
+        wanted = (*known, *(slice(0, length) for length in shape[len(known) :]))
         found = [one for part in parts if (one := part.within(wanted)) is not None]
         lengths = [side.stop - side.start for side in wanted]
         if sum(values.numel() for values, _ in found) != math.prod(lengths):

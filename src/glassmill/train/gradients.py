@@ -119,9 +119,9 @@ class FusedGradients:
 class AutogradGradients:
     """The model's `forward` under autograd; matrix products in `dtype`, weights and their gradients in float32.
 
-    DDP and FSDP2 average the gradients of the ranks that read different rows. The weights of a batch already add up to 1
-    over these ranks, so the sum is wanted: the local loss is multiplied by their number. Gradients are exchanged once a batch, with its last
-    micro-batch.
+    DDP and FSDP2 average the gradients of the ranks that read different rows. The weights of a batch already add up to
+    1 over these ranks, so the sum is wanted: the local loss is multiplied by their number. Gradients are exchanged once
+    a batch, with its last micro-batch.
     """
 
     def __init__(self, model: nn.Module, micro_rows: int, dtype: torch.dtype, document_end: int | None = None) -> None:

@@ -208,7 +208,8 @@ def whole_or_rows(tensor: Tensor) -> Tensor:
 def own_norm(tensor: Tensor) -> Tensor:
     """The norm of what this rank has of a tensor, so that squares add up to that of the whole over all ranks: what the
     ranks of a replica all have counts once."""
-    return whole_or_rows(tensor).norm() / copies(tensor) ** 0.5
+    norm: Tensor = whole_or_rows(tensor).norm() / copies(tensor) ** 0.5
+    return norm
 
 
 def copies(tensor: Tensor) -> int:
@@ -219,7 +220,8 @@ def copies(tensor: Tensor) -> int:
     if not hasattr(tensor, "placements"):
         return 1
     sizes = zip(tensor.device_mesh.shape, tensor.placements, strict=True)  # type: ignore[attr-defined]
-    return torch.distributed.get_world_size() // math.prod(n for n, place in sizes if not place.is_replicate())
+    parts: int = math.prod(n for n, place in sizes if not place.is_replicate())
+    return torch.distributed.get_world_size() // parts
 
 
 def cut_dim(tensor: Tensor) -> int | None:

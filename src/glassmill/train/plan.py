@@ -87,9 +87,9 @@ def check_processes(settings: LoopSettings, num_processes: int) -> None:
     """Raises UserError where the processes cannot share the work as the settings say."""
     size = settings.tensor_parallel
     if num_processes % size:
-        started = "; start the command with torchrun" if num_processes == 1 else ""
+        other = "start the command with torchrun" if num_processes == 1 else "start as many as it divides"
         raise UserError(
-            f"tensor_parallel = {size} does not divide the number of processes, {num_processes}{started}, or set "
+            f"tensor_parallel = {size} does not divide the number of processes, {num_processes}: {other}, or set "
             "tensor_parallel=1"
         )
     if size > 1 and settings.parallel == "ddp":

@@ -1,9 +1,9 @@
 """Tensor parallelism: the matrices of a block cut over the ranks of a group, which compute each layer together.
 
-As in Megatron-LM (Shoeybi et al. 2019, arXiv 1909.08053, section 3): q, k, v, gate and up are cut by outputs, so that a
-rank has whole heads and whole channels; o and down by inputs, and what the ranks get is added up, once for attention and
-once for the feed-forward layer. Embedding, head and norms are the same on all ranks of a group. Gradients of the norms
-of queries and keys, which a rank sees for its own heads alone, are added up; all other gradients are right as they are.
+As in Megatron-LM (Shoeybi et al. 2019, arXiv 1909.08053, section 3): q, k, v, gate and up are cut by outputs, so that
+a rank has whole heads and whole channels; o and down by inputs, and what the ranks get is added up, once for attention
+and once for the feed-forward layer. Embedding, head and norms are the same on all ranks of a group. Gradients of the
+norms of queries and keys, which a rank sees for its own heads alone, are added up; all others are right as they are.
 
 For models whose layers are too wide for one device; around it, FSDP2 cuts what is left over the groups.
 
@@ -16,13 +16,16 @@ import logging
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
-from torch.distributed.tensor import DeviceMesh, DTensor, Replicate, Shard, distribute_module, distribute_tensor
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_module, distribute_tensor
 from torch.distributed.tensor.parallel import SequenceParallel, parallelize_module
 from torch.distributed.tensor.parallel.style import ParallelStyle
+from torch.distributed.tensor.placement_types import Placement
 
 from glassmill.errors import UserError
 
 if TYPE_CHECKING:
+    from glassmill.model.config import ModelConfig
     from glassmill.model.transformer import Transformer
 
 OUTPUTS = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "mlp.gate_proj", "mlp.up_proj")
@@ -41,7 +44,7 @@ def cut_blocks(model: Transformer, mesh: DeviceMesh) -> None:
     Raises:
         UserError: heads or channels cannot be divided by the number of ranks.
     """
-    check_shape(model, mesh.size())
+    check_shape(model.config, mesh.size())
     plan: dict[str, ParallelStyle] = dict.fromkeys(OUTPUTS, _Cut(by_outputs=True))
     plan |= dict.fromkeys(INPUTS, _Cut(by_outputs=False))
     if model.config.qk_norm:
@@ -51,15 +54,17 @@ def cut_blocks(model: Transformer, mesh: DeviceMesh) -> None:
         parallelize_module(block, mesh, plan, src_data_rank=None)
     for name in frozen:
         model.get_parameter(name).requires_grad_(False)
-    logging.getLogger("torch.distributed.tensor._redistribute").setLevel(logging.ERROR)  # warns where shares are gathered
+    logging.getLogger("torch.distributed.tensor._redistribute").setLevel(
+        logging.ERROR
+    )  # warns where shares are gathered
 
 
-def check_shape(model: Transformer, size: int) -> None:
+def check_shape(config: ModelConfig, size: int) -> None:
     """Raises UserError where the heads or channels of a model cannot be divided by `size`."""
     for name in ("num_heads", "num_kv_heads", "d_ff"):
-        if getattr(model.config, name) % size:
+        if getattr(config, name) % size:
             raise UserError(
-                f"tensor_parallel = {size} does not divide {name} = {getattr(model.config, name)} of this model; "
+                f"tensor_parallel = {size} does not divide {name} = {getattr(config, name)} of this model; "
                 "set a divisor, or tensor_parallel=1"
             )
 
@@ -74,11 +79,11 @@ class _Cut(ParallelStyle):
         dim = 0 if by_outputs else 1
         names = ("weight", "bias", "lora_B") if by_outputs else ("weight", "lora_A")
         self.places = dict.fromkeys(names, Shard(dim))
-        own = Shard(-1)
-        self.given, self.told = (Replicate(), own) if by_outputs else (own, Replicate())
+        ends: tuple[Placement, Placement] = (Replicate(), Shard(-1))
+        self.given, self.told = ends if by_outputs else ends[::-1]
 
     def _apply(self, module: nn.Module, device_mesh: DeviceMesh) -> nn.Module:
-        return distribute_module(module, device_mesh, self._partition, self._enter, self._leave)
+        return distribute_module(module, device_mesh, self._partition, self._enter, self._leave)  # type: ignore[arg-type]
 
     def _partition(self, name: str, module: nn.Module, mesh: DeviceMesh) -> None:
         for key, parameter in list(module.named_parameters(recurse=False)):

@@ -104,8 +104,14 @@ class Trainer:
             self.document_end,
         )
 
-    def step(self, step: int, steps: int, cuts: Sequence[Cut] = (), measured: bool = False) -> Trained:
-        """Take a step; `measured`: with the norms of each group.
+    def step(
+        self, step: int, steps: int, cuts: Sequence[Cut] = (), measured: bool = False, factor: float | None = None
+    ) -> Trained:
+        """Take a step.
+
+        Args:
+            measured: With the norms of each group.
+            factor: Of the rates; None: the schedule's.
 
         Raises:
             UserError, Spike: see `Watch.step`; the weights are those before the step.
@@ -119,9 +125,10 @@ class Trainer:
         if 0 < self.settings.grad_clip < norm:
             shorten(self.model, self.settings.grad_clip / norm)
         settings = self.settings
-        factor = learning_rate_factor(
-            step, steps, settings.warmup_steps, settings.decay_share, cuts, settings.decay_floor
-        )
+        if factor is None:
+            factor = learning_rate_factor(
+                step, steps, settings.warmup_steps, settings.decay_share, cuts, settings.decay_floor
+            )
         self.optimizer.step(factor * settings.peak_lr, factor * settings.embedding_lr)
         if self.average:
             self.average.add(step, steps_known(step, steps, cuts))
