@@ -17,15 +17,14 @@ from glassmill.run import kinds
 from glassmill.train import train
 from glassmill.train.boxes import rows_of
 from glassmill.train.checkpoint import (
-    Box,
     Checkpoint,
-    Part,
     Saved,
     newest_checkpoint,
     newest_saved,
     save_checkpoint,
     write_safetensors,
 )
+from glassmill.train.parts import Box, Part
 from glassmill.train.ranks import Ranks
 from glassmill.train.saver import Saver
 from tests.train.test_train import train_town, weights_hash

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from glassmill.train.checkpoint import Box, Part, Saved, Value
+from glassmill.train.checkpoint import Saved
 from glassmill.train.parallel import cut_dim
+from glassmill.train.parts import Box, Part, Value
 from glassmill.train.ranks import Ranks
 
 

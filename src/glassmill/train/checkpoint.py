@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -29,6 +28,7 @@ from torch import Tensor
 from glassmill.errors import UserError
 from glassmill.foreign_json import load_object
 from glassmill.run.files import atomic_path, remove, sha256_file
+from glassmill.train.parts import Box, OnDisk, Part, Value, copied, joined, place_of
 
 KEPT = 2
 KINDS = ("weights", "optimizer")
@@ -37,30 +37,6 @@ PATIENCE_S = 900.0
 DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, UserError, SafetensorError)
 """What reading a damaged checkpoint raises."""
 TYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16", torch.float64: "F64", torch.int64: "I64"}
-
-
-Box = tuple[slice, ...]
-"""Of a tensor some rows and, where there is a second slice, some columns; each with start and stop."""
-
-
-class Part(NamedTuple):
-    """A box of a tensor: from row `first` on, of `total`; of these rows from `column` on, of `columns` (0: all)."""
-
-    values: Tensor
-    first: int
-    total: int
-    column: int = 0
-    columns: int = 0
-
-    @classmethod
-    def at(cls, values: Tensor, box: Box, shape: Sequence[int]) -> Part:
-        """The `values` in the `box` of a tensor of that shape."""
-        whole_rows = len(shape) == 1 or box[1] == slice(0, shape[1])
-        columns = () if whole_rows else (box[1].start, shape[1])
-        return cls(values, box[0].start, shape[0], *columns)
-
-
-Value = Tensor | Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +57,7 @@ class Checkpoint:
     def copied(self) -> Checkpoint:
         """A copy in the CPU's memory, which training doesn't change."""
         weights, optimizer = (
-            {name: _copied(value) for name, value in values.items()} for values in (self.weights, self.optimizer)
+            {name: copied(value) for name, value in values.items()} for values in (self.weights, self.optimizer)
         )
         return Checkpoint(self.step, weights, optimizer, self.seconds, dict(self.notes))
 
@@ -144,20 +120,7 @@ class Saved:
         files = [(at, file["tensors"][name]) for at, file in self._of(kind) if name in file["tensors"]]
         if not files:
             raise KeyError(name)
-        parts = [self._part(at, name, *place) for at, place in files]
-        shape = parts[0].shape
-        known = box if box and shape else ()
-        wanted = (*known, *(slice(0, length) for length in shape[len(known) :]))
-        found = [one for part in parts if (one := part.within(wanted)) is not None]
-        lengths = [side.stop - side.start for side in wanted]
-        if sum(values.numel() for values, _ in found) != math.prod(lengths):
-            raise KeyError(name)
-        if len(found) == 1:
-            return found[0][0]
-        joined = torch.empty(lengths, dtype=found[0][0].dtype if found else torch.float32)
-        for values, where in found:
-            joined[where] = values
-        return joined
+        return joined([self._part(at, name, *place) for at, place in files], name, box)
 
     def whole(self) -> Checkpoint:
         """All of it, in memory."""
@@ -167,36 +130,12 @@ class Saved:
     def _of(self, kind: str) -> Iterator[tuple[str, Any]]:
         return ((name, file) for name, file in self.files.items() if name.startswith(kind))
 
-    def _part(self, at: str, name: str, *place: int) -> _OnDisk:
+    def _part(self, at: str, name: str, *place: int) -> OnDisk:
         if at not in self._open:
             self._open[at] = safe_open(self.path / at, framework="pt")
         file = self._open[at]
         part = file.get_slice(name)
-        return _OnDisk(part if part.get_shape() else file.get_tensor(name), part.get_shape(), *place)
-
-
-class _OnDisk:
-    """A part of a tensor in a file.
-
-    Attributes:
-        shape: Of the whole tensor.
-    """
-
-    def __init__(self, values: Any, lengths: list[int], first: int, total: int, column: int = 0, columns: int = 0):
-        self.values, self.lengths = values, lengths
-        self.starts = [first, column, *(0 for _ in lengths[2:])][: len(lengths)]
-        self.shape = [total, columns or lengths[1], *lengths[2:]] if len(lengths) > 1 else [total][: len(lengths)]
-
-    def within(self, wanted: Box) -> tuple[Tensor, Box] | None:
-        """What it has of the box that is wanted, and where in that box it is; None: nothing."""
-        here, there = [], []
-        for side, start, length in zip(wanted, self.starts, self.lengths, strict=True):
-            low, high = max(side.start, start), min(side.stop, start + length)
-            if low >= high:
-                return None
-            here.append(slice(low - start, high - start))
-            there.append(slice(low - side.start, high - side.start))
-        return (self.values[tuple(here)] if here else self.values), tuple(there)
+        return OnDisk(part if part.get_shape() else file.get_tensor(name), part.get_shape(), *place)
 
 
 def newest_saved(folder: Path, told: Callable[[str], None] = lambda text: None) -> Saved | None:
@@ -292,16 +231,9 @@ def _write(folder: Path, checkpoint: Checkpoint, rank: int, size: int) -> dict[s
     for kind, values in zip(KINDS, (checkpoint.weights, checkpoint.optimizer), strict=True):
         name = f"{kind}.safetensors" if size == 1 else f"{kind}-{rank}-of-{size}.safetensors"
         tensors = {key: value.values if isinstance(value, Part) else value for key, value in values.items()}
-        places = {key: _place(value) for key, value in values.items()}
+        places = {key: place_of(value) for key, value in values.items()}
         written[name] = {"sha256": write_safetensors(folder / name, tensors), "tensors": places}
     return written
-
-
-def _place(value: Value) -> list[int]:
-    """Where in the whole tensor it is: the first row and the number of all, and the same of columns if it has some."""
-    if isinstance(value, Part):
-        return list(value[1:] if value.columns else value[1:3])
-    return [0, len(value) if value.ndim else 1]
 
 
 def _fetch(share: Path, into: Path) -> dict[str, Any]:
@@ -320,16 +252,6 @@ def _fetch(share: Path, into: Path) -> dict[str, Any]:
 
 def _bytes(tensor: Tensor) -> Any:
     return tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b""
-
-
-def _copied(value: Value) -> Value:
-    if isinstance(value, Part):
-        return value._replace(values=_copied_tensor(value.values))
-    return _copied_tensor(value)
-
-
-def _copied_tensor(tensor: Tensor) -> Tensor:
-    return torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor.detach())
 
 
 def _signed(state: Mapping[str, Any]) -> dict[str, Any]:

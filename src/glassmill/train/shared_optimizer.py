@@ -19,8 +19,9 @@ from torch import Tensor, distributed, nn
 
 from glassmill.recipe import LoopSettings
 from glassmill.train.boxes import box_of, part_of, read_part
-from glassmill.train.checkpoint import Saved, Value
+from glassmill.train.checkpoint import Saved
 from glassmill.train.optimizer import Optimizer, is_matrix
+from glassmill.train.parts import Value
 from glassmill.train.ranks import Ranks
 
 

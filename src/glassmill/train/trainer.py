@@ -19,11 +19,12 @@ from glassmill.recipe import LoopSettings
 from glassmill.train import parallel
 from glassmill.train.average import PREFIX, Average
 from glassmill.train.boxes import part_of, read_part
-from glassmill.train.checkpoint import Checkpoint, Saved, Value
+from glassmill.train.checkpoint import Checkpoint, Saved
 from glassmill.train.dropout import Dropout
 from glassmill.train.gradients import Batch, make_gradients
 from glassmill.train.health import Watch, gradient_norm, shorten
 from glassmill.train.norms import Before, Norms
+from glassmill.train.parts import Value
 from glassmill.train.plan import Setup
 from glassmill.train.ranks import Ranks
 from glassmill.train.schedule import Cut, learning_rate_factor, steps_known
