@@ -76,22 +76,23 @@ def plan_of(folder: Path) -> dict[str, Any]:
 
 
 TP = {"parallel": "fsdp", "tensor_parallel": 2}
+ADAMW = {"optimizer": "adamw", "peak_lr": 0.002, "grad_clip": 0.5}
 REGULAR = {"dropout": 0.1, "average": 0.5, "document_attention": True}
 WAYS = {
     "ddp": {"parallel": "ddp"},
     "fsdp": {"parallel": "fsdp"},
-    "ddp, adamw": {"parallel": "ddp", "optimizer": "adamw", "peak_lr": 0.002},
-    "fsdp, adamw": {"parallel": "fsdp", "optimizer": "adamw", "peak_lr": 0.002},
+    "ddp, adamw": {"parallel": "ddp", **ADAMW},
+    "fsdp, adamw": {"parallel": "fsdp", **ADAMW},
     "ddp, dropout and average": {"parallel": "ddp", **REGULAR},
     "fsdp, dropout and average": {"parallel": "fsdp", **REGULAR},
     "ddp, adapters": {"parallel": "ddp", "lora": 3, "step": "autograd"},
     "fsdp, adapters": {"parallel": "fsdp", "lora": 3, "step": "autograd"},
     "tp": TP,
-    "tp, adamw": {**TP, "optimizer": "adamw", "peak_lr": 0.002},
+    "tp, adamw": {**TP, **ADAMW},
     "tp, dropout and average": {**TP, **REGULAR, "activation_checkpointing": True},
     "tp, adapters": {**TP, "lora": 3, "step": "autograd"},
 }
-PLACES = [(2, way) for way in WAYS] + [(4, way) for way in WAYS if way.startswith("tp")]
+PLACES = [*((2, way) for way in WAYS), (4, "tp, dropout and average"), (4, "tp, adapters")]
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +133,7 @@ def test_several_processes_publish_the_weights_of_one_but_for_rounding(trained: 
         return
     several, one = (load_file(place / "model" / WEIGHTS) for place in places)
     assert several.keys() == one.keys()
-    assert max(float((several[name] - one[name]).abs().max()) for name in several) < 2e-3
+    assert max(float((several[name] - one[name]).abs().max()) for name in several) < 2e-4
 
 
 @pytest.mark.slow

@@ -39,7 +39,7 @@ class Before:
         self.sharded = sharded
         self.weights = {name: whole_or_rows(p) for name, p in model.named_parameters() if p.requires_grad}
         self.copies = {name: weight.detach().clone() for name, weight in self.weights.items()}
-        self.ranks = {name: copies(p) for name, p in model.named_parameters()}
+        self.holders = {name: copies(p) for name, p in model.named_parameters()}
         gradients = [(name, whole_or_rows(p.grad)) for name, p in model.named_parameters() if p.grad is not None]
         self.gradients = self._squares(gradients)
 
@@ -63,7 +63,7 @@ class Before:
         sums: dict[str, list[Tensor]] = {group: [] for group in GROUPS}
         device = torch.device("cpu")
         for name, tensor in tensors:
-            sums[group_of(name)].append(torch.linalg.vector_norm(tensor.float()).square() / self.ranks[name])
+            sums[group_of(name)].append(torch.linalg.vector_norm(tensor.float()).square() / self.holders[name])
             device = tensor.device
         zero = torch.zeros((), device=device)
         return torch.stack([torch.stack(squares).sum() if squares else zero for squares in sums.values()])
