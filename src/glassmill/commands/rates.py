@@ -21,7 +21,7 @@ from glassmill.run.events import Listener
 
 ROWS = 15
 BAR = 32
-RULE = "where the loss falls fastest, but at most a third of the rate at which it is lowest"
+RULE = "where the gain rises fastest, but at most a third of the rate at which it is largest"
 
 
 class Rates(TypedDict):
@@ -32,7 +32,7 @@ class Rates(TypedDict):
 
 
 class Measured(Rates):
-    """A step: its rates, its loss, and how much lower that is than before the first step, smoothed."""
+    """A step: its rates, its loss, and how much lower it is than before the first step on the same batch, smoothed."""
 
     loss: float
     gain: float
@@ -48,7 +48,7 @@ class RateTest(TypedDict):
     recipe_rates: Rates
     suggested: Rates
     steepest: Rates
-    lowest: Rates
+    largest: Rates
     diverged: Rates | None
     rule: str
     points: list[Measured]
@@ -102,7 +102,7 @@ def find_rates(
         "recipe_rates": _times(train, 1.0),
         "suggested": _times(train, found.factor, digits=2),
         "steepest": _times(train, found.steepest),
-        "lowest": _times(train, found.largest),
+        "largest": _times(train, found.largest),
         "diverged": None if found.diverged is None else _times(train, found.diverged),
         "rule": RULE,
         "points": [
@@ -147,11 +147,12 @@ def rate_tables(test: RateTest) -> list[Table | str]:
             bar + (" < suggested" if point is nearest else ""),
         )
     suggested, own = test["suggested"], test["recipe_rates"]
-    steepest, lowest, end = test["steepest"]["peak_lr"], test["lowest"]["peak_lr"], test["diverged"]
+    steepest, largest, end = test["steepest"]["peak_lr"], test["largest"]["peak_lr"], test["diverged"]
     parts = [
+        "gain: how much lower the loss is than before the first step, on the same batch; smoothed",
         f"suggested: train.peak_lr={suggested['peak_lr']:g} train.embedding_lr={suggested['embedding_lr']:g}",
         f"the recipe has {own['peak_lr']:g} and {own['embedding_lr']:g}; the rule: {RULE}",
-        f"the loss falls fastest at {steepest:.2g} and is lowest at {lowest:.2g}; "
+        f"the gain rises fastest at {steepest:.2g} and is largest at {largest:.2g}; "
         + (f"the model diverges at {end['peak_lr']:.2g}" if end else "the model bore all rates"),
     ]
     return [table, *parts]
