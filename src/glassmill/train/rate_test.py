@@ -19,8 +19,8 @@ from glassmill.train.process import deterministic, pinned_threads
 from glassmill.train.start import Start
 from glassmill.train.trainer import Trainer
 
-WINDOW = 8
-"""A mean is taken over this part of the steps."""
+WINDOWS = 8
+"""A mean is taken over one in so many of all steps."""
 SAFE = 1 / 3
 """Of the rate with the largest gain: what a rate may be at most."""
 LOST, LOST_NATS = 0.25, 0.05
@@ -95,8 +95,8 @@ def rising(start: Start, rates: Sequence[float], told: Callable[[int], None] = l
 
 def diverges(points: Sequence[Point], steps: int) -> bool:
     """Whether the newest gains are far below the largest."""
-    half = _half(steps)
-    means = [fmean(point.gain for point in points[at - half : at]) for at in range(half, len(points) + 1)]
+    window = _window(steps)
+    means = [fmean(point.gain for point in points[at - window : at]) for at in range(window, len(points) + 1)]
     largest = max(means, default=0.0)
     return largest - (means or [0.0])[-1] > max(LOST * largest, LOST_NATS)
 
@@ -107,31 +107,31 @@ def suggest(points: Sequence[Point], steps: int) -> Suggestion:
     Raises:
         UserError: the model learns at none of the rates.
     """
-    half = _half(steps)
-    if len(points) <= 2 * half or max(gain for _, gain in smooth(points, steps)) <= 0:
+    window = _window(steps)
+    if len(points) <= 2 * window or max(gain for _, gain in smooth(points, steps)) <= 0:
         raise UserError(
             "the model learns at none of these rates; set rates that are lower or higher, more steps with --steps, or "
             "larger batches"
         )
     largest, _ = max(smooth(points, steps), key=lambda one: one[1])
-    steepest = max(range(half, len(points) - half + 1), key=lambda at: _rise(points, at, half))
-    at = math.sqrt(points[steepest - 1].factor * points[min(steepest, len(points) - 1)].factor)
+    steepest = max(range(window, len(points) - window + 1), key=lambda at: _rise(points, at, window))
+    at = math.sqrt(points[steepest - 1].factor * points[steepest].factor)
     diverged = points[-1].factor if len(points) < steps else None
     return Suggestion(min(at, SAFE * largest), at, largest, diverged)
 
 
 def smooth(points: Sequence[Point], steps: int) -> Iterator[tuple[float, float]]:
     """Rate and mean gain of the steps around it."""
-    half = _half(steps) // 2
+    reach = _window(steps) // 2
     for at, point in enumerate(points):
-        yield point.factor, fmean(one.gain for one in points[max(0, at - half) : at + half + 1])
+        yield point.factor, fmean(one.gain for one in points[max(0, at - reach) : at + reach + 1])
 
 
-def _rise(points: Sequence[Point], at: int, half: int) -> float:
+def _rise(points: Sequence[Point], at: int, window: int) -> float:
     """How much more the steps from `at` on gained than those before."""
-    after, before = points[at : at + half], points[at - half : at]
+    after, before = points[at : at + window], points[at - window : at]
     return fmean(point.gain for point in after) - fmean(point.gain for point in before)
 
 
-def _half(steps: int) -> int:
-    return max(1, steps // WINDOW)
+def _window(steps: int) -> int:
+    return max(1, steps // WINDOWS)
