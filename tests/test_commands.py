@@ -50,7 +50,7 @@ EMPTIEST: dict[str, tuple[tuple[str, ...], ...]] = {
     "init": (("{new}.toml", "--input", EMPTY_FOLDER), ("{new}.toml", "--input", EMPTY), ("",)),
     "plan": ((EMPTY,), ("",), ("web",), ("documents",), ("documents", f"corpus.inputs={EMPTY}")),
     **dict.fromkeys(
-        ("corpus", "run", "tokenizer make", "tokens", "train", "sft"),
+        ("corpus", "run", "tokenizer make", "tokens", "train", "sft", "rates"),
         ((EMPTY, "--runs", RUNS), ("web", "--runs", RUNS), ("documents", f"corpus.inputs={EMPTY}", "--runs", RUNS)),
     ),
     "ablate": ((EMPTY, "model.depth=1,2"), ("", "model.depth=1,2"), ("demo",), ("demo", "")),
@@ -82,7 +82,7 @@ DIRTIEST: dict[str, tuple[tuple[str, ...], ...]] = {
     "init": (("{new}.toml", "--input", ODD), ("{docs}", "--force"), ("{new}.toml", "--profile", "x")),
     "plan": ((DIRT,), (ODD,), (DOCS,), ("documents", f"corpus.inputs={DIRTY_FOLDER}"), ("documents", "a\nb=c")),
     **dict.fromkeys(
-        ("run", "tokenizer make", "train"),
+        ("run", "tokenizer make", "train", "rates"),
         ((DIRT, "--runs", RUNS), (DOCS, "--runs", RUNS), (ODD,), ("demo", ODD), ("demo", "train.steps=1e999")),
     ),
     "corpus": (

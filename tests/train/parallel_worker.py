@@ -1,4 +1,5 @@
-"""What each of the processes of `test_parallel` does: the same batch as one process, wrapped in DDP or FSDP2.
+"""What each of the processes of `test_parallel` does: the same batch as one process, wrapped in DDP, in FSDP2, or with
+layers that two processes compute together (tensor parallelism, "tp"); of four processes only the last.
 
 Prints one line of JSON on rank 0: for every case, the largest difference of a gradient from that of one process, which
 parameters have one, and what the fused step says; and how often gradients were exchanged.
@@ -19,11 +20,16 @@ from glassmill.model.transformer import Transformer
 from glassmill.run.device import resolve
 from glassmill.train import parallel
 from glassmill.train.gradients import AutogradGradients, Batch, make_gradients
+from glassmill.train.health import gradient_norm
+from glassmill.train.ranks import Ranks
 
 LENGTH, ROWS, MICRO_ROWS = 16, 7, 2
+CUT_TOGETHER = 2
+"""Processes that compute a layer together."""
 SHAPES = {
     "tied": ModelConfig(67, 40, 2, 4, 2, 12, 56, LENGTH),
-    "own head": ModelConfig(67, 40, 2, 4, 2, 12, 56, LENGTH, tie_embeddings=False),
+    "own head": ModelConfig(67, 40, 2, 4, 2, 12, 54, LENGTH, tie_embeddings=False),
+    "biases": ModelConfig(67, 40, 2, 4, 2, 12, 56, LENGTH, qk_norm=False, qkv_bias=True),
 }
 
 
@@ -46,7 +52,7 @@ def uneven_batch() -> Batch:
     return Batch(ids, targets, weights / weights.sum())
 
 
-def from_meta(config: ModelConfig, adapted: bool) -> Transformer:
+def from_meta(config: ModelConfig, adapted: bool, tensor_parallel: int = 1) -> Transformer:
     """As a model too large for one process starts: shares of nothing, filled from rank 0."""
     weights = random_model(config, adapted).state_dict() if distributed.get_rank() == 0 else {}
     with torch.device("meta"):
@@ -54,7 +60,9 @@ def from_meta(config: ModelConfig, adapted: bool) -> Transformer:
         if adapted:
             add_lora(model, rank=3, alpha=6)
     device = torch.device("cpu")
-    parallel.fill_from_rank_0(parallel.wrap_fsdp(model, device=device), weights, device)
+    parallel.fill_from_rank_0(
+        parallel.wrap_fsdp(model, device=device, tensor_parallel=tensor_parallel), weights, device
+    )
     return model
 
 
@@ -62,6 +70,8 @@ WRAPPERS: dict[str, Callable[[ModelConfig, bool], nn.Module]] = {
     "ddp": lambda config, adapted: parallel.wrap_ddp(random_model(config, adapted)),
     "fsdp": lambda config, adapted: parallel.wrap_fsdp(random_model(config, adapted)),
     "fsdp from meta": from_meta,
+    "tp": lambda config, adapted: parallel.wrap_fsdp(random_model(config, adapted), tensor_parallel=CUT_TOGETHER),
+    "tp from meta": lambda config, adapted: from_meta(config, adapted, CUT_TOGETHER),
 }
 
 
@@ -72,16 +82,20 @@ def gradients_of(model: nn.Module) -> dict[str, Tensor | None]:
     }
 
 
-def compare(config: ModelConfig, adapted: bool, wrap: Callable[[ModelConfig, bool], nn.Module]) -> dict[str, object]:
+def compare(
+    config: ModelConfig, adapted: bool, wrap: Callable[[ModelConfig, bool], nn.Module], tensor_parallel: int
+) -> dict[str, object]:
     """One case. A second batch follows the first, so that nothing may be left over."""
     place, batch = resolve().place, uneven_batch()
+    ranks = Ranks(place.rank, place.world_size, tensor_parallel)
     plain = random_model(config, adapted)
     expected_loss = AutogradGradients(plain, ROWS, torch.float32)(batch)
     expected = gradients_of(plain)
     model = wrap(config, adapted)
     step = AutogradGradients(model, MICRO_ROWS, torch.float32)
     for _ in range(2):
-        loss = step(batch.share(place.rank, place.world_size))
+        loss = step(batch.share(ranks.replica, ranks.replicas))
+    norm = gradient_norm(model) if hasattr(model, "no_sync") else parallel.gradient_norm_over_ranks(model)
     found = gradients_of(model)
     assert found.keys() == expected.keys()
     try:
@@ -91,6 +105,7 @@ def compare(config: ModelConfig, adapted: bool, wrap: Callable[[ModelConfig, boo
         refusal = str(error)
     return {
         "loss": abs(loss - expected_loss) / expected_loss,
+        "norm": abs(norm / gradient_norm(plain) - 1),
         "gradients": max(difference(found[name], gradient) for name, gradient in expected.items()),
         "trained": sorted({name.rpartition(".")[2] for name, gradient in found.items() if gradient is not None}),
         "refusal": refusal,
@@ -139,12 +154,17 @@ class Operators(TorchDispatchMode):
 def main() -> None:
     distributed.init_process_group("gloo")
     cases = {
-        f"{wrapper}, {shape}{', adapter' if adapted else ''}": compare(config, adapted, wrap)
+        f"{wrapper}, {shape}{', adapter' if adapted else ''}": compare(
+            config, adapted, wrap, CUT_TOGETHER if wrapper.startswith("tp") else 1
+        )
         for wrapper, wrap in WRAPPERS.items()
+        if distributed.get_world_size() == 2 or wrapper.startswith("tp")
         for shape, config in SHAPES.items()
         for adapted in (False, True)
     }
-    found = {"ranks": distributed.get_world_size(), "cases": cases, "exchanges": count_exchanges(SHAPES["tied"])}
+    found = {"ranks": distributed.get_world_size(), "cases": cases}
+    if distributed.get_world_size() == 2:
+        found["exchanges"] = count_exchanges(SHAPES["tied"])
     if distributed.get_rank() == 0:
         print(json.dumps(found))
     distributed.destroy_process_group()

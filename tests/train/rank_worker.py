@@ -32,6 +32,8 @@ from tests.tokens.builders import run_stage
 from tests.train.builders import MODEL, TRAIN
 
 pace.METRIC_SECONDS = 0.0
+SHAPE = MODEL.model_copy(update={"num_heads": 4, "num_kv_heads": 2})
+"""Heads that two processes can divide."""
 GOOD = WindowBatches.batch
 
 
@@ -94,7 +96,7 @@ def train_once(folder: Path, tokens: Path, tokenizer: Path, changes: dict[str, A
     WindowBatches.batch = functools.partialmethod(spoiled, changes.pop("bad", (0, 0)))  # type: ignore[assignment]
     stage: Any = Adapters(rank) if rank else train
     settings = TRAIN.model_copy(update=changes)
-    given = {"tokens": tokens, "tokenizer": tokenizer, "model_settings": MODEL}
+    given = {"tokens": tokens, "tokenizer": tokenizer, "model_settings": SHAPE}
     if team.follows():
         from glassmill.recipe import Recipe
 

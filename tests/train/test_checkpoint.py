@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,18 @@ from torch import Tensor
 
 from glassmill.run import kinds
 from glassmill.train import train
+from glassmill.train.boxes import rows_of
 from glassmill.train.checkpoint import (
     Checkpoint,
-    Part,
     Saved,
     newest_checkpoint,
     newest_saved,
     save_checkpoint,
     write_safetensors,
 )
+from glassmill.train.parts import Box, Part
 from glassmill.train.ranks import Ranks
 from glassmill.train.saver import Saver
-from glassmill.train.shared_optimizer import rows_of
 from tests.train.test_train import train_town, weights_hash
 
 Town = tuple[Path, Path]
@@ -67,9 +68,43 @@ def test_any_number_of_ranks_reads_what_another_number_wrote(tmp_path: Path, wri
     assert saved is not None and (saved.step, saved.seconds) == (4, 1.5)
     assert {*saved.names("optimizer")} == {*TENSORS} and [path.name for path in tmp_path.iterdir()] == ["step-00000004"]
     assert torch.equal(saved.read("optimizer", "step"), TENSORS["step"])
+    assert torch.equal(saved.read("optimizer", "step", (slice(0, 2),)), TENSORS["step"])
     for name in "abc":
-        parts = [saved.read("weights", name, rows_of(rank, read, len(TENSORS[name]))) for rank in range(read)]
+        places = [rows_of(rank, read, len(TENSORS[name])) for rank in range(read)]
+        parts = [saved.read("weights", name, (slice(first, first + count),)) for first, count in places]
         assert torch.equal(torch.cat(parts), TENSORS[name])
+
+
+def boxes(cut: int, size: int, shape: Sequence[int]) -> list[Box]:
+    """A tensor cut into `cut` parts of its columns, and each into `size` of its rows."""
+    width = shape[1] // cut
+    rows = [slice(first, first + count) for first, count in (rows_of(one, size, shape[0]) for one in range(size))]
+    return [(of, slice(part * width, (part + 1) * width)) for of in rows for part in range(cut)]
+
+
+@pytest.mark.parametrize(("written", "read"), [((2, 2), (1, 1)), ((2, 2), (1, 3)), ((4, 1), (2, 2)), ((1, 3), (2, 2))])
+def test_a_tensor_cut_in_both_directions_is_read_by_any_other_cut(
+    tmp_path: Path, written: tuple[int, int], read: tuple[int, int]
+) -> None:
+    whole = torch.arange(28.0).view(7, 4)
+    places = boxes(*written, whole.shape)
+    shares = [Checkpoint(1, {"a": Part.at(whole[box], box, whole.shape)}, {}) for box in places]
+    for rank in reversed(range(len(places))):
+        save_checkpoint(tmp_path, shares[rank], rank, len(places), "x")
+    saved = newest_saved(tmp_path)
+    assert saved is not None and torch.equal(saved.read("weights", "a"), whole)
+    assert all(torch.equal(saved.read("weights", "a", box), whole[box]) for box in boxes(*read, whole.shape))
+    assert saved.read("weights", "a", (slice(7, 7), slice(0, 4))).shape == (0, 4)
+
+
+def test_a_tensor_of_which_a_part_is_missing_is_not_read(tmp_path: Path) -> None:
+    whole = torch.arange(28.0).view(7, 4)
+    box = boxes(2, 1, whole.shape)[0]
+    save_checkpoint(tmp_path, Checkpoint(1, {"a": Part.at(whole[box], box, whole.shape)}, {}))
+    saved = newest_saved(tmp_path)
+    assert saved is not None and torch.equal(saved.read("weights", "a", box), whole[box])
+    with pytest.raises(KeyError):
+        saved.read("weights", "a")
 
 
 def test_the_share_of_a_killed_attempt_is_never_taken(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +25,7 @@ from glassmill.run.device import LARGE_BYTES, Place, best_dtype, inference_dtype
 from glassmill.train import train
 from glassmill.train.gradients import AutogradGradients, make_gradients
 from glassmill.train.plan import set_up
+from glassmill.train.tensor_parallel import check_shape
 from glassmill.tune import sft
 from tests.train.test_train import train_town, weights_hash
 
@@ -90,6 +93,51 @@ def test_the_fused_step_is_refused_under_torchrun_in_one_line(monkeypatch: pytes
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UserError, match=r"^step = fused is for one process on a CPU, not 2 on cpu; set step=auto$"):
         set_up(TrainSettings(device="cpu", step="fused"), 160)
+
+
+@pytest.mark.parametrize(
+    ("changes", "processes", "message"),
+    [
+        (
+            {"tensor_parallel": 2},
+            1,
+            "tensor_parallel = 2 does not divide the number of processes, 1: start the command with torchrun, or set "
+            "tensor_parallel=1",
+        ),
+        (
+            {"tensor_parallel": 4},
+            6,
+            "tensor_parallel = 4 does not divide the number of processes, 6: start as many as it divides, or set "
+            "tensor_parallel=1",
+        ),
+        (
+            {"tensor_parallel": 2, "parallel": "ddp"},
+            4,
+            "tensor_parallel = 2 cuts the layers, and parallel = ddp keeps them whole; set parallel=fsdp, or "
+            "tensor_parallel=1",
+        ),
+    ],
+)
+def test_processes_that_cannot_compute_a_layer_together_are_told_so(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], processes: int, message: str
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
+        set_up(TrainSettings(device="cpu", **changes), 160)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"num_heads": 3, "num_kv_heads": 3}, "num_heads = 3"),
+        ({"num_kv_heads": 1}, "num_kv_heads = 1"),
+        ({"d_ff": 33}, "d_ff = 33"),
+    ],
+)
+def test_a_model_whose_layers_cannot_be_divided_is_told_which_number(changes: dict[str, int], named: str) -> None:
+    config = dataclasses.replace(ModelConfig(64, 32, 1, 4, 4, 8, 32, 16), **changes)
+    with pytest.raises(UserError, match=f"^tensor_parallel = 2 does not divide {named} of this model; set a divisor"):
+        check_shape(config, 2)
 
 
 def test_deciding_nothing_imports_no_torch() -> None:

@@ -1,4 +1,5 @@
-"""Two processes under torchrun, wrapped in DDP or FSDP2, have the gradients of one process on the whole batch."""
+"""Processes under torchrun, wrapped in DDP or FSDP2 or computing layers together, have the gradients of one process on
+the whole batch."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,11 +18,13 @@ TOLERANCE = 5e-6
 """Of a gradient, relative to its largest entry, and of the loss: ten times what the order of float32 sums was seen to
 change."""
 CASES = [
-    f"{wrapper}, {shape}{adapter}"
-    for wrapper in ("ddp", "fsdp", "fsdp from meta")
-    for shape in ("tied", "own head")
+    (ranks, f"{wrapper}, {shape}{adapter}")
+    for ranks, wrappers in ((2, ("ddp", "fsdp", "fsdp from meta", "tp", "tp from meta")), (4, ("tp", "tp from meta")))
+    for wrapper in wrappers
+    for shape in ("tied", "own head", "biases")
     for adapter in ("", ", adapter")
 ]
+Found = dict[int, dict[str, Any]]
 
 pytestmark = [
     pytest.mark.slow,
@@ -29,9 +33,13 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, dict[str, dict[str, object]]]:
-    """What the two processes printed."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+def found() -> Found:
+    """What two processes printed, and what four did."""
+    return {ranks: printed_by(ranks) for ranks in (2, 4)}
+
+
+def printed_by(ranks: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]), "OMP_NUM_THREADS": "1"}
     ended = subprocess.run(
         [*command, "-m", "tests.train.parallel_worker"],
@@ -42,36 +50,32 @@ def found() -> dict[str, dict[str, dict[str, object]]]:
         cwd=ROOT,
     )
     assert ended.returncode == 0, ended.stderr[-3000:]
-    result: dict[str, dict[str, dict[str, object]]] = json.loads(ended.stdout.strip().splitlines()[-1])
-    assert result["ranks"] == 2 and sorted(result["cases"]) == sorted(CASES)
+    result: dict[str, Any] = json.loads(ended.stdout.strip().splitlines()[-1])
+    assert result["ranks"] == ranks and sorted(result["cases"]) == sorted(case for n, case in CASES if n == ranks)
     return result
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_uneven_rows_on_two_ranks_give_the_gradients_of_one_process(
-    case: str, found: dict[str, dict[str, dict[str, float]]]
-) -> None:
-    assert found["cases"][case]["gradients"] < TOLERANCE
-    assert found["cases"][case]["loss"] < TOLERANCE
+@pytest.mark.parametrize(("ranks", "case"), CASES)
+def test_uneven_rows_on_several_ranks_give_the_gradients_of_one_process(ranks: int, case: str, found: Found) -> None:
+    assert found[ranks]["cases"][case]["gradients"] < TOLERANCE
+    assert found[ranks]["cases"][case]["loss"] < TOLERANCE
+    assert found[ranks]["cases"][case]["norm"] < TOLERANCE
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_an_adapter_gets_gradients_and_what_it_freezes_gets_none(
-    case: str, found: dict[str, dict[str, dict[str, object]]]
-) -> None:
-    assert found["cases"][case]["trained"] == (["lora_A", "lora_B"] if "adapter" in case else ["weight"])
+@pytest.mark.parametrize(("ranks", "case"), CASES)
+def test_an_adapter_gets_gradients_and_what_it_freezes_gets_none(ranks: int, case: str, found: Found) -> None:
+    weights = ["bias", "weight"] if "biases" in case else ["weight"]
+    assert found[ranks]["cases"][case]["trained"] == (["lora_A", "lora_B"] if "adapter" in case else weights)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_the_fused_step_refuses_wrapped_models_in_one_line(
-    case: str, found: dict[str, dict[str, dict[str, object]]]
-) -> None:
+@pytest.mark.parametrize(("ranks", "case"), CASES)
+def test_the_fused_step_refuses_wrapped_models_in_one_line(ranks: int, case: str, found: Found) -> None:
     wrapper = "DistributedDataParallel" if case.startswith("ddp") else "FSDPTransformer"
-    assert found["cases"][case]["refusal"] == (
+    assert found[ranks]["cases"][case]["refusal"] == (
         f"step = fused cannot be used: the model is wrapped ({wrapper}); set step=auto"
     )
 
 
-def test_gradients_are_exchanged_once_a_batch(found: dict[str, dict[str, int]]) -> None:
+def test_gradients_are_exchanged_once_a_batch(found: Found) -> None:
     blocks_and_the_rest = 2 + 1
-    assert found["exchanges"] == {"ddp": 1, "fsdp": blocks_and_the_rest}
+    assert found[2]["exchanges"] == {"ddp": 1, "fsdp": blocks_and_the_rest}

@@ -75,61 +75,70 @@ def plan_of(folder: Path) -> dict[str, Any]:
     return plan
 
 
+TP = {"parallel": "fsdp", "tensor_parallel": 2}
+ADAMW = {"optimizer": "adamw", "peak_lr": 0.002, "grad_clip": 0.5}
 REGULAR = {"dropout": 0.1, "average": 0.5, "document_attention": True}
 WAYS = {
     "ddp": {"parallel": "ddp"},
     "fsdp": {"parallel": "fsdp"},
-    "ddp, adamw": {"parallel": "ddp", "optimizer": "adamw", "peak_lr": 0.002},
-    "fsdp, adamw": {"parallel": "fsdp", "optimizer": "adamw", "peak_lr": 0.002},
+    "ddp, adamw": {"parallel": "ddp", **ADAMW},
+    "fsdp, adamw": {"parallel": "fsdp", **ADAMW},
     "ddp, dropout and average": {"parallel": "ddp", **REGULAR},
     "fsdp, dropout and average": {"parallel": "fsdp", **REGULAR},
     "ddp, adapters": {"parallel": "ddp", "lora": 3, "step": "autograd"},
     "fsdp, adapters": {"parallel": "fsdp", "lora": 3, "step": "autograd"},
+    "tp": TP,
+    "tp, adamw": {**TP, **ADAMW},
+    "tp, dropout and average": {**TP, **REGULAR, "activation_checkpointing": True},
+    "tp, adapters": {**TP, "lora": 3, "step": "autograd"},
 }
+PLACES = [*((2, way) for way in WAYS), (4, "tp, dropout and average"), (4, "tp, adapters")]
 
 
 @pytest.fixture(scope="module")
 def trained(town: Town, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders of every way, each trained by one process and by two."""
+    """Folders of every way, each trained by one process, by two, and where these compute layers together, by four."""
     folder = tmp_path_factory.mktemp("ranks")
-    for ranks, name in ((1, "one"), (2, "two")):
-        cases = [(folder / name / way, SHORT | changes) for way, changes in WAYS.items()]
-        if ranks == 1:
-            cases = [case for case in cases if "fsdp" not in case[0].name]
-        finish(launch(town, *cases, ranks=ranks))
+    for ranks in (1, 2, 4):
+        ways = [way for way in WAYS if alone(way) == way] if ranks == 1 else [way for n, way in PLACES if n == ranks]
+        finish(launch(town, *((folder / str(ranks) / way, SHORT | WAYS[way]) for way in ways), ranks=ranks))
     return folder
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("way", WAYS)
-def test_two_processes_have_the_losses_of_one(trained: Path, way: str) -> None:
-    assert_same_losses(trained / "two" / way, trained / "one" / way.replace("fsdp", "ddp"))
-    two, one = norms(trained / "two" / way), norms(trained / "one" / way.replace("fsdp", "ddp"))
-    assert two.gradients == pytest.approx(one.gradients, rel=0.02) and two.updates == pytest.approx(
-        one.updates, rel=0.02
-    )
-    plan = plan_of(trained / "two" / way)
-    assert (plan["world_size"], plan["parallel"]) == (2, way[:4].strip(","))
+def alone(way: str) -> str:
+    """The same training by one process, which doesn't look at `parallel`."""
+    return "ddp" + "".join(way.partition(",")[1:])
 
 
 @pytest.mark.slow
-def test_two_processes_publish_the_weights_of_one_but_for_rounding(trained: Path) -> None:
+@pytest.mark.parametrize(("ranks", "way"), PLACES)
+def test_several_processes_have_the_losses_of_one(trained: Path, ranks: int, way: str) -> None:
+    several, one = trained / str(ranks) / way, trained / "1" / alone(way)
+    assert_same_losses(several, one)
+    assert norms(several).gradients == pytest.approx(norms(one).gradients, rel=0.02)
+    assert norms(several).updates == pytest.approx(norms(one).updates, rel=0.02)
+    plan, wrapper = plan_of(several), way.partition(",")[0]
+    assert (plan["world_size"], plan["parallel"]) == (ranks, "fsdp + tp 2" if wrapper == "tp" else wrapper)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("ranks", "way"), PLACES)
+def test_several_processes_publish_the_weights_of_one_but_for_rounding(trained: Path, ranks: int, way: str) -> None:
     from safetensors.torch import load_file
 
-    for way in ("ddp", "fsdp", "ddp, dropout and average", "fsdp, dropout and average"):
-        places = (("two", way), ("one", way.replace("fsdp", "ddp")))
-        two, one = (load_file(trained / name / at / "model" / WEIGHTS) for name, at in places)
-        assert two.keys() == one.keys()
-        assert max(float((two[name] - one[name]).abs().max()) for name in two) < 2e-3
-    for way in ("ddp, adapters", "fsdp, adapters"):
-        two = json.loads((trained / "two" / way / "sums.json").read_text())
-        one = json.loads((trained / "one" / "ddp, adapters" / "sums.json").read_text())
-        assert two == pytest.approx(one, abs=2e-3)
+    places = (trained / str(ranks) / way, trained / "1" / alone(way))
+    if "adapters" in way:
+        several, one = (json.loads((place / "sums.json").read_text()) for place in places)
+        assert several == pytest.approx(one, abs=2e-3)
+        return
+    several, one = (load_file(place / "model" / WEIGHTS) for place in places)
+    assert several.keys() == one.keys()
+    assert max(float((several[name] - one[name]).abs().max()) for name in several) < 2e-4
 
 
 @pytest.mark.slow
 def test_only_one_process_writes(trained: Path) -> None:
-    events = [entry.event for entry in read_events(trained / "two" / "ddp" / "events.jsonl")]
+    events = [entry.event for entry in read_events(trained / "2" / "ddp" / "events.jsonl")]
     assert [type(event) for event in events].count(kinds.Start) == 1
     steps = [event.step for event in events if isinstance(event, kinds.Metric)]
     assert steps == sorted(set(steps))
@@ -180,6 +189,25 @@ def test_two_processes_then_one_then_two_read_the_samples_of_one(town: Town, tmp
     assert worlds == [2, 1, 2]
     warned = [e.event.text for e in read_events(case[0] / "events.jsonl") if isinstance(e.event, kinds.Warned)]
     assert len(warned) == 2 and "were computed with" in warned[0] and "world_size = 2" in warned[0]
+
+
+@pytest.mark.slow
+def test_layers_cut_over_two_then_whole_then_cut_over_two_of_four_read_the_samples_of_one(
+    town: Town, tmp_path: Path
+) -> None:
+    changes = LONG | REGULAR
+    ways: list[tuple[int, dict[str, Any]]] = [(2, TP), (1, {}), (4, TP), (2, {"parallel": "fsdp"})]
+    for number, (ranks, way) in enumerate(ways):
+        process = launch(town, (tmp_path / "moved", changes | way), ranks=ranks)
+        if number + 1 < len(ways):
+            wait_for(tmp_path / "moved", 14 * (number + 1), process)
+            kill_all(process)
+    finish(process)
+    finish(launch(town, (tmp_path / "one", changes), ranks=1))
+    assert_same_losses(tmp_path / "moved", tmp_path / "one")
+    plan = plan_of(tmp_path / "moved")
+    shared = [(facts["world_size"], facts["parallel"]) for facts in (*plan["earlier"], plan)]
+    assert shared == [(2, "fsdp + tp 2"), (1, "none"), (4, "fsdp + tp 2"), (2, "fsdp")]
 
 
 @pytest.mark.slow

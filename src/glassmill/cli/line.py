@@ -91,6 +91,26 @@ def ablate(
 
 
 @app.command(rich_help_panel=LINE)
+def rates(
+    recipe: RecipeArgument,
+    overrides: Overrides = None,
+    steps: Annotated[int, typer.Option(min=20, max=1000, help="so many rates, one step each")] = 80,
+    decades: Annotated[
+        float, typer.Option(min=0.5, max=8, help="powers of ten between the lowest and the highest rate")
+    ] = 3.0,
+    runs: Runs = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Suggest a learning rate: train a few steps at rising rates, and look where the loss falls fastest."""
+    from glassmill.commands.rates import find_rates, rate_tables
+    from glassmill.commands.terminal import Screen
+
+    with Screen() as screen:
+        result = find_rates(loaded(recipe, overrides), runs, steps, decades, (screen,), notify)
+    show_result(result, as_json, rate_tables)
+
+
+@app.command(rich_help_panel=LINE)
 def extract(
     archive: Annotated[Path, typer.Argument(help="a WARC or ARC file", metavar="IN")],
     out: Annotated[Path, typer.Argument(help="the .jsonl or .wet file to write, with or without .gz", metavar="OUT")],

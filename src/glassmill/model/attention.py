@@ -44,10 +44,10 @@ class Attention(nn.Module):
         call's keys are first stored at `positions_BT`; then queries see those of the first S stored ones that
         `mask_BTS` allows (`None`: all).
         """
-        B, T, _ = x_BTD.shape
-        q_BTNH = self.q_norm(self.q_proj(x_BTD).view(B, T, self.config.num_heads, self.config.head_dim))
-        k_BTKH = self.k_norm(self.k_proj(x_BTD).view(B, T, self.config.num_kv_heads, self.config.head_dim))
-        v_BTKH = self.v_proj(x_BTD).view(B, T, self.config.num_kv_heads, self.config.head_dim)
+        (B, T, _), heads = x_BTD.shape, (-1, self.config.head_dim)  # of a rank, where they are cut over several
+        q_BTNH = self.q_norm(self.q_proj(x_BTD).unflatten(-1, heads))
+        k_BTKH = self.k_norm(self.k_proj(x_BTD).unflatten(-1, heads))
+        v_BTKH = self.v_proj(x_BTD).unflatten(-1, heads)
         q_BTNH, k_BTKH = rotate(q_BTNH, rotation), rotate(k_BTKH, rotation)
         if cache is None:
             mixed_BTNH = attend(q_BTNH, k_BTKH, v_BTKH, mask_BTS, causal=T > 1 and mask_BTS is None)

@@ -186,6 +186,12 @@ class LoopSettings(Settings):
         "auto",
         description="under torchrun: a process has the whole model (ddp) or a share of it (fsdp); auto: ddp if it fits",
     )
+    tensor_parallel: int = runtime(
+        1,
+        ge=1,
+        description="under torchrun: so many processes compute each layer together, for layers too wide for a device; "
+        "a divisor of the number of processes, the heads and d_ff",
+    )
     activation_checkpointing: bool = runtime(
         False, description="compute each block's forward pass twice instead of keeping what it computed"
     )

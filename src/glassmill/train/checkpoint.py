@@ -4,9 +4,9 @@
                                  weights-1-of-2.safetensors  optimizer-1-of-2.safetensors   of rank 1 of several
 
 A folder gets its name once all of it is on disk, so a folder with this name is complete; `state.json` holds the
-SHA-256 of every file and of itself, so one that was damaged later is known. It also says which rows of which tensor
-are in which file: any number of ranks can continue from it, each reading only its rows. Neither the loader (see
-`batches`) nor the schedule needs any state.
+SHA-256 of every file and of itself, so one that was damaged later is known. It also says which rows and columns of
+which tensor are in which file: any number of ranks can continue from it, each reading only its part. Neither the loader
+(see `batches`) nor the schedule needs any state.
 
 Of several ranks, each writes a folder `share-...` of its own, which rank 0 moves into the checkpoint.
 """
@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -28,6 +28,7 @@ from torch import Tensor
 from glassmill.errors import UserError
 from glassmill.foreign_json import load_object
 from glassmill.run.files import atomic_path, remove, sha256_file
+from glassmill.train.parts import Box, OnDisk, Part, Value, copied, joined, place_of
 
 KEPT = 2
 KINDS = ("weights", "optimizer")
@@ -36,17 +37,6 @@ PATIENCE_S = 900.0
 DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, UserError, SafetensorError)
 """What reading a damaged checkpoint raises."""
 TYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16", torch.float64: "F64", torch.int64: "I64"}
-
-
-class Part(NamedTuple):
-    """Consecutive rows of a tensor: from row `first` on, of `total`."""
-
-    rows: Tensor
-    first: int
-    total: int
-
-
-Value = Tensor | Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +57,7 @@ class Checkpoint:
     def copied(self) -> Checkpoint:
         """A copy in the CPU's memory, which training doesn't change."""
         weights, optimizer = (
-            {name: _copied(value) for name, value in values.items()} for values in (self.weights, self.optimizer)
+            {name: copied(value) for name, value in values.items()} for values in (self.weights, self.optimizer)
         )
         return Checkpoint(self.step, weights, optimizer, self.seconds, dict(self.notes))
 
@@ -121,21 +111,16 @@ class Saved:
         """Of the tensors among the `"weights"` or of the `"optimizer"`."""
         return iter({name: None for _, file in self._of(kind) for name in file["tensors"]})
 
-    def read(self, kind: str, name: str, rows: tuple[int, int] | None = None) -> Tensor:
-        """A tensor, or `rows` of it: the first and how many.
+    def read(self, kind: str, name: str, box: Box | None = None) -> Tensor:
+        """A tensor, or a `box` of it; a number has none.
 
         Raises:
             KeyError: there is no such tensor, or not all of it.
         """
-        parts = sorted((*file["tensors"][name], at) for at, file in self._of(kind) if name in file["tensors"])
-        if not parts:
+        files = [(at, file["tensors"][name]) for at, file in self._of(kind) if name in file["tensors"]]
+        if not files:
             raise KeyError(name)
-        first, count = rows or (0, parts[0][1])
-        found = [self._rows(at, name, start, first, count) for start, _, at in parts]
-        tensor = found[0] if len(found) == 1 else torch.cat(found)
-        if tensor.ndim and len(tensor) != count:
-            raise KeyError(name)
-        return tensor
+        return joined([self._part(at, name, *place) for at, place in files], name, box)
 
     def whole(self) -> Checkpoint:
         """All of it, in memory."""
@@ -145,17 +130,12 @@ class Saved:
     def _of(self, kind: str) -> Iterator[tuple[str, Any]]:
         return ((name, file) for name, file in self.files.items() if name.startswith(kind))
 
-    def _rows(self, at: str, name: str, start: int, first: int, count: int) -> Tensor:
-        """What the file `at`, which has rows from `start` on, has of the rows that are wanted."""
+    def _part(self, at: str, name: str, *place: int) -> OnDisk:
         if at not in self._open:
             self._open[at] = safe_open(self.path / at, framework="pt")
-        part = self._open[at].get_slice(name)
-        if not part.get_shape():
-            scalar: Tensor = self._open[at].get_tensor(name)
-            return scalar
-        low, high = max(first - start, 0), min(first + count - start, part.get_shape()[0])
-        rows: Tensor = part[low:high] if low < high else torch.empty(0, *part.get_shape()[1:])
-        return rows
+        file = self._open[at]
+        part = file.get_slice(name)
+        return OnDisk(part if part.get_shape() else file.get_tensor(name), part.get_shape(), *place)
 
 
 def newest_saved(folder: Path, told: Callable[[str], None] = lambda text: None) -> Saved | None:
@@ -250,11 +230,8 @@ def _write(folder: Path, checkpoint: Checkpoint, rank: int, size: int) -> dict[s
     written = {}
     for kind, values in zip(KINDS, (checkpoint.weights, checkpoint.optimizer), strict=True):
         name = f"{kind}.safetensors" if size == 1 else f"{kind}-{rank}-of-{size}.safetensors"
-        tensors = {key: value.rows if isinstance(value, Part) else value for key, value in values.items()}
-        places = {
-            key: [value.first, value.total] if isinstance(value, Part) else [0, len(value) if value.ndim else 1]
-            for key, value in values.items()
-        }
+        tensors = {key: value.values if isinstance(value, Part) else value for key, value in values.items()}
+        places = {key: place_of(value) for key, value in values.items()}
         written[name] = {"sha256": write_safetensors(folder / name, tensors), "tensors": places}
     return written
 
@@ -275,16 +252,6 @@ def _fetch(share: Path, into: Path) -> dict[str, Any]:
 
 def _bytes(tensor: Tensor) -> Any:
     return tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b""
-
-
-def _copied(value: Value) -> Value:
-    if isinstance(value, Part):
-        return Part(_copied_tensor(value.rows), value.first, value.total)
-    return _copied_tensor(value)
-
-
-def _copied_tensor(tensor: Tensor) -> Tensor:
-    return torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor.detach())
 
 
 def _signed(state: Mapping[str, Any]) -> dict[str, Any]:

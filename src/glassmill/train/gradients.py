@@ -119,14 +119,14 @@ class FusedGradients:
 class AutogradGradients:
     """The model's `forward` under autograd; matrix products in `dtype`, weights and their gradients in float32.
 
-    DDP and FSDP2 average the gradients of all ranks. The weights of a batch already add up to 1 over the ranks, so the
-    sum is wanted: the local loss is multiplied by their number. Gradients are exchanged once a batch, with its last
-    micro-batch.
+    DDP and FSDP2 average the gradients of the ranks that read different rows. The weights of a batch already add up to
+    1 over these ranks, so the sum is wanted: the local loss is multiplied by their number. Gradients are exchanged once
+    a batch, with its last micro-batch.
     """
 
     def __init__(self, model: nn.Module, micro_rows: int, dtype: torch.dtype, document_end: int | None = None) -> None:
         self.model, self.micro_rows, self.dtype, self.document_end = model, micro_rows, dtype, document_end
-        self.world_size = parallel.num_ranks(model)
+        self.readers = parallel.readers(model)
 
     def __call__(self, batch: Batch) -> float:
         device = next(self.model.parameters()).device
@@ -139,6 +139,6 @@ class AutogradGradients:
             with parallel.exchange(self.model, when=number == len(parts)):
                 with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
                     loss = self.model(ids, targets, weights, documents)
-                (loss * self.world_size).backward()
+                (loss * self.readers.size).backward()
             total += loss.detach()
-        return parallel.sum_over_ranks(total, self.world_size).item()
+        return self.readers.sum(total).item()

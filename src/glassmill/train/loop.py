@@ -106,7 +106,7 @@ def fit(
     """
     deadline = deadline or Deadline(settings.minutes)
     with pinned_threads(setup.device.threads), deterministic():
-        ranks = Ranks.join(setup.device)
+        ranks = Ranks.join(setup.device, setup.tensor_parallel)
         with others_may_die(ranks):
             on = _Training(run, batches, settings, setup, report, deadline, ranks, os.getppid())
             done = _fit(on, fresh_model, outline)
@@ -143,7 +143,9 @@ def _fit(
 
     if ranks.size > 1:
         chosen = on.settings.parallel
-        if chosen == "auto":
+        if ranks.tensor_parallel > 1:
+            chosen = "fsdp"
+        elif chosen == "auto":
             chosen = ranks.tell(_what_fits(on, (outline or fresh_model)().config))
         on = on._replace(setup=on.setup._replace(parallel=chosen))
     plan = read_plan(run, on.setup) if ranks.rank == 0 else None
@@ -199,7 +201,7 @@ def _announce(run: RunFolder, trainer: Trainer, plan: Plan) -> None:
     )
     if trainer.ranks.size > 1:
         how = "each with the whole model" if trainer.setup.parallel == "ddp" else "each with a share of the model"
-        run.emit(kinds.Note(f"{trainer.ranks.size} processes train together, {how} ({trainer.setup.parallel})"))
+        run.emit(kinds.Note(f"{trainer.ranks.size} processes train together, {how} ({trainer.setup.way})"))
 
 
 def _resume(on: _Training, trainer: Trainer, course: Course) -> int:

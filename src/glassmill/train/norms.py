@@ -3,7 +3,7 @@
 A ratio near 1e-3 is usual for AdamW on matrices. One that is a hundred times smaller learns nothing, one near 1 wipes
 out what was learned: the group's learning rate is off. (The plot of Karpathy's makemore, part 3.)
 
-A rank of several holds rows of a tensor (FSDP2) or all of it (DDP); sums of squares add up over rows.
+A rank of several holds a part of a tensor (FSDP2) or all of it (DDP); sums of squares add up over parts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from glassmill.train.parallel import whole_or_rows
+from glassmill.train.parallel import copies, whole_or_rows
 
 GROUPS = ("embeddings", "attention", "feed-forward", "norms", "head")
 
@@ -39,14 +39,15 @@ class Before:
         self.sharded = sharded
         self.weights = {name: whole_or_rows(p) for name, p in model.named_parameters() if p.requires_grad}
         self.copies = {name: weight.detach().clone() for name, weight in self.weights.items()}
+        self.holders = {name: copies(p) for name, p in model.named_parameters()}
         gradients = [(name, whole_or_rows(p.grad)) for name, p in model.named_parameters() if p.grad is not None]
-        self.gradients = _squares(gradients)
+        self.gradients = self._squares(gradients)
 
     @torch.no_grad()
     def after(self) -> Norms:
         """What the step did."""
-        changes = _squares((name, weight - self.copies[name]) for name, weight in self.weights.items())
-        sums = torch.stack([self.gradients, changes, _squares(self.copies.items())])
+        changes = self._squares((name, weight - self.copies[name]) for name, weight in self.weights.items())
+        sums = torch.stack([self.gradients, changes, self._squares(self.copies.items())])
         if self.sharded:
             torch.distributed.all_reduce(sums)
         gradients, changed, sizes = sums.sqrt().tolist()
@@ -56,6 +57,16 @@ class Before:
             {group: gradients[n] for n, group in groups},
             {group: changed[n] / sizes[n] if sizes[n] else 0.0 for n, group in groups},
         )
+
+    def _squares(self, tensors: Iterable[tuple[str, Tensor]]) -> Tensor:
+        """Sum of squares of each of the `GROUPS`; what several ranks have counts once over all of them."""
+        sums: dict[str, list[Tensor]] = {group: [] for group in GROUPS}
+        device = torch.device("cpu")
+        for name, tensor in tensors:
+            sums[group_of(name)].append(torch.linalg.vector_norm(tensor.float()).square() / self.holders[name])
+            device = tensor.device
+        zero = torch.zeros((), device=device)
+        return torch.stack([torch.stack(squares).sum() if squares else zero for squares in sums.values()])
 
 
 def group_of(name: str) -> str:
@@ -68,14 +79,3 @@ def group_of(name: str) -> str:
         return "norms"
     inside = "attention" if ".self_attn." in name else "feed-forward"
     return inside if ".layers." in name else "head" if name.startswith("lm_head") else "embeddings"
-
-
-def _squares(tensors: Iterable[tuple[str, Tensor]]) -> Tensor:
-    """Sum of squares of each of the `GROUPS`."""
-    sums: dict[str, list[Tensor]] = {group: [] for group in GROUPS}
-    device = torch.device("cpu")
-    for name, tensor in tensors:
-        sums[group_of(name)].append(torch.linalg.vector_norm(tensor.float()).square())
-        device = tensor.device
-    zero = torch.zeros((), device=device)
-    return torch.stack([torch.stack(squares).sum() if squares else zero for squares in sums.values()])

@@ -44,10 +44,16 @@ class Setup(NamedTuple):
     device: Device
     step: Literal["fused", "autograd"]
     parallel: Literal["none", "ddp", "fsdp"] = "none"
+    tensor_parallel: int = 1
 
     def facts(self) -> Facts:
         """All of it that changes the bytes of the model."""
-        return {**self.device.facts(), "step": self.step, "parallel": self.parallel}
+        return {**self.device.facts(), "step": self.step, "parallel": self.way}
+
+    @property
+    def way(self) -> str:
+        """How the processes share the work, such as `fsdp` or `fsdp + tp 2`."""
+        return self.parallel if self.tensor_parallel == 1 else f"{self.parallel} + tp {self.tensor_parallel}"
 
     def identity(self) -> Facts:
         """What of it no run may change on its way: the type of products. The rest changes the order of sums, and a run
@@ -73,7 +79,25 @@ def set_up(settings: LoopSettings, d_model: int) -> Setup:
     if settings.step == "fused" and not can_fuse:
         what = f"{device.place.world_size} on {device.kind}" if kernels.available() else "one without the native core"
         raise UserError(f"step = fused is for one process on a CPU, not {what}; set step=auto")
-    return Setup(device, "fused" if can_fuse and settings.step != "autograd" else "autograd")
+    check_processes(settings, device.place.world_size)
+    step: Literal["fused", "autograd"] = "fused" if can_fuse and settings.step != "autograd" else "autograd"
+    return Setup(device, step, tensor_parallel=settings.tensor_parallel)
+
+
+def check_processes(settings: LoopSettings, num_processes: int) -> None:
+    """Raises UserError where the processes cannot share the work as the settings say."""
+    size = settings.tensor_parallel
+    if num_processes % size:
+        other = "start the command with torchrun" if num_processes == 1 else "start as many as it divides"
+        raise UserError(
+            f"tensor_parallel = {size} does not divide the number of processes, {num_processes}: {other}, or set "
+            "tensor_parallel=1"
+        )
+    if size > 1 and settings.parallel == "ddp":
+        raise UserError(
+            f"tensor_parallel = {size} cuts the layers, and parallel = ddp keeps them whole; set parallel=fsdp, or "
+            "tensor_parallel=1"
+        )
 
 
 @dataclass(frozen=True, slots=True)

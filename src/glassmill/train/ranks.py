@@ -31,13 +31,17 @@ class Ranks:
 
     Attributes:
         rank, size: This process, of so many.
+        tensor_parallel: How many consecutive ranks compute each layer together. They are a replica, and read one share
+            of every batch.
+        replica, replicas: That of this rank, of so many.
     """
 
-    def __init__(self, rank: int = 0, size: int = 1) -> None:
-        self.rank, self.size = rank, size
+    def __init__(self, rank: int = 0, size: int = 1, tensor_parallel: int = 1) -> None:
+        self.rank, self.size, self.tensor_parallel = rank, size, tensor_parallel
+        self.replica, self.replicas = rank // tensor_parallel, size // tensor_parallel
 
     @classmethod
-    def join(cls, device: Device) -> Ranks:
+    def join(cls, device: Device, tensor_parallel: int = 1) -> Ranks:
         """Meet the others that torchrun started: gloo on the CPU, NCCL between GPUs.
 
         Raises:
@@ -58,7 +62,7 @@ class Ranks:
                 world_size=size,
                 timeout=PATIENCE,
             )
-        return cls(rank, size)
+        return cls(rank, size, tensor_parallel)
 
     def tell(self, value: Any) -> Any:
         """What rank 0 gives, on all ranks; anything that JSON can say."""

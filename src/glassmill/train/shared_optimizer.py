@@ -3,7 +3,7 @@
 Muon needs a matrix whole, AdamW works on any numbers. So every matrix of the blocks has one rank that owns it:
 
     ddp    gradients are whole everywhere; owners step, then broadcast their matrices
-    fsdp   a rank has some rows of every parameter: rows of gradients go to the owners, rows of new weights come back
+    fsdp   a rank has a part of every parameter: parts of gradients go to the owners, parts of new weights come back
 
 The orthogonalisation and Muon's momenta are divided by the number of ranks. AdamW steps where the numbers are. The
 steps themselves are `Optimizer`'s, which sees plain parameters. State is named by parameter, so that any number of
@@ -18,8 +18,10 @@ import torch
 from torch import Tensor, distributed, nn
 
 from glassmill.recipe import LoopSettings
-from glassmill.train.checkpoint import Part, Saved, Value
+from glassmill.train.boxes import box_of, part_of, read_part
+from glassmill.train.checkpoint import Saved
 from glassmill.train.optimizer import Optimizer, is_matrix
+from glassmill.train.parts import Value
 from glassmill.train.ranks import Ranks
 
 
@@ -73,7 +75,7 @@ class SharedOptimizer:
             if key.startswith("muon."):
                 found[key] = tensor
             elif tensor.ndim and self.sharded:
-                found[key] = part_of(tensor, self.named[_parameter(key)], self.ranks)
+                found |= part_of(key, tensor, self.named[_parameter(key)], self.ranks)
             elif self.ranks.rank == 0:
                 found[key] = tensor
         return found
@@ -88,7 +90,7 @@ class SharedOptimizer:
                 tensors[key] = saved.read("optimizer", key).to(tensor.device)
         for key in saved.names("optimizer"):
             if key.startswith("adamw.") and _parameter(key) in self.mine:
-                tensors[key] = read_rows(saved, "optimizer", key, self.named[_parameter(key)], self.ranks)
+                tensors[key] = read_part(saved, "optimizer", key, self.named[_parameter(key)], self.ranks)
         self.optimizer.load_state(tensors)
 
     def _mine(self, whole: set[str]) -> dict[str, nn.Parameter]:
@@ -118,26 +120,25 @@ class SharedOptimizer:
             parameter.grad = gradients[name] if name in owned else _local_gradient(self.named[name])
 
     @torch.no_grad()
-    def _exchange(self, rows: Sequence[Sequence[Tensor]], whole: Mapping[str, Tensor]) -> None:
-        """This rank's `rows` of every owner's matrices, to the owners; `whole` takes the rows of this rank's own."""
+    def _exchange(self, parts: Sequence[Sequence[Tensor]], whole: Mapping[str, Tensor]) -> None:
+        """This rank's `parts` of every owner's matrices, to the owners; `whole` takes the parts of this rank's own."""
         if any(self.owned):
-            incoming = [list(self._rows_of(whole, rank)) for rank in range(self.ranks.size)]
-            _all_to_all(rows, incoming)
+            incoming = [list(self._parts_of(whole, rank)) for rank in range(self.ranks.size)]
+            _all_to_all(parts, incoming)
 
     @torch.no_grad()
     def _return_weights(self) -> None:
-        """The rows of new weights, from the owners to those who have them."""
+        """The parts of new weights, from the owners to those who have them."""
         if any(self.owned):
-            outgoing = [list(self._rows_of(self.mine, rank)) for rank in range(self.ranks.size)]
+            outgoing = [list(self._parts_of(self.mine, rank)) for rank in range(self.ranks.size)]
             _all_to_all(outgoing, [[_local(self.named[name]) for name in names] for names in self.owned])
             for name in self.owned[self.ranks.rank]:
                 self.mine[name].grad = None
 
-    def _rows_of(self, whole: Mapping[str, Tensor], rank: int) -> Iterator[Tensor]:
-        """Of this rank's own matrices the rows that another rank has."""
+    def _parts_of(self, whole: Mapping[str, Tensor], rank: int) -> Iterator[Tensor]:
+        """Of this rank's own matrices what another rank has."""
         for name in self.owned[self.ranks.rank]:
-            first, count = rows_of(rank, self.ranks.size, len(whole[name]))
-            yield whole[name].data[first : first + count]
+            yield whole[name].data[box_of(self.named[name], rank, self.ranks)]
 
     @torch.no_grad()
     def _broadcast_weights(self) -> None:
@@ -164,38 +165,13 @@ def divided(costs: Sequence[int], ranks: int) -> list[list[int]]:
     return shares
 
 
-def rows_of(rank: int, size: int, total: int) -> tuple[int, int]:
-    """First row and number of rows that a rank has of a tensor with `total`, as FSDP2 cuts it.
-
-    >>> [rows_of(rank, 3, 4) for rank in range(3)]
-    [(0, 2), (2, 2), (4, 0)]
-    """
-    chunk = -(-total // size)
-    first = min(rank * chunk, total)
-    return first, min(chunk, total - first)
-
-
-def part_of(local: Tensor, whole: Tensor, ranks: Ranks) -> Part:
-    """What a rank has of a tensor that is cut as `whole` is."""
-    first, count = rows_of(ranks.rank, ranks.size, len(whole))
-    assert len(local) == count
-    return Part(local, first, len(whole))
-
-
-def read_rows(saved: Saved, kind: str, key: str, parameter: Tensor, ranks: Ranks) -> Tensor:
-    """A saved tensor, or this rank's rows of it if the parameter is cut."""
-    if not hasattr(parameter, "to_local"):
-        return saved.read(kind, key)
-    return saved.read(kind, key, rows_of(ranks.rank, ranks.size, len(parameter)))
-
-
 def _parameter(key: str) -> str:
     """The name in `adamw.NAME.KEY`."""
     return key.removeprefix("adamw.").rpartition(".")[0]
 
 
 def _local(parameter: Tensor) -> Tensor:
-    """This rank's rows of a parameter, in place."""
+    """This rank's part of a parameter, in place."""
     local: Tensor = parameter.to_local().detach()  # type: ignore[attr-defined]
     return local
 

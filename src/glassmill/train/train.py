@@ -17,9 +17,8 @@ import torch
 
 from glassmill.errors import UserError
 from glassmill.evals.bits_per_byte import bits_per_byte
-from glassmill.infer.folder import load_folder, save_folder
+from glassmill.infer.folder import save_folder
 from glassmill.infer.torch_decoder import TorchDecoder
-from glassmill.model.initial import initialize
 from glassmill.model.sizes import num_parameters
 from glassmill.model.transformer import Transformer
 from glassmill.recipe import ModelSettings, Recipe, TrainSettings
@@ -28,16 +27,16 @@ from glassmill.run.device import Facts
 from glassmill.run.folder import RunFolder
 from glassmill.tokens.shards import Shards
 from glassmill.tokens.tokenizer import Tokenizer
-from glassmill.train.adapting import adapt, publish_adapter
-from glassmill.train.base import Base, read_base, shape_of
-from glassmill.train.batches import MixtureBatches, WindowBatches, Windows
+from glassmill.train.adapting import publish_adapter
+from glassmill.train.base import shape_of
 from glassmill.train.deadline import Deadline
 from glassmill.train.known_text import KnownText, for_measuring
 from glassmill.train.loop import fit
 from glassmill.train.plan import set_up
 from glassmill.train.rates import is_own
 from glassmill.train.samples import continue_greedily
-from glassmill.train.sources import OWN, Reading, check_ids, described, id_lengths, readings, sources, warnings
+from glassmill.train.sources import OWN, Reading, described, readings, warnings
+from glassmill.train.start import start_of
 
 VERSION = 4
 PROMPT_TOKENS = 8
@@ -60,47 +59,35 @@ def make(
             vocabulary than the base's, the run was started with another type of products, or training diverged.
     """
     deadline = Deadline(settings.minutes)
-    settings = settings.model_copy(update={"seed": seed})
-    shards = Shards(tokens, "train")
-    base = None if settings.base is None else read_base(Path(settings.base))
+    start = start_of(settings, seed, tokens, model_settings)
+    settings, base, config, batches, num_ids = start.settings, start.base, start.config, start.batches, start.num_ids
     vocabulary = Tokenizer.load(tokenizer) if base is None else base.tokenizer
-    config, length = shape_of(model_settings, settings.base, shards.vocab_size), model_settings.context_length
-    setup = set_up(settings, config.d_model)
     known: KnownText | None = None
     if base is not None:
-        _check_encoding(tokens, shards, base)
         known = KnownText(run, "train", vocabulary, None, config.context_length, is_own(base.meta))
         run.emit(kinds.Note(_said(settings, base.folder)))
 
-    def fresh_model() -> Transformer:
-        if base is None:
-            model = Transformer(config)
-            initialize(model, seed)
-            return model.to(setup.device.torch_device)
-        model = load_folder(base.folder, setup.device.torch_device, torch.float32).model
+    def look(model: Transformer) -> None:
         if known is not None and math.isnan(known.before):
             known.before = known.loss(model)
             reporter.first(model)
-        adapt(model, settings.lora, seed)
-        return model
 
-    rows = max(1, settings.batch_tokens // length)
-    batches, num_ids = _batches(settings, tokens, shards, rows, length, seed)
-    batches.document_end = shards.eos_id if settings.document_attention else None
+    step_tokens = batches.rows * batches.length
     if settings.steps is not None:
-        _tell_of_the_mixture(run, readings(num_ids, settings.steps * rows * length))
-    reporter = Reporter(run, settings, tokens, vocabulary, length)
+        _tell_of_the_mixture(run, readings(num_ids, settings.steps * step_tokens))
+    reporter = Reporter(run, settings, tokens, vocabulary, batches.length)
 
     def outline() -> Transformer:
         with torch.device("meta"):
             return Transformer(config)
 
-    trained = fit(run, fresh_model, batches, settings, setup, reporter, deadline, outline if base is None else None)
+    outlined = outline if base is None else None
+    trained = fit(run, lambda: start.model(look), batches, settings, start.setup, reporter, deadline, outlined)
     if trained is None:  # rank 0 publishes
         return
     model, plan = trained
     publish_adapter(run, model, settings, settings.base or "")
-    tokens_seen = plan.steps * rows * length
+    tokens_seen = plan.steps * step_tokens
     provenance = {"run": run.name, "stage": "train", "steps": plan.steps, "tokens_seen": tokens_seen, "seed": seed}
     if settings.keep_best:
         provenance["kept_step"] = reporter.step
@@ -116,22 +103,6 @@ def make(
     run.finish(stats)
 
 
-def _batches(
-    settings: TrainSettings, tokens: Path, shards: Shards, rows: int, length: int, seed: int
-) -> tuple[Windows, dict[str, tuple[float, int]]]:
-    """What the steps read, and of every source its share and the number of its ids."""
-    if not settings.mixture:
-        return WindowBatches(shards, rows, length, seed), {OWN: (1.0, len(shards))}
-    found = sources(settings, tokens)
-    lengths = id_lengths(tokens)
-    for source in found:
-        check_ids(source.folder, lengths, shards.eos_id, "the recipe's own text")
-    parts = [shards if source.name == OWN else Shards(source.folder, "train") for source in found]
-    windows = [WindowBatches(part, rows, length, seed) for part in parts]
-    num_ids = {source.name: (source.share, len(part)) for source, part in zip(found, parts, strict=True)}
-    return MixtureBatches(windows, [source.share for source in found], seed), num_ids
-
-
 def _epochs(num_ids: dict[str, tuple[float, int]], tokens_seen: int) -> float:
     """How often the recipe's own text was read."""
     share, own = num_ids.get(OWN, (0.0, 1))
@@ -143,16 +114,6 @@ def _tell_of_the_mixture(run: RunFolder, read: dict[str, Reading]) -> None:
         run.emit(kinds.Note(f"reading {described(read)}"))
         for warning in warnings(read):
             run.emit(kinds.Warned(warning))
-
-
-def _check_encoding(tokens: Path, shards: Shards, base: Base) -> None:
-    """Raises UserError where the ids of a tokens run mean something else to the base model."""
-    lengths = np.load(tokens / "token_bytes.npy", allow_pickle=False)
-    if shards.vocab_size != base.tokenizer.vocab_size or not np.array_equal(lengths, base.tokenizer.text_lengths()):
-        raise UserError(
-            f"{tokens} is encoded with another vocabulary ({shards.vocab_size} tokens) than that of {base.folder} "
-            f"({base.tokenizer.vocab_size}); set tokenizer.base={base.folder} and run the stages from tokenizer on"
-        )
 
 
 def _said(settings: TrainSettings, base: Path) -> str:

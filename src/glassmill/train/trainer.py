@@ -18,15 +18,17 @@ from glassmill.model.transformer import Transformer
 from glassmill.recipe import LoopSettings
 from glassmill.train import parallel
 from glassmill.train.average import PREFIX, Average
-from glassmill.train.checkpoint import Checkpoint, Saved, Value
+from glassmill.train.boxes import part_of, read_part
+from glassmill.train.checkpoint import Checkpoint, Saved
 from glassmill.train.dropout import Dropout
 from glassmill.train.gradients import Batch, make_gradients
 from glassmill.train.health import Watch, gradient_norm, shorten
 from glassmill.train.norms import Before, Norms
+from glassmill.train.parts import Value
 from glassmill.train.plan import Setup
 from glassmill.train.ranks import Ranks
 from glassmill.train.schedule import Cut, learning_rate_factor, steps_known
-from glassmill.train.shared_optimizer import SharedOptimizer, part_of, read_rows
+from glassmill.train.shared_optimizer import SharedOptimizer
 
 
 class Batches(Protocol):
@@ -92,7 +94,7 @@ class Trainer:
         kept = self._trained() if self.sharded or self.ranks.rank == 0 else []
         weights = {name: parallel.whole_or_rows(p.detach()) for name, p in kept}
         self.average = Average(weights, settings.average) if settings.average else None
-        rows = math.ceil(batches.rows / self.ranks.size)
+        rows = math.ceil(batches.rows / self.ranks.replicas)
         self.gradients = make_gradients(
             self.wrapped,
             rows,
@@ -103,14 +105,20 @@ class Trainer:
             self.document_end,
         )
 
-    def step(self, step: int, steps: int, cuts: Sequence[Cut] = (), measured: bool = False) -> Trained:
-        """Take a step; `measured`: with the norms of each group.
+    def step(
+        self, step: int, steps: int, cuts: Sequence[Cut] = (), measured: bool = False, factor: float | None = None
+    ) -> Trained:
+        """Take a step.
+
+        Args:
+            measured: With the norms of each group.
+            factor: Of the rates; None: the schedule's.
 
         Raises:
             UserError, Spike: see `Watch.step`; the weights are those before the step.
         """
         if self.dropout:
-            self.dropout.start(step, self.ranks.rank * math.ceil(self.batches.rows / self.ranks.size))
+            self.dropout.start(step, self.ranks.replica * math.ceil(self.batches.rows / self.ranks.replicas))
         loss = self.gradients(self.batch(step))
         norm = parallel.gradient_norm_over_ranks(self.model) if self.sharded else gradient_norm(self.model)
         self.watch.step(step + 1, cuts[-1][1] if cuts else steps, loss, norm)
@@ -118,9 +126,10 @@ class Trainer:
         if 0 < self.settings.grad_clip < norm:
             shorten(self.model, self.settings.grad_clip / norm)
         settings = self.settings
-        factor = learning_rate_factor(
-            step, steps, settings.warmup_steps, settings.decay_share, cuts, settings.decay_floor
-        )
+        if factor is None:
+            factor = learning_rate_factor(
+                step, steps, settings.warmup_steps, settings.decay_share, cuts, settings.decay_floor
+            )
         self.optimizer.step(factor * settings.peak_lr, factor * settings.embedding_lr)
         if self.average:
             self.average.add(step, steps_known(step, steps, cuts))
@@ -129,7 +138,7 @@ class Trainer:
     def batch(self, step: int) -> Batch:
         """This rank's rows of what a step reads. The order of rows is that of one process."""
         batch = self.batches.batch(step + self.skipped)
-        return batch.share(self.ranks.rank, self.ranks.size) if self.ranks.size > 1 else batch
+        return batch.share(self.ranks.replica, self.ranks.replicas) if self.ranks.size > 1 else batch
 
     @torch.no_grad()
     def loss_now(self, step: int) -> float:
@@ -144,7 +153,7 @@ class Trainer:
                 total += (self.model(ids, targets, None, documents) * weights).sum()
         if self.sharded:
             self.model.reshard()  # type: ignore[operator]  # a backward pass would have
-        return float(parallel.sum_over_ranks(total, self.ranks.size))
+        return float(parallel.readers(self.wrapped).sum(total))
 
     def whole_model(self) -> Transformer | None:
         """The model as rank 0 reports on it and publishes it, with averaged weights if there are any; None on other
@@ -163,7 +172,7 @@ class Trainer:
         weights: dict[str, Value] = {}
         for name, parameter in self._trained():
             if self.sharded:
-                weights[name] = part_of(parallel.whole_or_rows(parameter), parameter, self.ranks)
+                weights |= part_of(name, parallel.whole_or_rows(parameter), parameter, self.ranks)
             elif self.ranks.rank == 0:
                 weights[name] = parameter
         return Checkpoint(step, weights, self.optimizer.state() | self._average_state(), seconds)
@@ -172,17 +181,17 @@ class Trainer:
     def load(self, saved: Saved) -> None:
         """Continue from a checkpoint, written by any number of ranks."""
         for name, parameter in self._trained():
-            parallel.whole_or_rows(parameter).copy_(read_rows(saved, "weights", name, parameter, self.ranks))
+            parallel.whole_or_rows(parameter).copy_(read_part(saved, "weights", name, parameter, self.ranks))
         self.optimizer.load(saved)
         if self.average:
-            self.average.load(saved, lambda key: read_rows(saved, "optimizer", key, self._parameter(key), self.ranks))
+            self.average.load(saved, lambda key: read_part(saved, "optimizer", key, self._parameter(key), self.ranks))
 
     def _average_state(self) -> dict[str, Value]:
         """This rank's share of the averaged weights."""
         state: dict[str, Value] = {}
         for key, tensor in self.average.state().items() if self.average else ():
             if self.sharded and tensor.ndim:
-                state[key] = part_of(tensor, self._parameter(key), self.ranks)
+                state |= part_of(key, tensor, self._parameter(key), self.ranks)
             elif self.ranks.rank == 0:
                 state[key] = tensor
         return state
@@ -202,7 +211,7 @@ class Trainer:
             return self.model
         weights = self.model.state_dict() if self.ranks.rank == 0 else {}
         self.model.load_state_dict(parallel.skeleton(self.model).state_dict(), assign=True)  # rank 0 keeps `weights`
-        parallel.wrap_fsdp(self.model, self.dtype, device)
+        parallel.wrap_fsdp(self.model, self.dtype, device, self.ranks.tensor_parallel)
         parallel.fill_from_rank_0(self.model, weights, device)
         return self.model
 
