@@ -38,6 +38,7 @@ from glassmill.recipe.learning import (
     TokensSettings,
     TrainSettings,
 )
+from glassmill.recipe.preferring import RlSettings
 from glassmill.recipe.reading import find_recipe, load_recipe, make_recipe
 from glassmill.recipe.whole import Recipe, stage_names
 
@@ -63,6 +64,7 @@ __all__ = [
     "ModelSettings",
     "PiiSettings",
     "Recipe",
+    "RlSettings",
     "RunSettings",
     "Settings",
     "SftSettings",

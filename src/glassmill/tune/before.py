@@ -1,4 +1,4 @@
-"""What can be known of an sft before anything starts: its base model, its length, its conversations.
+"""What can be known of a tuning before anything starts: its base model, its length, its conversations or tasks.
 
 `glassmill plan` and the line ask here first, so that a mistake is not found hours later. Nothing here loads torch.
 """
@@ -13,6 +13,7 @@ from glassmill.recipe import Recipe, SftSettings
 from glassmill.train.base import Base, find_base, read_base
 from glassmill.train.rates import is_own
 from glassmill.tune.reading import read_conversations
+from glassmill.tune.tasks import read_tasks
 
 
 def read_chat_base(folder: Path) -> Base:
@@ -46,6 +47,20 @@ def check_length(settings: SftSettings, config: ModelConfig) -> None:
             f"sft.batch_tokens = {settings.batch_tokens} is not a multiple of sft.length = {length}; "
             f"set sft.batch_tokens={near}"
         )
+
+
+def prepared_practice(recipe: Recipe, runs: Path) -> Recipe:
+    """The recipe with the path of its `rl.base`, after a look at the tasks.
+
+    Raises:
+        UserError: no such base, one that holds no conversation, or a file that holds no tasks.
+    """
+    if recipe.rl.tasks and not read_tasks(recipe.rl.tasks):
+        raise UserError(f"rl.tasks: there is no task in {', '.join(recipe.rl.tasks)}")
+    if recipe.rl.base is None:
+        return recipe
+    base = read_chat_base(find_base("rl.base", recipe.rl.base, runs))
+    return recipe.model_copy(update={"rl": recipe.rl.model_copy(update={"base": str(base.folder)})})
 
 
 def prepared(recipe: Recipe, runs: Path) -> Recipe:
