@@ -6,6 +6,7 @@ that nobody has are those of the conversations; wordings are the conversations' 
 numbers than the evaluation's.
 
     fact      about a subject of the conversations      unknown   about a name that no page mentions: a refusal
+    topic     about a person, but nothing that a page mentions: a refusal
     sum       one calculation, as in conversations      two_step  two calculations in one expression, shown as solved
 """
 
@@ -26,7 +27,7 @@ from glassmill.miniweb.visitors import typed, typed_sum
 from glassmill.miniweb.world import Fact, Subject, World, canonical
 from glassmill.run.folder import read_manifest
 
-SHARES = {"fact": 0.4, "unknown": 0.3, "sum": 0.15, "two_step": 0.15}
+SHARES = {"fact": 0.5, "unknown": 0.06, "topic": 0.06, "sum": 0.15, "two_step": 0.23}
 NUM_HELD_OUT = 100
 """Held-out sums in two steps."""
 MOST, MOST_FACTOR = 99, 12
@@ -89,10 +90,17 @@ class _Coach:
         self._ghosts = Deck(ghosts.sft, rng)
         self._sums = Deck(sums, rng)
         self._two_steps = Deck(asking.TWO_STEP["practice"], rng)
+        self._people = Deck([subject for subject in known if subject.kind == "person"], rng)
+        self._makers = {
+            "fact": self._fact,
+            "unknown": self._unknown,
+            "topic": self._topic,
+            "sum": self._sum,
+            "two_step": self._two_step,
+        }
 
     def rows(self, kind: str, number: int) -> Iterator[Row]:
-        make = {"fact": self._fact, "unknown": self._unknown, "sum": self._sum, "two_step": self._two_step}[kind]
-        return ({**make(), "kind": kind} for _ in range(number))
+        return ({**self._makers[kind](), "kind": kind} for _ in range(number))
 
     def _fact(self) -> Row:
         subject, attribute, form = self._facts.draw()
@@ -104,6 +112,11 @@ class _Coach:
         attribute = self.rng.choice(ghost.attributes)
         form = self.rng.choice((*asking.KNOWN[attribute], *asking.PRACTICE[attribute]))
         return {"prompt": self._written(ask(form, ghost), ghost.name), "answer": refusal(ghost.name)}
+
+    def _topic(self) -> Row:
+        person, topic = self._people.draw(), self.rng.choice(asking.UNKNOWN_TOPICS)
+        question = ask(self.rng.choice(asking.UNKNOWN_TOPIC_WORDINGS), person, topic=topic)
+        return {"prompt": self._written(question, person.name), "answer": refusal(f"{person.name}'s {topic}")}
 
     def _sum(self) -> Row:
         task = self._sums.draw()

@@ -21,7 +21,7 @@ from glassmill.recipe.learning import (
     TokensSettings,
     TrainSettings,
 )
-from glassmill.recipe.preferring import RlSettings
+from glassmill.recipe.preferring import DpoSettings, RlSettings
 
 
 def stage_section(settings: type[Settings], asked_for: bool = False) -> Any:
@@ -53,6 +53,7 @@ class Recipe(Settings):
     model: ModelSettings = ModelSettings()
     train: TrainSettings = stage_section(TrainSettings)
     sft: SftSettings = stage_section(SftSettings)
+    dpo: DpoSettings = stage_section(DpoSettings, asked_for=True)
     rl: RlSettings = stage_section(RlSettings, asked_for=True)
     eval: EvalSettings = stage_section(EvalSettings)
     run: RunSettings = RunSettings()

@@ -100,12 +100,24 @@ def _sft_check(recipe: Recipe) -> str | None:
     return None
 
 
+def _dpo_files(recipe: Recipe) -> Mapping[str, Files]:
+    return {"dpo.pairs": Files(recipe.dpo.pairs), "dpo.base": _model_files(recipe.dpo.base)}
+
+
+def _dpo_check(recipe: Recipe) -> str | None:
+    if not recipe.dpo.base and "sft" not in {*recipe.stages, *recipe.given}:
+        return "dpo needs a tuned model: add the stage sft, or name a model folder in dpo.base"
+    if not recipe.dpo.pairs:
+        return "dpo.pairs is empty: name files of preference pairs, or leave dpo out of stages"
+    return None
+
+
 def _rl_files(recipe: Recipe) -> Mapping[str, Files]:
     return {"rl.tasks": Files(recipe.rl.tasks), "rl.base": _model_files(recipe.rl.base)}
 
 
 def _rl_check(recipe: Recipe) -> str | None:
-    if not recipe.rl.base and not {"sft"} & {*recipe.stages, *recipe.given}:
+    if not recipe.rl.base and not {"dpo", "sft"} & {*recipe.stages, *recipe.given}:
         return "rl needs a tuned model: add the stage sft, or name a model folder in rl.base"
     if not recipe.rl.tasks and "miniweb" not in {*recipe.stages, *recipe.given}:
         return "rl.tasks is empty: name files of tasks, or leave rl out of stages"
@@ -249,6 +261,23 @@ STAGES: tuple[Stage, ...] = (
         waits="Tuning starts when training is done.",
     ),
     Stage(
+        name="dpo",
+        verb="glassmill.tune.dpo",
+        help="Tune a model on pairs of a better and a worse answer.",
+        leaves="an assistant that answers like the better answers",
+        headline=("pairs", "steps", "held_out_accuracy"),
+        title="Preferences",
+        doing="learning what is preferred",
+        inputs=(Input("base", ("sft",), required=False),),
+        files=_dpo_files,
+        check=_dpo_check,
+        model="assistant",
+        heading="Learning what is preferred",
+        says="Two answers to the same question, one marked as the better: the model makes it likelier than the other, "
+        "without moving far from where it started.",
+        waits="This starts when tuning is done.",
+    ),
+    Stage(
         name="rl",
         verb="glassmill.tune.rl",
         help="Improve the tuned model by its own answers to tasks that can be checked.",
@@ -257,7 +286,8 @@ STAGES: tuple[Stage, ...] = (
         title="Practice",
         doing="practising",
         inputs=(
-            Input("base", ("sft",), required=False),
+            Input("base", ("dpo", "sft"), required=False),
+            Input("tokens", ("tokens",), required=False),
             Input("web", ("miniweb",), required=False),
         ),
         files=_rl_files,
@@ -278,7 +308,7 @@ STAGES: tuple[Stage, ...] = (
         title="Report",
         doing="examining the model",
         inputs=(
-            Input("model", ("rl", "sft", "train")),
+            Input("model", ("rl", "dpo", "sft", "train")),
             Input("web", ("miniweb",), required=False),
             Input("documents", ("corpus",), required=False),
             Input("tokens", ("tokens",), required=False),

@@ -30,9 +30,10 @@ from glassmill.run import kinds
 from glassmill.run.folder import RunFolder
 from glassmill.tokens.chat import render_with_mask
 from glassmill.tokens.tokenizer import Tokenizer
-from glassmill.train.batches import permuted
+from glassmill.train.batches import Windows, permuted
 from glassmill.train.gradients import Batch
 from glassmill.train.objective import Objective, logprobs
+from glassmill.tune.packing import Rendered, in_rows
 from glassmill.tune.policy import advantages, counted
 from glassmill.tune.rewards import Said
 from glassmill.tune.rollouts import Answer, Drawing, decoder_of, draw, seed_of
@@ -71,6 +72,8 @@ class GroupPolicy(Objective):
         prompts: The ids of every task.
         length: Tokens of the longest prompt and answer together.
         reference: The model to stay close to, if `settings.kl` is not 0.
+        pages: Windows of what the model was pretrained on, if `settings.pages` is not 0: they keep known what nobody
+            practises (Ouyang et al. 2022, arXiv 2203.02155, eq. 2).
     """
 
     def __init__(
@@ -82,10 +85,12 @@ class GroupPolicy(Objective):
         settings: RlSettings,
         length: int,
         reference: Transformer | None = None,
+        pages: Windows | None = None,
     ) -> None:
+        self.pages = pages
         self.run, self.tokenizer, self.tasks, self.prompts = run, tokenizer, tasks, prompts
         self.settings, self.length, self.reference = settings, length, reference
-        self.rows = -(-settings.prompts * settings.answers // settings.updates)
+        self.rows = -(-settings.prompts * settings.answers // settings.updates) + (pages.rows if pages else 0)
         self.how = Drawing(settings.max_tokens, settings.temperature)
         self.number, self.groups = -1, list[Group]()
         self.old: Tensor | None = None
@@ -97,7 +102,13 @@ class GroupPolicy(Objective):
             self._begin(number, from_file=part > 0)
         rows = [(group, one) for group in self.groups for one in range(len(group.answers))]
         mine = list(range(len(rows)))[part :: self.settings.updates]
-        return self._batch([rows[place] for place in mine], mine, step)
+        batch = self._batch([rows[place] for place in mine], mine, step)
+        if self.pages is None:
+            return batch
+        pages = self.pages.batch(step)
+        return Batch(
+            *map(torch.cat, zip(batch, pages._replace(weights=self.settings.pages * pages.weights), strict=True))
+        )
 
     def _batch(self, rows: Sequence[tuple[Group, int]], places: Sequence[int], step: int) -> Batch:
         if not rows:
@@ -121,14 +132,12 @@ class GroupPolicy(Objective):
 
     def _tensors(self, rows: Sequence[tuple[Group, int]]) -> tuple[Tensor, Tensor, Tensor]:
         """Ids, targets and mask `(B, T)`: target t is the id at t + 1, and the mask is 1 where the model chose it."""
-        ids = np.full((len(rows), self.length + 1), self.tokenizer.eos_id, dtype=np.int64)
-        mask = np.zeros(ids.shape, dtype=np.float32)
-        for row, (group, one) in enumerate(rows):
+        whole = []
+        for group, one in rows:
             prompt, answer = self.prompts[group.task], group.answers[one]
-            begin, end = len(prompt), len(prompt) + len(answer.ids)
-            ids[row, :begin], ids[row, begin:end], mask[row, begin:end] = prompt, answer.ids, answer.chosen
-        ids_BT = torch.from_numpy(ids)
-        return ids_BT[:, :-1].contiguous(), ids_BT[:, 1:].contiguous(), torch.from_numpy(mask[:, 1:].copy())
+            ids = np.array([*prompt, *answer.ids], dtype=np.int64)
+            whole.append(Rendered(ids, np.array([False] * len(prompt) + list(answer.chosen))))
+        return in_rows(whole, self.length, self.tokenizer.eos_id)
 
     def _logprobs(self, model: Transformer, ids_BT: Tensor, targets_BT: Tensor) -> Tensor:
         rows = max(1, self.settings.micro_batch_tokens // self.length)

@@ -43,8 +43,10 @@ from glassmill.train.deadline import Deadline
 from glassmill.train.loop import fit
 from glassmill.train.objective import check_alone
 from glassmill.train.plan import set_up
+from glassmill.train.rates import preferring
 from glassmill.tune.before import read_chat_base
 from glassmill.tune.groups import GroupPolicy, shown
+from glassmill.tune.packing import pages_of
 from glassmill.tune.rollouts import Drawing, decoder_of, draw
 from glassmill.tune.tasks import Task, read_tasks, tasks_of
 
@@ -72,7 +74,14 @@ def resolved(recipe: Recipe) -> Facts:
     }
 
 
-def make(run: RunFolder, settings: RlSettings, seed: int, base: Path | None = None, web: Path | None = None) -> None:
+def make(
+    run: RunFolder,
+    settings: RlSettings,
+    seed: int,
+    base: Path | None = None,
+    web: Path | None = None,
+    tokens: Path | None = None,
+) -> None:
     """Improve the model by its own answers, and publish it.
 
     Raises:
@@ -86,6 +95,7 @@ def make(run: RunFolder, settings: RlSettings, seed: int, base: Path | None = No
     folder = find_base("rl.base", settings.base, run.path.parent.parent) if settings.base else base
     assert folder is not None
     start = read_chat_base(folder)
+    settings = preferring(settings, start.meta)
     setup = set_up(settings, start.config.d_model)
     check_alone("rl", setup, settings.dropout)
     tasks = _tasks(settings, web)
@@ -113,6 +123,7 @@ def make(run: RunFolder, settings: RlSettings, seed: int, base: Path | None = No
         settings,
         length,
         reference,
+        pages_of(start, tokens, settings.prompts, length, seed, "rl") if settings.pages else None,
     )
     run.emit(kinds.Note(_words(settings, [tasks[number] for number in practised], num_held_out)))
 
