@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from glassmill.errors import UserError
 from glassmill.recipe import Recipe, make_recipe, stage_names
 from glassmill.run.line import stage_identity
 from glassmill.stages import NAMES, STAGES, Stage, last_model, stage_named
@@ -27,7 +28,7 @@ def test_a_stage_that_is_asked_for_runs_only_where_it_is_named() -> None:
     assert "rl" not in make_recipe({}).stages
     assert recipe.with_stage("rl").stages == ("train", "sft", "rl")
     assert recipe.with_stage("eval") is recipe
-    with pytest.raises(ValueError, match="did you mean rl"):
+    with pytest.raises(UserError, match="did you mean rl"):
         make_recipe({"stages": ["rll"]})
 
 

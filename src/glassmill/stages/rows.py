@@ -268,7 +268,7 @@ STAGES: tuple[Stage, ...] = (
         headline=("pairs", "steps", "held_out_accuracy"),
         title="Preferences",
         doing="learning what is preferred",
-        inputs=(Input("base", ("sft",), required=False),),
+        inputs=(Input("base", ("sft",), required=False), Input("tokens", ("tokens",), required=False)),
         files=_dpo_files,
         check=_dpo_check,
         model="assistant",

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from glassmill.errors import UserError
 from glassmill.model.transformer import Transformer
+from glassmill.train.batches import Windows
 from glassmill.train.gradients import Batch
 from glassmill.train.plan import Setup
 
@@ -29,12 +30,17 @@ class Objective(ABC):
 
     Attributes:
         rows, length: Of a batch, at most.
-        loss: The objective's value on the newest batch, before its step.
+        loss: The objective's value on the newest batch, before its step; without that of the pages.
+        pages: Windows of what the model was pretrained on, read beside every batch, so that what no batch speaks of
+            stays known (Ouyang et al. 2022, arXiv 2203.02155, eq. 2).
+        pages_weight: What their mean loss counts.
     """
 
     rows: int
     length: int
     loss: float = 0.0
+    pages: Windows | None = None
+    pages_weight: float = 0.0
     model: Transformer
     setup: Setup
 
@@ -42,9 +48,17 @@ class Objective(ABC):
         """Follow this model, which a trainer trains from now on."""
         self.model, self.setup = model, setup
 
-    @abstractmethod
     def batch(self, step: int) -> Batch:
-        """What a step reads: a function of the step's number and of the weights before it."""
+        """What a step reads, pages last: a function of the step's number and of the weights before it."""
+        own = self.own_batch(step)
+        if self.pages is None:
+            return own
+        ids, targets, weights = self.pages.batch(step)
+        return Batch(*map(torch.cat, zip(own, (ids, targets, self.pages_weight * weights), strict=True)))
+
+    @abstractmethod
+    def own_batch(self, step: int) -> Batch:
+        """The objective's own part of that; sets `loss`."""
 
 
 def logprobs(model: Transformer, ids_BT: Tensor, targets_BT: Tensor, setup: Setup, rows: int) -> Tensor:

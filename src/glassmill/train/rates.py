@@ -22,9 +22,9 @@ IMPORTED_LR, IMPORTED_PARAMETERS = 1e-4, 135e6
 IMPORTED_MUON_LR = 0.0005
 LORA_LR = 1e-3
 """Of adapters, which begin as nothing and move far: about ten times that of the weights (Hu et al. 2021, table 11)."""
-PREFERRING_OWN_LR, PREFERRING_IMPORTED_LR, PREFERRING_LORA_LR = 1e-3, 1e-6, 1e-5
-"""Of rewards and preferences: measured for models trained here; for published ones what is usual (Rafailov et al. 2023,
-arXiv 2305.18290, appendix B), ten times that for adapters."""
+RL_OWN_LR, DPO_OWN_LR, PREFERRING_IMPORTED_LR, PREFERRING_LORA_LR = 1e-3, 1e-4, 1e-6, 1e-5
+"""Of rewards and preferences: measured for models trained here (`bench/preferences.py`); for published ones what is usual
+(Rafailov et al. 2023, arXiv 2305.18290, appendix B), ten times that for adapters."""
 PAGES_TO_CONVERSATIONS = 3.0
 """Times the rate of tuning, for continued pretraining: a batch teaches something at every token."""
 ROW_TOKENS = 256
@@ -61,7 +61,8 @@ def continuing_rates(settings: TrainSettings, config: ModelConfig, meta: Mapping
 
 def preferring(settings: Preferring, meta: Mapping[str, Any]) -> Preferring:
     """The settings of `rl` or `dpo` with optimizer and rates filled in for the model to start from."""
-    rate = PREFERRING_LORA_LR if settings.lora.rank else PREFERRING_OWN_LR if is_own(meta) else PREFERRING_IMPORTED_LR
+    own = RL_OWN_LR if isinstance(settings, RlSettings) else DPO_OWN_LR
+    rate = PREFERRING_LORA_LR if settings.lora.rank else own if is_own(meta) else PREFERRING_IMPORTED_LR
     return settings.model_copy(
         update={
             "peak_lr": rate if settings.peak_lr is None else settings.peak_lr,

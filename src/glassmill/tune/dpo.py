@@ -32,7 +32,7 @@ from glassmill.train.objective import check_alone
 from glassmill.train.plan import set_up
 from glassmill.train.rates import preferring
 from glassmill.tune.before import read_chat_base
-from glassmill.tune.packing import Rendered
+from glassmill.tune.packing import Rendered, pages_of
 from glassmill.tune.pairs import Pair, read_pairs
 from glassmill.tune.preferences import Preferences, RenderedPair, answer_logprobs
 
@@ -51,7 +51,9 @@ def resolved(recipe: Recipe) -> Facts:
     return set_up(recipe.dpo, width).identity()
 
 
-def make(run: RunFolder, settings: DpoSettings, seed: int, base: Path | None = None) -> None:
+def make(
+    run: RunFolder, settings: DpoSettings, seed: int, base: Path | None = None, tokens: Path | None = None
+) -> None:
     """Train the model on preference pairs, and publish it.
 
     Raises:
@@ -97,8 +99,11 @@ def make(run: RunFolder, settings: DpoSettings, seed: int, base: Path | None = N
             settings.sft,
             seed,
             micro,
+            pages,
+            settings.pages,
         )
 
+    pages = pages_of(start, tokens, settings.batch_pairs, length, seed, "dpo") if settings.pages else None
     learned = preferences(num_held_out, len(pairs))
     reporter = Reporter(run, preferences(0, num_held_out) if num_held_out else None, learned)
     run.emit(

@@ -72,8 +72,7 @@ class GroupPolicy(Objective):
         prompts: The ids of every task.
         length: Tokens of the longest prompt and answer together.
         reference: The model to stay close to, if `settings.kl` is not 0.
-        pages: Windows of what the model was pretrained on, if `settings.pages` is not 0: they keep known what nobody
-            practises (Ouyang et al. 2022, arXiv 2203.02155, eq. 2).
+        pages: Windows to read beside the answers, if `settings.pages` is not 0.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class GroupPolicy(Objective):
         reference: Transformer | None = None,
         pages: Windows | None = None,
     ) -> None:
-        self.pages = pages
+        self.pages, self.pages_weight = pages, settings.pages
         self.run, self.tokenizer, self.tasks, self.prompts = run, tokenizer, tasks, prompts
         self.settings, self.length, self.reference = settings, length, reference
         self.rows = -(-settings.prompts * settings.answers // settings.updates) + (pages.rows if pages else 0)
@@ -95,20 +94,14 @@ class GroupPolicy(Objective):
         self.number, self.groups = -1, list[Group]()
         self.old: Tensor | None = None
 
-    def batch(self, step: int) -> Batch:
+    def own_batch(self, step: int) -> Batch:
         """The part of its round that a step learns from."""
         number, part = divmod(step, self.settings.updates)
         if number != self.number:
             self._begin(number, from_file=part > 0)
         rows = [(group, one) for group in self.groups for one in range(len(group.answers))]
         mine = list(range(len(rows)))[part :: self.settings.updates]
-        batch = self._batch([rows[place] for place in mine], mine, step)
-        if self.pages is None:
-            return batch
-        pages = self.pages.batch(step)
-        return Batch(
-            *map(torch.cat, zip(batch, pages._replace(weights=self.settings.pages * pages.weights), strict=True))
-        )
+        return self._batch([rows[place] for place in mine], mine, step)
 
     def _batch(self, rows: Sequence[tuple[Group, int]], places: Sequence[int], step: int) -> Batch:
         if not rows:

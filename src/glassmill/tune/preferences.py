@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from glassmill.model.transformer import Transformer
-from glassmill.train.batches import permuted
+from glassmill.train.batches import Windows, permuted
 from glassmill.train.gradients import Batch
 from glassmill.train.objective import Objective, logprobs
 from glassmill.train.plan import Setup
@@ -66,6 +66,7 @@ class Preferences(Objective):
         pad_id: Fills rows up.
         beta, sft: See above.
         seed: Of the order.
+        pages, pages_weight: See `Objective`.
     """
 
     def __init__(
@@ -79,16 +80,16 @@ class Preferences(Objective):
         sft: float,
         seed: int,
         micro_batch_tokens: int,
+        pages: Windows | None = None,
+        pages_weight: float = 0.0,
     ) -> None:
+        self.pages, self.pages_weight = pages, pages_weight
         self.pairs, self.reference_N2, self.pad_id = pairs, reference_N2, pad_id
-        self.batch_pairs, self.length, self.rows = (
-            min(batch_pairs, len(pairs)),
-            length,
-            2 * min(batch_pairs, len(pairs)),
-        )
+        self.batch_pairs, self.length = min(batch_pairs, len(pairs)), length
+        self.rows = 2 * self.batch_pairs + (pages.rows if pages else 0)
         self.beta, self.sft, self.seed, self.micro_batch_tokens = beta, sft, seed, micro_batch_tokens
 
-    def batch(self, step: int) -> Batch:
+    def own_batch(self, step: int) -> Batch:
         """The pairs of a step."""
         numbers = self.numbers(step)
         ids_BT, targets_BT, mask_BT = self.tensors(numbers)
