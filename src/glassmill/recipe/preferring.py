@@ -23,8 +23,8 @@ class _PreferringSettings(LoopSettings):
     peak_lr: float | None = Field(  # type: ignore[assignment]
         None,
         gt=0,
-        description="learning rate of the matrices in the blocks; none: for a model trained here 0.001 in rl, 0.0001 in "
-        "dpo, for an imported one 0.000001, for adapters 0.00001",
+        description="learning rate of the matrices in the blocks; none: for a model trained here 0.001 in rl, 0.0001 "
+        "in dpo, for an imported one 0.000001, for adapters 0.00001",
     )
     embedding_lr: float | None = Field(  # type: ignore[assignment]
         None, gt=0, description="learning rate of everything else; none: the same"

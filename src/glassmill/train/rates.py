@@ -23,8 +23,8 @@ IMPORTED_MUON_LR = 0.0005
 LORA_LR = 1e-3
 """Of adapters, which begin as nothing and move far: about ten times that of the weights (Hu et al. 2021, table 11)."""
 RL_OWN_LR, DPO_OWN_LR, PREFERRING_IMPORTED_LR, PREFERRING_LORA_LR = 1e-3, 1e-4, 1e-6, 1e-5
-"""Of rewards and preferences: measured for models trained here (`bench/preferences.py`); for published ones what is usual
-(Rafailov et al. 2023, arXiv 2305.18290, appendix B), ten times that for adapters."""
+"""Of rewards and preferences: measured for models trained here (`bench/preferences.py`); for published ones what is
+usual (Rafailov et al. 2023, arXiv 2305.18290, appendix B), ten times that for adapters."""
 PAGES_TO_CONVERSATIONS = 3.0
 """Times the rate of tuning, for continued pretraining: a batch teaches something at every token."""
 ROW_TOKENS = 256
