@@ -27,8 +27,8 @@ from glassmill.miniweb.visitors import typed, typed_sum
 from glassmill.miniweb.world import Fact, Subject, World, canonical
 from glassmill.run.folder import read_manifest
 
-SHARES = {"fact": 0.4, "unknown": 0.13, "topic": 0.07, "sum": 0.17, "two_step": 0.23}
-NUM_HELD_OUT = 100
+SHARES = {"fact": 0.38, "unknown": 0.16, "topic": 0.07, "sum": 0.14, "two_step": 0.25}
+NUM_HELD_OUT = 150
 """Held-out sums in two steps."""
 MOST, MOST_FACTOR = 99, 12
 """The largest number of a sum in two steps, and the largest that something is multiplied by."""
@@ -66,16 +66,19 @@ def make_practice(world: World, seed: int, num_conversations: int, count: int) -
 
 
 def held_out_questions(seed: int) -> list[Question]:
-    """Sums in two steps that are never practised, in wordings of their own, as the evaluation asks questions."""
+    """Sums in two steps with numbers that are never practised, a third of them in wordings that are not either, as the
+    evaluation asks questions."""
     rng = stream(seed, "practice", "held out")
+    decks = {wording: Deck(forms, rng) for wording, forms in asking.TWO_STEP.items()}
     rows = list[Question]()
     while len(rows) < NUM_HELD_OUT:
-        form, expression = asking.TWO_STEP["new"][len(rows) % len(asking.TWO_STEP["new"])]
+        asked = ("known", "known", "new")[len(rows) % 3]
+        form, expression = decks["new" if asked == "new" else "practice"].draw()
         numbers = _numbers(expression, rng)
         if _is_held_out(numbers):
             question, result = form.format_map(numbers), str(_value(expression, numbers))
             written = expression.format_map(numbers)
-            rows.append(Question("two_step", question, f"{result}.", result, written, wording="new"))
+            rows.append(Question("two_step", question, f"{result}.", result, written, wording=asked))
     return rows
 
 
