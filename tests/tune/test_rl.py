@@ -97,7 +97,7 @@ def test_an_event_shows_a_group_with_rewards_and_advantages_and_a_file_all_of_th
         assert all(one["reward"] == (one["text"].strip().rstrip(".") == f"A {job}") for one in group["answers"])
 
 
-@pytest.mark.parametrize("updates", [1, 3])
+@pytest.mark.parametrize("updates", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_a_cut_off_practice_continues_to_the_same_bits(
     tuned: Path, tasks: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, updates: int
 ) -> None:
