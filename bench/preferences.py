@@ -5,7 +5,8 @@
 
 The scores are those of the eval stage, over all of the town's questions and the sums in two steps that rl leaves. For
 dpo the preference is a short answer: asked who somebody is, the tuned model says two sentences, and one is better.
-Pairs are about people of the conversations; how long answers are is measured on people whom only pages mention.
+Pairs are about people of the conversations and half of those whom only pages mention; everything is measured on the
+other half.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 
-from glassmill.evals import own
+from glassmill.evals import own, town
 from glassmill.evals.eval import ask, score
 from glassmill.infer.generate import Model
 from glassmill.miniweb import asking
 from glassmill.miniweb.practice import read_world
 from glassmill.miniweb.questions import ask as wording
-from glassmill.miniweb.world import canonical
+from glassmill.miniweb.world import Subject, World, canonical
 from glassmill.pipeline import run_line
 from glassmill.recipe import EvalSettings, find_recipe, load_recipe
 from glassmill.run.folder import read_stats
@@ -74,6 +75,11 @@ def measure_rl(runs: Path, given: Sequence[str], words: Sequence[str], seeds: in
         print(f"rl.seed={seed}, {minutes:.1f} min", show(after), read_stats(practised)["reward"], flush=True)
 
 
+def unpaired(world: World) -> list[Subject]:
+    """People that no pair is about: every second of those whom only pages mention."""
+    return [person for person in world.people if not person.in_sft][::2]
+
+
 def scores(model: Path, web: Path, practice: Path | None = None) -> dict[str, float | None]:
     """The scores of the eval stage, but for pages and personal data."""
     with tempfile.TemporaryDirectory() as folder:
@@ -91,7 +97,11 @@ def measure_dpo(runs: Path, given: Sequence[str], words: Sequence[str]) -> None:
         file.write_text("".join(f"{json.dumps(row)}\n" for row in short_answers(web)), encoding="utf-8")
         line, minutes = trained(runs, "dpo", [*given, f'dpo.pairs=["{file}"]', *words])
     world, _, _ = read_world(web)
-    people = [subject for subject in world.people if not subject.in_sft]
+    people = unpaired(world)
+    names = {person.name for person in people}
+    facts = [
+        row for row in own.read_questions(web / "questions.jsonl") if row["kind"] == "fact" and row["subject"] in names
+    ]
     asked = [
         {"question": wording(form, one), "kind": own.KIND, "answers": [canonical(one, "job", one.facts["job"])]}
         for one in people
@@ -105,6 +115,8 @@ def measure_dpo(runs: Path, given: Sequence[str], words: Sequence[str]) -> None:
             "one sentence": round(mean(text.count(".") < 2 for text in said), 3),
             "with the right job": told["own_questions"],
         }
+        found = town.town_scores(facts, ask(Model.load(model), facts, lambda event: None))
+        short |= {f"their {name}": value for name, value in found.items() if value is not None}
         print(f"{name:16}", show(short), show(scores(model, web)), flush=True)
         if name != "before":
             print(read_stats(model))
@@ -116,7 +128,7 @@ def short_answers(web: Path) -> list[dict[str, str]]:
     rows = []
     for person in world.people:
         job, street = (canonical(person, name, person.facts[name]) for name in ("job", "street"))
-        for form in asking.WHO_WORDINGS if person.in_sft else ():
+        for form in asking.WHO_WORDINGS if person not in unpaired(world) else ():
             rows.append({"prompt": wording(form, person), "chosen": job, "rejected": f"{job} {street}"})
     return rows
 
