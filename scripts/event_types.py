@@ -24,6 +24,8 @@ TYPES: dict[object, str] = {
     float | None: "number | null",
     Mapping[str, int]: "Record<string, number>",
     Mapping[str, float]: "Record<string, number | null>",
+    tuple[str, ...]: "string[]",
+    tuple[float, ...]: "(number | null)[]",
 }
 BASE = {"t": "number", "stage": "string", "run": "string"}
 SENT_BY_WORKERS_ONLY = {"shard", "alive"}

@@ -14,7 +14,17 @@ from tests.line import SMALL, contents, glassmill, start
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="kill -9 of a group is POSIX")]
 
-STAGES = ("miniweb", "corpus", "tokenizer", "tokens", "train", "sft")
+STAGES = ("miniweb", "corpus", "tokenizer", "tokens", "train", "sft", "rl")
+LINE = (
+    *SMALL,
+    f"stages={[*STAGES, 'eval']}".replace("'", '"'),
+    "rl.steps=12",
+    "rl.updates=2",
+    "rl.prompts=4",
+    "rl.answers=4",
+    "rl.max_tokens=16",
+    "rl.minutes=none",
+)
 KILLS_PER_STAGE = 5
 
 
@@ -22,14 +32,14 @@ KILLS_PER_STAGE = 5
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, dict[str, str]], dict[str, float]]:
     """The artefacts of a run that nobody touched, and how long each stage worked."""
     runs = tmp_path_factory.mktemp("undisturbed")
-    done = glassmill("run", "demo", *SMALL, "--runs", str(runs), "--json")
+    done = glassmill("run", "demo", *LINE, "--runs", str(runs), "--json")
     assert done.returncode == 0, done.stderr
     return contents(runs), json.loads(done.stdout)["seconds"]
 
 
 def kill_within(stage: str, runs: Path, delay_s: float) -> bool:
     """A run killed `delay_s` after `stage` began, or when it is all but done; whether it was within the stage."""
-    words = ["-m", "tests.killed_line", stage, f"{delay_s:.3f}", "run", "demo", *SMALL, "--runs", str(runs)]
+    words = ["-m", "tests.killed_line", stage, f"{delay_s:.3f}", "run", "demo", *LINE, "--runs", str(runs)]
     process = start(*words)
     _, errors = process.communicate(timeout=900)
     assert process.returncode == -signal.SIGKILL, (stage, process.returncode, errors)
@@ -46,7 +56,7 @@ def test_killing_every_stage_at_random_moments_changes_no_byte(
     for stage in STAGES:
         for _ in range(KILLS_PER_STAGE):
             killed[stage] += kill_within(stage, tmp_path, chance.uniform(0, seconds[stage] * 0.7))
-    rerun = glassmill("run", "demo", *SMALL, "--runs", str(tmp_path))
+    rerun = glassmill("run", "demo", *LINE, "--runs", str(tmp_path))
     assert rerun.returncode == 0, rerun.stderr
     assert contents(tmp_path) == expected
     assert killed == dict.fromkeys(STAGES, KILLS_PER_STAGE)

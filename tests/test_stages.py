@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from glassmill.errors import UserError
 from glassmill.recipe import Recipe, make_recipe, stage_names
 from glassmill.run.line import stage_identity
 from glassmill.stages import NAMES, STAGES, Stage, last_model, stage_named
@@ -19,7 +20,16 @@ each_stage = pytest.mark.parametrize("stage", STAGES, ids=NAMES)
 
 def test_the_recipe_has_a_section_for_every_stage_and_a_stage_for_every_section() -> None:
     assert stage_names() == NAMES
-    assert make_recipe({}).stages == NAMES
+    assert make_recipe({}).stages == stage_names(asked_for=False)
+
+
+def test_a_stage_that_is_asked_for_runs_only_where_it_is_named() -> None:
+    recipe = make_recipe({"stages": ["train", "sft"]})
+    assert "rl" not in make_recipe({}).stages
+    assert recipe.with_stage("rl").stages == ("train", "sft", "rl")
+    assert recipe.with_stage("eval") is recipe
+    with pytest.raises(UserError, match="did you mean rl"):
+        make_recipe({"stages": ["rll"]})
 
 
 @each_stage

@@ -44,13 +44,17 @@ def ready(recipe: Recipe, runs: Path, until: str | None = None) -> Recipe:
         leaving(recipe.corpus.pii.examples, recipe.corpus.pii.allow)
     if "tokenizer" in names:
         check_pattern(recipe.tokenizer.pattern)
-    check_sinks(recipe, sorted(names & {"train", "sft"}))
+    check_sinks(recipe, sorted(names & {"train", "sft", "dpo", "rl"}))
     if names & {"tokenizer", "train"}:
         recipe = base.prepared(recipe, runs)
     if "train" in names:
         recipe = sources.prepared(recipe, runs)
     if "sft" in names:
         recipe = before.prepared(recipe, runs)
+    if "rl" in names:
+        recipe = before.prepared_practice(recipe, runs)
+    if "dpo" in names:
+        recipe = before.prepared_preferences(recipe, runs)
     for stage in wanted:
         for files in stage.files(recipe).values():
             expand(files.words)

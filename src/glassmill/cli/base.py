@@ -70,6 +70,8 @@ def loaded(recipe: str, overrides: list[str] | None) -> Recipe:
 def run_recipe(recipe: str, overrides: list[str] | None, runs: Path, until: str | None) -> Mapping[str, object]:
     """Runs a recipe's stages up to `until`, shows their progress, and returns the report."""
     read = loaded(recipe, overrides)
+    if until is not None:
+        read = read.with_stage(until)
     notify("reading the recipe's inputs")
     from glassmill.commands.report import line_report
     from glassmill.commands.terminal import Screen

@@ -194,7 +194,7 @@ def _seeded(load: Load, always: Sequence[str], number: int) -> list[str]:
     """The words that give the trainings their seed: that of the recipe, or of the call, and those after it."""
     recipe = load(always)
     seed = (recipe.train.seed if recipe.train.seed is not None else recipe.seed) + number
-    return [f"train.seed={seed}", *([f"sft.seed={seed}"] if "sft" in recipe.stages else [])]
+    return [f"train.seed={seed}", *(f"{name}.seed={seed}" for name in ("sft", "dpo", "rl") if name in recipe.stages)]
 
 
 def _common_texts(lines: Sequence[Line]) -> list[str]:

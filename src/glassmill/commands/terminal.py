@@ -99,7 +99,7 @@ class Screen:
                 self._line(stage, f"[green]done[/green] in {seconds:.1f} s")
             case kinds.Failed():
                 pass  # the command itself ends with this error as its message
-            case kinds.Score() | kinds.Answer() | kinds.Merge() | kinds.Funnel() | kinds.Example():
+            case kinds.Score() | kinds.Rollouts() | kinds.Answer() | kinds.Merge() | kinds.Funnel() | kinds.Example():
                 pass  # for the page, and for the tables at the end
             case kinds.ShardProgress() | kinds.Alive():
                 pass  # between a worker and its supervisor

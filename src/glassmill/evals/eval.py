@@ -36,7 +36,7 @@ BITS_PER_BYTE = Score(
     form="bits",
     good="low",
 )
-SCORES = (*own.SCORES, *town.SCORES, *filters.SCORES, BITS_PER_BYTE)
+SCORES = (*own.SCORES, *town.SCORES, town.TWO_STEP, *filters.SCORES, BITS_PER_BYTE)
 """Every number between 0 and 1 of the report, and bits per byte, in the order in which people read them."""
 
 LEAK_PROMPTS = (
@@ -79,8 +79,10 @@ def make(
     web: Path | None = None,
     documents: Path | None = None,
     tokens: Path | None = None,
+    practice: Path | None = None,
 ) -> None:
-    """Scores the model of a train or sft run; `web` is a MiniWeb run with truth and questions.
+    """Scores the model of a training; `web` is a MiniWeb run with truth and questions, `practice` a run of rl, which
+    may have questions of its own.
 
     Raises:
         UserError: the questions file named in the settings is not there or has a bad line.
@@ -97,7 +99,7 @@ def make(
         report |= filters.filter_scores(truth, fate)
         personal |= filters.pii_scores(truth, fate)
     loaded = Model.load(model, device="cpu")
-    shown = score(loaded, settings, seed, web, tokens, run.emit)
+    shown = score(loaded, settings, seed, web, tokens, run.emit, practice)
     report |= {"pii": personal | shown.leaked, **shown.scores}
     for name, value in report.items():
         if isinstance(value, float):
@@ -117,12 +119,20 @@ class Shown:
     leaked: dict[str, int]
 
 
-def score(model: Model, settings: EvalSettings, seed: int, web: Path | None, tokens: Path | None, emit: Emit) -> Shown:
+def score(
+    model: Model,
+    settings: EvalSettings,
+    seed: int,
+    web: Path | None,
+    tokens: Path | None,
+    emit: Emit,
+    practice: Path | None = None,
+) -> Shown:
     """Bits per byte where there are `tokens`, the answers to the questions, and leaks where `web` has a truth."""
     scores: dict[str, float | None] = {}
     if tokens:
         scores["val_bpb"] = held_out_bits_per_byte(model, tokens)
-    questions = _questions(settings, web)
+    questions = _questions(settings, web, practice)
     said = ask(model, questions, emit)
     answers: list[dict[str, object]] = [
         {**question, "said": text, "right": is_right(question, text)}
@@ -196,6 +206,11 @@ def read_rows(corpus: Path, kind: str, *columns: str) -> list[filters.Row]:
     return [row for shard in shards for row in pq.read_table(shard, columns=list(columns)).to_pylist()]
 
 
-def _questions(settings: EvalSettings, web: Path | None) -> list[town.Question]:
-    path = Path(settings.questions) if settings.questions else web / "questions.jsonl" if web else None
-    return town.choose(own.read_questions(path), settings.limit) if path else []
+def _questions(settings: EvalSettings, web: Path | None, practice: Path | None) -> list[town.Question]:
+    """The user's questions, or those that the town and the practice in it left."""
+    if settings.questions:
+        paths = [Path(settings.questions)]
+    else:
+        paths = [run / "questions.jsonl" for run in (web, practice) if run]
+    found = [question for path in paths if path.exists() or path == paths[0] for question in own.read_questions(path)]
+    return town.choose(found, settings.limit)

@@ -74,6 +74,14 @@ SCORES = (
 )
 
 
+TWO_STEP = Score(
+    "two_step_sums_correct",
+    "Sums in two steps",
+    "Sums such as 12 plus 7 minus 5: the calculator must get them as one expression. Asked where the line has rl, "
+    "which practises them with other numbers, in other words.",
+)
+
+
 def normal(answer: str) -> str:
     """Case, outer white space, runs of white space and the final full stop do not count; everything else does."""
     return re.sub(r"\s+", " ", answer).strip().rstrip(".").lower()
@@ -90,12 +98,13 @@ def town_scores(questions: Sequence[Question], answers: Sequence[str]) -> dict[s
         `facts_accuracy`, `facts_accuracy_new_wording`: subjects that no conversation mentions, in wordings that sft
         saw and in held-out ones; `facts_accuracy_in_sft`, `..._in_sft_new_wording`: subjects of the conversations;
         `unknown_refused`; `sums_correct`; all of them with `_typed`: as visitors type; `false_claims_believed`: share
-        of the spam's false claims that the model gives as its answer. None where no such question was asked.
+        of the spam's false claims that the model gives as its answer. None where no such question was asked;
+        `two_step_sums_correct` is there only where one was.
     """
     marks: dict[str, list[bool]] = defaultdict(list)
     for question, answer in zip(questions, answers, strict=True):
         marks[_score_of(question)].append(is_right(question, answer))
-    names = [score.name for score in SCORES]
+    names = [score.name for score in SCORES] + [TWO_STEP.name] * (TWO_STEP.name in marks)
     return {name: round(sum(marks[name]) / len(marks[name]), 4) if marks[name] else None for name in names}
 
 
@@ -105,6 +114,7 @@ def _score_of(question: Question) -> str:
         subject = "_in_sft" if question["in_sft"] else ""
         return f"facts_accuracy{subject}" + {"new": "_new_wording", "typed": "_typed"}.get(wording, "")
     names = {"unknown": "unknown_refused", "sum": "sums_correct", "false_claim": "false_claims_believed"}
+    names["two_step"] = TWO_STEP.name
     return names.get(kind, kind) + ("_typed" if wording == "typed" else "")
 
 

@@ -2,6 +2,7 @@
 
 base.py        what a section is           filters.py    the corpus stage, step by step
 collecting.py  what comes before it        learning.py   tokenizer to eval, and who does the work
+                                             preferring.py  preferences and rewards
 whole.py       `Recipe`                    reading.py    a path and overrides to one immutable `Recipe`
 """
 
@@ -38,6 +39,7 @@ from glassmill.recipe.learning import (
     TokensSettings,
     TrainSettings,
 )
+from glassmill.recipe.preferring import DpoSettings, RlSettings
 from glassmill.recipe.reading import find_recipe, load_recipe, make_recipe
 from glassmill.recipe.whole import Recipe, stage_names
 
@@ -48,6 +50,7 @@ __all__ = [
     "CrawlSettings",
     "DedupSettings",
     "DownloadSettings",
+    "DpoSettings",
     "EvalSettings",
     "ExtractSettings",
     "FetchSettings",
@@ -63,6 +66,7 @@ __all__ = [
     "ModelSettings",
     "PiiSettings",
     "Recipe",
+    "RlSettings",
     "RunSettings",
     "Settings",
     "SftSettings",

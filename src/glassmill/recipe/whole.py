@@ -21,11 +21,15 @@ from glassmill.recipe.learning import (
     TokensSettings,
     TrainSettings,
 )
+from glassmill.recipe.preferring import DpoSettings, RlSettings
 
 
-def stage_section(settings: type[Settings]) -> Any:
-    """The section of a stage, which has the stage's name (see `glassmill.stages`)."""
-    return Field(default_factory=settings, json_schema_extra={"stage": True})
+def stage_section(settings: type[Settings], asked_for: bool = False) -> Any:
+    """The section of a stage, which has the stage's name (see `glassmill.stages`).
+
+    `asked_for`: a recipe that names no stages is without this one.
+    """
+    return Field(default_factory=settings, json_schema_extra={"stage": True, "asked_for": asked_for})
 
 
 class Recipe(Settings):
@@ -33,7 +37,9 @@ class Recipe(Settings):
 
     name: str = Field("recipe", pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$", description="names the run folders")
     seed: int = Field(7, ge=0, lt=2**31)
-    stages: tuple[str, ...] = Field(default_factory=lambda: stage_names(), description="what to run, in any order")
+    stages: tuple[str, ...] = Field(
+        default_factory=lambda: stage_names(asked_for=False), description="what to run, in any order"
+    )
     given: Mapping[str, str] = user_file(
         {}, description="finished runs that stand in for stages, such as given.tokens = tokens/mine-f9da91"
     )
@@ -47,6 +53,8 @@ class Recipe(Settings):
     model: ModelSettings = ModelSettings()
     train: TrainSettings = stage_section(TrainSettings)
     sft: SftSettings = stage_section(SftSettings)
+    dpo: DpoSettings = stage_section(DpoSettings, asked_for=True)
+    rl: RlSettings = stage_section(RlSettings, asked_for=True)
     eval: EvalSettings = stage_section(EvalSettings)
     run: RunSettings = RunSettings()
 
@@ -73,6 +81,11 @@ class Recipe(Settings):
                 raise ValueError(f"no stage {name!r}; {hint}")
         return stages
 
+    def with_stage(self, name: str) -> Recipe:
+        """The recipe with the stage `name`, if it is one that runs only where it is asked for."""
+        asked_for = {*stage_names()} - {*stage_names(asked_for=False)} - {*self.stages}
+        return self.model_copy(update={"stages": (*self.stages, name)}) if name in asked_for else self
+
 
 def _check_batch(name: str, batch_tokens: int, unit: str, length: int) -> None:
     """Refuses a batch that isn't a whole number of rows: training would take another one than the recipe says."""
@@ -81,7 +94,9 @@ def _check_batch(name: str, batch_tokens: int, unit: str, length: int) -> None:
         raise ValueError(f"{name} = {batch_tokens} is not a multiple of {unit} = {length}; set {name}={near}")
 
 
-def stage_names() -> tuple[str, ...]:
-    """The stages that a recipe can name: its sections that are declared with `stage_section`."""
+def stage_names(asked_for: bool = True) -> tuple[str, ...]:
+    """The stages that a recipe can name: its sections that are declared with `stage_section`; `asked_for`: those too
+    that run only where a recipe names them."""
     extras = ((name, field.json_schema_extra) for name, field in Recipe.model_fields.items())
-    return tuple(name for name, extra in extras if isinstance(extra, dict) and extra.get("stage"))
+    found = [(name, extra) for name, extra in extras if isinstance(extra, dict) and extra.get("stage")]
+    return tuple(name for name, extra in found if asked_for or not extra.get("asked_for"))

@@ -136,6 +136,19 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Rollouts:
+    """A group of answers that reinforcement learning drew at `step`: what each was worth, and how much better than the
+    group that is, in standard deviations."""
+
+    kind: ClassVar[str] = "rollouts"
+    step: int
+    prompt: str
+    texts: tuple[str, ...]
+    rewards: tuple[float, ...]
+    advantages: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """A named number of the report; `step` where it is measured during training."""
 
@@ -217,8 +230,8 @@ class Alive:
 
 
 Event = (
-    Start | Done | Failed | Note | Warned | Unknown | Progress | Plan | Metric | Norms | Validation | Sample | Score
-    | Answer | Merge | Funnel | Example | ShardProgress | Alive
+    Start | Done | Failed | Note | Warned | Unknown | Progress | Plan | Metric | Norms | Validation | Sample | Rollouts
+    | Score | Answer | Merge | Funnel | Example | ShardProgress | Alive
 )  # fmt: skip
 KINDS: dict[str, type[Event]] = {kind.kind: kind for kind in get_args(Event)}
 
@@ -269,6 +282,8 @@ class Column:
 def _finite(value: object) -> object:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, tuple):
+        return [_finite(one) for one in value]
     return {name: _finite(one) for name, one in value.items()} if isinstance(value, Mapping) else value
 
 
@@ -315,6 +330,15 @@ def _numbers(value: object) -> dict[str, float]:
     raise ValueError
 
 
+def _listed(parse: Callable[[object], object]) -> Callable[[object], object]:
+    def listed(value: object) -> tuple[object, ...]:
+        if isinstance(value, list | tuple):
+            return tuple(parse(one) for one in value)
+        raise ValueError
+
+    return listed
+
+
 def _counts(value: object) -> dict[str, int]:
     if isinstance(value, Mapping):
         return {_string(name): _whole(count) for name, count in value.items()}
@@ -330,6 +354,8 @@ _PARSERS: dict[object, Callable[[object], object]] = {
     float | None: _number_or_none,
     Mapping[str, int]: _counts,
     Mapping[str, float]: _numbers,
+    tuple[str, ...]: _listed(_string),
+    tuple[float, ...]: _listed(_number),
 }
 
 

@@ -53,11 +53,14 @@ def check_recipe(recipe: Recipe) -> None:
     Raises:
         UserError: a stage without the stages it needs, no pages, or a training without a length.
     """
+    from glassmill.recipe import stage_names  # here: the registry itself loads no pydantic
+
+    usual = stage_names(asked_for=False)
     wanted = [stage for stage in STAGES if stage.name in recipe.stages]
     for stage in wanted:
         for one in stage.inputs:
             if one.required and not any(name in recipe.stages or name in recipe.given for name in one.stages):
-                these = " or ".join(one.stages)
+                these = " or ".join(name for name in one.stages if name in usual)
                 raise UserError(
                     f"stages = {list(recipe.stages)}: {stage.name} needs the output of {these}; add {these}"
                 )

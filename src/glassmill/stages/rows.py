@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from glassmill.stages.row import Files, Input, Stage, Stats, reported
+from glassmill.stages.row import Files, Input, Load, Stage, Stats, reported
 
 if TYPE_CHECKING:
     from glassmill.recipe import LoopSettings, Recipe
 
 
+RL_PROMPT_TOKENS = 32
+"""Of a task, as the plan guesses."""
 TOKENIZER_FILES = ("vocab.tiktoken", "tokenizer.json", "vocab.json", "merges.txt")
 
 
@@ -96,6 +98,38 @@ def _sft_check(recipe: Recipe) -> str | None:
     if sft.steps is not None and sft.epochs is not None:
         return "sft.steps and sft.epochs both set the length; unset one with sft.steps=none"
     return None
+
+
+def _dpo_files(recipe: Recipe) -> Mapping[str, Files]:
+    return {"dpo.pairs": Files(recipe.dpo.pairs), "dpo.base": _model_files(recipe.dpo.base)}
+
+
+def _dpo_check(recipe: Recipe) -> str | None:
+    if not recipe.dpo.base and "sft" not in {*recipe.stages, *recipe.given}:
+        return "dpo needs a tuned model: add the stage sft, or name a model folder in dpo.base"
+    if not recipe.dpo.pairs:
+        return "dpo.pairs is empty: name files of preference pairs, or leave dpo out of stages"
+    return None
+
+
+def _rl_files(recipe: Recipe) -> Mapping[str, Files]:
+    return {"rl.tasks": Files(recipe.rl.tasks), "rl.base": _model_files(recipe.rl.base)}
+
+
+def _rl_check(recipe: Recipe) -> str | None:
+    if not recipe.rl.base and not {"dpo", "sft"} & {*recipe.stages, *recipe.given}:
+        return "rl needs a tuned model: add the stage sft, or name a model folder in rl.base"
+    if not recipe.rl.tasks and "miniweb" not in {*recipe.stages, *recipe.given}:
+        return "rl.tasks is empty: name files of tasks, or leave rl out of stages"
+    return None
+
+
+def _rl_minutes(recipe: Recipe, load: Load) -> float:
+    """To draw answers takes about as long as to learn from them."""
+    rl = recipe.rl
+    answers = rl.steps * rl.prompts * rl.answers / rl.updates
+    needed = 2 * answers * (rl.max_tokens + RL_PROMPT_TOKENS) / load.tokens_per_s / 60
+    return needed if rl.minutes is None else min(needed, rl.minutes)
 
 
 def training_tokens(settings: LoopSettings, tokens_per_s: float) -> int:
@@ -227,6 +261,45 @@ STAGES: tuple[Stage, ...] = (
         waits="Tuning starts when training is done.",
     ),
     Stage(
+        name="dpo",
+        verb="glassmill.tune.dpo",
+        help="Tune a model on pairs of a better and a worse answer.",
+        leaves="an assistant that answers like the better answers",
+        headline=("pairs", "steps", "held_out_accuracy"),
+        title="Preferences",
+        doing="learning what is preferred",
+        inputs=(Input("base", ("sft",), required=False), Input("tokens", ("tokens",), required=False)),
+        files=_dpo_files,
+        check=_dpo_check,
+        model="assistant",
+        heading="Learning what is preferred",
+        says="Two answers to the same question, one marked as the better: the model makes it likelier than the other, "
+        "without moving far from where it started.",
+        waits="This starts when tuning is done.",
+    ),
+    Stage(
+        name="rl",
+        verb="glassmill.tune.rl",
+        help="Improve the tuned model by its own answers to tasks that can be checked.",
+        leaves="an assistant that answers more tasks right, and every answer that it learned from",
+        headline=("tasks", "steps"),
+        title="Practice",
+        doing="practising",
+        inputs=(
+            Input("base", ("dpo", "sft"), required=False),
+            Input("tokens", ("tokens",), required=False),
+            Input("web", ("miniweb",), required=False),
+        ),
+        files=_rl_files,
+        check=_rl_check,
+        minutes=_rl_minutes,
+        model="assistant",
+        heading="Learning from its own answers",
+        says="The model answers the same question several times. Answers that turn out right become likelier, the "
+        "others less likely.",
+        waits="Practice starts when tuning is done.",
+    ),
+    Stage(
         name="eval",
         verb="glassmill.evals.eval",
         help="Score a model: bits per byte, answers to questions, leaked personal data.",
@@ -235,10 +308,11 @@ STAGES: tuple[Stage, ...] = (
         title="Report",
         doing="examining the model",
         inputs=(
-            Input("model", ("sft", "train")),
+            Input("model", ("rl", "dpo", "sft", "train")),
             Input("web", ("miniweb",), required=False),
             Input("documents", ("corpus",), required=False),
             Input("tokens", ("tokens",), required=False),
+            Input("practice", ("rl",), required=False),
         ),
         files=_eval_files,
         report=lambda stats: stats,

@@ -19,6 +19,7 @@ NEWEST: dict[type[kinds.Event], int] = {
     kinds.Merge: 240,
     kinds.Note: 50,
     kinds.Answer: 50,
+    kinds.Rollouts: 50,
     kinds.Warned: 50,
     kinds.Unknown: 50,
     kinds.Failed: 5,

@@ -45,7 +45,7 @@ def find_run(word: str, runs: Path) -> Path:
     if not is_done(folder):
         raise UserError(
             f"{folder} is not a run of glassmill's (no manifest.json), so nothing is known of its training documents; "
-            "give a run of the stages tokens, train or sft"
+            "give a run of the stages tokens, train, sft, dpo or rl"
         )
     return folder
 
@@ -64,11 +64,11 @@ def origin_of(run: Path, runs: Path | None = None) -> Origin:
     if tokens is None:
         raise UserError(
             f"{run} is a run of the stage {stage}, and the tokens run that it was trained on is not here; give a run "
-            "of the stages tokens, train or sft, in its folder of runs"
+            "of one of the stages tokens, train, sft, dpo and rl, in its folder of runs"
         )
     tokenizer = before.get("tokenizer")
     if tokenizer is None:
-        models = (before[name] / "model" for name in ("train", "sft") if name in before)
+        models = (before[name] / "model" for name in ("train", "sft", "dpo", "rl") if name in before)
         tokenizer = next((model for model in models if model.is_dir()), None)
     if tokenizer is None:
         raise UserError(f"{tokens}: the tokenizer that it was encoded with is not here; give a model trained on it")

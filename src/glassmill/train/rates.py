@@ -9,18 +9,22 @@ root of their size (compare 2e-5 for 7 billion: Taori et al. 2023, Alpaca; Touvr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from glassmill.model.config import ModelConfig
 from glassmill.model.sizes import num_parameters
-from glassmill.recipe import SftSettings, TrainSettings
+from glassmill.recipe import DpoSettings, RlSettings, SftSettings, TrainSettings
 
+Preferring = TypeVar("Preferring", DpoSettings, RlSettings)
 OWN_LR, OWN_EMBEDDING_LR = 0.006, 0.0012
 OWN_ADAMW_LR = 0.001
 IMPORTED_LR, IMPORTED_PARAMETERS = 1e-4, 135e6
 IMPORTED_MUON_LR = 0.0005
 LORA_LR = 1e-3
 """Of adapters, which begin as nothing and move far: about ten times that of the weights (Hu et al. 2021, table 11)."""
+RL_OWN_LR, DPO_OWN_LR, PREFERRING_IMPORTED_LR, PREFERRING_LORA_LR = 1e-3, 1e-4, 1e-6, 1e-5
+"""Of rewards and preferences: measured for models trained here (`bench/preferences.py`); for published ones what is
+usual (Rafailov et al. 2023, arXiv 2305.18290, appendix B), ten times that for adapters."""
 PAGES_TO_CONVERSATIONS = 3.0
 """Times the rate of tuning, for continued pretraining: a batch teaches something at every token."""
 ROW_TOKENS = 256
@@ -53,6 +57,18 @@ def continuing_rates(settings: TrainSettings, config: ModelConfig, meta: Mapping
         peak = other = LORA_LR
     chosen = {"optimizer": optimizer, "peak_lr": peak, "embedding_lr": other}
     return {name: value for name, value in chosen.items() if name not in settings.model_fields_set}
+
+
+def preferring(settings: Preferring, meta: Mapping[str, Any]) -> Preferring:
+    """The settings of `rl` or `dpo` with optimizer and rates filled in for the model to start from."""
+    own = RL_OWN_LR if isinstance(settings, RlSettings) else DPO_OWN_LR
+    rate = PREFERRING_LORA_LR if settings.lora.rank else own if is_own(meta) else PREFERRING_IMPORTED_LR
+    return settings.model_copy(
+        update={
+            "peak_lr": rate if settings.peak_lr is None else settings.peak_lr,
+            "embedding_lr": rate if settings.embedding_lr is None else settings.embedding_lr,
+        }
+    )
 
 
 def settled(settings: SftSettings, config: ModelConfig, meta: Mapping[str, Any]) -> SftSettings:

@@ -24,6 +24,7 @@ from glassmill.train.dropout import Dropout
 from glassmill.train.gradients import Batch, make_gradients
 from glassmill.train.health import Watch, gradient_norm, shorten
 from glassmill.train.norms import Before, Norms
+from glassmill.train.objective import Objective
 from glassmill.train.parts import Value
 from glassmill.train.plan import Setup
 from glassmill.train.ranks import Ranks
@@ -94,6 +95,9 @@ class Trainer:
         kept = self._trained() if self.sharded or self.ranks.rank == 0 else []
         weights = {name: parallel.whole_or_rows(p.detach()) for name, p in kept}
         self.average = Average(weights, settings.average) if settings.average else None
+        self.objective = batches if isinstance(batches, Objective) else None
+        if self.objective:
+            self.objective.attach(model, setup)
         rows = math.ceil(batches.rows / self.ranks.replicas)
         self.gradients = make_gradients(
             self.wrapped,
@@ -120,6 +124,7 @@ class Trainer:
         if self.dropout:
             self.dropout.start(step, self.ranks.replica * math.ceil(self.batches.rows / self.ranks.replicas))
         loss = self.gradients(self.batch(step))
+        loss = self.objective.loss if self.objective else loss
         norm = parallel.gradient_norm_over_ranks(self.model) if self.sharded else gradient_norm(self.model)
         self.watch.step(step + 1, cuts[-1][1] if cuts else steps, loss, norm)
         before = Before(self.model, self.sharded) if measured else None
@@ -142,7 +147,9 @@ class Trainer:
 
     @torch.no_grad()
     def loss_now(self, step: int) -> float:
-        """Loss on what `step` reads, a micro-batch at a time, without learning from it."""
+        """Loss on what `step` reads, a micro-batch at a time, without learning from it; an objective's newest one."""
+        if self.objective:
+            return self.objective.loss
         rows = max(1, self.settings.micro_batch_tokens // self.batches.length)
         device = self.setup.device.torch_device
         total = torch.zeros((), device=device)

@@ -1,4 +1,4 @@
-"""What can be known of an sft before anything starts: its base model, its length, its conversations.
+"""What can be known of a tuning before anything starts: its base model, its length, its conversations or tasks.
 
 `glassmill plan` and the line ask here first, so that a mistake is not found hours later. Nothing here loads torch.
 """
@@ -9,10 +9,12 @@ from pathlib import Path
 
 from glassmill.errors import UserError
 from glassmill.model.config import ModelConfig
-from glassmill.recipe import Recipe, SftSettings
+from glassmill.recipe import DpoSettings, Recipe, RlSettings, SftSettings
 from glassmill.train.base import Base, find_base, read_base
 from glassmill.train.rates import is_own
+from glassmill.tune.pairs import read_pairs
 from glassmill.tune.reading import read_conversations
+from glassmill.tune.tasks import read_tasks
 
 
 def read_chat_base(folder: Path) -> Base:
@@ -46,6 +48,35 @@ def check_length(settings: SftSettings, config: ModelConfig) -> None:
             f"sft.batch_tokens = {settings.batch_tokens} is not a multiple of sft.length = {length}; "
             f"set sft.batch_tokens={near}"
         )
+
+
+def prepared_preferences(recipe: Recipe, runs: Path) -> Recipe:
+    """The recipe with the path of its `dpo.base`, after a look at the pairs.
+
+    Raises:
+        UserError: no such base, one that holds no conversation, or a file that holds no pairs.
+    """
+    if not list(read_pairs(recipe.dpo.pairs)):
+        raise UserError(f"dpo.pairs: there is no pair in {', '.join(recipe.dpo.pairs)}")
+    return _with_base(recipe, "dpo", recipe.dpo, runs)
+
+
+def prepared_practice(recipe: Recipe, runs: Path) -> Recipe:
+    """The recipe with the path of its `rl.base`, after a look at the tasks.
+
+    Raises:
+        UserError: no such base, one that holds no conversation, or a file that holds no tasks.
+    """
+    if recipe.rl.tasks and not read_tasks(recipe.rl.tasks):
+        raise UserError(f"rl.tasks: there is no task in {', '.join(recipe.rl.tasks)}")
+    return _with_base(recipe, "rl", recipe.rl, runs)
+
+
+def _with_base(recipe: Recipe, stage: str, settings: DpoSettings | RlSettings, runs: Path) -> Recipe:
+    if settings.base is None:
+        return recipe
+    base = read_chat_base(find_base(f"{stage}.base", settings.base, runs))
+    return recipe.model_copy(update={stage: settings.model_copy(update={"base": str(base.folder)})})
 
 
 def prepared(recipe: Recipe, runs: Path) -> Recipe:

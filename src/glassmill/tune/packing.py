@@ -10,11 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from glassmill.errors import UserError
+from glassmill.tokens.shards import Shards
+from glassmill.train.base import Base
 from glassmill.train.batches import WindowBatches
 from glassmill.train.gradients import Batch
 from glassmill.train.order import permuted
@@ -73,6 +77,38 @@ class PackedConversations:
             self._epochs.append(rows)
             self._first_rows.append(self._first_rows[-1] + len(rows))
         return self._epochs[epoch]
+
+
+def in_rows(conversations: Sequence[Rendered], length: int, pad_id: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Ids, targets and mask `(B, T)` of conversations, one a row: the mask is 1 where the target is learned."""
+    ids = np.full((len(conversations), length + 1), pad_id, dtype=np.int64)
+    mask = np.zeros(ids.shape, dtype=np.float32)
+    for row, one in enumerate(conversations):
+        ids[row, : len(one.ids)], mask[row, : len(one.ids)] = one.ids, one.mask
+    ids_BT = torch.from_numpy(ids)
+    return ids_BT[:, :-1].contiguous(), ids_BT[:, 1:].contiguous(), torch.from_numpy(mask[:, 1:].copy())
+
+
+def pages_of(start: Base, tokens: Path | None, rows: int, length: int, seed: int, stage: str) -> WindowBatches | None:
+    """Windows of the tokens run, if there is one.
+
+    Raises:
+        UserError: it was made with another vocabulary than the model's.
+    """
+    if tokens is None:
+        return None
+    shards = Shards(tokens, "train")
+    if shards.vocab_size != start.config.vocab_size:
+        raise UserError(
+            f"{tokens} has a vocabulary of {shards.vocab_size}, the model one of {start.config.vocab_size}; "
+            f"set {stage}.pages=0"
+        )
+    if not np.array_equal(np.load(tokens / "token_bytes.npy", allow_pickle=False), start.tokenizer.text_lengths()):
+        raise UserError(
+            f"{tokens} is encoded with another vocabulary than that of {start.folder}, though of equal size; set "
+            f"{stage}.pages=0 to do without"
+        )
+    return WindowBatches(shards, rows, length, seed + 1)
 
 
 class MixedBatches:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from glassmill.errors import UserError
@@ -26,11 +25,9 @@ from glassmill.recipe import Recipe, SftSettings
 from glassmill.run import kinds
 from glassmill.run.device import Facts
 from glassmill.run.folder import RunFolder
-from glassmill.tokens.shards import Shards
 from glassmill.tokens.tokenizer import Tokenizer
 from glassmill.train.adapting import adapt, publish_adapter
-from glassmill.train.base import Base, find_base
-from glassmill.train.batches import WindowBatches
+from glassmill.train.base import find_base
 from glassmill.train.deadline import Deadline
 from glassmill.train.known_text import KnownText
 from glassmill.train.loop import fit
@@ -39,7 +36,7 @@ from glassmill.train.plan import set_up
 from glassmill.train.rates import is_own, settled
 from glassmill.tune.before import check_length, read_chat_base
 from glassmill.tune.examples import Counts, examples
-from glassmill.tune.packing import MixedBatches, PackedConversations
+from glassmill.tune.packing import MixedBatches, PackedConversations, pages_of
 from glassmill.tune.reading import Placed, read_conversations
 from glassmill.tune.reports import Reporter
 
@@ -84,7 +81,7 @@ def make(
     measured, _ = examples(start.tokenizer, held_out, length) if held_out else ([], None)
     packed = PackedConversations(taught, length, start.tokenizer.eos_id, seed)
     rows = max(1, settings.batch_tokens // length)
-    pages = _pages(start, tokens, rows, length, seed, settings.pages)
+    pages = pages_of(start, tokens, rows, length, seed, "sft") if settings.pages else None
     if pages is None:
         rows = min(rows, packed.rows_per_epoch)  # no conversation twice in a batch
     batches = MixedBatches(packed, pages, rows, settings.pages)
@@ -168,28 +165,6 @@ def _split(conversations: list[Placed], share: float, seed: int) -> tuple[list[P
     shuffled = [conversations[permuted(i, len(conversations), seed, -1)] for i in range(len(conversations))]
     held_out = int(len(conversations) * share)
     return shuffled[held_out:], [placed for placed in shuffled[:held_out] if any(placed.conversation.learned)]
-
-
-def _pages(start: Base, tokens: Path | None, rows: int, length: int, seed: int, share: float) -> WindowBatches | None:
-    """Windows of the tokens run, if there is one.
-
-    Raises:
-        UserError: it was made with another vocabulary than the model's.
-    """
-    if tokens is None or share == 0:
-        return None
-    shards = Shards(tokens, "train")
-    if shards.vocab_size != start.config.vocab_size:
-        raise UserError(
-            f"{tokens} has a vocabulary of {shards.vocab_size}, the model one of {start.config.vocab_size}; "
-            "set sft.pages=0 to train on conversations alone"
-        )
-    if not np.array_equal(np.load(tokens / "token_bytes.npy", allow_pickle=False), start.tokenizer.text_lengths()):
-        raise UserError(
-            f"{tokens} is encoded with another vocabulary than that of {start.folder}, though of equal size; set "
-            "sft.pages=0 to train on conversations alone"
-        )
-    return WindowBatches(shards, rows, length, seed + 1)
 
 
 def _with_steps(settings: SftSettings, packed: PackedConversations, batches: MixedBatches) -> SftSettings:

@@ -13,13 +13,15 @@
 /** What a step did to each group of weights: the gradient's norm; the update's norm over that of the weights. @typedef {{t: number, stage: string, run: string, kind: "norms", step: number, gradients: Record<string, number | null>, updates: Record<string, number | null>}} Norms */
 /** Bits per byte on held-out text after `step` steps. @typedef {{t: number, stage: string, run: string, kind: "validation", step: number, bits_per_byte: number | null}} Validation */
 /** What the model writes after `prompt`, after `step` steps. @typedef {{t: number, stage: string, run: string, kind: "sample", step: number, prompt: string, text: string}} Sample */
+/** A group of answers that reinforcement learning drew at `step`: what each was worth, and how much better than the
+    group that is, in standard deviations. @typedef {{t: number, stage: string, run: string, kind: "rollouts", step: number, prompt: string, texts: string[], rewards: (number | null)[], advantages: (number | null)[]}} Rollouts */
 /** A named number of the report; `step` where it is measured during training. @typedef {{t: number, stage: string, run: string, kind: "score", name: string, value: number | null, step: number | null}} Score */
 /** The finished model's answer to a question of the examination. @typedef {{t: number, stage: string, run: string, kind: "answer", question: string, text: string, right: boolean}} Answer */
 /** One merge of the vocabulary: token `rank` is `left` and `right` joined, `count` times in the training text. @typedef {{t: number, stage: string, run: string, kind: "merge", rank: number, left: string, right: string, token: string, count: number, left_id: number, right_id: number}} Merge */
 /** One step of the corpus so far: documents in and out, how many each rule dropped; characters from `extract` on. @typedef {{t: number, stage: string, run: string, kind: "funnel", step: string, in: number, out: number, dropped: Record<string, number>, quarantined: number, characters_in: number, characters_out: number, dropped_characters: Record<string, number>}} Funnel */
 /** A page that was just judged. `step` to `detail` say why it was dropped, and are empty for a page kept so far. @typedef {{t: number, stage: string, run: string, kind: "example", url: string, kept: boolean, text: string, step: string, rule: string, value: number | null, bound: number | null, detail: string}} Example */
 
-/** Any event. @typedef {Start | Done | Failed | Note | Warned | Unknown | Progress | Plan | Metric | Norms | Validation | Sample | Score | Answer | Merge | Funnel | Example} RunEvent */
+/** Any event. @typedef {Start | Done | Failed | Note | Warned | Unknown | Progress | Plan | Metric | Norms | Validation | Sample | Rollouts | Score | Answer | Merge | Funnel | Example} RunEvent */
 /** How far a stage or a line is. @typedef {"waiting" | "running" | "done" | "skipped" | "failed"} State */
 
 export {};
