@@ -52,6 +52,8 @@ NOT_ARTEFACTS = frozenset(
 SCRATCH_FOLDERS = frozenset({"checkpoints", "work"})
 LOGS = "logs"
 """The folder of what other programs log of a run; no artefacts."""
+SEARCH = "search"
+"""The folder of a corpus's search index, which is made from the artefacts, see `glassmill.search.index`."""
 
 
 @dataclass(frozen=True)
@@ -265,7 +267,7 @@ def discard(path: Path) -> None:
     """Deletes the artefacts of a damaged run, so that its stage can make them again: all of them, because a stage
     continues from what it finds. Plan and checkpoints stay: with them, the same bytes come out."""
     remove(path / "DONE")
-    for name in [*_artefacts(path), "manifest.json", "stats.json", "work"]:
+    for name in [*_artefacts(path), "manifest.json", "stats.json", "work", SEARCH]:
         remove(path / name)
 
 
@@ -361,5 +363,5 @@ def _artefacts(path: Path) -> list[str]:
     return sorted(
         name.as_posix()
         for name in names
-        if name.parts[0] not in {*SCRATCH_FOLDERS, LOGS} and name.as_posix() not in NOT_ARTEFACTS
+        if name.parts[0] not in {*SCRATCH_FOLDERS, LOGS, SEARCH} and name.as_posix() not in NOT_ARTEFACTS
     )
