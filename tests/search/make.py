@@ -13,7 +13,8 @@ MANUALS = {
     "bread.md": "# Bread\n\nThe baker keeps the dough at 24 degrees for six hours. Salt is added last.\n\n"
     "A loaf of rye needs ninety minutes in the oven, and cools on a grid.\n",
     "mill.md": "# Mill\n\nThe millstone is dressed twice a year. Its furrows carry the meal outwards.\n\n"
-    "--dry-run\n\nShow what would be ground, and grind nothing.\n\n--sieve=MESH\n\nSieve the meal with so many meshes.\n",
+    "--dry-run\n\nShow what would be ground, and grind nothing.\n\n"
+    "--sieve=MESH\n\nSieve the meal with so many meshes.\n",
     "wheel.txt": "The wheel turns at eleven revolutions a minute. Ice stops it in January; the sluice is shut then.\n",
 }
 

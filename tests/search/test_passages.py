@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +21,7 @@ TEXTS = st.lists(
 def test_every_word_is_in_exactly_one_passage(text: str) -> None:
     cut = passages(text)
     assert [word for start, end in cut for word in text[start:end].split()] == text.split()
-    assert all(before.end <= after.start for before, after in zip(cut, cut[1:], strict=False))
+    assert all(before.end <= after.start for before, after in itertools.pairwise(cut))
 
 
 @given(text=TEXTS)

@@ -15,7 +15,7 @@ import numpy as np
 
 from glassmill.infer.compose import Vocabulary, end_token_ids
 from glassmill.infer.sampling import Floats
-from glassmill.search.lines import sentences
+from glassmill.search.lines import leads, sentences
 
 
 @dataclass(slots=True)
@@ -69,10 +69,12 @@ def _tokens(tokenizer: Vocabulary, text: str) -> _Text:
     """The sentences of `text`, each as it is written where an answer begins; between two of them is what is between."""
     found = _Text()
     before = 0
-    for start, end in sentences(text):
+    pieces = sentences(text)
+    for start, end in pieces:
         if found.ids:
             found.ids += map(int, tokenizer.encode(text[before:start]))
         found.ids += map(int, tokenizer.encode(text[start:end]))
-        found.ends.add(len(found.ids))
+        if not leads(text[start:end]) or end == pieces[-1][1]:  # a heading is no answer
+            found.ends.add(len(found.ids))
         before = end
     return found

@@ -14,7 +14,8 @@ MOST_WORDS = 30
 FIRST_COUNTS = 0.5
 """How much a word counts again in the first sentence: what follows a question's words says more than what precedes."""
 OPEN, CLOSE = "\x02", "\x03"
-_BREAK = re.compile(r"(?<=[.!?;:])[ \t]+(?=[\w(\"'`-])|\s*\n\s*")
+HEADING_WORDS = 8
+_BREAK = re.compile(r"(?<=[.!?;:])(?<!e\.g\.)(?<!i\.e\.)[ \t]+(?=[\w(\"'`-])|\s*\n\s*")
 
 
 class Match(NamedTuple):
@@ -41,6 +42,11 @@ def sentences(text: str) -> list[tuple[int, int]]:
             found.append((start, end))
         start = gap.end() if gap else end
     return found
+
+
+def leads(line: str) -> bool:
+    """Whether a line is a heading, or an option in a manual: short, without a full stop."""
+    return len(line.split()) <= HEADING_WORDS and line.rstrip()[-1:] not in (".", "!", "?", ";")
 
 
 def best_lines(text: str, matches: Iterable[Match], rare: Mapping[str, float], named: Collection[str] = ()) -> Lines:

@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from glassmill.search.lines import leads
+
 ENOUGH_WORDS = 90
 """From here on a passage ends at the next empty line."""
 MOST_WORDS = 160
-HEADING_WORDS = 8
 MOST_LEADING_WORDS = 40
 _LINE = re.compile(r"[^\n]*\S[^\n]*")
 _WORD = re.compile(r"\S+")
@@ -78,12 +79,12 @@ def _units(text: str) -> Iterator[_Unit]:
         gap = text.count("\n", end_before, start) > 1
         end_before = end
         words = [(start + word.start(), start + word.end()) for word in _WORD.finditer(line[0])]
-        leads = len(words) <= HEADING_WORDS and text[words[-1][1] - 1] not in ".!?;"
+        leading = leads(line[0])
         while len(words) > MOST_WORDS:
             cut = _cut(text, words)
             yield _Unit(words[0][0], words[cut - 1][1], cut, gap, False)
             words, gap = words[cut:], False
-        yield _Unit(words[0][0], words[-1][1], len(words), gap, leads)
+        yield _Unit(words[0][0], words[-1][1], len(words), gap, leading)
 
 
 def _cut(text: str, words: list[tuple[int, int]]) -> int:
