@@ -18,6 +18,7 @@ from glassmill.cli.base import (
     AllowOrigin,
     ApiKey,
     Host,
+    Json,
     ModelArgument,
     Port,
     Runs,
@@ -25,6 +26,7 @@ from glassmill.cli.base import (
     given_key,
     model_path,
     notify,
+    show_result,
     tell_address,
 )
 from glassmill.errors import UserError
@@ -74,6 +76,27 @@ def _documents(run: str | None, answers: str, runs: Path) -> Documents | None:
     from glassmill.infer.grounding import Documents
 
     return Documents(documents_index(run, runs, notify), "quote" if answers == "quote" else "free")
+
+
+@app.command(rich_help_panel=USE)
+def adapt(
+    docs: Annotated[list[str], typer.Argument(help="files, folders of them, or globs", metavar="DOCS...")],
+    base: Annotated[str, typer.Option(help="the model that is to answer: a folder, or a run's name")],
+    out: Annotated[str, typer.Option(help="what to call it: runs/corpus/NAME-..., runs/adapt/NAME")],
+    questions: Annotated[int, typer.Option(min=20, max=5000, help="of the exam, at most")] = 150,
+    seed: int = 7,
+    runs: Runs = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Documents in, measured answers out: corpus, search index, an exam made from the documents, and scores.
+
+    The exam (runs/adapt/NAME/exam.jsonl) may be corrected; called again, everything else is reused.
+    """
+    base_path = model_path(base, runs)
+    from glassmill.commands.adapt import adapt as make
+    from glassmill.commands.adapt import adapted_tables
+
+    show_result(make(docs, base_path, out, runs, questions, seed, notify), as_json, adapted_tables)
 
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ GAP = "____"
 PARTS = 3
 """One document in so many is for choosing."""
 MOST_OF_A_DOCUMENT = 3
-"""Questions of one kind from one document, at most."""
+"""Questions of one form from one document, at most."""
 CLOZE_WORDS = (10, 30)
 DESCRIPTION_WORDS = (4, 30)
 _OPTION = re.compile(
@@ -41,14 +41,14 @@ _SENTENCE = re.compile(r"[A-Z][^.!?\n]*(?:\.(?=\S)[^.!?\n]*|\n(?!\s*\n)(?!\s*[-*
 _PARAGRAPH_END = re.compile(r"\n\s*\n|\n\s*[-*•]|\n[A-Z][A-Z ]+\n")
 _WORD = re.compile(r"[\w](?:[\w.+/-]*\w)?")
 
-Kind = Literal["option", "definition", "cloze"]
-KINDS: tuple[Kind, ...] = ("option", "definition", "cloze")
+Form = Literal["option", "definition", "cloze"]
+FORMS: tuple[Form, ...] = ("option", "definition", "cloze")
 
 
 class ExamRow(TypedDict):
-    """A question: its kind, whether it is for choosing or held out, and the document that holds the answer."""
+    """A question: its form, whether it is for choosing or held out, and the document that holds the answer."""
 
-    kind: str
+    form: Form
     part: Literal["choose", "held_out"]
     question: str
     answer: str | list[str]
@@ -57,14 +57,14 @@ class ExamRow(TypedDict):
 
 class _Draft(NamedTuple):
     order: bytes
-    kind: Kind
+    form: Form
     question: str
     answer: str
     document: str
 
 
 def make_exam(read: Iterable[Document], questions: int, seed: int) -> list[ExamRow]:
-    """At most so many questions, as many of each kind as there are and from as many documents.
+    """At most so many questions, as many of each form as there are and from as many documents.
 
     Args:
         read: The documents.
@@ -75,23 +75,23 @@ def make_exam(read: Iterable[Document], questions: int, seed: int) -> list[ExamR
     spread = Counter(word for _, text in texts for word in set(_lower_words(text)))
     drafts = [draft for document, text in texts for draft in _drafts(document, text, spread, seed)]
     asked = Counter(draft.question for draft in drafts)
-    said = Counter(draft.answer for draft in drafts if draft.kind != "cloze")
+    said = Counter(draft.answer for draft in drafts if draft.form != "cloze")
     drafts = sorted(  # a question with two answers has none, and what is said everywhere ("Print help") asks nothing
         draft for draft in drafts if asked[draft.question] == 1 and said[draft.answer] <= 1
     )
     taken: list[_Draft] = []
-    of = {kind: _thinned([draft for draft in drafts if draft.kind == kind]) for kind in KINDS}
-    for left, kind in zip(range(len(KINDS), 0, -1), sorted(KINDS, key=lambda kind: len(of[kind])), strict=True):
-        taken += of[kind][: (questions - len(taken)) // left]
+    of = {form: _thinned([draft for draft in drafts if draft.form == form]) for form in FORMS}
+    for left, form in zip(range(len(FORMS), 0, -1), sorted(FORMS, key=lambda form: len(of[form])), strict=True):
+        taken += of[form][: (questions - len(taken)) // left]
     return [
         {
-            "kind": draft.kind,
+            "form": draft.form,
             "part": _part(draft.document),
             "question": draft.question,
             "answer": draft.answer,
             "document": draft.document,
         }
-        for draft in sorted(taken, key=lambda draft: (KINDS.index(draft.kind), draft.order))
+        for draft in sorted(taken, key=lambda draft: (FORMS.index(draft.form), draft.order))
     ]
 
 
@@ -102,13 +102,13 @@ def exam_lines(rows: Sequence[ExamRow]) -> str:
 
 def _drafts(document: Document, text: str, spread: Counter[str], seed: int) -> Iterator[_Draft]:
     name = called(document.url)
-    found: Iterator[tuple[Kind, str, str]] = _all_of(text, name, spread)
-    for kind, question, answer in found:
+    found: Iterator[tuple[Form, str, str]] = _all_of(text, name, spread)
+    for form, question, answer in found:
         order = hashlib.blake2b(f"{seed}\0{document.url}\0{question}".encode(), digest_size=8).digest()
-        yield _Draft(order, kind, question, answer, document.url)
+        yield _Draft(order, form, question, answer, document.url)
 
 
-def _all_of(text: str, name: str, spread: Counter[str]) -> Iterator[tuple[Kind, str, str]]:
+def _all_of(text: str, name: str, spread: Counter[str]) -> Iterator[tuple[Form, str, str]]:
     for match in _OPTION.finditer(text):
         if described := _description(text, match.end()):
             yield "option", f"What does the option {match[1]} of {name} do?", described
@@ -121,7 +121,7 @@ def _all_of(text: str, name: str, spread: Counter[str]) -> Iterator[tuple[Kind, 
     yield from _gaps(text, name, spread)
 
 
-def _gaps(text: str, name: str, spread: Counter[str]) -> Iterator[tuple[Kind, str, str]]:
+def _gaps(text: str, name: str, spread: Counter[str]) -> Iterator[tuple[Form, str, str]]:
     here = Counter(_lower_words(text))
     for match in _SENTENCE.finditer(text):
         sentence = " ".join(match[0].split())
@@ -159,8 +159,7 @@ def called(url: str) -> str:
     >>> called("manuals/tar_1.txt#part")
     'tar_1'
     """
-    name = PurePosixPath(url.partition("#")[0])
-    return name.stem if len(name.stem) > 1 else name.name
+    return PurePosixPath(url.partition("#")[0]).stem
 
 
 def _thinned(drafts: Sequence[_Draft]) -> list[_Draft]:

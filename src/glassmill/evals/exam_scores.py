@@ -31,7 +31,8 @@ def read_exam(path: Path) -> list[dict[str, Any]]:
         UserError: No such file, or a row without a question and an answer.
     """
     rows = read_questions(path)
-    return [{**row, "part": row.get("part", "held_out")} for row in rows]
+    known = any(row.get("part") == "held_out" for row in rows)
+    return [{**row, "part": row["part"] if known and row.get("part") == "choose" else "held_out"} for row in rows]
 
 
 def is_right(question: str, answers: Sequence[str], said: str) -> bool:
