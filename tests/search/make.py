@@ -19,11 +19,11 @@ MANUALS = {
 }
 
 
-def corpus_run(folder: Path, files: Mapping[str, str]) -> Path:
+def corpus_run(folder: Path, files: Mapping[str, str], stage: str = "corpus") -> Path:
     """A finished run of the corpus stage in `folder` that kept these documents."""
     recipe = load_recipe(find_recipe("documents"))
     kept = [Document(document_id(name, 0, name), name, text, name, 0) for name, text in files.items()]
-    with open_run(folder, Identity("corpus", 1, {}), recipe) as run:
+    with open_run(folder, Identity(stage, 1, {}), recipe) as run:
         write_table(table_of(kept, KEPT_SCHEMA), run.shard_path("documents-00000.parquet"))
         run.finish({"kept": len(kept)})
     return folder

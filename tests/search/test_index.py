@@ -103,6 +103,9 @@ def test_a_killed_build_leaves_no_index(run: Path, monkeypatch: pytest.MonkeyPat
 def test_no_run_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not a finished run"):
         open_index(tmp_path)
+    added = corpus_run(tmp_path / "add" / "manuals-aaaaaa", MANUALS, stage="add")
+    with pytest.raises(UserError, match="is a run of add; name a run of the corpus stage, which masks its texts"):
+        open_index(added)
 
 
 def test_the_command_prints_passages_with_their_places(run: Path) -> None:

@@ -176,10 +176,17 @@ def open_index(run: Path, told: Told = lambda text: None) -> Index:
         UserError: It is no finished corpus run, it has no documents, or SQLite has no full-text search here.
     """
     manifest = read_manifest(run)
+    if manifest["stage"] != "corpus":  # what `add` keeps is in clear
+        raise UserError(f"{run} is a run of {manifest['stage']}; name a run of the corpus stage, which masks its texts")
     if not any((run / "shards").glob("documents-*.parquet")):
-        raise UserError(f"{run} has no documents (no shards/documents-*.parquet); name a run of the corpus stage")
+        raise UserError(f"{run} has no documents (no shards/documents-*.parquet); make it again: glassmill run RECIPE")
     if not _is_whole(run, manifest["content"]):
-        _make(run, manifest["content"], told)
+        try:
+            _make(run, manifest["content"], told)
+        except PermissionError:
+            raise UserError(
+                f"the search index cannot be written to {run / SEARCH}; search once as the owner of {run}, or copy it"
+            ) from None
     return Index(run)
 
 
