@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from glassmill.printable import valid
+
 MOST_TERMS = 64
 _TERM = re.compile(r"\w+(?:[-./:+']\w+)*")
 _STOP_WORDS = """a about after all also am an and any are as at be because been before being between both but by can
@@ -26,7 +28,7 @@ def terms(question: str) -> list[str]:
         >>> terms("What does the option --exclude-from of tar do?")
         ['option', 'exclude-from', 'tar']
     """
-    words = (word.casefold() for word in _TERM.findall(question.replace("’", "'")))
+    words = (word.casefold() for word in _TERM.findall(valid(question).replace("’", "'")))
     return list(dict.fromkeys(word for word in words if word not in STOP_WORDS))[:MOST_TERMS]
 
 
