@@ -4,16 +4,17 @@
     runs/adapt/NAME/exam.jsonl  questions made from the documents; corrected ones stay
     runs/adapt/NAME/report.json scores, and every answer
 
-The corpus comes from the recipe `documents`; called again it is not made again, and of changed documents the index
-takes in the difference. The exam is taken by the model alone, and from the documents in each way that `serve` knows. A
-third of the documents decides which way is best; the scores are of the other questions.
+The corpus comes from the recipe `documents`; called again it is not made again. Of changed documents the index takes in
+the difference, and questions about documents that are gone are deleted. The exam is taken by the model alone, and from
+the documents in each way that `serve` knows. A third of the documents decides which way is best; the scores are of the
+other questions.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -81,6 +82,7 @@ def adapt(
                 f'rows {{"question", "answer"}} into {place / EXAM}, and call this again'
             )
         atomic_write(place / EXAM, exam_lines(rows))
+    _leave_out_gone(place / EXAM, {document.url.partition("#")[0] for document in documents(corpus)}, told)
     exam = read_exam(place / EXAM)
     told(f"{len(exam)} questions in {place / EXAM} (correct them and call this again); loading {base}")
     from glassmill.infer.generate import Model
@@ -109,6 +111,24 @@ def adapt(
     }
     atomic_json(place / REPORT, result)
     return result
+
+
+def _leave_out_gone(exam: Path, names: Collection[str], told: Callable[[str], None]) -> None:
+    """Delete the questions about documents that are no longer there: an exam repeats their sentences."""
+    lines = exam.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if (of := _document_of(line)) is None or of.partition("#")[0] in names]
+    if len(kept) < len(lines):
+        told(f"{len(lines) - len(kept)} questions about documents that are gone leave {exam}")
+        atomic_write(exam, "".join(kept))
+
+
+def _document_of(line: str) -> str | None:
+    try:
+        row = json.loads(line)
+    except ValueError:  # told with its place when the exam is read
+        return None
+    name = row.get("document") if isinstance(row, dict) else None
+    return name if isinstance(name, str) else None
 
 
 SAYS = {"bare": "the model alone", "free": "with search, in its own words", "quote": "with search, quoting"}
