@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 from pathlib import Path
@@ -124,3 +125,12 @@ def test_a_torn_last_event_is_the_only_one_lost(tmp_path: Path) -> None:
     assert first == kinds.Note("lone \ud800 surrogate")
     assert isinstance(torn, kinds.Unknown)
     assert last == kinds.Validation(2, 1.5)
+
+
+def test_a_run_that_an_older_glassmill_finished_is_still_finished(tmp_path: Path) -> None:
+    finish_one(tmp_path / "r")
+    manifest = json.loads((tmp_path / "r/manifest.json").read_text())
+    del manifest["computed"]
+    (tmp_path / "r/manifest.json").write_text(json.dumps(manifest))
+    (tmp_path / "r/DONE").write_text(manifest["content"] + "\n")
+    assert run_damage(tmp_path / "r") == []

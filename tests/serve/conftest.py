@@ -60,16 +60,20 @@ def tiny_tokenizer() -> Tokenizer:
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: Tokenizer) -> Path:
     """A model folder with random weights: it writes nonsense, but always the same."""
+    return save_random(tmp_path_factory.mktemp("models") / "tiny", tiny_tokenizer, 256)
+
+
+def save_random(folder: Path, tokenizer: Tokenizer, context_length: int) -> Path:
+    """A tiny model with random weights, in a new folder."""
     shape = {"d_model": 32, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2, "head_dim": 8, "d_ff": 48}
-    model = Transformer(ModelConfig(vocab_size=tiny_tokenizer.vocab_size, context_length=256, **shape))
+    model = Transformer(ModelConfig(vocab_size=tokenizer.vocab_size, context_length=context_length, **shape))
     initialize(model, seed=0)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim == 2:
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.25)
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    save_folder(folder, model, tiny_tokenizer, {"purpose": "tests"})
+    save_folder(folder, model, tokenizer, {"purpose": "tests"})
     return folder
 
 

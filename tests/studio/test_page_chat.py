@@ -123,3 +123,24 @@ def test_the_token_that_was_drawn_is_in_the_list_at_the_share_it_had(open_page: 
             assert sum(shares) == pytest.approx(100, abs=3.5)
         words = "temperature 0 always writes the largest" if mode == "raw_logprobs" else "at temperature 1.5"
         expect(page.locator(".others .caption").last).to_contain_text(words)
+
+
+def test_an_answer_from_documents_shows_the_passage_that_holds_it(open_page: type, studio: RunningStudio) -> None:
+    watched = opened(open_page, studio)
+    page: Page = watched.page
+    cited = {"document": "bread.md", "section": "", "start": 9, "end": 80, "score": 2.5, "support": 0.75}
+    text = "A loaf of <b>rye</b> needs ninety minutes."
+
+    def answer(route: Route) -> None:
+        delta = {"content": "Ninety minutes.", "citations": [{**cited, "text": text}]}
+        chunk = {"choices": [{"index": 0, "delta": delta, "finish_reason": "stop"}]}
+        route.fulfill(body=f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n", content_type="text/event-stream")
+
+    page.route("**/v1/chat/completions", answer)
+    ask(page, "How long?")
+    passage = page.locator('.said[data-role="assistant"] .sources')
+    expect(passage).to_contain_text("bread.md (75 % of the answer's words)")
+    expect(passage.locator(".excerpt")).to_be_hidden()
+    passage.locator("summary").click()
+    expect(passage.locator(".excerpt")).to_have_text(text)
+    assert not watched.wrongs, "\n".join(watched.wrongs)

@@ -18,14 +18,23 @@ from glassmill.cli.base import (
     AllowOrigin,
     ApiKey,
     Host,
+    Json,
     ModelArgument,
     Port,
     Runs,
     app,
     given_key,
     model_path,
+    notify,
+    show_result,
     tell_address,
 )
+from glassmill.errors import UserError
+
+DocumentsOption = Annotated[
+    str | None, typer.Option(help="a corpus run, or its name: answer from its documents", metavar="RUN")
+]
+AnswersOption = Annotated[str, typer.Option(help="how to answer from documents: quote their sentences, or free")]
 
 
 @app.command(rich_help_panel=USE)
@@ -39,16 +48,59 @@ def chat(
     max_tokens: Annotated[int, typer.Option(min=1)] = 256,
     seed: int = 1,
     system: Annotated[str | None, typer.Option(help="a system message")] = None,
+    documents: DocumentsOption = None,
+    answers: AnswersOption = "quote",
 ) -> None:
-    """Chat with a model in the terminal, or get one answer; questions may be piped in, one a line."""
-    path = model_path(model, runs)
+    """Chat with a model in the terminal, or get one answer; questions may be piped in, one a line.
+
+    With --documents it answers from them, and says which passage holds the answer.
+    """
+    path, given = model_path(model, runs), _documents(documents, answers, runs)
     from glassmill.commands.chat import converse
 
-    if not converse(path, temperature, max_tokens, seed, system, question):
+    if not converse(path, temperature, max_tokens, seed, system, question, given):
         raise typer.Exit(1)
 
 
+def _documents(run: str | None, answers: str, runs: Path) -> Documents | None:
+    """The documents to answer from, found before the model is loaded.
+
+    Raises:
+        UserError: No such run, or no such way to answer.
+    """
+    if answers not in ("quote", "free"):
+        raise UserError(f"--answers {answers}: give quote or free")
+    if run is None:
+        return None
+    from glassmill.commands.search import documents_index
+    from glassmill.infer.grounding import Documents
+
+    return Documents(documents_index(run, runs, notify), "quote" if answers == "quote" else "free")
+
+
+@app.command(rich_help_panel=USE)
+def adapt(
+    docs: Annotated[list[str], typer.Argument(help="files, folders of them, or globs", metavar="DOCS...")],
+    base: Annotated[str, typer.Option(help="the model that is to answer: a folder, or a run's name")],
+    out: Annotated[str, typer.Option(help="what to call it: runs/corpus/NAME-..., runs/adapt/NAME")],
+    questions: Annotated[int, typer.Option(min=20, max=5000, help="of the exam, at most")] = 150,
+    seed: int = 7,
+    runs: Runs = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Documents in, measured answers out: corpus, search index, an exam made from the documents, and scores.
+
+    The exam (runs/adapt/NAME/exam.jsonl) may be corrected; called again, everything else is reused.
+    """
+    base_path = model_path(base, runs)
+    from glassmill.commands.adapt import adapt as make
+    from glassmill.commands.adapt import adapted_tables
+
+    show_result(make(docs, base_path, out, runs, questions, seed, notify), as_json, adapted_tables)
+
+
 if TYPE_CHECKING:
+    from glassmill.infer.grounding import Documents
     from glassmill.serve.models import Models
 
 ModelArguments = Annotated[
@@ -101,18 +153,21 @@ def serve(
     adapter: AdapterOption = None,
     max_loaded: Annotated[int, typer.Option(min=1, help="models in memory at once")] = 4,
     unload_after: Annotated[float | None, typer.Option(min=0.1, help="minutes without a request")] = None,
+    documents: DocumentsOption = None,
+    answers: AnswersOption = "quote",
     runs: Runs = RUNS,
 ) -> None:
     """Serve models: an OpenAI-compatible API, and the page with the chat box at /.
 
     Each is loaded when a request first names it, and unloaded when others need its place. The first one answers where
-    no model is named, and is the one on the page.
+    no model is named, and is the one on the page. With --documents, chats are answered from them, with citations.
     """
     from glassmill.serve.models import Models, named_sources
 
     sources = named_sources(models, adapter or (), lambda model: model_path(model, runs))
     served = Models(sources, max_loaded, None if unload_after is None else 60 * unload_after)
-    _serve(runs if runs.is_dir() else None, listening, sources[served.first].path, served)
+    given = _documents(documents, answers, runs)
+    _serve(runs if runs.is_dir() else None, listening, sources[served.first].path, served, given)
 
 
 @app.command(rich_help_panel=USE)
@@ -122,12 +177,18 @@ def studio(listening: Listening, runs: Runs = RUNS) -> None:
     _serve(runs, listening)
 
 
-def _serve(runs: Path | None, listening: Listening, model: Path | None = None, models: Models | None = None) -> None:
+def _serve(
+    runs: Path | None,
+    listening: Listening,
+    model: Path | None = None,
+    models: Models | None = None,
+    documents: Documents | None = None,
+) -> None:
     from glassmill.studio.app import serve_studio
 
     port, host, api_key, allow_host, allow_origin = listening
     key = given_key(api_key)
-    serve_studio(runs, model, host, port, key, tell_address, allow_host or (), allow_origin or (), models)
+    serve_studio(runs, model, host, port, key, tell_address, allow_host or (), allow_origin or (), models, documents)
 
 
 @app.command("import", rich_help_panel=USE)

@@ -85,6 +85,22 @@ def query(
 
 
 @app.command(rich_help_panel=LOOK)
+def search(
+    run: RunArgument,
+    question: Annotated[str, typer.Argument(help="what to look for, in words")],
+    runs: Runs = RUNS,
+    limit: Annotated[int, typer.Option(min=1, max=50, help="passages to show")] = 5,
+    clear: Clear = False,
+    as_json: Json = False,
+) -> None:
+    """Search the documents of a corpus run: the passages that a question is about, with document and place."""
+    from glassmill.commands.search import found_tables
+    from glassmill.commands.search import search as look
+
+    show_result(look(run, runs, question, limit, clear, notify), as_json, found_tables)
+
+
+@app.command(rich_help_panel=LOOK)
 def why(
     run: RunArgument,
     url: Annotated[str, typer.Argument(help="the page's URL as the corpus has it, or a file's name or path")],

@@ -19,12 +19,14 @@ from rich.console import Console
 
 from glassmill.commands.questions import Typed, piped
 from glassmill.errors import GlassmillError
+from glassmill.printable import printable
 from glassmill.run.files import cache_folder
 
 if TYPE_CHECKING:
     from glassmill.commands.markdown import MarkdownStream
     from glassmill.infer.compose import FinishReason, ToolUse
     from glassmill.infer.generate import Message, Model
+    from glassmill.infer.grounding import Documents, Grounded
 
 HELP = """\
 /new starts a new conversation, /undo removes the last turn, /retry answers it again, /more continues the last answer
@@ -36,7 +38,13 @@ _CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) 
 
 
 def converse(
-    model_path: Path, temperature: float, max_tokens: int, seed: int, system: str | None, question: str | None = None
+    model_path: Path,
+    temperature: float,
+    max_tokens: int,
+    seed: int,
+    system: str | None,
+    question: str | None = None,
+    documents: Documents | None = None,
 ) -> bool:
     """Reads questions from standard input and answers each, keeping the conversation.
 
@@ -47,6 +55,7 @@ def converse(
         model_path: The model.
         temperature, max_tokens, seed, system: How it answers.
         question: Answer only this one, about what is piped in, if anything is.
+        documents: Answer from these.
 
     Returns:
         Whether `question` was answered.
@@ -62,7 +71,7 @@ def converse(
     else:
         sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
         model = Model.load(model_path)
-    talk = Talk(model, console, person, temperature, max_tokens, seed, system)
+    talk = Talk(model, console, person, temperature, max_tokens, seed, system, documents)
     model.chat_ids([*talk.messages, {"role": "user", "content": "?"}])  # a model without a chat template ends here
     if question is not None:
         about = "" if sys.stdin.isatty() else sys.stdin.read().strip()
@@ -108,7 +117,9 @@ class Talk:
         max_tokens: int,
         seed: int,
         system: str | None,
+        documents: Documents | None = None,
     ) -> None:
+        self.documents = documents
         self.model, self.console, self.person = model, console, person
         self.temperature, self.max_tokens, self.seed = temperature, max_tokens, seed
         self.markdown = person and sys.stdout.isatty()
@@ -145,6 +156,9 @@ class Talk:
         """Continue the last answer, if it was cut or stopped."""
         if self.ended == "stop":
             self.remark("there is nothing to continue: no answer was cut")
+            return
+        if self.documents:
+            self.remark("an answer from documents is not continued; ask again with a larger --max-tokens")
             return
         self._answer(self.messages)
 
@@ -213,16 +227,24 @@ class Talk:
         """Print the answer as it is generated and keep it; if the last message is an answer, go on with that."""
         from glassmill.infer.generate import answer_params, assistant_message
 
+        grounded = None
         said: list[str | ToolUse] = []
         ended: FinishReason = "cancelled"
         start, first = time.perf_counter(), 0.0
         try:
-            fitted = self.model.fit(messages, self.max_tokens, continue_last=True)
+            if self.documents is not None:
+                grounded = self.documents.ground(self.model, messages, self.max_tokens)
+            if grounded is not None and not grounded.hits:
+                return self._say_nothing(messages)
+            read = grounded.messages if grounded else messages
+            fitted = self.model.fit(read, self.max_tokens, continue_last=True)
             if fitted.turns_left:
                 turns = "question leaves" if fitted.turns_left == 1 else f"{fitted.turns_left} questions leave"
                 self.remark(f"[the context of {self.model.engine.max_length} tokens is full: the oldest {turns} it]")
             params = answer_params(self.max_tokens, {"temperature": self.temperature, "seed": self.seed})
             params = replace(params, continues=messages[-1]["role"] == "assistant")
+            if grounded and grounded.grammar:
+                params = replace(params, grammar=grounded.grammar, tools=False)
             with self._screen() as screen:
                 completion = self.model.engine.submit(fitted.ids, params)
                 try:
@@ -253,7 +275,7 @@ class Talk:
             self.remark("[stopped]")
         if not said and ended == "cancelled":
             return False
-        *kept, last = fitted.messages
+        *kept, last = [*fitted.messages[:-1], messages[-1]]  # without the passages: the next question has its own
         self.messages = [*kept, last, assistant_message(said)]
         if last["role"] == "assistant":
             begun = last["content"]  # a text where the conversation was loaded
@@ -262,8 +284,28 @@ class Talk:
         self.ended = ended
         rate = (completion.num_tokens - 1) / max(time.perf_counter() - start - first, 1e-9)
         self.speed = f"{completion.num_tokens} tokens, {rate:,.0f} tokens/s, the first after {first:.2f} s"
+        if grounded:
+            self._cite(grounded, "".join(part for part in said if isinstance(part, str)))
         self._tell_end(len(fitted.ids) + completion.num_tokens, completion.num_tokens)
         return True
+
+    def _say_nothing(self, messages: list[Message]) -> bool:
+        """Answer that the documents do not."""
+        from glassmill.infer.generate import assistant_message
+        from glassmill.infer.grounding import NOTHING
+
+        self._write(f"{NOTHING}\n")
+        self.messages, self.ended = [*messages, assistant_message([NOTHING])], "stop"
+        return True
+
+    def _cite(self, grounded: Grounded, said: str) -> None:
+        """Which passages hold the answer."""
+        cited = grounded.citations(said)
+        for citation in cited:
+            share = "" if citation.support == 1 else f" ({citation.support:.0%} of the answer's words)"
+            self.remark(f"[from {printable(citation.hit.place)}{share}]")
+        if not cited:
+            self.remark("[no passage of the documents has enough of this answer's words: do not rely on it]")
 
     @contextmanager
     def _screen(self) -> Iterator[MarkdownStream | None]:

@@ -54,10 +54,10 @@ def fit(
     Raises:
         ContextOverflow: The last turn alone leaves no room.
     """
-    head = next((i for i, message in enumerate(messages) if not _is_system(message)), len(messages))
+    head = next((i for i, message in enumerate(messages) if not is_system(message)), len(messages))
     starts = [i for i in range(head, len(messages)) if messages[i]["role"] == "user"][1:]
     begins = [head, *starts]
-    room = max(1, min(context_length // ROOM_SHARE, context_length if max_tokens is None else max_tokens))
+    room = room_for(context_length, max_tokens)
 
     def kept(turns_left: int) -> list[Message]:
         return [*messages[:head], *messages[begins[turns_left] :]]
@@ -81,5 +81,11 @@ def fit(
     return Fitted(ids, kept(low), low, begins[low] - head)
 
 
-def _is_system(message: Message) -> bool:
+def room_for(context_length: int, max_tokens: int | None) -> int:
+    """Tokens that are kept free for an answer of at most `max_tokens`."""
+    return max(1, min(context_length // ROOM_SHARE, context_length if max_tokens is None else max_tokens))
+
+
+def is_system(message: Message) -> bool:
+    """Whether it says how to answer, and is no turn."""
     return message["role"] in ("system", "developer")

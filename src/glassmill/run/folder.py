@@ -30,7 +30,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, TypedDict, cast
 
 import tomli_w
 
@@ -50,6 +50,8 @@ NOT_ARTEFACTS = frozenset(
 SCRATCH_FOLDERS = frozenset({"checkpoints", "work"})
 LOGS = "logs"
 """The folder of what other programs log of a run; no artefacts."""
+SEARCH = "search"
+"""The folder of a corpus's search index, which is made from the artefacts, see `glassmill.search.index`."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,13 @@ class FileEntry(TypedDict):
     bytes: int
 
 
-class Manifest(TypedDict):
+class Computed(TypedDict, total=False):
+    """What an older glassmill did not write: see `Identity.computed`."""
+
+    computed: Resolved
+
+
+class Manifest(Computed):
     """`manifest.json`: the parts of the identity, what came out, and by which software."""
 
     stage: str
@@ -101,7 +109,6 @@ class Manifest(TypedDict):
     settings: Mapping[str, object]
     inputs: Mapping[str, str]
     resolved: Resolved
-    computed: NotRequired[Resolved]
     counts: Mapping[str, Any]
     content: str
     files: Mapping[str, FileEntry]
@@ -283,7 +290,7 @@ def discard(path: Path) -> None:
     """Deletes the artefacts of a damaged run, so that its stage can make them again: all of them, because a stage
     continues from what it finds. Plan and checkpoints stay: with them, the same bytes come out."""
     remove(path / "DONE")
-    for name in [*_artefacts(path), "manifest.json", "stats.json", "work"]:
+    for name in [*_artefacts(path), "manifest.json", "stats.json", "work", SEARCH]:
         remove(path / name)
 
 
@@ -367,5 +374,5 @@ def _artefacts(path: Path) -> list[str]:
     return sorted(
         name.as_posix()
         for name in names
-        if name.parts[0] not in {*SCRATCH_FOLDERS, LOGS} and name.as_posix() not in NOT_ARTEFACTS
+        if name.parts[0] not in {*SCRATCH_FOLDERS, LOGS, SEARCH} and name.as_posix() not in NOT_ARTEFACTS
     )

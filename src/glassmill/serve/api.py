@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from starlette.responses import PlainTextResponse, Response
 
 from glassmill.errors import ApiError
+from glassmill.infer.grounding import Documents
 from glassmill.serve.chat import add_chat
 from glassmill.serve.completions import add_completions
 from glassmill.serve.drain import Drain
@@ -38,6 +39,7 @@ def create_api(
     public_paths: frozenset[str] = frozenset({"/health"}),
     limits: Limits | None = None,
     allowed_origins: frozenset[str] = frozenset(),
+    documents: Documents | None = None,
 ) -> FastAPI:
     """The application. Routes may be added to it; the guard covers them too.
 
@@ -48,6 +50,7 @@ def create_api(
         public_paths: Paths that need no key; one that ends in "/" covers everything below it.
         limits: Limits on request bodies.
         allowed_origins: Web pages of other servers that may use this one.
+        documents: What chats are answered from, unless a request says `"retrieval": false`.
     """
     app = FastAPI(title="glassmill", docs_url=None, redoc_url=None)
     app.state.drain = Drain()
@@ -63,10 +66,10 @@ def create_api(
     )
     app.add_middleware(Leases)
     add_error_handlers(app)
-    add_chat(app, provider)
+    add_chat(app, provider, documents)
     add_completions(app, provider)
     _add_information(app, provider)
-    add_responses(app, provider)
+    add_responses(app, provider, documents)
     add_embeddings(app, provider)
     add_research(app, provider)
     add_tokens(app, provider)

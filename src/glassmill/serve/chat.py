@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastapi import FastAPI, Request
@@ -11,6 +12,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from glassmill.errors import ApiError, ContextOverflow, UserError
+from glassmill.infer.conversation import Message
+from glassmill.infer.grounding import NOTHING, Documents, Grounded
 from glassmill.infer.sampling import SamplingParams
 from glassmill.serve.bodies import apart, read, takes
 from glassmill.serve.errors import from_engine, json_response
@@ -18,9 +21,9 @@ from glassmill.serve.events import DONE, event, event_stream
 from glassmill.serve.grammar import Form, json_form, schema_source
 from glassmill.serve.messages import to_internal
 from glassmill.serve.provider import Provider, current_model
-from glassmill.serve.replies import ChatShape, Envelope
+from glassmill.serve.replies import ChatShape, Cite, Envelope
 from glassmill.serve.schema import ChatRequest
-from glassmill.serve.shapes import ContextUse
+from glassmill.serve.shapes import CitationShape, ContextUse
 from glassmill.serve.tools import Tools, chosen_tools, has_tools
 from glassmill.serve.work import Work
 from glassmill.tokens.specials import TOOL_CALL
@@ -38,6 +41,7 @@ class Plan(NamedTuple):
         params: How to sample.
         tools: The client's, if the model may call them.
         form: That the answer has to take, if any.
+        grounded: What the documents say about the question, if it is answered from them.
     """
 
     prompt: list[int]
@@ -45,21 +49,27 @@ class Plan(NamedTuple):
     params: SamplingParams
     tools: Tools | None
     form: Form | None
+    grounded: Grounded | None = None
+
+    @property
+    def cite(self) -> Cite | None:
+        """Which passages hold an answer, if it is from documents."""
+        return None if self.grounded is None else partial(cited, self.grounded)
 
 
-def add_chat(app: FastAPI, provider: Provider) -> None:
-    """Add the route."""
+def add_chat(app: FastAPI, provider: Provider, documents: Documents | None = None) -> None:
+    """Add the route; with `documents`, chats are answered from them."""
 
     @app.post("/v1/chat/completions", openapi_extra=takes(ChatRequest))
     async def chat_completions(request: Request) -> Response:
         body = await read(request, ChatRequest)
         params = body.sampling()
         model = await current_model(provider, body.model, request)
-        plan = await apart(request, make_plan, model, body, params)
-        work = await Work.submit(request, model, [plan.prompt], plan.params, body.n or 1, "messages")
+        plan = await apart(request, make_plan, model, body, params, documents)
+        work = await begun(request, model, plan, body.n or 1, "messages")
         envelope = Envelope("chat.completion", model.name, plan.context)
         readers = [plan.tools.reader() for _ in work.completions] if plan.tools else None
-        shape = ChatShape(model.tokenizer, bool(body.logprobs), bool(body.return_token_ids), readers)
+        shape = ChatShape(model.tokenizer, bool(body.logprobs), bool(body.return_token_ids), readers, plan.cite)
         if body.stream:
             return event_stream(_events(work, request, body, envelope, shape, plan.form))
         async with work.watched(request):
@@ -95,7 +105,34 @@ async def _events(
         yield DONE
 
 
-def make_plan(model: Model, body: ChatRequest, params: SamplingParams) -> Plan:
+async def begun(request: Request, model: Model, plan: Plan, n: int, prompt_field: str) -> Work:
+    """The answers to a request, begun; where the documents say nothing, that they do not.
+
+    Raises:
+        ApiError: The engine rejects the request.
+    """
+    if plan.grounded is not None and not plan.grounded.hits:
+        return Work.said(NOTHING, plan.prompt, plan.params, n)
+    return await Work.submit(request, model, [plan.prompt], plan.params, n, prompt_field)
+
+
+def cited(grounded: Grounded, said: str) -> list[CitationShape]:
+    """The passages that hold what was said."""
+    return [
+        {
+            "document": hit.document,
+            "section": hit.section,
+            "start": hit.start,
+            "end": hit.end,
+            "text": hit.text,
+            "score": hit.score,
+            "support": support,
+        }
+        for hit, support in grounded.citations(said)
+    ]
+
+
+def make_plan(model: Model, body: ChatRequest, params: SamplingParams, documents: Documents | None = None) -> Plan:
     """What to do for a request; takes as long as its body is long.
 
     Raises:
@@ -104,15 +141,44 @@ def make_plan(model: Model, body: ChatRequest, params: SamplingParams) -> Plan:
     tokenizer = model.tokenizer
     tools = chosen_tools(tokenizer, body.tools, body.tool_choice, body.parallel_tool_calls)
     options = body.template_options() | ({"tools": list(tools.offered)} if tools else {})
-    prompt, context = _prompt(model, body, options)
     form = _form(model, body, tools)
+    messages = to_internal(body.messages, has_tools(tokenizer))
+    grounded = _grounded(model, body, messages, documents, bool(form or tools), options)
+    prompt, context = _prompt(model, body, grounded.messages if grounded else messages, options)
     params = replace(
         params if params.tools else _without_calculator(model, params),
         grammar=form,
         ignore_eos=params.ignore_eos and form is None,  # what is complete has to end
         shown_ids=tools.shown_ids(tokenizer) if tools else frozenset(),
     )
-    return Plan(prompt, context, params, tools, form)
+    if grounded and grounded.grammar:
+        params = replace(params, grammar=grounded.grammar, tools=False, ignore_eos=False)
+        params = params if body.temperature is not None else replace(params, temperature=0.0)
+    return Plan(prompt, context, params, tools, form, grounded)
+
+
+def _grounded(
+    model: Model,
+    body: ChatRequest,
+    messages: Sequence[Message],
+    documents: Documents | None,
+    formed: bool,
+    options: dict[str, object],
+) -> Grounded | None:
+    """What the documents say about the last question, if the answer is to be from them."""
+    if body.retrieval and documents is None:
+        message = "retrieval: this server has no documents; start it with --documents RUN"
+        raise ApiError(400, message, param="retrieval", code="unsupported_field")
+    if documents is None or body.retrieval is False or body.continues:
+        return None
+    how = body.retrieval if isinstance(body.retrieval, str) else documents.answering
+    if formed and body.retrieval == "quote":
+        message = "retrieval: an answer in a given form, or with tools, cannot be a quotation; send free"
+        raise ApiError(400, message, param="retrieval", code="invalid_value")
+    try:
+        return documents.ground(model, messages, body.longest_answer, "free" if formed else how, options)
+    except (UserError, ContextOverflow) as error:
+        raise from_engine(error, "messages") from None
 
 
 def _form(model: Model, body: ChatRequest, tools: Tools | None) -> Form | None:
@@ -137,9 +203,10 @@ def check_form(form: Form | None) -> None:
         raise ApiError(400, f"{form.field}: {form.problem}", param=form.field, code="invalid_schema")
 
 
-def _prompt(model: Model, body: ChatRequest, options: dict[str, object]) -> tuple[list[int], ContextUse | None]:
+def _prompt(
+    model: Model, body: ChatRequest, messages: Sequence[Message], options: dict[str, object]
+) -> tuple[list[int], ContextUse | None]:
     """The prompt, and what of the conversation is in it, if the client lets the server leave turns out."""
-    messages = to_internal(body.messages, has_tools(model.tokenizer))
     try:
         if body.truncation != "auto":
             return model.chat_ids(messages, body.continues, options), None

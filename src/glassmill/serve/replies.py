@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from glassmill.infer.completion import Reply
 from glassmill.infer.compose import Delta, TokenRecord, Vocabulary, piece_of
@@ -20,6 +20,7 @@ from glassmill.serve.shapes import (
     ChatMessage,
     ChatToken,
     Chunk,
+    CitationShape,
     ContextUse,
     FunctionChange,
     ScoredToken,
@@ -29,6 +30,9 @@ from glassmill.serve.shapes import (
     Usage,
     Whole,
 )
+
+Cite = Callable[[str], list[CitationShape]]
+"""The passages that hold an answer."""
 
 
 class Envelope:
@@ -90,13 +94,20 @@ class ChatShape:
         tokenizer: The model's.
         with_logprobs, with_ids: What else the request asked for.
         readers: Where the model may call the client's tools: one for each choice.
+        cite: Where it answers from documents: the passages that hold an answer.
     """
 
     def __init__(
-        self, tokenizer: Vocabulary, with_logprobs: bool, with_ids: bool, readers: Sequence[CallReader] | None = None
+        self,
+        tokenizer: Vocabulary,
+        with_logprobs: bool,
+        with_ids: bool,
+        readers: Sequence[CallReader] | None = None,
+        cite: Cite | None = None,
     ) -> None:
         self.tokenizer, self.with_logprobs, self.with_ids = tokenizer, with_logprobs, with_ids
-        self.readers = readers
+        self.readers, self.cite = readers, cite
+        self._said: dict[int, str] = {}
 
     def whole(self, index: int, reply: Reply) -> ChatChoice:
         """One choice that is not streamed."""
@@ -109,6 +120,8 @@ class ChatShape:
             if calls:
                 message["tool_calls"] = [_call(begun, arguments) for begun, arguments in calls]
             finish_reason = _reason(finish_reason, reader) or finish_reason
+        if self.cite is not None:
+            message["citations"] = self.cite(reply.text)
         if reply.tools:
             message["tool_uses"] = tool_uses(reply.parts)
         logprobs = self._logprobs(reply.tokens) if self.with_logprobs else None
@@ -125,7 +138,7 @@ class ChatShape:
     def deltas(self, index: int, delta: Delta, at: int) -> list[ChatDelta]:
         """Choices for the next chunks, at least one; `at` characters of text came before it."""
         if self.readers is None:
-            return [self._delta(index, delta, _said(delta, at), delta.finish_reason)]
+            return [self._delta(index, delta, self._cited(index, delta, _said(delta, at)), delta.finish_reason)]
         reader = self.readers[index]
         parts = reader.push(delta.text) + (reader.finish() if delta.finish_reason is not None else [])
         *first, last = [_change(part) for part in parts] or [ChatChange()]
@@ -133,6 +146,14 @@ class ChatShape:
             {"index": index, "delta": change, "finish_reason": None, "logprobs": None} for change in first
         ]
         return [*before, self._delta(index, delta, last, _reason(delta.finish_reason, reader))]
+
+    def _cited(self, index: int, delta: Delta, change: ChatChange) -> ChatChange:
+        """The change, with what holds the whole answer if it ends here."""
+        if self.cite is not None:
+            self._said[index] = self._said.get(index, "") + delta.text
+            if delta.finish_reason is not None:
+                change["citations"] = self.cite(self._said[index])
+        return change
 
     def _delta(self, index: int, delta: Delta, change: ChatChange, finish_reason: str | None) -> ChatDelta:
         logprobs = self._logprobs(delta.tokens) if self.with_logprobs and delta.tokens else None

@@ -16,9 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
 from glassmill.errors import ApiError
+from glassmill.infer.grounding import Documents
 from glassmill.serve.bodies import apart, read, takes
 from glassmill.serve.call_parts import Arguments, CallBegins, Part
-from glassmill.serve.chat import Plan, check_form, make_plan
+from glassmill.serve.chat import Plan, begun, check_form, make_plan
 from glassmill.serve.errors import from_validation, json_response
 from glassmill.serve.events import event, event_stream
 from glassmill.serve.provider import Provider, current_model
@@ -26,7 +27,17 @@ from glassmill.serve.schema import MAX_MESSAGES, ChatRequest
 from glassmill.serve.work import Work
 
 Json = dict[str, Any]
-SAME = ("model", "temperature", "top_p", "tools", "tool_choice", "parallel_tool_calls", "truncation", "user")
+SAME = (
+    "model",
+    "temperature",
+    "top_p",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "truncation",
+    "user",
+    "retrieval",
+)
 """Fields that mean the same in a chat, but for the shape of a tool."""
 
 
@@ -46,6 +57,7 @@ class ResponseRequest(BaseModel):
     parallel_tool_calls: bool | None = None
     text: dict[str, Any] | None = None
     truncation: str | None = None
+    retrieval: bool | str | None = None
     stream: bool | None = None
     user: str | None = None
     previous_response_id: str | None = None
@@ -57,8 +69,8 @@ class ResponseRequest(BaseModel):
     reasoning: Any = None
 
 
-def add_responses(app: FastAPI, provider: Provider) -> None:
-    """Add the route."""
+def add_responses(app: FastAPI, provider: Provider, documents: Documents | None = None) -> None:
+    """Add the route; with `documents`, responses are answered from them."""
 
     @app.post("/v1/responses", openapi_extra=takes(ResponseRequest))
     async def responses(request: Request) -> Response:
@@ -66,8 +78,8 @@ def add_responses(app: FastAPI, provider: Provider) -> None:
         chat = as_chat(body)
         params = chat.sampling()
         model = await current_model(provider, body.model, request)
-        plan = await apart(request, make_plan, model, chat, params)
-        work = await Work.submit(request, model, [plan.prompt], plan.params, 1, "input")
+        plan = await apart(request, make_plan, model, chat, params, documents)
+        work = await begun(request, model, plan, 1, "input")
         answer = Answer(body, model.name, plan)
         if body.stream:
             return event_stream(_events(work, request, answer))
@@ -185,6 +197,8 @@ class Answer:
             usage = {"input_tokens": count["prompt_tokens"], "input_tokens_details": {"cached_tokens": cached}}
             usage |= {"output_tokens": count["completion_tokens"], "output_tokens_details": {"reasoning_tokens": 0}}
             usage |= {"total_tokens": count["total_tokens"]}
+        said = "".join(item["content"][0]["text"] for item in self.items if item["type"] == "message")
+        citations = {"citations": self.plan.cite(said)} if work is not None and self.plan.cite else {}
         return {
             "id": self.id,
             "object": "response",
@@ -207,6 +221,7 @@ class Answer:
             "tools": body.tools or [],
             "top_p": 1.0 if body.top_p is None else body.top_p,
             "truncation": body.truncation or "disabled",
+            **citations,
         }
 
 

@@ -116,6 +116,11 @@ class ChatRequest(GenerationRequest):
     truncation: Literal["auto", "disabled"] | None = Field(
         None, description="auto: the oldest turns leave a conversation that is too long, and the answer says how many"
     )
+    retrieval: bool | Literal["quote", "free"] | None = Field(
+        None,
+        description="whether, and how, to answer from the server's documents; true: as the server was started to; the "
+        "default where it has documents",
+    )
     continue_final_message: bool | None = Field(
         None, description="false: a last message from the assistant is not continued, another answer follows it"
     )

@@ -1,7 +1,8 @@
 """The JSON that the API answers with, field by field, as OpenAI's clients read it.
 
 Fields of our own: `tool_uses` (see `glassmill.serve.messages`), `token_ids` (if the request asks for them), `context`
-(if it lets the server leave turns out), and `max_model_len` (as vLLM has it).
+(if it lets the server leave turns out), `citations` (where it answers from documents), and `max_model_len` (as vLLM has
+it).
 """
 
 from __future__ import annotations
@@ -44,6 +45,19 @@ class ToolUseShape(TypedDict):
     arguments: str
     result: str
     at: int
+
+
+class CitationShape(TypedDict):
+    """A passage of the documents that holds the answer: `start` and `end` are characters of the document's text in the
+    corpus, `support` is how much of the answer stands in it, from 0 to 1."""
+
+    document: str
+    section: str
+    start: int
+    end: int
+    text: str
+    score: float
+    support: float
 
 
 # --- chat -------------------------------------------------------------------------------------------------------------
@@ -102,22 +116,25 @@ class ToolCallChange(TypedDict):
 
 
 class ChatMessage(TypedDict):
-    """The assistant's whole message; no content where there are only calls."""
+    """The assistant's whole message; no content where there are only calls. `citations`: best first, empty where no
+    passage holds the answer."""
 
     role: Literal["assistant"]
     content: str | None
     refusal: None
     tool_uses: NotRequired[list[ToolUseShape]]
     tool_calls: NotRequired[list[ToolCallShape]]
+    citations: NotRequired[list[CitationShape]]
 
 
 class ChatChange(TypedDict):
-    """What a chunk adds to the message."""
+    """What a chunk adds to the message; `citations` come with the last one."""
 
     role: NotRequired[Literal["assistant"]]
     content: NotRequired[str]
     tool_uses: NotRequired[list[ToolUseShape]]
     tool_calls: NotRequired[list[ToolCallChange]]
+    citations: NotRequired[list[CitationShape]]
 
 
 class ChatChoice(TypedDict):

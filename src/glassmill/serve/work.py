@@ -91,6 +91,11 @@ class Work:
 
     Attributes:
         completions: Prompt by prompt, the n choices of a prompt in a row.
+
+    Args:
+        completions: The same.
+        news: Where their deltas come.
+        watches: What measures each; none of what no model says.
     """
 
     def __init__(self, completions: list[Completion], news: News, watches: list[Watch]) -> None:
@@ -127,6 +132,15 @@ class Work:
             raise from_engine(error, prompt_field) from error
         return cls(completions, news, watches)
 
+    @classmethod
+    def said(cls, text: str, prompt: Sequence[int], params: SamplingParams, n: int) -> Work:
+        """`n` completions that have been said without a model."""
+        news = News()
+        completions = [Completion(tuple(prompt), params, partial(news.add, index)) for index in range(n)]
+        for completion in completions:
+            completion.publish(Delta(text, finish_reason="stop"))
+        return cls(completions, news, [])
+
     async def deltas(self) -> AsyncIterator[tuple[int, Delta]]:
         """Index of a completion and its next delta, until all have finished.
 
@@ -143,7 +157,8 @@ class Work:
                 raise self._failed
             together: dict[int, Delta] = {}
             for index, delta, at in come:
-                self._watches[index].saw(self.completions[index], delta, at)
+                if self._watches:
+                    self._watches[index].saw(self.completions[index], delta, at)
                 if delta.finish_reason == "error":
                     raise from_engine(self.completions[index].error or RuntimeError())
                 running -= delta.finish_reason is not None
@@ -167,7 +182,7 @@ class Work:
             works.discard(self)
             watcher.cancel()
             self.cancel()
-            for watch, completion in zip(self._watches, self.completions, strict=True):
+            for watch, completion in zip(self._watches, self.completions, strict=bool(self._watches)):
                 watch.left(completion)
 
     async def _cancel_on_disconnect(self, request: Request) -> None:

@@ -15,6 +15,7 @@ from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from glassmill.infer.grounding import Documents
 from glassmill.run.states import FINISHED
 from glassmill.serve.api import create_api
 from glassmill.serve.drain import Server
@@ -49,6 +50,7 @@ def create_app(
     hosts: frozenset[str] | None = LOOPBACK,
     origins: frozenset[str] = frozenset(),
     models: Models | None = None,
+    documents: Documents | None = None,
 ) -> FastAPI:
     """The application.
 
@@ -60,6 +62,7 @@ def create_app(
         hosts: Host names that requests may use; None: any.
         origins: Web pages of other servers that may use the API.
         models: All models of the API, that on the page first; by default that one alone.
+        documents: What chats are answered from.
     """
     watcher = Watcher(runs) if runs is not None else None
     line = watcher.line_of_model(model) if watcher is not None and model is not None else None
@@ -68,7 +71,7 @@ def create_app(
     if models is None and model is not None:
         models = Models(named_sources([str(model)], (), Path))
     keeper = ModelKeeper(watcher, models)
-    app = create_api(models or keeper, api_key, hosts, PUBLIC_PATHS, allowed_origins=origins)
+    app = create_api(models or keeper, api_key, hosts, PUBLIC_PATHS, allowed_origins=origins, documents=documents)
     app.add_middleware(SafeHeaders)
     app.state.keeper = keeper
 
@@ -107,6 +110,7 @@ def serve_studio(
     allow_hosts: Sequence[str] = (),
     allow_origins: Sequence[str] = (),
     models: Models | None = None,
+    documents: Documents | None = None,
 ) -> None:
     """Serves the studio until interrupted and calls `on_ready` with its URL once the socket listens; see `create_app`.
 
@@ -116,7 +120,7 @@ def serve_studio(
     """
     hosts, origins = allowed_hosts(host, allow_hosts), allowed_origins(allow_origins, api_key)
     listener = bind(host, port, api_key)
-    app = create_app(runs, model, api_key, hosts, origins, models)
+    app = create_app(runs, model, api_key, hosts, origins, models, documents)
     if models is not None:
         models.warm()
     on_ready(address_of(listener))

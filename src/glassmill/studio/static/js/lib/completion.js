@@ -11,13 +11,15 @@ import { messages, post } from "./api.js";
 /**
  * `left`: no longer in the model's context. `failed`: not part of the conversation. `ended`: the API's finish reason, or
  * "stopped"; `made` counts tokens, those of the calculator included, and `context` says how full the context is.
+ * `citations`: the passages that hold an answer from documents; null where it is not from any.
+ * @typedef {{document: string, section: string, start: number, end: number, text: string, support: number}} Citation
  * @typedef {{role: "user" | "assistant", content: string, tokens: Token[], tools: any[], note: string, seconds: number, busy: boolean,
- *   left: boolean, failed: boolean, ended: string, made: number, context: {length: number, used: number} | null}} Message
+ *   left: boolean, failed: boolean, ended: string, made: number, context: {length: number, used: number} | null, citations: Citation[] | null}} Message
  */
 
 /** @param {"user" | "assistant"} role @param {string} [content] @returns {Message} */
 export function message(role, content = "") {
-  return { role, content, tokens: [], tools: [], note: "", seconds: 0, busy: false, left: false, failed: false, ended: "", made: 0, context: null };
+  return { role, content, tokens: [], tools: [], note: "", seconds: 0, busy: false, left: false, failed: false, ended: "", made: 0, context: null, citations: null };
 }
 
 /** What of a conversation the model is to see. @param {Message[]} talk */
@@ -85,6 +87,7 @@ function takeIn(answer, chunk, at, temperature) {
   answer.content += choice.delta?.content ?? "";
   for (const entry of choice.logprobs?.content ?? []) answer.tokens.push(token(entry, temperature));
   for (const use of choice.delta?.tool_uses ?? []) answer.tools.push({ ...use, at: use.at + at });
+  if (choice.delta?.citations) answer.citations = choice.delta.citations;
   if (choice.finish_reason) answer.ended = choice.finish_reason;
 }
 

@@ -10,7 +10,7 @@ import { Trace } from "../parts/trace.js";
 import { has, isFinished, lastModel, stageNames, stageRow, stageShowing } from "../state/stages.js";
 import { secondsLeft } from "../state/store.js";
 
-/** @import {Message, Token} from "../lib/completion.js" */
+/** @import {Citation, Message, Token} from "../lib/completion.js" */
 /** @import {Line} from "../state/store.js" */
 
 const PLAIN_QUESTIONS = ["What is 12 * 34?", "Who are you?", "Write one sentence about the sea."];
@@ -173,12 +173,21 @@ function Said({ said, showTokens, corpus, traced, about, again, more }) {
       : said.content ? html`<${Markdown} text=${said.content} />`
       : said.busy ? html`<p class="thinking" aria-label="The model is thinking"><i></i><i></i><i></i></p>`
       : !said.note && html`<p class="nothing-said">The model ended its answer without a word.</p>`}</div>
+    ${said.citations && html`<${Citations} citations=${said.citations} />`}
     ${!mine && (said.note || speed || again) && html`<p class="said-foot">${[said.note, speed].filter(Boolean).join(" · ")}
       ${more && html` <button type="button" class="link" onClick=${more}>Continue</button>`}
       ${again && html` <button type="button" class="link" onClick=${again}>Try again</button>`}</p>`}
     ${!mine && !said.busy && said.content && traced && html`<${Trace} key=${said.content} run=${traced} text=${said.content} place=${words} />`}
     ${!mine && !said.busy && corpus && about && html`<${Sources} key=${about} run=${corpus} about=${about} />`}
   </article>`;
+}
+
+/** Which passages hold the answer. @param {{citations: Citation[]}} props */
+function Citations({ citations }) {
+  if (!citations.length) return html`<p class="caption">No passage of the documents holds this answer.</p>`;
+  return html`<div class="sources"><ul>${citations.map((one) => html`<li key=${`${one.document} ${one.start}`}><details>
+    <summary><span class="url">${one.document}</span>${one.section && ` ${one.section}`}${one.support < 1 && ` (${percent(one.support)} of the answer's words)`}</summary>
+    <p class="excerpt">${one.text}</p></details></li>`)}</ul></div>`;
 }
 
 /** Every token, the paler the surer; one that is chosen shows what else it could have been. @param {{tokens: Token[]}} props */

@@ -1,0 +1,66 @@
+"""`glassmill adapt`: from a folder of documents to scores, again after corrections, and without a removed document."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from glassmill.commands.adapt import adapt, adapted_tables
+from glassmill.corpus.document import documents
+from glassmill.errors import UserError
+from glassmill.tokens.tokenizer import Tokenizer
+from tests.evals.test_exam import DOCUMENTS
+from tests.serve.conftest import save_random
+
+
+@pytest.mark.slow
+def test_documents_come_in_and_measured_answers_out(tiny_tokenizer: Tokenizer, tmp_path: Path) -> None:
+    base = save_random(tmp_path / "base", tiny_tokenizer, 2048)
+    docs, runs = tmp_path / "docs", tmp_path / "runs"
+    docs.mkdir()
+    for document in DOCUMENTS:
+        (docs / Path(document.url).name).write_text(document.text)
+    (docs / "secret.txt").write_text("The vault of Ormond is opened with the seventh brass key on Thursdays only.\n")
+
+    def made() -> dict[str, object]:
+        result = adapt([str(docs)], base, "mills", runs, 20, 7, lambda text: None)
+        assert result == {**json.loads((runs / "adapt/mills/report.json").read_text()), **_tuples(result)}
+        return dict(result)
+
+    first = made()
+    scores = {score["way"]: score for score in first["ways"]}  # type: ignore[attr-defined]
+    assert first["best"] == "quote" and str(first["serve"]).endswith("--answers quote")
+    assert scores["bare"]["right"] == 0 and scores["quote"]["right"] > 0.5  # a model of random weights
+    assert scores["quote"]["gain_interval"][0] > 0 and scores["quote"]["cited"] >= 0.9
+    assert "with search, quoting" in str(adapted_tables(first)[0].columns[0]._cells)  # type: ignore[arg-type, union-attr]
+
+    exam = runs / "adapt/mills/exam.jsonl"
+    lines = exam.read_text().splitlines(keepends=True)[:16]
+    exam.write_text("".join(lines))
+    gone = json.loads(lines[0])["document"]
+    (docs / "secret.txt").unlink()
+    (docs / gone).unlink()
+    second = made()
+    assert second["corpus"] != first["corpus"] and second["documents"] == first["documents"] - 2  # type: ignore[operator]
+    stays = "".join(line for line in lines if gone not in line)
+    assert exam.read_text() == stays != "".join(lines), "a corrected exam stays, without what is gone"
+    for name in ("brass key", gone):
+        found = [*documents(str(second["corpus"])), *documents(str(second["corpus"]), dropped=True)]
+        assert not [one.url for one in found if name in one.text or name in one.url]
+    for path in Path(str(second["corpus"])).rglob("*"):
+        assert not path.is_file() or b"brass key" not in path.read_bytes(), path
+    assert gone not in (runs / "adapt/mills/report.json").read_text()
+
+
+def _tuples(result: object) -> dict[str, object]:
+    """What JSON turns into lists."""
+    return {"ways": result["ways"]}  # type: ignore[index]
+
+
+@pytest.mark.slow
+def test_too_little_text_for_an_exam_is_one_clear_line(model_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("The wheel turns at eleven revolutions a minute, and ice stops it in January.")
+    with pytest.raises(UserError, match=r"give 0 questions, too few for an exam; write at least 10 rows"):
+        adapt([str(tmp_path / "one.txt")], model_folder, "one", tmp_path / "runs", 20, 7, lambda text: None)
