@@ -1,7 +1,7 @@
 """Answers from own documents: what `glassmill adapt` measures on real documentation of this machine.
 
-    apt-get install pandoc groff
-    python bench/adapt.py --make /tmp/team                        # 330 manuals as HTML, DOCX, text and PDF, and others
+    apt-get install pandoc
+    python bench/adapt.py --make /tmp/team                        # 330 manuals as HTML, DOCX and text, and others
     python bench/adapt.py /tmp/team --base smollm2 --runs /tmp/runs
 
 Prints the table of `adapt`, the share of questions of general knowledge that are refused, and processor minutes
@@ -26,7 +26,7 @@ from machine import machine
 from glassmill.search.index import open_index
 
 MANUALS = 330
-FORMS = ("html", "docx", "txt", "html", "docx", "pdf")
+FORMS = ("html", "docx", "txt", "html", "docx", "txt")
 OTHERS = (("*/README*", 30), ("*/*.md", 20), ("*/*.html", 30), ("**/*.rst", 20))
 LEAST_BYTES, MOST_BYTES = 2_500, 120_000
 GENERAL = (
@@ -46,9 +46,7 @@ def make(folder: Path) -> None:
     manuals = [path for section in sections for path in section if not path.name.startswith("gcloud")]
     for number, (path, content) in enumerate(_picked(manuals, MANUALS, 80_000)):
         form = FORMS[number % len(FORMS)]
-        if form == "pdf":
-            command = ["groff", "-man", "-Tpdf"]
-        elif form == "txt":
+        if form == "txt":
             command = ["pandoc", "-f", "man", "-t", "plain", "--columns=100"]
         else:
             command = ["pandoc", "-f", "man", "-t", form, "-s", "--metadata", f"title={path.stem}", "-o", "-"]
