@@ -134,6 +134,12 @@ def test_a_run_killed_before_it_took_its_last_name_takes_it_at_the_next_call(pla
     assert line.folders["train"] == run == settled(run) and status(line) == "skipped"
 
 
+def test_a_recipe_takes_no_run_of_another_whose_name_begins_as_its_own(place: Path) -> None:
+    other = run_line(recipe("train.steps=3", "name=documents-2"), place / "runs").folders["train"]
+    own = trained(place, "train.steps=3")
+    assert own.name.startswith("documents-") and own != other
+
+
 def test_a_damaged_training_is_made_again_under_its_name(place: Path) -> None:
     run = trained(place, "train.steps=3")
     content = read_manifest(run)["content"]

@@ -8,7 +8,6 @@ The two differ for a training alone. Its `plan.json` says what was asked, so tha
 
 from __future__ import annotations
 
-import glob
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,7 +28,8 @@ def place(runs: Path, recipe_name: str, identity: Identity, chosen: Mapping[str,
             another run; an unfinished one continues, and tells that it was moved.
     """
     stage = runs / identity.stage
-    plans = {path.parent: _read(path) for path in sorted(stage.glob(f"{glob.escape(recipe_name)}-*/{PLAN}"))}
+    named = (path.parent for path in sorted(stage.glob(f"*/{PLAN}")))
+    plans = {path: _read(path / PLAN) for path in named if path.name.rpartition("-")[0] == recipe_name}
     found = [path for path, plan in plans.items() if plan.get("asked") == identity.asked]
     finished = [path for path in found if is_done(path) and _came_to(plans[path], chosen or {})]
     unfinished = [path for path in found if not is_done(path)]
