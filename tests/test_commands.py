@@ -51,7 +51,7 @@ EMPTIEST: dict[str, tuple[tuple[str, ...], ...]] = {
     "init": (("{new}.toml", "--input", EMPTY_FOLDER), ("{new}.toml", "--input", EMPTY), ("",)),
     "plan": ((EMPTY,), ("",), ("web",), ("documents",), ("documents", f"corpus.inputs={EMPTY}")),
     **dict.fromkeys(
-        ("corpus", "run", "tokenizer make", "tokens", "train", "sft", "rates"),
+        ("corpus", "run", "tokenizer make", "tokens", "train", "sft", "dpo", "rl", "rates"),
         ((EMPTY, "--runs", RUNS), ("web", "--runs", RUNS), ("documents", f"corpus.inputs={EMPTY}", "--runs", RUNS)),
     ),
     "ablate": ((EMPTY, "model.depth=1,2"), ("", "model.depth=1,2"), ("demo",), ("demo", "")),

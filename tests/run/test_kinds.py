@@ -22,6 +22,8 @@ VALUES: dict[object, st.SearchStrategy[object]] = {
     float: st.floats(allow_nan=False, allow_infinity=False),
     float | None: st.none() | st.floats(allow_nan=False, allow_infinity=False),
     Mapping[str, int]: st.dictionaries(st.text(), st.integers(), max_size=4),
+    tuple[str, ...]: st.lists(st.text(), max_size=4).map(tuple),
+    tuple[float, ...]: st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=4).map(tuple),
     Mapping[str, float]: st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False), max_size=4),
 }
 JSON = st.recursive(

@@ -137,8 +137,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Rollouts:
-    """A group of answers that reinforcement learning drew at `step`: what each was worth, and how much better than the
-    group that is, in standard deviations."""
+    """Answers to one prompt that `rl` drew: rewards, and by how many standard deviations they beat the group's."""
 
     kind: ClassVar[str] = "rollouts"
     step: int
