@@ -14,7 +14,7 @@ from glassmill.commands.plots import effect_plot
 from glassmill.errors import UserError
 from glassmill.evals.ablation import effects, half_width
 from glassmill.recipe import make_recipe
-from tests.train.builders import town_texts
+from tests.train.builders import SMALL_LINE, write_docs
 
 
 def test_a_grid_is_every_combination_and_commas_in_brackets_stay() -> None:
@@ -71,23 +71,10 @@ def test_variants_share_stages_and_are_compared_on_text_that_all_hold_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "docs").mkdir()
-    for number, text in enumerate(town_texts(80)):
-        (tmp_path / "docs" / f"{number:03}.txt").write_text(f"{text} The number of this page is {number}.")
-    off = {name: {"enabled": False} for name in ("gopher_repetition", "gopher_quality", "c4", "fineweb", "dedup")}
-    model = {"d_model": 32, "num_layers": 1, "num_heads": 2, "num_kv_heads": 1, "head_dim": 16, "d_ff": 48}
-    table = {
-        "name": "compared",
-        "stages": ["corpus", "tokenizer", "tokens", "train"],
-        "corpus": {"inputs": ["docs"], "workers": 1, "language": {"languages": []}, **off},
-        "tokenizer": {"vocab_size": 320},
-        "tokens": {"workers": 1, "validation_share": 0.2},
-        "model": {**model, "context_length": 32},
-        "train": {"steps": 20, "batch_tokens": 256, "threads": 1, "reports": 1},
-    }
+    write_docs(tmp_path / "docs", 80)
 
     def load(words: object) -> object:
-        return make_recipe(table, list(words))  # type: ignore[call-overload]
+        return make_recipe(SMALL_LINE, ["train.batch_tokens=256", *words])  # type: ignore[call-overload]
 
     words = ["tokenizer.vocab_size=300,400", "train.steps=3,20", "train.reports=1"]
     result = run_ablation(load, words, 2, Path("runs"), Path("out"))  # type: ignore[arg-type]

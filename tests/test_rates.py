@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import tomli_w
@@ -16,28 +15,17 @@ from glassmill.cli.base import app
 from glassmill.commands.rates import find_rates, rate_tables
 from glassmill.errors import UserError
 from glassmill.recipe import make_recipe
-from tests.train.builders import town_texts
+from tests.train.builders import SMALL_LINE, write_docs
 
-TABLE: dict[str, Any] = {
-    "name": "small",
-    "stages": ["corpus", "tokenizer", "tokens", "train"],
-    "corpus": {"inputs": ["docs"], "workers": 1, "language": {"languages": []}}
-    | {name: {"enabled": False} for name in ("gopher_repetition", "gopher_quality", "c4", "fineweb", "dedup")},
-    "tokenizer": {"vocab_size": 320},
-    "tokens": {"workers": 1, "validation_share": 0.2},
-    "model": {"d_model": 32, "num_layers": 1, "num_heads": 2, "num_kv_heads": 1, "head_dim": 16, "d_ff": 48},
-    "train": {"steps": 20, "batch_tokens": 128, "threads": 1, "reports": 1, "peak_lr": 0.01, "embedding_lr": 0.002},
-}
+RATES = ["train.peak_lr=0.01", "train.embedding_lr=0.002"]
 
 
 def test_a_recipe_gets_rates_from_its_tokens_and_no_training_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "docs").mkdir()
-    for number, text in enumerate(town_texts(60)):
-        (tmp_path / "docs" / f"{number:03}.txt").write_text(f"{text} The number of this page is {number}.")
-    recipe = make_recipe(TABLE, ["model.context_length=32"])
+    write_docs(tmp_path / "docs", 60)
+    recipe = make_recipe(SMALL_LINE, RATES)
     found = find_rates(recipe, Path("runs"), 24, 3)
     assert not (tmp_path / "runs" / "train").exists() and (tmp_path / "runs" / "tokens").exists()
     assert found["recipe_rates"] == {"peak_lr": 0.01, "embedding_lr": 0.002}
@@ -58,9 +46,9 @@ def test_a_recipe_gets_rates_from_its_tokens_and_no_training_is_left(
 
 
 def test_what_cannot_be_tested_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = make_recipe(TABLE | {"stages": ["corpus", "tokenizer", "tokens"]}, ["model.context_length=32"])
+    recipe = make_recipe(SMALL_LINE, ['stages=["corpus", "tokenizer", "tokens"]'])
     with pytest.raises(UserError, match=r"^rates tests the stage train; add it to the recipe$"):
         find_rates(recipe, tmp_path, 24, 3)
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UserError, match=r"^rates trains a few steps in one process; start it without torchrun$"):
-        find_rates(make_recipe(TABLE, ["model.context_length=32"]), tmp_path, 24, 3)
+        find_rates(make_recipe(SMALL_LINE, []), tmp_path, 24, 3)

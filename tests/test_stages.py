@@ -98,3 +98,11 @@ def test_the_report_takes_from_the_stats_what_the_row_says() -> None:
     stats = {"parameters": 7, "steps": 3, "tokens_seen": 96, "val_bpb": 2.0}
     assert stage_named("train").report(stats) == {"parameters": 7, "steps": 3, "tokens_seen": 96}
     assert stage_named("tokens").report(stats) == {}
+
+
+def test_a_given_run_counts_as_the_stage_that_it_stands_for() -> None:
+    recipe = make_recipe({}, ['stages=["sft"]', "sft.steps=1"])
+    assert "needs a base model" in (stage_named("sft").check(recipe) or "")
+    recipe = recipe.model_copy(update={"given": {"train": "runs/train/x"}})
+    assert "sft.conversations is empty" in (stage_named("sft").check(recipe) or "")
+    assert stage_named("sft").check(recipe.model_copy(update={"given": {"train": "x", "miniweb": "y"}})) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,42 +12,24 @@ import pytest
 from glassmill.commands.plan import make_plan
 from glassmill.errors import UserError
 from glassmill.pipeline import ready, run_line
-from glassmill.recipe import Recipe, find_recipe, load_recipe
+from glassmill.recipe import find_recipe, load_recipe
 from glassmill.run import given
 from glassmill.run.folder import read_manifest
 from glassmill.run.line import Line
+from tests.run.conftest import small
 
-TRAINED = (
-    "corpus.inputs=pages/", 'stages=["corpus", "tokenizer", "tokens", "train"]', "tokens.validation_share=0.3",
-    "tokenizer.vocab_size=400", "model.d_model=32", "model.num_layers=1", "model.num_heads=1", "model.num_kv_heads=1",
-    "model.head_dim=32", "model.d_ff=64", "model.context_length=32", "train.minutes=none", "train.steps=4",
-    "train.batch_tokens=64", "train.reports=1", "train.threads=1", "train.sample_tokens=4",
-)  # fmt: skip
+own = partial(small, "train.steps=4", "train.threads=1")
+"""The recipe of the pages, with these words changed."""
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with pages, and the runs of a line up to a trained model."""
-    place = tmp_path_factory.mktemp("given")
-    (place / "pages").mkdir()
-    for number in range(12):
-        words = " ".join(f"The miller of house {number} ground {n} sacks on day {n * number}." for n in range(40))
-        (place / "pages" / f"{number}.txt").write_text(words)
+def milled(milled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of all these tests, with a trained model."""
+    folder = Path(shutil.copytree(milled, tmp_path_factory.mktemp("given") / "milled"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        run_line(own(), place / "runs")
-    return place
-
-
-def own(*words: str) -> Recipe:
-    return load_recipe(find_recipe("documents"), [*TRAINED, *words])
-
-
-@pytest.fixture
-def place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    copied = Path(shutil.copytree(made, tmp_path / "copied"))
-    monkeypatch.chdir(copied)
-    return copied
+        patch.chdir(folder)
+        run_line(own(), folder / "runs")
+    return folder
 
 
 def only(runs: Path, stage: str) -> str:

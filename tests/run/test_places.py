@@ -10,48 +10,16 @@ from pathlib import Path
 import pytest
 
 from glassmill.pipeline import run_line
-from glassmill.recipe import Recipe, find_recipe, load_recipe
 from glassmill.run.folder import is_done, read_manifest
 from glassmill.run.line import Line
 from glassmill.run.places import settled
 from glassmill.train import plan as plans
-
-TRAINED = (
-    "corpus.inputs=pages/", 'stages=["corpus", "tokenizer", "tokens", "train"]', "tokens.validation_share=0.3",
-    "tokenizer.vocab_size=300", "model.d_model=32", "model.num_layers=1", "model.num_heads=1", "model.num_kv_heads=1",
-    "model.head_dim=32", "model.d_ff=64", "model.context_length=32", "train.minutes=none", "train.batch_tokens=64",
-    "train.reports=1", "train.sample_tokens=4",
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with pages, and the runs of a line up to their tokens."""
-    folder = tmp_path_factory.mktemp("places")
-    (folder / "pages").mkdir()
-    for number in range(12):
-        words = " ".join(f"The miller of house {number} ground {n} sacks on day {n * number}." for n in range(40))
-        (folder / "pages" / f"{number}.txt").write_text(words)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        run_line(recipe("train.steps=1"), folder / "runs", until="tokens")
-    return folder
-
-
-@pytest.fixture
-def place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    copied = Path(shutil.copytree(made, tmp_path / "copied"))
-    monkeypatch.chdir(copied)
-    return copied
-
-
-def recipe(*words: str) -> Recipe:
-    return load_recipe(find_recipe("documents"), [*TRAINED, *words])
+from tests.run.conftest import small
 
 
 def trained(folder: Path, *words: str) -> Path:
     """The training of these settings under `folder`, as a path."""
-    return run_line(recipe(*words), folder / "runs").folders["train"]
+    return run_line(small(*words), folder / "runs").folders["train"]
 
 
 def status(line: Line) -> str:
@@ -89,7 +57,7 @@ def test_runs_of_other_bytes_have_other_names_and_equal_settings_give_equal_byte
 
 def test_a_finished_training_is_found_again_whatever_its_time_box_held(place: Path) -> None:
     first = trained(place, "train.minutes=0.005")
-    line = run_line(recipe("train.minutes=0.005"), place / "runs")
+    line = run_line(small("train.minutes=0.005"), place / "runs")
     assert line.folders["train"] == first and status(line) == "skipped"
     assert [path.name for path in (place / "runs/train").iterdir()] == [first.name]
     manifest = read_manifest(first)
@@ -130,12 +98,12 @@ def test_a_run_killed_before_it_took_its_last_name_takes_it_at_the_next_call(pla
     run = trained(place, "train.steps=3")
     asked = json.loads((run / "plan.json").read_text())["asked"]
     run.rename(run.with_name(f"documents-{asked[:6]}"))
-    line = run_line(recipe("train.steps=3"), place / "runs")
+    line = run_line(small("train.steps=3"), place / "runs")
     assert line.folders["train"] == run == settled(run) and status(line) == "skipped"
 
 
 def test_a_recipe_takes_no_run_of_another_whose_name_begins_as_its_own(place: Path) -> None:
-    other = run_line(recipe("train.steps=3", "name=documents-2"), place / "runs").folders["train"]
+    other = run_line(small("train.steps=3", "name=documents-2"), place / "runs").folders["train"]
     own = trained(place, "train.steps=3")
     assert own.name.startswith("documents-") and own != other
 

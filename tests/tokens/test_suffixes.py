@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -122,8 +124,12 @@ def test_an_index_serves_without_the_core(run: Path, monkeypatch: pytest.MonkeyP
 def test_more_shards_than_files_that_may_be_open_are_told(run: Path) -> None:
     build(run)
     gc.collect()  # closes the files of earlier tests
-    limits, opened = resource.getrlimit(resource.RLIMIT_NOFILE), len(list(Path("/proc/self/fd").iterdir())) - 1
-    resource.setrlimit(resource.RLIMIT_NOFILE, (opened + 3, limits[1]))  # the index and one shard; a map takes two
+    with os.scandir("/proc/self/fd") as entries:
+        taken = {int(entry.name) for entry in entries}  # with that of the listing, which is free afterwards
+    free = (number for number in itertools.count() if number not in taken)
+    least = next(itertools.islice(free, 1, None)) + 1  # two numbers and that of the listing are left below it
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (least, limits[1]))  # the index and one shard; a map takes two
     try:
         with pytest.raises(UserError, match=r"has 2 id shards, more than .* ulimit -n"):
             SuffixIndex(run)

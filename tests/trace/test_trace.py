@@ -16,7 +16,7 @@ from glassmill.recipe import TokensSettings
 from glassmill.tokens import tokens
 from glassmill.tokens.suffixes import SuffixIndex, build
 from glassmill.tokens.tokenizer import Tokenizer
-from glassmill.trace.origins import find_run, origin_of, reading_of, steps_reading
+from glassmill.trace.origins import Origin, find_run, origin_of, reading_of, steps_reading
 from glassmill.trace.stretches import stretches
 from glassmill.trace.tracer import Tracer
 from glassmill.train.batches import WindowBatches
@@ -199,3 +199,16 @@ def test_an_imported_tokenizer_traces_too(tmp_path: Path) -> None:
     said = "I heard Ada is the miller of the town today"
     found = stretches(index, Tokenizer.load(tmp_path / "tokenizer"), said)
     assert said[found[0].start : found[0].end] == "Ada is the miller of the town"
+
+
+def test_personal_data_that_a_corpus_kept_is_shown_to_nobody_who_did_not_ask_for_it(tmp_path: Path) -> None:
+    lines = [f"Ada is the miller. Write to ada.miller{number}@mills.de for flour." for number in range(8)]
+    corpus, run = write_corpus(tmp_path / "corpus", [lines]), tmp_path / "tokens"
+    Tokenizer.load("cl100k_base").save(tmp_path / "tokenizer")
+    settings = TokensSettings(workers=1, validation_share=0.01)
+    run_stage(tokens, run, settings, documents=corpus, tokenizer=tmp_path / "tokenizer")
+    build(run)
+    tracer = Tracer(Origin(run, tmp_path / "tokenizer", None, None))
+    (masked,), (clear,) = (tracer.trace("Ada is the miller", clear=clear)["stretches"] for clear in (False, True))
+    assert "@mills.de" not in json.dumps(masked) and "[email]" in masked["pages"][0]["after"]
+    assert "@mills.de" in clear["pages"][0]["after"]

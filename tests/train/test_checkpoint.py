@@ -27,6 +27,7 @@ from glassmill.train.checkpoint import (
 from glassmill.train.parts import Box, Part
 from glassmill.train.ranks import Ranks
 from glassmill.train.saver import Saver
+from tests.train.builders import interrupt
 from tests.train.test_train import train_town, weights_hash
 
 Town = tuple[Path, Path]
@@ -175,7 +176,7 @@ def test_a_bit_that_flips_in_a_tensor_is_told_in_one_line_and_changes_no_bit_of_
 
     def cut_off(self: Any, number: int, *rest: Any) -> Any:
         if number == 5:
-            raise KeyboardInterrupt
+            interrupt()
         return step(self, number, *rest)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,16 @@ from tests.tokens.builders import run_stage
 from tests.train.builders import MODEL, TRAIN, write_tokens
 
 JOBS = {"Ada": "miller", "Bruno": "baker", "Clara": "smith", "Doris": "weaver"}
+QUICK: dict[str, Any] = {"held_out": 0.0, "warmup_steps": 1, "peak_lr": 0.003, "embedding_lr": 0.003, "threads": 1}
+"""Settings of small tunings that learn much in few steps."""
+
+NO_START = "has no model to start from; add the stage sft to the recipe, or set"
+
+
+def write_rows(file: Path, rows: Iterable[Mapping[str, Any]]) -> str:
+    """The rows as JSONL; the file's name."""
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return str(file)
 
 
 @pytest.fixture(scope="session")
@@ -30,10 +42,9 @@ def tuned(town: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> 
     model = MODEL.model_copy(update={"context_length": 64})
     run_stage(train, folder / "base", settings, tokens=tokens, tokenizer=tokenizer, model_settings=model)
     rows = [{"prompt": f"What is {name}?", "completion": f"A {job}."} for name, job in JOBS.items()]
-    (folder / "talks.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     settings = SftSettings(
-        conversations=(str(folder / "talks.jsonl"),), steps=30, batch_tokens=256, length=64, pages=0.0, held_out=0.0,
-        peak_lr=0.01, embedding_lr=0.005, reports=1, threads=1,
+        conversations=(write_rows(folder / "talks.jsonl", rows),), steps=30, batch_tokens=256, length=64, pages=0.0,
+        held_out=0.0, peak_lr=0.01, embedding_lr=0.005, reports=1, threads=1,
     )  # fmt: skip
     run_stage(sft, folder / "sft", settings, base=folder / "base")
     return folder / "sft"

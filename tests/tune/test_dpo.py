@@ -23,27 +23,16 @@ from glassmill.tune.packing import Rendered
 from glassmill.tune.preferences import Preferences, RenderedPair, answer_logprobs
 from tests.tokens.builders import run_stage
 from tests.train.builders import interrupt
-from tests.tune.conftest import JOBS
+from tests.tune.conftest import JOBS, NO_START, QUICK, write_rows
 
-SETTINGS = DpoSettings(
-    steps=30,
-    batch_pairs=4,
-    held_out=0.0,
-    warmup_steps=1,
-    peak_lr=0.003,
-    embedding_lr=0.003,
-    reports=2,
-    threads=1,
-)
+SETTINGS = DpoSettings(steps=30, batch_pairs=4, reports=2, **QUICK)
 
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The bare job is better than the sentence."""
     rows = [{"prompt": f"What is {name}?", "chosen": job, "rejected": f"A {job}."} for name, job in JOBS.items()]
-    file = tmp_path_factory.mktemp("pairs") / "pairs.jsonl"
-    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    return str(file)
+    return write_rows(tmp_path_factory.mktemp("pairs") / "pairs.jsonl", rows)
 
 
 def prefer(tuned: Path, pairs: str, folder: Path, **changes: Any) -> list[kinds.Event]:
@@ -154,7 +143,7 @@ def test_pairs_that_are_too_long_are_left_out_and_told(tuned: Path, pairs: str, 
 
 
 def test_what_is_missing_is_told_with_what_to_do(tuned: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^dpo has no model to start from; .*dpo\.base$"):
+    with pytest.raises(UserError, match=rf"^dpo {NO_START} dpo\.base to a model folder$"):
         run_stage(dpo, tmp_path / "a", SETTINGS)
     with pytest.raises(UserError, match=r"^dpo has no pairs; set dpo\.pairs"):
         run_stage(dpo, tmp_path / "b", SETTINGS, base=tuned)

@@ -14,6 +14,7 @@ from glassmill.infer.folder import load_folder
 from glassmill.infer.generate import Model
 from glassmill.infer.sampling import SamplingParams
 from glassmill.infer.torch_decoder import TorchDecoder
+from glassmill.model.config import ModelConfig
 from glassmill.recipe import Recipe, RlSettings
 from glassmill.run import kinds
 from glassmill.run.folder import Identity, open_run
@@ -21,26 +22,16 @@ from glassmill.tokens.chat import render, render_with_mask
 from glassmill.train.gradients import make_gradients
 from glassmill.train.plan import set_up
 from glassmill.tune import rl
+from glassmill.tune.before import width_of_start
 from glassmill.tune.groups import GroupPolicy
 from glassmill.tune.rollouts import Drawing, chosen, decoder_of, draw
 from glassmill.tune.tasks import task_of
 from tests.tokens.builders import run_stage
 from tests.train.builders import interrupt
-from tests.tune.conftest import JOBS
+from tests.tune.conftest import JOBS, NO_START, QUICK, write_rows
 from tests.tune.test_policy import plain_loss
 
-SETTINGS = RlSettings(
-    steps=12,
-    prompts=4,
-    answers=6,
-    max_tokens=12,
-    held_out=0.0,
-    warmup_steps=1,
-    peak_lr=0.003,
-    embedding_lr=0.003,
-    reports=1,
-    threads=1,
-)
+SETTINGS = RlSettings(steps=12, prompts=4, answers=6, max_tokens=12, reports=1, **QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +42,7 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> str:
         for name, job in JOBS.items()
         for question in ("What is {}?", "Tell me the job of {}.")
     ]
-    file = tmp_path_factory.mktemp("tasks") / "tasks.jsonl"
-    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    return str(file)
+    return write_rows(tmp_path_factory.mktemp("tasks") / "tasks.jsonl", rows)
 
 
 def practise(tuned: Path, tasks: str, folder: Path, **changes: Any) -> list[kinds.Event]:
@@ -228,7 +217,7 @@ def test_adapters_practise_too(tuned: Path, tasks: str, tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_told_with_what_to_do(tuned: Path, tasks: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^rl has no model to start from; .*rl\.base$"):
+    with pytest.raises(UserError, match=rf"^rl {NO_START} rl\.base to a model folder$"):
         run_stage(rl, tmp_path / "a", SETTINGS)
     with pytest.raises(UserError, match=r"^rl has no tasks; set rl\.tasks"):
         run_stage(rl, tmp_path / "b", SETTINGS, base=tuned)
@@ -236,3 +225,14 @@ def test_what_is_missing_is_told_with_what_to_do(tuned: Path, tasks: str, tmp_pa
         practise(tuned, tasks, tmp_path / "c", max_tokens=60)
     with pytest.raises(UserError, match=r"rl\.dropout = 0\.1: .* set it to 0$"):
         practise(tuned, tasks, tmp_path / "d", dropout=0.1)
+
+
+def test_the_width_is_that_of_the_last_base_before_the_stage(tmp_path: Path) -> None:
+    for width in (96, 192):
+        (tmp_path / f"{width}").mkdir()
+        (tmp_path / f"{width}/config.json").write_text(json.dumps(ModelConfig(512, width, 1, 1, 1, 64, 64, 64).to_hf()))
+    narrow, wide = ({"base": str(tmp_path / name)} for name in ("96", "192"))
+    recipe = Recipe(stages=("sft", "dpo", "rl"), model={"d_model": 64}, sft=narrow, dpo=wide)  # type: ignore[arg-type]
+    assert [width_of_start(recipe, stage) for stage in ("sft", "dpo", "rl")] == [96, 192, 192]
+    assert width_of_start(recipe.model_copy(update={"stages": ("sft", "rl")}), "rl") == 96
+    assert width_of_start(recipe.model_copy(update={"stages": ("rl",)}), "rl") == 64

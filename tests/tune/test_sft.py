@@ -154,7 +154,7 @@ def test_a_line_that_is_no_conversation_is_named(
 
 
 def test_what_is_missing_is_told_with_what_to_do(town: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no base model; .*sft\.base"):
+    with pytest.raises(UserError, match=r"^sft has no model to start from; add the stage train .*sft\.base"):
         run_stage(sft, tmp_path / "a", SETTINGS, web=town["web"])
     with pytest.raises(UserError, match=r"no conversations; set sft\.conversations"):
         run_stage(sft, tmp_path / "b", SETTINGS, base=town["base"])

@@ -67,7 +67,12 @@ def adapt(
         UserError: No such documents, too little text for an exam, or an exam that cannot be read.
     """
     begin = time.process_time()
-    settings = (f"name={name}", 'stages=["corpus"]', f"corpus.inputs={json.dumps(list(docs))}", f"seed={seed}")
+    settings = (
+        f"name={name}",
+        'stages=["corpus"]',
+        f"corpus.inputs={json.dumps(list(docs), ensure_ascii=False)}",
+        f"seed={seed}",
+    )
     recipe = load_recipe(find_recipe("documents"), settings)
     with Screen() as screen:
         corpus = run_line(recipe, runs, (screen,)).folders["corpus"]

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import TypedDict
 
 from glassmill.commands.terminal import plain
-from glassmill.corpus.look.shown import shown
 from glassmill.corpus.look.ways import in_brief
 from glassmill.corpus.look.why import way_of
 from glassmill.tokens.suffixes import FOLDER, build, is_built
@@ -65,8 +64,7 @@ def built_lines(result: Built) -> list[str]:
 def trace(origin: Origin, text: str, pages: int, clear: bool, notify: Callable[[str], object]) -> Traced:
     """The stretches of `text`, with pages and their ways; personal data masked unless `clear`."""
     build_index(origin, notify)
-    show = (lambda value: value) if clear or origin.corpus is None else shown(origin.corpus)
-    found = Tracer(origin).trace(text, pages, show)
+    found = Tracer(origin).trace(text, pages, clear)
     for stretch in found["stretches"]:
         stretch["pages"] = [TracedPage(**page, way=_way(origin, page)) for page in stretch["pages"]]
     return found

@@ -45,13 +45,17 @@ from glassmill.run.integrity import Damage, damage
 from glassmill.run.resolved import Check, Resolved
 
 NOT_ARTEFACTS = frozenset(
-    {"recipe.toml", "events.jsonl", "metrics.csv", "manifest.json", "stats.json", "plan.json", "DONE", "lock"}
-)
+    {
+        "recipe.toml", "events.jsonl", "metrics.csv", "manifest.json", "stats.json", "plan.json", "DONE", "lock",
+        "suffixes.lock",
+    }
+)  # fmt: skip
 SCRATCH_FOLDERS = frozenset({"checkpoints", "work"})
 LOGS = "logs"
 """The folder of what other programs log of a run; no artefacts."""
-SEARCH = "search"
-"""The folder of a corpus's search index, which is made from the artefacts, see `glassmill.search.index`."""
+SEARCH, SUFFIXES = "search", "suffixes"
+"""Folders of indexes that are made from a finished run's artefacts: see `search.index` and `tokens.suffixes`."""
+INDEXES = (SEARCH, SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -290,7 +294,7 @@ def discard(path: Path) -> None:
     """Deletes the artefacts of a damaged run, so that its stage can make them again: all of them, because a stage
     continues from what it finds. Plan and checkpoints stay: with them, the same bytes come out."""
     remove(path / "DONE")
-    for name in [*_artefacts(path), "manifest.json", "stats.json", "work", SEARCH]:
+    for name in [*_artefacts(path), "manifest.json", "stats.json", "work", *INDEXES]:
         remove(path / name)
 
 
@@ -374,5 +378,5 @@ def _artefacts(path: Path) -> list[str]:
     return sorted(
         name.as_posix()
         for name in names
-        if name.parts[0] not in {*SCRATCH_FOLDERS, LOGS, SEARCH} and name.as_posix() not in NOT_ARTEFACTS
+        if name.parts[0] not in {*SCRATCH_FOLDERS, LOGS, *INDEXES} and name.as_posix() not in NOT_ARTEFACTS
     )

@@ -29,8 +29,13 @@ def _corpus_files(recipe: Recipe) -> Mapping[str, Files]:
     }
 
 
+def _has(recipe: Recipe, *stages: str) -> bool:
+    """Whether one of these stages runs, or is given."""
+    return any(stage in recipe.stages or stage in recipe.given for stage in stages)
+
+
 def _corpus_check(recipe: Recipe) -> str | None:
-    if "miniweb" in recipe.stages or recipe.corpus.inputs:
+    if _has(recipe, "miniweb") or recipe.corpus.inputs:
         return None
     return "corpus.inputs is empty: name WARC files, a folder or a glob, such as corpus.inputs=pages/"
 
@@ -89,9 +94,9 @@ def _sft_files(recipe: Recipe) -> Mapping[str, Files]:
 
 def _sft_check(recipe: Recipe) -> str | None:
     sft = recipe.sft
-    if "train" not in recipe.stages and not sft.base:
+    if not sft.base and not _has(recipe, "train"):
         return "sft needs a base model: add the stage train, or name a model folder in sft.base"
-    if "miniweb" not in recipe.stages and not sft.conversations:
+    if not sft.conversations and not _has(recipe, "miniweb"):
         return "sft.conversations is empty: name files of conversations, or leave sft out of stages"
     if sft.minutes is None and sft.steps is None and sft.epochs is None:
         return "sft has no length: give sft.minutes, sft.steps or sft.epochs"
@@ -105,7 +110,7 @@ def _dpo_files(recipe: Recipe) -> Mapping[str, Files]:
 
 
 def _dpo_check(recipe: Recipe) -> str | None:
-    if not recipe.dpo.base and "sft" not in {*recipe.stages, *recipe.given}:
+    if not recipe.dpo.base and not _has(recipe, "sft"):
         return "dpo needs a tuned model: add the stage sft, or name a model folder in dpo.base"
     if not recipe.dpo.pairs:
         return "dpo.pairs is empty: name files of preference pairs, or leave dpo out of stages"
@@ -117,9 +122,9 @@ def _rl_files(recipe: Recipe) -> Mapping[str, Files]:
 
 
 def _rl_check(recipe: Recipe) -> str | None:
-    if not recipe.rl.base and not {"dpo", "sft"} & {*recipe.stages, *recipe.given}:
+    if not recipe.rl.base and not _has(recipe, "dpo", "sft"):
         return "rl needs a tuned model: add the stage sft, or name a model folder in rl.base"
-    if not recipe.rl.tasks and "miniweb" not in {*recipe.stages, *recipe.given}:
+    if not recipe.rl.tasks and not _has(recipe, "miniweb"):
         return "rl.tasks is empty: name files of tasks, or leave rl out of stages"
     return None
 

@@ -30,14 +30,14 @@ from glassmill import native
 from glassmill.errors import UserError
 from glassmill.foreign_json import field, load_object
 from glassmill.run.files import atomic_json, atomic_path, locked, sha256_file
-from glassmill.run.folder import is_done, read_manifest
+from glassmill.run.folder import SUFFIXES, is_done, read_manifest
 from glassmill.run.integrity import check
 from glassmill.tokens import plain_suffixes
 from glassmill.tokens.plain_suffixes import MOST_SUFFIXES, POSITION_BYTES, PlainSuffixes, unpacked
 from glassmill.tokens.shards import Shards
 
 VERSION = 1
-FOLDER, POSITIONS, INDEX = "suffixes", "positions.bin", "index.json"
+FOLDER, POSITIONS, INDEX = SUFFIXES, "positions.bin", "index.json"
 MOST_PLACES = 10_000
 """Places of one sequence that are looked at."""
 

@@ -16,7 +16,7 @@ from typing import NamedTuple, TypedDict
 
 import numpy as np
 
-from glassmill.corpus.look.shown import Show
+from glassmill.corpus.look.shown import Show, shown
 from glassmill.corpus.look.why import row_at
 from glassmill.tokens.suffixes import MOST_PLACES, SuffixIndex
 from glassmill.tokens.tokenizer import Tokenizer
@@ -108,17 +108,19 @@ class Tracer:
         self.tokenizer = Tokenizer.load(origin.tokenizer)
         check_ids(origin, self.tokenizer, self.shards)
         self._reading = None if origin.train is None else reading_of(origin.train, self.shards)
+        self._shown = shown(origin.tokens)  # its recipe has the corpus's settings, and the corpus may be gone
         self._documents = lru_cache(None)(self.shards.documents_of)
         self._page = lru_cache(4096)(self._read_page)
 
-    def trace(self, text: str, pages: int = 5, show: Show = _as_it_is) -> Traced:
+    def trace(self, text: str, pages: int = 5, clear: bool = False) -> Traced:
         """The stretches of `text`, each with at most `pages` documents: first those that have most of them.
 
         Args:
             text: What a model said, or any other text.
             pages: Documents of a stretch.
-            show: What a reader is shown of the documents' texts and names.
+            clear: Show the documents' texts and names with the personal data that the run's recipe left in them.
         """
+        show: Show = _as_it_is if clear else self._shown
         found = stretches(self.index, self.tokenizer, text)
         places = [self._places(stretch) for stretch in found]
         shared: dict[_Document, float] = defaultdict(float)

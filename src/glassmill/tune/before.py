@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from glassmill.errors import UserError
+from glassmill.infer.find import find_model_folder, read_config
 from glassmill.model.config import ModelConfig
 from glassmill.recipe import DpoSettings, Recipe, RlSettings, SftSettings
 from glassmill.train.base import Base, find_base, read_base
@@ -15,6 +16,9 @@ from glassmill.train.rates import is_own
 from glassmill.tune.pairs import read_pairs
 from glassmill.tune.reading import read_conversations
 from glassmill.tune.tasks import read_tasks
+
+TRAININGS = ("train", "sft", "dpo", "rl")
+"""In the order of the line; each starts from the model of one before it."""
 
 
 def read_chat_base(folder: Path) -> Base:
@@ -30,6 +34,37 @@ def read_chat_base(folder: Path) -> Base:
             "chat version, or add a chat_template to its tokenizer_config.json"
         )
     return base
+
+
+def start_of(stage: str, word: str | None, own: Path | None, runs: Path, before: str) -> Base:
+    """The model that a tuning starts from: what `<stage>.base` names, or else `own`, that of an earlier stage.
+
+    Args:
+        before: The stage whose model that would be.
+
+    Raises:
+        UserError: there is neither, or it holds no conversation.
+    """
+    if word is not None:
+        return read_chat_base(find_base(f"{stage}.base", word, runs))
+    if own is None:
+        raise UserError(
+            f"{stage} has no model to start from; add the stage {before} to the recipe, or set {stage}.base to a model "
+            "folder"
+        )
+    return read_chat_base(own)
+
+
+def width_of_start(recipe: Recipe, stage: str) -> int:
+    """The width of that model, as far as the recipe tells: of the last base before the stage, or its own shape's.
+
+    Raises:
+        UserError: a base is no model folder, or its config.json is damaged.
+    """
+    ran = [name for name in TRAININGS[: TRAININGS.index(stage)] if name in recipe.stages]
+    bases = (getattr(recipe, name).base for name in (stage, *reversed(ran)))
+    base = next(filter(None, bases), None)
+    return recipe.model.d_model if base is None else read_config(find_model_folder(base)).d_model
 
 
 def check_length(settings: SftSettings, config: ModelConfig) -> None:

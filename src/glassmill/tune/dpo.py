@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-import torch
-
 from glassmill.errors import UserError
-from glassmill.infer.find import find_model_folder, read_config
-from glassmill.infer.folder import load_folder, save_folder
 from glassmill.model.sizes import num_parameters
 from glassmill.model.transformer import Transformer
 from glassmill.recipe import DpoSettings, Recipe
@@ -23,15 +20,14 @@ from glassmill.run.device import Facts
 from glassmill.run.folder import RunFolder
 from glassmill.tokens.chat import render_with_mask
 from glassmill.tokens.tokenizer import Tokenizer
-from glassmill.train.adapting import adapt, publish_adapter
-from glassmill.train.base import find_base
 from glassmill.train.deadline import Deadline
 from glassmill.train.loop import fit
 from glassmill.train.objective import check_alone
 from glassmill.train.order import permuted
 from glassmill.train.plan import set_up
 from glassmill.train.rates import preferring
-from glassmill.tune.before import read_chat_base
+from glassmill.tune.before import start_of, width_of_start
+from glassmill.tune.model import fresh, publish
 from glassmill.tune.packing import Rendered, pages_of
 from glassmill.tune.pairs import Pair, read_pairs
 from glassmill.tune.preferences import Preferences, RenderedPair, answer_logprobs
@@ -44,11 +40,9 @@ def resolved(recipe: Recipe) -> Facts:
     """What this machine decides: the type of products.
 
     Raises:
-        UserError: `dpo.base` names no model folder, or its config.json is damaged.
+        UserError: a base names no model folder, or its config.json is damaged.
     """
-    base = recipe.dpo.base or recipe.sft.base
-    width = recipe.model.d_model if base is None else read_config(find_model_folder(base)).d_model
-    return set_up(recipe.dpo, width).identity()
+    return set_up(recipe.dpo, width_of_start(recipe, "dpo")).identity()
 
 
 def make(
@@ -62,11 +56,7 @@ def make(
     """
     deadline = Deadline(settings.minutes)
     settings = settings.model_copy(update={"seed": seed})
-    if settings.base is None and base is None:
-        raise UserError("dpo has no model to start from; add the stage sft to the recipe, or set dpo.base")
-    folder = find_base("dpo.base", settings.base, run.path.parent.parent) if settings.base else base
-    assert folder is not None
-    start = read_chat_base(folder)
+    start = start_of("dpo", settings.base, base, run.path.parent.parent, "sft")
     settings = preferring(settings, start.meta)
     setup = set_up(settings, start.config.d_model)
     check_alone("dpo", setup, settings.dropout)
@@ -79,13 +69,9 @@ def make(
     steps = settings.steps or math.ceil(settings.epochs * (len(pairs) - num_held_out) / settings.batch_pairs)
     settings = settings.model_copy(update={"steps": max(1, steps)})
 
-    def fresh_model() -> Transformer:
-        model = load_folder(start.folder, setup.device.torch_device, torch.float32).model
-        adapt(model, settings.lora, seed)
-        return model
-
     run.emit(kinds.Note(f"what the model makes of {len(pairs):,} pairs before it learns from them"))
     pad_id, micro = start.tokenizer.eos_id, settings.micro_batch_tokens
+    fresh_model = partial(fresh, start, settings, setup, seed)
     reference_N2 = answer_logprobs(fresh_model(), pairs, length, pad_id, setup, micro)
 
     def preferences(first: int, end: int) -> Preferences:
@@ -115,9 +101,7 @@ def make(
     trained = fit(run, fresh_model, learned, settings, setup, reporter, deadline)
     assert trained is not None
     model, plan = trained
-    publish_adapter(run, model, settings, str(start.folder))
-    provenance = {"run": run.name, "stage": "dpo", "steps": plan.steps, "seed": seed, "base": start.meta}
-    save_folder(run.path / "model", model, start.tokenizer, provenance)
+    publish(run, start, settings, model, {"steps": plan.steps, "seed": seed})
     run.finish(
         {
             "parameters": num_parameters(start.config),

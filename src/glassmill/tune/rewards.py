@@ -8,7 +8,7 @@
     refuses     the answer says that the model does not know, and names what
 
 `create` makes one from a row, `score` says what an answer is worth. Anything with a method `score` is a reward: `rl`
-knows no others names than these two. An answer that was cut off at its longest is worth nothing, whatever it says.
+knows no other names than these two. An answer that was cut off at its longest is worth nothing, whatever it says.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,7 @@ import torch
 
 from glassmill import native
 from glassmill.errors import UserError
-from glassmill.infer.find import find_model_folder, read_config
-from glassmill.infer.folder import load_folder, save_folder
+from glassmill.infer.folder import load_folder
 from glassmill.miniweb.practice import held_out_questions, make_practice, read_world
 from glassmill.model.sizes import num_parameters
 from glassmill.model.transformer import Transformer
@@ -36,16 +36,15 @@ from glassmill.run.files import atomic_write
 from glassmill.run.folder import RunFolder
 from glassmill.tokens.chat import render
 from glassmill.tokens.tokenizer import Tokenizer
-from glassmill.train.adapting import adapt, publish_adapter
-from glassmill.train.base import find_base
 from glassmill.train.deadline import Deadline
 from glassmill.train.loop import fit
 from glassmill.train.objective import check_alone
 from glassmill.train.order import permuted
 from glassmill.train.plan import set_up
 from glassmill.train.rates import preferring
-from glassmill.tune.before import read_chat_base
+from glassmill.tune.before import start_of, width_of_start
 from glassmill.tune.groups import GroupPolicy, shown
+from glassmill.tune.model import fresh, publish
 from glassmill.tune.packing import pages_of
 from glassmill.tune.rollouts import Drawing, decoder_of, draw
 from glassmill.tune.tasks import Task, read_tasks, tasks_of
@@ -63,12 +62,10 @@ def resolved(recipe: Recipe) -> Facts:
     """What this machine decides: the type of products, and who draws the answers.
 
     Raises:
-        UserError: `rl.base` names no model folder, or its config.json is damaged.
+        UserError: a base names no model folder, or its config.json is damaged.
     """
-    base = recipe.rl.base or recipe.sft.base
-    width = recipe.model.d_model if base is None else read_config(find_model_folder(base)).d_model
     return {
-        **set_up(recipe.rl, width).identity(),
+        **set_up(recipe.rl, width_of_start(recipe, "rl")).identity(),
         "decoder": "native" if native.available() and not recipe.rl.lora.rank else "torch",
         "numpy": ".".join(np.__version__.split(".")[:2]),  # draws the answers
     }
@@ -90,11 +87,7 @@ def make(
     """
     deadline = Deadline(settings.minutes)
     settings = settings.model_copy(update={"seed": seed})
-    if settings.base is None and base is None:
-        raise UserError("rl has no model to start from; add the stage sft to the recipe, or set rl.base")
-    folder = find_base("rl.base", settings.base, run.path.parent.parent) if settings.base else base
-    assert folder is not None
-    start = read_chat_base(folder)
+    start = start_of("rl", settings.base, base, run.path.parent.parent, "sft")
     settings = preferring(settings, start.meta)
     setup = set_up(settings, start.config.d_model)
     check_alone("rl", setup, settings.dropout)
@@ -127,11 +120,6 @@ def make(
     )
     run.emit(kinds.Note(_words(settings, [tasks[number] for number in practised], num_held_out)))
 
-    def fresh_model() -> Transformer:
-        model = load_folder(start.folder, setup.device.torch_device, torch.float32).model
-        adapt(model, settings.lora, seed)
-        return model
-
     reporter = Reporter(
         run,
         start.tokenizer,
@@ -141,12 +129,10 @@ def make(
         setup.device.threads,
     )
     before = reporter.measure(load_folder(start.folder).model)
-    trained = fit(run, fresh_model, policy, settings, setup, reporter, deadline)
+    trained = fit(run, partial(fresh, start, settings, setup, seed), policy, settings, setup, reporter, deadline)
     assert trained is not None
     model, plan = trained
-    publish_adapter(run, model, settings, str(start.folder))
-    provenance = {"run": run.name, "stage": "rl", "steps": plan.steps, "seed": seed, "base": start.meta}
-    save_folder(run.path / "model", model, start.tokenizer, provenance)
+    publish(run, start, settings, model, {"steps": plan.steps, "seed": seed})
     policy.forget_after(plan.steps)
     if web is not None and not settings.tasks:
         rows = (json.dumps(asdict(question), ensure_ascii=False) for question in held_out_questions(read_world(web)[1]))

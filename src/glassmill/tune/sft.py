@@ -17,8 +17,7 @@ from pathlib import Path
 import torch
 
 from glassmill.errors import UserError
-from glassmill.infer.find import find_model_folder, read_config
-from glassmill.infer.folder import load_folder, save_folder
+from glassmill.infer.folder import load_folder
 from glassmill.model.sizes import num_parameters
 from glassmill.model.transformer import Transformer
 from glassmill.recipe import Recipe, SftSettings
@@ -26,16 +25,16 @@ from glassmill.run import kinds
 from glassmill.run.device import Facts
 from glassmill.run.folder import RunFolder
 from glassmill.tokens.tokenizer import Tokenizer
-from glassmill.train.adapting import adapt, publish_adapter
-from glassmill.train.base import find_base
+from glassmill.train.adapting import adapt
 from glassmill.train.deadline import Deadline
 from glassmill.train.known_text import KnownText
 from glassmill.train.loop import fit
 from glassmill.train.order import permuted
 from glassmill.train.plan import set_up
 from glassmill.train.rates import is_own, settled
-from glassmill.tune.before import check_length, read_chat_base
+from glassmill.tune.before import check_length, start_of, width_of_start
 from glassmill.tune.examples import Counts, examples
+from glassmill.tune.model import publish
 from glassmill.tune.packing import MixedBatches, PackedConversations, pages_of
 from glassmill.tune.reading import Placed, read_conversations
 from glassmill.tune.reports import Reporter
@@ -47,11 +46,9 @@ def resolved(recipe: Recipe) -> Facts:
     """What this machine decides and no run may change on its way: the type of products, for the run's identity.
 
     Raises:
-        UserError: `sft.base` names no model folder, or its config.json is damaged.
+        UserError: a base names no model folder, or its config.json is damaged.
     """
-    if recipe.sft.base is None:
-        return set_up(recipe.sft, recipe.model.d_model).identity()
-    return set_up(recipe.sft, read_config(find_model_folder(recipe.sft.base)).d_model).identity()
+    return set_up(recipe.sft, width_of_start(recipe, "sft")).identity()
 
 
 def make(
@@ -70,7 +67,7 @@ def make(
     """
     deadline = Deadline(settings.minutes)
     settings = settings.model_copy(update={"seed": seed})
-    start = read_chat_base(_base_folder(settings, base, run.path.parent.parent))
+    start = start_of("sft", settings.base, base, run.path.parent.parent, "train")
     check_length(settings, start.config)
     settings = settled(settings, start.config, start.meta)
     assert settings.length is not None
@@ -106,14 +103,10 @@ def make(
     if trained is None:  # rank 0 publishes
         return
     model, plan = trained
-    publish_adapter(run, model, settings, str(start.folder))
-    told = known.tell(model)
     epochs = plan.steps * batches.conversation_rows / packed.rows_per_epoch
     tokens_seen = plan.steps * rows * length
-    provenance = {"run": run.name, "stage": "sft", "steps": plan.steps, "tokens_seen": tokens_seen, "seed": seed}
-    if settings.keep_best:
-        provenance["kept_step"] = reporter.step
-    save_folder(run.path / "model", model, start.tokenizer, provenance | {"base": start.meta})
+    kept = {"kept_step": reporter.step} if settings.keep_best else {}
+    publish(run, start, settings, model, {"steps": plan.steps, "tokens_seen": tokens_seen, "seed": seed, **kept})
     run.finish(
         {
             "parameters": num_parameters(start.config),
@@ -126,7 +119,7 @@ def make(
             "optimizer": settings.optimizer,
             "peak_lr": settings.peak_lr,
             "embedding_lr": settings.embedding_lr,
-            **told,
+            **known.tell(model),
         }
     )
 
@@ -141,14 +134,6 @@ def start_markers_as_line_ends(model: Transformer, tokenizer: Tokenizer) -> None
     markers = [id for id in tokenizer.special.values() if id != tokenizer.eos_id]
     for weight in {model.model.embed_tokens.weight, model.head_weight}:
         weight[markers] = weight[int(line_end)].clone()
-
-
-def _base_folder(settings: SftSettings, base: Path | None, runs: Path) -> Path:
-    if settings.base is not None:
-        return find_base("sft.base", settings.base, runs)
-    if base is None:
-        raise UserError("sft has no base model; add the stage train to the recipe, or set sft.base to a model folder")
-    return base
 
 
 def _files(settings: SftSettings, web: Path | None) -> tuple[str, ...]:
