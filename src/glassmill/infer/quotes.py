@@ -74,7 +74,8 @@ def _tokens(tokenizer: Vocabulary, text: str) -> _Text:
         if found.ids:
             found.ids += map(int, tokenizer.encode(text[before:start]))
         found.ids += map(int, tokenizer.encode(text[start:end]))
-        if not leads(text[start:end]) or end == pieces[-1][1]:  # a heading is no answer
+        asks = text[start:end].rstrip().endswith("?")
+        if not (asks or leads(text[start:end])) or end == pieces[-1][1]:  # a heading or a question is no answer
             found.ends.add(len(found.ids))
         before = end
     return found
