@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import threading
 import time
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from glassmill.serve.server import address_of, bind
 from glassmill.studio.app import create_app, studio_server
@@ -101,16 +102,25 @@ def open_page(browser: Browser) -> Iterator[type]:
     contexts = []
 
     class Opened(Watched):
-        def __init__(self, url: str, width: int = 1280, scheme: str = "light", query: str = "") -> None:
+        def __init__(self, url: str, width: int = 1280, scheme: str = "light", view: str = "") -> None:
             context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
             contexts.append(context)
             super().__init__(context.new_page(), url)
-            self.page.goto(url + "/" + query)
+            self.page.goto(f"{url}/#/{view}")
             self.page.locator("main").wait_for()  # loaded is not yet drawn
 
     yield Opened
     for context in contexts:
         context.close()
+
+
+def go(page: Page, view: str) -> None:
+    """To another view, by the side bar, which is folded on a phone."""
+    menu = page.locator(".menu")
+    if menu.is_visible():
+        menu.click()
+    page.get_by_role("navigation", name="Views").get_by_role("link", name=view).click()
+    expect(page.locator("#views [aria-current]")).to_have_text(re.compile(view))
 
 
 def keep(page: Page, name: str, folder: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.line import SMALL, quiet_environment
+from tests.studio.conftest import go
 
 pytestmark = pytest.mark.slow
 
@@ -143,11 +144,13 @@ def test_the_server_tells_the_page_of_the_stage_in_its_place(studio_url: str) ->
 
 
 def test_the_page_shows_a_card_for_the_stage(studio_url: str, open_page: type) -> None:
-    watched = open_page(studio_url)
+    watched = open_page(studio_url, view="wordcount")
     room = watched.page.locator("#wordcount")
     expect(room.get_by_role("heading", name="Words")).to_be_visible(timeout=15_000)
     expect(room.get_by_text("Count the words of the documents.")).to_be_visible()
     expect(room.locator(".figure-name")).to_have_text(["Words", "Distinct words"], timeout=15_000)
     expect(room.get_by_text("Output: the most frequent words, with their counts")).to_be_visible()
-    expect(watched.page.locator('nav.stages a[href="#wordcount"]')).to_be_visible()
+    go(watched.page, "Words")
+    go(watched.page, "Overview")
+    expect(watched.page.locator("nav.stages").get_by_role("link", name="Words: done")).to_be_visible()
     assert not watched.wrongs, watched.wrongs

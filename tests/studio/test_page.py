@@ -17,10 +17,19 @@ import pytest
 from playwright.sync_api import Page, expect
 from safetensors.numpy import load_file, save_file
 
-from tests.studio.conftest import RunningStudio, keep
+from tests.studio.conftest import RunningStudio, go, keep
 from tests.studio.replay import RUN_OF, Replay
 
 TEXTS = {"url", "text", "detail", "prompt", "question", "name", "message", "unit"}
+VIEWS = {
+    "Overview": ["160 web pages became a model"],
+    "Documents": ["From pages to documents"],
+    "Tokenizer": ["From letters to tokens"],
+    "Training": ["Learning to read", "Learning to answer"],
+    "Report": ["The report card"],
+    "Chat": ["Talk to it"],
+    "API": ["Use it from your own program"],
+}
 POISON = (
     "<script>alert(1)</script><img src=x onerror=alert(2)><svg onload=alert(3)><iframe src=javascript:alert(4)>"
     '"\'><a href="javascript:alert(5)">x</a>![i](http://leak.example/p.png)[l](javascript:alert(6))<style>*{display:none}</style>'
@@ -73,18 +82,21 @@ def test_from_the_first_event_to_an_answered_question(open_page: type, tmp_path:
     try:
         watched = open_page(server.url)
         page: Page = watched.page
-        expect(page.get_by_text("No line yet")).to_be_visible(timeout=10_000)
+        expect(page.get_by_text("No run yet")).to_be_visible(timeout=10_000)
         worker = threading.Thread(target=line.play, args=(15.0,), daemon=True)
         worker.start()
+        expect(page.locator(".headline-value").first).to_be_visible(timeout=15_000)
+        go(page, "Documents")
         expect(page.locator(".funnel-row")).to_have_count(11, timeout=15_000)
+        go(page, "Overview")
         seen = set()
-        while worker.is_alive():
+        while not page.get_by_text("The run is done.").is_visible():
             before = page.locator("body").inner_text()
-            page.wait_for_timeout(1000)
-            assert page.locator("body").inner_text() != before or not worker.is_alive(), "something moves"
             seen |= set(re.findall(r"Now: ([^.]+)\.", before))
+            page.wait_for_function("before => document.body.innerText !== before", arg=before, timeout=10_000)
         assert len(seen) >= 2, f"the stages were told as they came: {seen}"
-        expect(page.get_by_text("The line is done.")).to_be_visible(timeout=10_000)
+        keep(page, "studio", tmp_path)
+        go(page, "Chat")
         box = page.get_by_label("Your message")
         expect(box).to_be_enabled(timeout=30_000)
         subject = a_subject(line)
@@ -94,7 +106,6 @@ def test_from_the_first_event_to_an_answered_question(open_page: type, tmp_path:
         assert page.locator('.said[data-role="assistant"]').inner_text().strip()
         page.get_by_role("button", name=f"Which pages name {subject}?").click()
         expect(page.locator(".sources mark").first).to_have_text(subject)
-        keep(page, "studio", tmp_path)
         assert not watched.wrongs, "\n".join(watched.wrongs)
     finally:
         server.stop()
@@ -119,7 +130,7 @@ def test_an_answer_is_shown_as_it_was_meant(open_page: type, studio: RunningStud
 def test_the_slider_of_samples_sets_the_selected_step_and_another_run_forgets_it(
     open_page: type, studio: RunningStudio
 ) -> None:
-    page: Page = open_page(studio.url).page
+    page: Page = open_page(studio.url, view="training").page
     slider = page.locator("#train .slider input")
     slider.fill("0")
     first = slider.get_attribute("aria-valuetext") or ""
@@ -127,6 +138,8 @@ def test_the_slider_of_samples_sets_the_selected_step_and_another_run_forgets_it
     run = RUN_OF["train"]
     chosen = "async (run) => (await import('/static/js/state/selection.js')).selected(run).step"
     assert f"step {page.evaluate(chosen, run)}" == first
+    page.reload()
+    expect(page.locator("#train .samples h3")).to_contain_text(first)
     page.evaluate("async () => (await import('/static/js/state/selection.js')).select({ run: 'sft/x', layer: 3 })")
     assert page.evaluate(chosen, run) is None
     expect(page.locator("#train .samples h3")).not_to_contain_text(first)
@@ -137,15 +150,20 @@ def test_markup_in_pages_and_answers_stays_text(open_page: type, tmp_path: Path)
     line = poisoned(tmp_path)
     server = RunningStudio(line.runs)
     try:
-        watched = open_page(server.url)
+        watched = open_page(server.url, view="documents")
         page: Page = watched.page
         rows = page.locator(".funnel-row")
         expect(rows).to_have_count(12, timeout=10_000)
         for i in range(12):
             rows.nth(i).click()
             page.wait_for_timeout(120)
-        for details in page.locator("details summary").all():
-            details.click()
+        for view in page.locator("#views a").all():
+            view.click()
+            for details in page.locator("details summary").all():
+                details.click()
+            page.wait_for_timeout(120)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+        go(page, "Report")
         expect(page.locator(".answers")).to_contain_text("<script>")
         page.evaluate(
             """async (poison) => {
@@ -159,7 +177,7 @@ def test_markup_in_pages_and_answers_stays_text(open_page: type, tmp_path: Path)
         )
         expect(page.locator(".markdown strong")).to_have_text("bold")
         page.wait_for_timeout(500)
-        assert page.locator("main :is(script, iframe, img, style, object, form:not(.ask))").count() == 0
+        assert page.locator("main :is(script, iframe, img, style, object, form)").count() == 0
         hrefs = page.locator(".markdown a").evaluate_all("links => links.map((link) => link.getAttribute('href'))")
         assert all(href is None or href.startswith("https://example.org") for href in hrefs)
         assert page.locator("main [onerror], main [onload], main [onclick]").count() == 0
@@ -175,7 +193,7 @@ def test_stop_ends_the_work_of_the_engine(open_page: type, tmp_path: Path) -> No
     endless(line.folder("sft") / "model")
     server = RunningStudio(line.runs)
     try:
-        page: Page = open_page(server.url).page
+        page: Page = open_page(server.url, view="chat").page
         box = page.get_by_label("Your message")
         expect(box).to_be_enabled(timeout=30_000)
         box.fill("Tell me everything.")
@@ -197,28 +215,23 @@ def test_stop_ends_the_work_of_the_engine(open_page: type, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("width", "scheme"), [(1280, "light"), (390, "dark"), pytest.param(390, "light", marks=pytest.mark.slow)]
 )
-def test_the_page_fits_and_shows_every_room(
+def test_every_view_fits_and_shows_its_rooms(
     open_page: type, studio: RunningStudio, tmp_path: Path, width: int, scheme: str
 ) -> None:
     watched = open_page(studio.url, width, scheme)
     page: Page = watched.page
-    for title in (
-        "From pages to documents",
-        "From letters to tokens",
-        "Learning to read",
-        "Learning to answer",
-        "The report card",
-        "Talk to it",
-    ):
-        expect(page.get_by_role("heading", name=title)).to_be_visible(timeout=10_000)
-    expect(page.locator(".ids button").first).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    keep(page, f"studio-{width}-{scheme}", tmp_path)
+    for view, titles in VIEWS.items():
+        go(page, view)
+        for title in titles:
+            expect(page.get_by_role("heading", name=title, level=2)).to_be_visible(timeout=10_000)
+        page.wait_for_timeout(200)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, view
+        keep(page, f"{view.lower()}-{width}-{scheme}", tmp_path)
     assert not watched.wrongs, "\n".join(watched.wrongs)
 
 
 def test_a_dropped_page_shows_its_rule_and_pages_turn(open_page: type, studio: RunningStudio) -> None:
-    page: Page = open_page(studio.url).page
+    page: Page = open_page(studio.url, view="documents").page
     page.get_by_role("button", name="Language").click()
     page.get_by_role("button", name="another language").click()
     card = page.locator(".card").first
@@ -233,7 +246,7 @@ def test_a_dropped_page_shows_its_rule_and_pages_turn(open_page: type, studio: R
 
 
 def test_text_is_cut_into_tokens_while_it_is_typed(open_page: type, studio: RunningStudio) -> None:
-    page: Page = open_page(studio.url).page
+    page: Page = open_page(studio.url, view="tokenizer").page
     box = page.get_by_label("Your own text")
     box.fill("")
     box.press_sequentially("the mill ü")
@@ -245,7 +258,7 @@ def test_text_is_cut_into_tokens_while_it_is_typed(open_page: type, studio: Runn
 
 
 def test_how_sure_the_model_was_can_be_seen_token_by_token(open_page: type, studio: RunningStudio) -> None:
-    page: Page = open_page(studio.url).page
+    page: Page = open_page(studio.url, view="chat").page
     expect(page.get_by_label("Your message")).to_be_enabled(timeout=30_000)
     page.get_by_label("show how sure it was").check()
     page.locator(".suggestions button").first.click()
@@ -256,7 +269,7 @@ def test_how_sure_the_model_was_can_be_seen_token_by_token(open_page: type, stud
 
 @pytest.mark.slow
 def test_the_page_can_be_used_without_a_mouse(open_page: type, studio: RunningStudio) -> None:
-    page: Page = open_page(studio.url).page
+    page: Page = open_page(studio.url, view="documents").page
     expect(page.locator(".funnel-row").first).to_be_visible(timeout=10_000)
     reached = []
     for _ in range(40):
@@ -281,7 +294,7 @@ def test_a_server_with_a_key_asks_for_it_and_then_opens(open_page: type, finishe
         page: Page = open_page(server.url).page
         page.get_by_label("API key").fill("open-sesame")
         page.get_by_role("button", name="Open the studio").click()
-        expect(page.get_by_role("heading", name="From pages to documents")).to_be_visible(timeout=10_000)
+        expect(page.get_by_role("heading", name="160 web pages became a model")).to_be_visible(timeout=10_000)
     finally:
         server.stop()
 
@@ -293,8 +306,10 @@ def test_a_served_model_shows_its_tokenizer_its_chat_and_a_program_that_works(
     try:
         watched = open_page(server.url)
         expect(watched.page.get_by_label("Your message")).to_be_enabled(timeout=30_000)
+        assert watched.page.locator("#views a").all_inner_texts() == ["Tokenizer", "Chat", "API"]
+        go(watched.page, "Tokenizer")
         expect(watched.page.locator(".ids button").first).to_be_visible()
-        assert watched.page.get_by_role("heading", name="The report card").count() == 0
+        go(watched.page, "API")
         watched.page.get_by_role("button", name="python").click()
         program = watched.page.locator("#api pre").inner_text()
         program = program.replace("messages=", "temperature=0, messages=")  # sampled, one answer in sixty is empty

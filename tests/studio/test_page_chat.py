@@ -17,7 +17,7 @@ QUESTIONS = ["Who are you?", "What is 3 plus 4?", "Where does Ada live?", "hello
 
 
 def opened(open_page: type, studio: RunningStudio, **options: Any) -> Any:
-    watched = open_page(studio.url, **options)
+    watched = open_page(studio.url, view="chat", **options)
     expect(watched.page.get_by_label("Your message")).to_be_enabled(timeout=60_000)
     return watched
 

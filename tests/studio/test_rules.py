@@ -131,7 +131,7 @@ def family(name: str) -> str:
 
 def cards_of_line(page: Page, url: str, line: str) -> Iterator[tuple[str, str, str, str | None]]:
     """Rule, title, sentence and the gauge's side of every card of every step of `line`."""
-    page.goto(f"{url}/?line={line}")
+    page.goto(f"{url}/#/run/{line}/documents")
     steps = page.locator(".funnel-row:not(.outlet)")
     expect(steps.first).to_be_visible()
     for number in range(steps.count()):

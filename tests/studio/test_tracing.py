@@ -113,7 +113,7 @@ def test_a_person_follows_an_answer_to_a_page_and_its_filters(
 ) -> None:
     runs = traceable.runs
     assert runs is not None
-    watched = open_page(traceable.url, width=width, scheme=scheme, query="?line=demo")
+    watched = open_page(traceable.url, width=width, scheme=scheme, view="run/demo/chat")
     page: Page = watched.page
     page.route("**/v1/chat/completions", lambda route: route.fulfill(body=says(SAID), content_type="text/event-stream"))
     expect(page.get_by_label("Your message")).to_be_enabled(timeout=60_000)

@@ -76,7 +76,7 @@ def test_only_wrong_answers_count_as_wrong(open_page: type, studio: RunningStudi
         row("false_claim", "Bo is a smith.", False, "Bo is a cat."),
         row("false_claim", "", False, "Bo is a cat."),
     ]
-    page: Page = open_page(studio.url).page
+    page: Page = open_page(studio.url, view="report").page
 
     def answer(route: Route) -> None:
         route.fulfill(body=json.dumps(answers), content_type="application/json")
@@ -97,7 +97,7 @@ def test_only_wrong_answers_count_as_wrong(open_page: type, studio: RunningStudi
 
 
 def test_what_a_step_lost_is_the_sum_of_what_it_says(open_page: type, studio: RunningStudio) -> None:
-    page: Page = open_page(studio.url).page
+    page: Page = open_page(studio.url, view="documents").page
     first = page.locator(".funnel-row").first
     first.click()
     lost = int((first.locator(".dropped").inner_text()).strip("−"))
@@ -106,7 +106,6 @@ def test_what_a_step_lost_is_the_sum_of_what_it_says(open_page: type, studio: Ru
 
 
 def test_a_line_without_a_model_does_not_offer_a_talk(open_page: type, every_rule: RunningStudio) -> None:
-    page: Page = open_page(every_rule.url, query="?line=rules").page
-    if page.locator(".picker select").count():
-        page.locator(".picker select").select_option("rules")
-    expect(page.locator(".stage-now")).to_have_text("The line is done.")
+    page: Page = open_page(every_rule.url, view="run/rules/home").page
+    expect(page.locator(".stage-now")).to_have_text("The run is done.")
+    expect(page.get_by_label("A question for the model")).to_have_count(0)

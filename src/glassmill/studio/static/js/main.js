@@ -1,26 +1,17 @@
-// The page: which line is shown, what is known of it, and its rooms in the order of the line.
+// The page: which run and view its address names, what is known of them, and the frame around them.
 
 import { html, render, useEffect, useRef, useState } from "./lib/preact.js";
 import { getJson, rememberKey, whenKeyNeeded } from "./lib/api.js";
-import { follow } from "./lib/follow.js";
-import { Header } from "./views/header.js";
-import { Funnel } from "./views/funnel.js";
-import { TokenizerRoom } from "./views/tokenizer.js";
-import { Training } from "./views/training.js";
+import { Frame } from "./frame.js";
+import { Nothing, useNow } from "./parts/room.js";
+import { address, usePlace } from "./state/address.js";
+import { useLine } from "./state/line.js";
 import { useModel } from "./state/model.js";
-import { Report } from "./views/report.js";
-import { Card } from "./views/card.js";
-import { Chat } from "./views/chat.js";
-import { Snippets } from "./views/snippets.js";
-import { useNow } from "./parts/room.js";
-import { loadStages, rooms } from "./state/stages.js";
-import { emptyLine, takeIn } from "./state/store.js";
+import { loadStages } from "./state/stages.js";
 import { loadWords } from "./state/words.js";
+import { viewsOf } from "./views.js";
 
-const REDRAW_MS = 500;
 const LOOK_FOR_LINES_MS = 3000;
-/** @type {Record<string, any>} How a row of the registry wants its room drawn. */
-const VIEWS = { funnel: Funnel, vocabulary: TokenizerRoom, curve: Training, scores: Report, card: Card };
 
 /** Asks the server what it has before anything is drawn. */
 function Studio() {
@@ -36,83 +27,74 @@ function Studio() {
     open().catch(() => {});
   }, []);
   if (keyNeeded) return html`<${KeyRequest} />`;
-  return about ? html`<${Rooms} about=${about} />` : html`<p class="first-word">Opening the studio …</p>`;
+  return about ? html`<${Page} about=${about} />` : html`<p class="first-word">Opening the studio …</p>`;
 }
 
 /** @param {{about: any}} props */
-function Rooms({ about }) {
-  const [lines, setLines] = useState(/** @type {any[]} */ ([]));
-  const [chosen, setChosen] = useState(new URLSearchParams(location.search).get("line"));
-  const name = about.line ?? chosen ?? lines[0]?.name ?? null;
+function Page({ about }) {
+  const place = usePlace();
+  const lines = useLines(about.runs);
+  const name = about.line ?? place.run ?? lines[0]?.name ?? null;
+  const line = useLine(about.runs ? name : null);
+  const chatOnly = !about.runs;
+  const model = useModel(line.name, line.model, chatOnly || line.name !== "");
+  const now = useNow(line.ahead, line.status === "running");
+  const views = viewsOf(line, about);
+  const view = views.find((one) => one.id === place.view) ?? (chatOnly ? views.find((one) => one.id === "chat") : null);
+  const title = view?.title ?? "Not here";
+  const heading = useHeading(`${place.run} ${place.view}`, [title, line.name, "glassmill"].filter(Boolean).join(" · "));
+  return html`<${Frame} views=${views} here=${view?.id ?? ""} line=${line} lines=${about.line ? [] : lines} now=${now} about=${about} model=${model}>
+    <h1 class="visually-hidden" tabindex="-1" ref=${heading}>${title}${line.name && ` of ${line.name}`}</h1>
+    ${about.runs && !name ? html`<${Waiting} />` : about.runs && line.name !== name ? html`<${Opening} name=${name} lines=${lines} />` : !view ? html`<${Elsewhere} name=${line.name} />`
+      : (view.shows ? view.rooms : [null]).map((room) => html`<${view.draw} key=${`${view.id}-${room?.id}-${name}`} room=${room} line=${line} lines=${lines} now=${now} about=${about} model=${model} views=${views} />`)}
+  <//>`;
+}
 
+/** All lines of the runs folder, newest first, looked for again and again. @param {boolean} wanted */
+function useLines(wanted) {
+  const [lines, setLines] = useState(/** @type {any[]} */ ([]));
   useEffect(() => {
-    if (!about.runs) return;
+    if (!wanted) return;
     const look = () => getJson("/api/lines").then((answer) => setLines(answer.lines), () => {});
     look();
     const timer = setInterval(look, LOOK_FOR_LINES_MS);
     return () => clearInterval(timer);
-  }, []);
-
-  const line = useLine(name);
-  const chatOnly = !about.runs;
-  const model = useModel(line.name, line.model, chatOnly || line.name !== "");
-  const running = line.status === "running";
-  const now = useNow(line.ahead, running);
-
-  const choose = (/** @type {string} */ wanted) => {
-    history.replaceState(null, "", `?line=${encodeURIComponent(wanted)}${location.hash}`);
-    setChosen(wanted);
-  };
-  const shown = chatOnly ? rooms().filter((room) => room.shows === "vocabulary") : name ? rooms() : [];
-  return html`
-    <a class="skip" href="#chat">Skip to the chat</a>
-    <${Header} line=${line} lines=${about.line ? [] : lines} choose=${choose} now=${now} about=${about} model=${model} />
-    <main>
-      ${about.runs && !name && html`<${Waiting} />`}
-      ${shown.map((room) => html`<${VIEWS[room.shows] ?? Card} key=${`${room.id}-${name}`} room=${room} line=${line} lines=${lines} now=${now} about=${about} />`)}
-      <${Chat} key=${`chat-${name}`} line=${line} model=${model} now=${now} chatOnly=${chatOnly} />
-      <${Snippets} about=${about} model=${model} />
-    </main>
-    <footer><p>Everything on this page is made, stored and shown on this machine. Nothing is sent anywhere.</p></footer>`;
+  }, [wanted]);
+  return lines;
 }
 
-/** The line called `name`, kept up to date. @param {string | null} name */
-function useLine(name) {
-  const line = useRef(emptyLine());
-  const [, redraw] = useState(0);
+/** The page's heading, which gets the focus when the reader goes to another view. @param {string} place @param {string} title */
+function useHeading(place, title) {
+  const heading = useRef(/** @type {HTMLElement | null} */ (null));
+  const shown = useRef(place);
   useEffect(() => {
-    line.current = emptyLine();
-    redraw((n) => n + 1);
-    if (!name) return;
-    let waiting = 0;
-    const soon = () => {
-      waiting ||= setTimeout(() => {
-        waiting = 0;
-        redraw((n) => n + 1);
-      }, REDRAW_MS);
-    };
-    const stop = follow(name, {
-      update(message) {
-        takeIn(line.current, message);
-        soon();
-      },
-      connected(yes) {
-        line.current.connected = yes;
-        soon();
-      },
-    });
-    return () => {
-      stop();
-      clearTimeout(waiting);
-    };
-  }, [name]);
-  return line.current;
+    document.title = title;
+  }, [title]);
+  useEffect(() => {
+    if (shown.current === place) return;
+    shown.current = place;
+    scrollTo({ top: 0, behavior: "instant" });
+    heading.current?.focus({ preventScroll: true });
+  }, [place]);
+  return heading;
 }
 
 function Waiting() {
-  return html`<section class="room"><h2>No line yet</h2>
-    <p class="says">A line is one recipe's run through all stages. It appears here as soon as it starts. Start one in a terminal:</p>
+  return html`<section class="room"><h2>No run yet</h2>
+    <p class="says">A run takes one recipe through all stages, from pages to a model. It appears here as soon as it starts. Start one in a terminal:</p>
     <pre class="code">glassmill run demo</pre></section>`;
+}
+
+/** @param {{name: string, lines: {name: string}[]}} props */
+function Opening({ name, lines }) {
+  if (!lines.length || lines.some((line) => line.name === name)) return html`<${Nothing}>Opening the run ${name} …</${Nothing}>`;
+  return html`<section class="room"><h2>No such run</h2>
+    <p class="says">There is no run ${name} here. <a href=${address("home", {}, lines[0].name)}>Open the newest one, ${lines[0].name}</a>, or choose one in the list of runs.</p></section>`;
+}
+
+/** @param {{name: string}} props */
+function Elsewhere({ name }) {
+  return html`<section class="room"><h2>No such view</h2><p class="says">The run ${name} has no such view. Its <a href=${address("home")}>overview</a> shows what it has.</p></section>`;
 }
 
 function KeyRequest() {
@@ -131,8 +113,15 @@ function KeyRequest() {
     </form></section></main>`;
 }
 
+/** `?line=demo`, as addresses were written before views had one. */
+function moveOldAddress() {
+  const line = new URLSearchParams(location.search).get("line");
+  if (line && !location.hash.startsWith("#/run/")) history.replaceState(null, "", `${location.pathname}${address("home", {}, line)}`);
+}
+
 const root = document.getElementById("app");
 if (root) {
+  moveOldAddress();
   root.replaceChildren();
   render(html`<${Studio} />`, root);
 }

@@ -4,6 +4,7 @@ import { html, useEffect, useState } from "../lib/preact.js";
 import { getJson } from "../lib/api.js";
 import { count, plain } from "../lib/format.js";
 import { Nothing } from "./room.js";
+import { change, usePlace } from "../state/address.js";
 import { isFinished } from "../state/stages.js";
 import { ruleTitle, verdictWords } from "../state/words.js";
 
@@ -13,14 +14,15 @@ const SEARCH_WAIT_MS = 250;
 
 /** @param {{corpus: Stage, which: "kept" | "dropped" | "quarantine", step: string, rules: Record<string, number>}} props */
 export function Examples({ corpus, which, step, rules }) {
-  const [rule, setRule] = useState("");
-  const [words, setWords] = useState("");
-  const [page, setPage] = useState(0);
+  const { query } = usePlace();
+  const rule = query.get("rule") ?? "";
+  const words = query.get("words") ?? "";
+  const page = Math.max(0, Math.floor(Number(query.get("page")) || 0));
   const finished = isFinished(corpus);
   const answer = useDocuments(finished ? corpus.run : null, { which, step, rule, words, page: String(page) });
   const live = corpus.examples.filter((e) => (which === "kept" ? e.kept : !e.kept && e.step === step && (!rule || e.rule === rule)));
   const rows = finished ? answer?.rows ?? [] : live.slice(-8).reverse();
-  const only = (/** @type {string} */ name) => (setRule(name), setPage(0));
+  const only = (/** @type {string} */ name) => change({ rule: name, page: null });
   const ordered = Object.entries(rules).sort((a, b) => b[1] - a[1]);
   return html`<div class="examples">
     ${ordered.length > 0 && html`<div class="chips" role="group" aria-label="Rules">
@@ -29,12 +31,12 @@ export function Examples({ corpus, which, step, rules }) {
         ${ruleTitle(name)} <span class="chip-count">${count(n)}</span></button>`)}
     </div>`}
     ${finished && which !== "quarantine" && html`<label class="search"><span class="visually-hidden">Find in text or URL</span>
-      <input type="search" placeholder="Find in text or URL" maxlength="100" value=${words} onInput=${(/** @type {any} */ e) => (setWords(e.target.value), setPage(0))} /></label>`}
+      <input type="search" placeholder="Find in text or URL" maxlength="100" value=${words} onInput=${(/** @type {any} */ e) => change({ words: e.target.value, page: null }, true)} /></label>`}
     ${finished && !answer && html`<${Nothing}>Opening …</${Nothing}>`}
     ${finished && answer && !rows.length && html`<${Nothing}>${which === "quarantine" ? "None: every record could be read." : "No pages."}</${Nothing}>`}
     ${!finished && !rows.length && html`<${Nothing}>The first examples will appear here in a moment.</${Nothing}>`}
     <ul class="cards">${rows.map((/** @type {any} */ row) => html`<${Card} key=${row.id ?? row.url + row.t} row=${row} dropped=${which === "dropped"} />`)}</ul>
-    ${finished && answer && answer.total > answer.page_rows && html`<${Pager} answer=${answer} page=${page} setPage=${setPage} />`}
+    ${finished && answer && answer.total > answer.page_rows && html`<${Pager} answer=${answer} page=${page} />`}
   </div>`;
 }
 
@@ -105,12 +107,12 @@ function Provenance({ row }) {
   return facts.length ? html`<p class="provenance">${facts.join(" · ")}</p>` : null;
 }
 
-/** @param {{answer: any, page: number, setPage: (page: number) => void}} props */
-function Pager({ answer, page, setPage }) {
+/** @param {{answer: any, page: number}} props */
+function Pager({ answer, page }) {
   const last = Math.ceil(answer.total / answer.page_rows) - 1;
   return html`<nav class="pager" aria-label="Pages of examples">
-    <button type="button" class="quiet" disabled=${page === 0} onClick=${() => setPage(page - 1)}>Previous</button>
+    <button type="button" class="quiet" disabled=${page === 0} onClick=${() => change({ page: page - 1 || null })}>Previous</button>
     <span>${count(page + 1)} of ${count(last + 1)} · ${count(answer.total)} pages</span>
-    <button type="button" class="quiet" disabled=${page >= last} onClick=${() => setPage(page + 1)}>Next</button>
+    <button type="button" class="quiet" disabled=${page >= last} onClick=${() => change({ page: page + 1 })}>Next</button>
   </nav>`;
 }

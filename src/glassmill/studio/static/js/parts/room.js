@@ -19,16 +19,13 @@ export function useNow(ahead, ticking) {
   return Date.now() / 1000 + ahead;
 }
 
-/** One room of the page: number, title, what happens here, how far it is.
- * @param {{id: string, number?: string, title: string, says: any, stages?: Stage[], now?: number, children: any}} props */
-export function Room({ id, number, title, says, stages = [], now = 0, children }) {
+/** One room of a view: title, what happens here, how far it is.
+ * @param {{id: string, title: string, says: any, stages?: Stage[], now?: number, children: any}} props */
+export function Room({ id, title, says, stages = [], now = 0, children }) {
   return html`<section class="room" id=${id} aria-labelledby=${`${id}-title`}>
     <header class="room-head">
-      ${number && html`<span class="room-number" aria-hidden="true">${number}</span>`}
-      <div>
-        <h2 id=${`${id}-title`} tabindex="-1">${title}</h2>
-        <p class="says">${says}</p>
-      </div>
+      <h2 id=${`${id}-title`} tabindex="-1">${title}</h2>
+      <p class="says">${says}</p>
     </header>
     ${stages.map((stage) => html`<${Meter} key=${stage.stage} stage=${stage} now=${now} />`)}
     ${children}

@@ -1,6 +1,6 @@
-// What the reader is looking at. Shared by all views: one sets it, any other may follow.
+// What the reader is looking at. Shared by all views: one sets it, any other may follow. It is kept in the address.
 
-import { useEffect, useState } from "../lib/preact.js";
+import { change, here, usePlace } from "./address.js";
 
 /**
  * A run, and inside it a document, a token of a text, a layer and a head of the model, a step of training; null where
@@ -10,30 +10,29 @@ import { useEffect, useState } from "../lib/preact.js";
 
 /** @type {Selection} */
 const NOTHING = { run: null, document: null, token: null, layer: null, head: null, step: null };
-let selection = NOTHING;
-/** @type {Set<() => void>} */
-const listeners = new Set();
 
-/** Choose something in `run`; what was chosen in another run is forgotten. @param {Partial<Selection> & {run: string | null}} change */
-export function select(change) {
-  selection = { ...(change.run === selection.run ? selection : NOTHING), ...change };
-  for (const listener of listeners) listener();
-}
-
-/** @param {() => void} listener called after every change @returns {() => void} ends the subscription */
-export function subscribe(listener) {
-  listeners.add(listener);
-  return () => void listeners.delete(listener);
+/** Choose something in `run`, a stage's run such as "train/demo-3f9a1c"; what was chosen in another run is forgotten.
+ * @param {Partial<Selection> & {run: string | null}} choice */
+export function select(choice) {
+  const { run, ...rest } = { ...selected(choice.run), ...choice };
+  change({ of: run, ...rest }, true);
 }
 
 /** What is chosen in `run`. @param {string | null} run @returns {Selection} */
 export function selected(run) {
-  return run !== null && selection.run === run ? selection : NOTHING;
+  const { query } = here();
+  if (run === null || query.get("of") !== run) return NOTHING;
+  return { run, document: query.get("document"), token: number("token"), layer: number("layer"), head: number("head"), step: number("step") };
+
+  /** @param {string} name */
+  function number(name) {
+    const text = query.get(name);
+    return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
+  }
 }
 
 /** The same for a component, which is drawn again after every change. @param {string | null} run @returns {Selection} */
 export function useSelection(run) {
-  const [, redraw] = useState(0);
-  useEffect(() => subscribe(() => redraw((n) => n + 1)), []);
+  usePlace();
   return selected(run);
 }

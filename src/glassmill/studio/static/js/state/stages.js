@@ -5,7 +5,7 @@ import { getJson } from "../lib/api.js";
 /** @import {Line} from "./store.js" */
 
 /** @typedef {{name: string, title: string, doing: string, leaves: string, model: "base" | "assistant" | null, shows: string, room: string, heading: string, says: string, waits: string}} StageRow */
-/** @typedef {{id: string, number: string, main: string, stages: string[], shows: string, heading: string, says: string, waits: string}} RoomRow */
+/** @typedef {{id: string, main: string, stages: string[], shows: string, heading: string, says: string, waits: string}} RoomRow */
 
 /** @type {StageRow[]} */
 let rows = [];
@@ -27,11 +27,11 @@ export const isFinished = (stage) => finished.includes(stage.status);
 
 /** The rooms of the page in the order of the line. A room may show several stages; its words are those of `main`. @returns {RoomRow[]} */
 export function rooms() {
-  return [...new Set(rows.map((row) => row.room))].map((id, i) => {
+  return [...new Set(rows.map((row) => row.room))].map((id) => {
     const inside = rows.filter((row) => row.room === id);
     const main = inside.find((row) => row.name === id) ?? inside[inside.length - 1];
     const { shows, heading, says, waits } = main;
-    return { id, number: String(i + 1), main: main.name, stages: inside.map((row) => row.name), shows, heading, says, waits };
+    return { id, main: main.name, stages: inside.map((row) => row.name), shows, heading, says, waits };
   });
 }
 

@@ -172,14 +172,20 @@ export function share(stage) {
   return progress?.total ? Math.min(1, progress.done / progress.total) : null;
 }
 
-/** Seconds left in `stage`, or null. @param {Stage} stage @param {number} now */
+/** Seconds left in `stage`; null where nobody knows, and in the last second, which may take longer. @param {Stage} stage @param {number} now */
 export function secondsLeft(stage, now) {
+  const left = expected(stage, now);
+  return left != null && left >= 1 ? left : null;
+}
+
+/** @param {Stage} stage @param {number} now */
+function expected(stage, now) {
   if (stage.status !== "running") return null;
   const metric = stage.metrics.at(-1);
-  if (metric?.seconds_left != null) return Math.max(0, metric.seconds_left - (now - metric.t));
+  if (metric?.seconds_left != null) return metric.seconds_left - (now - metric.t);
   const part = share(stage);
   const passed = elapsed(stage, now);
   if (!part || passed == null || passed < 1 || !stage.progress?.t) return null;
   const atLastSign = stage.progress.t - (stage.started ?? 0);
-  return Math.max(0, atLastSign / part - passed);
+  return atLastSign / part - passed;
 }

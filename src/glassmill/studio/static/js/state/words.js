@@ -12,7 +12,7 @@ export const STATUS_WORDS = {
   done: "done",
   skipped: "done earlier",
   failed: "failed",
-  absent: "not in this line",
+  absent: "not in this run",
 };
 
 /** @typedef {{name: string, title: string, says: string, unit: "count" | "share" | "ratio" | "status", direction: "at least" | "at most" | "fewer than" | "is"}} Rule */

@@ -17,7 +17,7 @@ export function Card({ room, line, now }) {
   const stage = line.stages[room.main];
   const numbers = useNumbers(isFinished(stage) ? stage.run : null);
   if (!room.stages.some((name) => has(line, name))) return null;
-  return html`<${Room} id=${room.id} number=${room.number} title=${room.heading} says=${room.says} now=${now} stages=${room.stages.map((name) => line.stages[name])}>
+  return html`<${Room} id=${room.id} title=${room.heading} says=${room.says} now=${now} stages=${room.stages.map((name) => line.stages[name])}>
     ${stage.status === "waiting" && html`<${Nothing}>${room.waits || "It starts when the stages before it are done."}</${Nothing}>`}
     ${numbers.length > 0 && html`<div class="figures">${numbers.map(([name, value]) => html`<${Figure} key=${name} name=${sentence(name)} value=${plain(value)} />`)}</div>`}
     ${isFinished(stage) && html`<p class="caption">Output: ${stageRow(room.main).leaves}, in the run folder ${stage.run}.</p>`}

@@ -7,6 +7,8 @@ import { Markdown } from "../lib/markdown.js";
 import { Room } from "../parts/room.js";
 import { Sources, subject } from "../parts/sources.js";
 import { Trace } from "../parts/trace.js";
+import { change, usePlace } from "../state/address.js";
+import { conversationWith } from "../state/conversations.js";
 import { has, isFinished, lastModel, stageNames, stageRow, stageShowing } from "../state/stages.js";
 import { secondsLeft } from "../state/store.js";
 
@@ -15,13 +17,15 @@ import { secondsLeft } from "../state/store.js";
 
 const PLAIN_QUESTIONS = ["What is 12 * 34?", "Who are you?", "Write one sentence about the sea."];
 
-/** @param {{line: Line, model: any, now: number, chatOnly: boolean}} props */
-export function Chat({ line, model, now, chatOnly }) {
+/** @param {{line: Line, model: any, now: number, about: any}} props */
+export function Chat({ line, model, now, about }) {
+  const chatOnly = !about.runs;
   const corpus = stageShowing(line, "funnel");
   const ready = model?.state === "ready";
+  const of = line.name || (model?.name ?? "");
   return html`<${Room} id="chat" title="Talk to it" says=${aboutModel(line, model, chatOnly)}>
     ${!ready && html`<${NotYet} line=${line} now=${now} model=${model} />`}
-    <${Conversation} ready=${ready} model=${model} corpus=${isFinished(corpus) ? corpus.run : null} traced=${runOfModel(line)} />
+    <${Conversation} key=${of} of=${of} ready=${ready} model=${model} corpus=${isFinished(corpus) ? corpus.run : null} traced=${runOfModel(line)} />
   </${Room}>`;
 }
 
@@ -44,39 +48,33 @@ function NotYet({ line, now, model }) {
   if (model?.state === "failed") return html`<p class="trouble" role="alert">The model cannot be opened: ${model.text}</p>`;
   if (model?.state === "loading") return html`<p class="nothing busy" role="status">The model is loading. This takes a few seconds.</p>`;
   const last = lastModel(line);
-  if (!last) return html`<p class="nothing">This line does not train a model.</p>`;
+  if (!last) return html`<p class="nothing">This run does not train a model.</p>`;
   const before = stageNames().slice(0, stageNames().indexOf(last.name) + 1);
   const open = before.filter((name) => ["waiting", "running"].includes(line.stages[name].status));
   const running = open.find((name) => line.stages[name].status === "running");
   const left = running ? secondsLeft(line.stages[running], now) : null;
-  if (line.status === "failed") return html`<p class="nothing">The line stopped before there was a model.</p>`;
+  if (line.status === "failed") return html`<p class="nothing">The run stopped before there was a model.</p>`;
   const next = open.filter((name) => name !== running).map((name) => stageRow(name).title.toLowerCase());
   return html`<p class="nothing">There is no model to talk to yet.
     ${running && html` ${stageRow(running).title} is running${left != null ? `, about ${duration(left)} left` : ""}.`}
-    ${next.length > 0 && html` Next: ${next.join(", then ")}.${!has(line, "miniweb") ? "" : " With the demo's settings the whole line takes five to ten minutes."}`}</p>`;
+    ${next.length > 0 && html` Next: ${next.join(", then ")}.${!has(line, "miniweb") ? "" : " With the demo's settings the whole run takes five to ten minutes."}`}</p>`;
 }
 
-/** @param {{ready: boolean, model: any, corpus: string | null, traced: string | null}} props */
-function Conversation({ ready, model, corpus, traced }) {
+/** @param {{of: string, ready: boolean, model: any, corpus: string | null, traced: string | null}} props `of`: the run that made the model, or "" */
+function Conversation({ of, ready, model, corpus, traced }) {
   const [, redraw] = useState(0);
-  const talk = useRef(/** @type {Message[]} */ ([])).current;
+  const conversation = conversationWith(of);
+  const { talk, changed } = conversation;
+  useEffect(() => conversation.subscribe(() => redraw((n) => n + 1)), []);
   const form = useRef(/** @type {HTMLElement | null} */ (null));
-  const abort = useRef(/** @type {AbortController | null} */ (null));
   const [draft, setDraft] = useState("");
   const [temperature, setTemperature] = useState(0);
   const [showTokens, setShowTokens] = useState(false);
-  const frame = useRef(0);
-  const changed = () => {
-    frame.current ||= requestAnimationFrame(() => {
-      frame.current = 0;
-      redraw((n) => n + 1);
-    });
-  };
   const busy = talk.at(-1)?.busy ?? false;
 
   const go = (/** @type {Message} */ said) => {
-    abort.current = new AbortController();
-    complete({ model: model.name, before: talk.filter((one) => one !== said || said.content), answer: said, temperature, signal: abort.current.signal, changed });
+    conversation.abort = new AbortController();
+    complete({ model: model.name, before: talk.filter((one) => one !== said || said.content), answer: said, temperature, signal: conversation.abort.signal, changed });
   };
   const answer = () => {
     const said = message("assistant");
@@ -89,6 +87,12 @@ function Conversation({ ready, model, corpus, traced }) {
     setDraft("");
     answer();
   };
+  const wanted = usePlace().query.get("ask");
+  useEffect(() => {
+    if (!wanted || !ready || busy) return;
+    change({ ask: null }, true);
+    ask(wanted);
+  }, [wanted, ready]);
   useEffect(() => {
     if (talk.length) form.current?.scrollIntoView({ block: "nearest" });
   }, [talk.length, busy]);
@@ -125,7 +129,7 @@ function Conversation({ ready, model, corpus, traced }) {
       <label class="visually-hidden" for="question">Your message</label>
       <textarea id="question" rows="2" placeholder=${ready ? "Ask something …" : "Opens when the model is ready"} disabled=${!ready} value=${draft}
         maxlength="20000" onInput=${(/** @type {any} */ e) => setDraft(e.target.value)} onKeyDown=${key}></textarea>
-      ${busy ? html`<button type="button" class="primary stop" onClick=${() => abort.current?.abort()}>Stop</button>`
+      ${busy ? html`<button type="button" class="primary stop" onClick=${() => conversation.abort?.abort()}>Stop</button>`
         : html`<button class="primary" disabled=${!ready || !draft.trim()}>Send</button>`}
     </form>
     <div class="chat-settings">

@@ -1,9 +1,10 @@
 // Room 1: pages in, what every filter takes out, documents out; drawn to scale, every step opens its pages.
 
-import { html, useMemo, useState } from "../lib/preact.js";
+import { html, useMemo } from "../lib/preact.js";
 import { count, percent } from "../lib/format.js";
 import { Nothing, Room } from "../parts/room.js";
 import { Examples } from "../parts/examples.js";
+import { change, usePlace } from "../state/address.js";
 import { isFinished } from "../state/stages.js";
 import { stepWords } from "../state/words.js";
 
@@ -14,14 +15,14 @@ import { stepWords } from "../state/words.js";
 /** @param {{room: RoomRow, line: Line, now: number}} props */
 export function Funnel({ room, line, now }) {
   const corpus = line.stages[room.main];
-  const [open, setOpen] = useState(/** @type {string | null} */ (null));
+  const open = usePlace().query.get("open");
   const steps = [...corpus.funnel.values()];
   const pagesIn = steps.length ? Math.max(...steps.map((step) => step.in)) : 0;
   const documents = steps.at(-1)?.out ?? 0;
   const text = Math.max(0, ...steps.map((step) => step.characters_in ?? 0));
   const textKept = text ? percent((steps.at(-1)?.characters_out ?? 0) / text) : "";
-  const toggle = (/** @type {string} */ name) => setOpen(open === name ? null : name);
-  return html`<${Room} id=${room.id} number=${room.number} title=${room.heading} says=${room.says} now=${now} stages=${room.stages.map((name) => line.stages[name])}>
+  const toggle = (/** @type {string} */ name) => change({ open: open === name ? null : name, rule: null, words: null, page: null });
+  return html`<${Room} id=${room.id} title=${room.heading} says=${room.says} now=${now} stages=${room.stages.map((name) => line.stages[name])}>
     ${!steps.length && html`<${Nothing}>${room.waits}</${Nothing}>`}
     ${steps.length > 0 && html`<div class="funnel">
       <div class="funnel-end"><strong>${count(pagesIn)}</strong> pages come in</div>

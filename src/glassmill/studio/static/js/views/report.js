@@ -22,7 +22,7 @@ export function Report({ room, line, lines, now }) {
   const other = useReport(others.find((one) => one.name === beside)?.report ?? null);
   const scores = { ...Object.fromEntries(stage.scores), ...report };
   const known = scoreWords().filter(({ name }) => typeof scores[name] === "number");
-  return html`<${Room} id=${room.id} number=${room.number} title=${room.heading} now=${now} stages=${[stage]}
+  return html`<${Room} id=${room.id} title=${room.heading} now=${now} stages=${[stage]}
     says=${`${room.says}${has(line, "miniweb") ? " The web was made from a known world, so every answer and every filter can be checked against the truth." : ""}`}>
     ${!known.length && stage.status !== "absent" && html`<${Nothing}>${stage.status === "running" ? "The model is answering questions …" : room.waits}</${Nothing}>`}
     ${stage.status === "running" && html`<${Answers} answers=${stage.answers} />`}

@@ -33,7 +33,7 @@ export function TokenizerRoom({ room, line, now, about }) {
   const ready = isFinished(stage);
   const usable = ready || about.model;
   if (stage.status === "absent" && !usable) return null;
-  return html`<${Room} id=${room.id} number=${about.runs ? room.number : undefined} title=${room.heading} says=${room.says} now=${now} stages=${room.stages.map((name) => line.stages[name])}>
+  return html`<${Room} id=${room.id} title=${room.heading} says=${room.says} now=${now} stages=${room.stages.map((name) => line.stages[name])}>
     ${about.runs && html`<${Merges} stage=${stage} />`}
     ${usable ? html`<${Explorer} run=${ready ? stage.run : null} />`
       : html`<${Nothing}>${room.waits}</${Nothing}>`}

@@ -18,7 +18,7 @@ export function Training({ room, line, now }) {
   const stage = line.stages[room.main];
   if (stage.status === "absent") return null;
   const metric = stage.metrics.at(-1);
-  return html`<${Room} id=${room.id} number=${room.number} title=${room.heading} says=${room.says} stages=${[stage]} now=${now}>
+  return html`<${Room} id=${room.id} title=${room.heading} says=${room.says} stages=${[stage]} now=${now}>
     ${stage.plan && html`<${Plan} plan=${stage.plan} />`}
     ${!metric ? html`<${Nothing}>${stage.status === "running" ? "Measuring how fast this machine is, to plan the steps …" : room.waits}</${Nothing}>`
       : html`<${Loss} metrics=${stage.metrics} last=${metric} validations=${stage.validations} /><${Numbers} stage=${stage} metric=${metric} now=${now} />`}
