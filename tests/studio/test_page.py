@@ -111,20 +111,45 @@ def test_from_the_first_event_to_an_answered_question(open_page: type, tmp_path:
         server.stop()
 
 
+MEANT = {
+    "408.": "<p>408.</p>",
+    "3. three\n4. four": '<ol start="3"><li>three</li><li>four</li></ol>',
+    "- a\n- b\n  - c\n- d": "<ul><li>a</li><li>b<ul><li>c</li></ul></li><li>d</li></ul>",
+    "1. a\n\n   ```\n   x\n   ```\n\n2. b": '<ol start="1"><li><p>a</p><pre><code>x</code></pre></li>'
+    "<li><p>b</p></li></ol>",
+    "# A\ntext\nmore": "<h1>A</h1><p>text<br>more</p>",
+    "```py\nif a < b:\n\n    pass": "<pre><code>if a &lt; b:\n\n    pass</code></pre>",
+    "> a\nb\n\n---": "<blockquote><p>a<br>b</p></blockquote><hr>",
+    "a|b\n-|-\n1|`x`": "<table><thead><tr><th>a</th><th>b</th></tr></thead>"
+    "<tbody><tr><td>1</td><td><code>x</code></td></tr></tbody></table>",
+    "**a *b* c** ~~d~~ __e__": "<p><strong>a <em>b</em> c</strong> <del>d</del> <strong>e</strong></p>",
+    "*a **b** c*": "<p><em>a <strong>b</strong> c</em></p>",
+    "2 * 3 * 4, snake_case_name, \\*a\\*, `**b**`, ** c": "<p>2 * 3 * 4, snake_case_name, *a*, "
+    "<code>**b**</code>, ** c</p>",
+    "![i](http://leak.example/p.png)<b>x</b>": "<p>![i](http://leak.example/p.png)&lt;b&gt;x&lt;/b&gt;</p>",
+    "[l](javascript:alert(6))": "<p>[l](javascript:alert(6))</p>",
+    "[l](data:text/html,x) [m](http:/x)": "<p>[l](data:text/html,x) [m](http:/x)</p>",
+}
+"""What a model writes, and the nodes that the page makes of it."""
+
+
 def test_an_answer_is_shown_as_it_was_meant(open_page: type, studio: RunningStudio) -> None:
     page: Page = open_page(studio.url).page
-    page.evaluate(
-        """async () => {
+    shown = page.evaluate(
+        """async (texts) => {
             const { html, render } = await import("/static/js/lib/preact.js");
             const { Markdown } = await import("/static/js/lib/markdown.js");
-            const place = document.createElement("section");
-            document.querySelector("main").append(place);
-            const texts = ["408.", "3. three\\n4. four"];
-            render(html`${texts.map((text) => html`<${Markdown} text=${text} />`)}`, place);
-        }"""
+            return texts.map((text) => {
+                const place = document.createElement("section");
+                render(html`<${Markdown} text=${text} />`, place);
+                return place.firstChild.innerHTML;
+            });
+        }""",
+        [*MEANT, "see https://example.org/a_b. End", *("".join(mark * 4000) for mark in ("> ", "- ", "**a ", "[a]("))],
     )
-    expect(page.locator(".markdown").first).to_have_text("408.")
-    expect(page.locator(".markdown ol")).to_have_attribute("start", "3")
+    assert dict(zip(MEANT, shown, strict=False)) == MEANT
+    assert '<a href="https://example.org/a_b" target="_blank" rel="noopener' in shown[len(MEANT)]
+    assert all(shown[len(MEANT) :])
 
 
 def test_the_slider_of_samples_sets_the_selected_step_and_another_run_forgets_it(
