@@ -94,6 +94,7 @@ def test_the_palette_finds_views_runs_pages_and_asks(open_page: type, every_rule
 
     def find(words: str) -> None:
         page.keyboard.press("Control+k")
+        expect(page.get_by_role("combobox", name="Find a view")).to_be_focused()
         page.keyboard.type(words)
 
     find("train")

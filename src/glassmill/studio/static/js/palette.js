@@ -1,6 +1,6 @@
 // The command palette (Ctrl-K): views, runs and actions by name, pages by URL or text, a question to the model.
 
-import { html, useEffect, useMemo, useRef, useState } from "./lib/preact.js";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./lib/preact.js";
 import { address, go } from "./state/address.js";
 import { nextTheme } from "./state/theme.js";
 import { STATUS_WORDS } from "./state/words.js";
@@ -18,8 +18,8 @@ export function Palette({ views, lines, about, close }) {
   const [at, setAt] = useState(0);
   const entries = useMemo(() => found(words.trim(), views, lines), [words, views.length, lines.length]);
   const chosen = Math.min(at, entries.length - 1);
-  useEffect(() => {
-    dialog.current?.showModal();
+  useLayoutEffect(() => {
+    dialog.current?.showModal(); // before the next key
   }, []);
   useEffect(() => {
     document.getElementById(`found-${chosen}`)?.scrollIntoView({ block: "nearest" });
