@@ -11,11 +11,12 @@ from filelock import FileLock
 from typer.testing import CliRunner
 
 from glassmill.cli import app
-from glassmill.commands.runs import compare, comparison_table, delete, deletion_lines, list_runs, run_table
+from glassmill.commands.runs import comparison_table, deletion_lines, run_table
 from glassmill.errors import UserError
 from glassmill.pipeline import run_line
 from glassmill.recipe import find_recipe, load_recipe
 from glassmill.run.folder import read_manifest, run_damage
+from glassmill.run.listing import compare, delete, list_runs
 
 SMALL = ("miniweb.pages=120", "miniweb.people=8", "miniweb.conversations=40")
 

@@ -35,7 +35,8 @@ Clear = Annotated[bool, typer.Option("--clear", help="show personal data and sec
 def list_of_runs(context: typer.Context, runs: Runs = RUNS, as_json: Json = False) -> None:
     """List the runs with sizes and numbers; also: compare, delete."""
     if context.invoked_subcommand is None:
-        from glassmill.commands.runs import list_runs, run_table
+        from glassmill.commands.runs import run_table
+        from glassmill.run.listing import list_runs
 
         show_result(list_runs(runs), as_json, run_table)
 
@@ -47,8 +48,8 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Show what differs between runs of one stage: settings, inputs, machine; and their numbers side by side."""
-    from glassmill.commands.runs import compare as side_by_side
     from glassmill.commands.runs import comparison_table
+    from glassmill.run.listing import compare as side_by_side
 
     show_result(side_by_side(names, runs), as_json, comparison_table)
 
@@ -61,8 +62,8 @@ def delete(
     as_json: Json = False,
 ) -> None:
     """Show, and with --yes delete, runs and everything that was made from them."""
-    from glassmill.commands.runs import delete as delete_runs
     from glassmill.commands.runs import deletion_lines
+    from glassmill.run.listing import delete as delete_runs
 
     show_result(delete_runs(names, runs, yes), as_json, deletion_lines)
 

@@ -26,6 +26,7 @@ from glassmill.serve.server import address_of, allowed_hosts, allowed_origins, b
 from glassmill.stages import STAGES
 from glassmill.studio.models import ModelKeeper
 from glassmill.studio.routes import run_routes, tokenizer_routes
+from glassmill.studio.runs import listing_routes
 from glassmill.studio.tracing import trace_routes
 from glassmill.studio.watch import Watcher
 
@@ -93,6 +94,7 @@ def create_app(
         return json_response(keeper.status(line))
 
     if watcher is not None:
+        app.include_router(listing_routes(watcher))
         app.include_router(run_routes(watcher))
         app.include_router(trace_routes(watcher))
     app.include_router(tokenizer_routes(watcher, model))

@@ -88,7 +88,7 @@ class Watcher:
         """All lines, newest first."""
         names = {path.stem for path in (self.runs / "lines").glob("*.json") if is_name(path.stem)}
         loose = {name for run in self._loose_runs() if (name := _recipe_name(run))}
-        lines = [line for name in names | loose if (line := self.line(name)) is not None]
+        lines = [line for name in names | loose if (line := self.line(name)) is not None and _is_there(line)]
         lines.sort(key=lambda line: (-(line["started"] or 0.0), line["name"]))
         return [
             {
@@ -113,7 +113,7 @@ class Watcher:
             return self._line_of_loose_runs(name)
         entries = written.get("stages")
         stages: list[StageState] = [
-            {"stage": entry["stage"], "status": _state(entry.get("status")), "run": self._known_run(entry.get("run"))}
+            self._stage(entry["stage"], entry)
             for entry in _list(entries)
             if isinstance(entry, dict) and entry.get("stage") in NAMES
         ]
@@ -151,8 +151,12 @@ class Watcher:
                 return name
         return None
 
-    def _known_run(self, run: object) -> str | None:
-        return run if isinstance(run, str) and self.run_folder(run) is not None else None
+    def _stage(self, name: str, entry: dict[str, object]) -> StageState:
+        """The stage of a line as its file has it; one whose run was deleted is to be done again."""
+        run, status = entry.get("run"), _state(entry.get("status"))
+        if isinstance(run, str) and self.run_folder(run) is not None:
+            return {"stage": name, "status": status, "run": run}
+        return {"stage": name, "status": "waiting" if status in FINISHED else status, "run": None}
 
     def look(self, name: str, position: Position | None = None) -> Update | None:
         """What happened in line `name` since `position` (None: its kept history); None if there is no such line."""
@@ -248,6 +252,11 @@ class Watcher:
 def is_name(name: str) -> bool:
     """Whether `name` may be one part of a path: letters, digits, `.`, `_`, `-`, not starting with a dot."""
     return _NAME.fullmatch(name) is not None
+
+
+def _is_there(line: Line) -> bool:
+    """Whether anything is left of a line: its runs may have been deleted."""
+    return line["status"] in ("waiting", "running") or any(entry["run"] for entry in line["stages"])
 
 
 def _finished_eval(line: Line) -> str | None:
