@@ -28,6 +28,7 @@ VIEWS = {
     "Training": ["Learning to read", "Learning to answer"],
     "Report": ["The report card"],
     "Chat": ["Talk to it"],
+    "Runs": ["Runs"],
     "API": ["Use it from your own program"],
 }
 POISON = (

@@ -5,6 +5,7 @@ import { Chat } from "./views/chat.js";
 import { Funnel } from "./views/funnel.js";
 import { Home } from "./views/home.js";
 import { Report } from "./views/report.js";
+import { Runs } from "./views/runs.js";
 import { Snippets } from "./views/snippets.js";
 import { TokenizerRoom } from "./views/tokenizer.js";
 import { Training } from "./views/training.js";
@@ -27,6 +28,7 @@ const VIEWS = [
   { id: "training", title: "Training", draw: Training, shows: "curve" },
   { id: "report", title: "Report", draw: Report, shows: "scores" },
   { id: "chat", title: "Chat", draw: Chat, needs: "model" },
+  { id: "runs", title: "Runs", draw: Runs, needs: "run" },
   { id: "api", title: "API", draw: Snippets, needs: "model" },
 ];
 /** After which a stage without a drawing of its own stands, a view a stage. */

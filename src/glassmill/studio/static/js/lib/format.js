@@ -69,3 +69,16 @@ export function amount(done, total, unit = "") {
 export function visible(text) {
   return String(text ?? "").replaceAll(" ", "␣").replaceAll("\n", "⏎").replaceAll("\t", "⇥");
 }
+
+/** 9_437_184 -> "9.4 MB". @param {number | null | undefined} value */
+export function bytes(value) {
+  if (value == null || !isFinite(value)) return "–";
+  const power = value < 1000 ? 0 : Math.min(4, Math.floor(Math.log10(value) / 3));
+  return `${decimals(value / 1000 ** power, power ? 1 : 0)} ${["bytes", "kB", "MB", "GB", "TB"][power]}`;
+}
+
+/** A time in seconds since 1970 -> "29 Nov, 05:12". @param {number | null | undefined} seconds */
+export function when(seconds) {
+  if (seconds == null || !isFinite(seconds)) return "–";
+  return new Date(seconds * 1000).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+}

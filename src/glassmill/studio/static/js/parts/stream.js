@@ -28,7 +28,7 @@ export function Stream({ steps, running }) {
       <defs><linearGradient id="flow-through"><stop offset="0" class="flow-from" /><stop offset="1" class="flow-to" /></linearGradient></defs>
       ${dropping.map((step, i) => html`<g key=${step.step}><path class="stream-leak" d=${leak(i * width, width, high(step.in), high(step.out))} /></g>`)}
       <path class="stream-through" d=${through(dropping, width, high)} />
-      <rect class="flow-kept" x=${dropping.length * width} y="0" width=${width} height=${high(kept)} />
+      <rect class="flow-kept" x=${dropping.length * width - 1} y="0" width=${width + 1} height=${high(kept)} />
       ${Array.from({ length: DROPS }, (_, i) => html`<rect class="flow-drop" key=${i} data-lane=${i} x="0" y=${(high(kept) * (i + 0.5)) / DROPS} width="9" height="2" rx="1" />`)}
     </svg>
     <ol style=${{ "--steps": dropping.length + 1 }}>
