@@ -271,6 +271,59 @@ def test_a_dropped_page_shows_its_rule_and_pages_turn(open_page: type, studio: R
     expect(page.locator(".card .url").first).not_to_have_text(first)
 
 
+def test_a_page_is_found_by_its_url_with_its_way_and_the_rules_are_ranked(
+    open_page: type, studio: RunningStudio
+) -> None:
+    watched = open_page(studio.url, view="documents")
+    page: Page = watched.page
+    expect(page.locator(".top-rules li").first).to_be_visible()
+    ranked = page.locator(".top-rules li .number").all_inner_texts()
+    assert len(ranked) >= 5 and ranked == sorted(ranked, key=int, reverse=True)
+    page.locator(".top-rules a").first.click()
+    expect(page.locator(".funnel-panel .card")).not_to_have_count(0)
+    expect(page.locator(".funnel-panel")).to_be_in_viewport()
+    url = page.locator(".funnel-panel .card .url").first.inner_text()
+    page.keyboard.press("Control+k")
+    page.get_by_role("combobox", name="Find a view").fill(url)
+    page.get_by_role("option", name="Find pages with").click()
+    found = page.locator(".find .card")
+    expect(found.filter(has_text=url)).to_have_count(1)
+    expect(page.locator(".find .caption").first).to_contain_text("1 dropped, 0 kept")
+    found.get_by_text("Its way through the filters").click()
+    expect(found.locator('dd [data-passed="false"]')).to_have_count(1)
+    page.get_by_label("Find a page by URL").fill("http://<b>nowhere</b>.example/")
+    expect(page.locator(".find .caption").first).to_contain_text("0 dropped, 0 kept")
+    assert not watched.wrongs, "\n".join(watched.wrongs)
+
+
+def test_the_report_can_be_handed_on_as_markdown_and_as_one_file(
+    open_page: type, studio: RunningStudio, tmp_path: Path
+) -> None:
+    watched = open_page(studio.url, view="report")
+    page: Page = watched.page
+    texts = {}
+    for button, ending in (("Markdown", "md"), ("One HTML file", "html")):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=button).click()
+        assert download.value.suggested_filename == f"demo-report.{ending}"
+        download.value.save_as(tmp_path / ending)
+        texts[ending] = (tmp_path / ending).read_text(encoding="utf-8")
+    assert "| Personal data | 114 | 0 | 114 |" in texts["md"] and "<td>114</td>" in texts["html"]
+    assert all("Facts known" in text and "Weights" in text for text in texts.values())
+    assert not re.search("<script|https?://|javascript:", texts["html"])
+    said = page.evaluate(
+        """async (poison) => {
+            const { asHtml, asMarkdown } = await import("/static/js/parts/handed.js");
+            const table = [{ title: poison, head: [poison], rows: [[poison]] }];
+            return [asHtml(poison, table), asMarkdown(poison, table)];
+        }""",
+        POISON,
+    )
+    assert "<script" not in said[0] and "<img" not in said[0]
+    assert not re.search(r"(?<!\\)<", said[1])
+    assert not watched.wrongs, "\n".join(watched.wrongs)
+
+
 def test_text_is_cut_into_tokens_while_it_is_typed(open_page: type, studio: RunningStudio) -> None:
     page: Page = open_page(studio.url, view="tokenizer").page
     box = page.get_by_label("Your own text")

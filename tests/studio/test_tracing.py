@@ -77,6 +77,16 @@ def test_a_way_is_asked_for_by_a_place_in_the_run(client: httpx.Client, query: d
     assert client.get(WAY, params=query).status_code == 409
 
 
+def test_how_a_url_fared_is_told_for_any_page(client: httpx.Client, traceable: RunningStudio) -> None:
+    path = f"/api/runs/{RUN_OF['corpus']}/why"
+    assert traceable.runs is not None
+    dropped = next(documents(traceable.runs / RUN_OF["corpus"], dropped=True))
+    (way, *_) = client.get(path, params={"url": dropped.url}).json()["ways"]
+    assert way["end"] == "dropped" and [check["rule"] for check in way["steps"][-1]["checks"]][-1] == dropped.rule
+    assert client.get(path, params={"url": "http://nowhere.example/"}).status_code == 409
+    assert client.get(path, params={"url": ""}).status_code == 400
+
+
 def test_a_large_run_is_not_indexed_unasked(
     client: httpx.Client, traceable: RunningStudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:

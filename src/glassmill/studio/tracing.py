@@ -2,6 +2,7 @@
 
     POST /api/runs/{stage}/{run}/trace   a text's stretches in the training documents of that run's model
     GET  /api/runs/{stage}/{run}/way     how a kept document of that corpus run passed its filters
+    GET  /api/runs/{stage}/{run}/why     how all records of a URL fared in that corpus run
 
 The first text of a run makes its index, if the run is small enough to wait for that.
 """
@@ -60,6 +61,11 @@ def trace_routes(watcher: Watcher) -> APIRouter:
         folder = run_folder(watcher, stage, run)
         return await _apart(lambda: _way(folder, shard, row))
 
+    @router.get("/why")
+    async def why(stage: str, run: str, url: Annotated[str, Query(min_length=1, max_length=4000)]) -> Response:
+        folder = run_folder(watcher, stage, run)
+        return await _apart(lambda: _why(folder, url))
+
     return router
 
 
@@ -99,3 +105,12 @@ def _way(folder: Path, shard: str, row: int) -> object:
     from glassmill.corpus.look.why import way_of
 
     return plain_way(way_of(folder, shard, row), shown(folder))
+
+
+def _why(folder: Path, url: str) -> object:
+    from glassmill.corpus.look.shown import shown
+    from glassmill.corpus.look.ways import plain_way
+    from glassmill.corpus.look.why import why
+
+    show = shown(folder)
+    return {"ways": [plain_way(way, show) for way in why(folder, url)]}

@@ -58,8 +58,8 @@ function useDocuments(run, query) {
   return answer;
 }
 
-/** @param {{row: any, dropped: boolean}} props */
-function Card({ row, dropped }) {
+/** @param {{row: any, dropped: boolean, children?: any}} props */
+export function Card({ row, dropped, children }) {
   const [whole, setWhole] = useState(false);
   const text = row.text ?? "";
   const long = text.length > 420;
@@ -71,6 +71,7 @@ function Card({ row, dropped }) {
     ${text && html`<p class="page-text" data-whole=${whole}>${text}</p>`}
     ${!text && !row.rule && html`<p class="page-text">${row.cause ?? row.detail ?? ""}</p>`}
     ${long && html`<button type="button" class="link" onClick=${() => setWhole(!whole)}>${whole ? "Show less" : "Show the whole text"}</button>`}
+    ${children}
   </li>`;
 }
 

@@ -2,10 +2,10 @@
 // that have them, how these passed the filters, and the steps that read them.
 
 import { html, useEffect, useState } from "../lib/preact.js";
-import { getJson, post } from "../lib/api.js";
-import { count, decimals } from "../lib/format.js";
+import { post } from "../lib/api.js";
+import { count } from "../lib/format.js";
+import { WayThrough } from "./way.js";
 import { select } from "../state/selection.js";
-import { stepWords } from "../state/words.js";
 
 /** @typedef {{url: string | null, source: string | null, shard: string, row: number, times: number, before: string, text: string, after: string, steps: {count: number, first: number[]} | null}} Page */
 /** @typedef {{start: number, end: number, text: string, count: number, documents: number, all: boolean, bits: number, pages: Page[]}} Stretch `start` and `end` in characters, not in UTF-16 units. */
@@ -104,7 +104,7 @@ function Pages({ stretch, corpus }) {
       <p class="url">${page.url ?? page.source ?? "A page whose URL is lost: the corpus run is gone."}</p>
       <p class="excerpt">… ${page.before}<mark>${page.text}</mark>${page.after} …</p>
       ${page.steps && html`<p class="provenance">${stepsRead(page.steps)}</p>`}
-      ${corpus && html`<${WayThrough} corpus=${corpus} page=${page} />`}
+      ${corpus && html`<${WayThrough} path=${`/api/runs/${corpus}/way?${new URLSearchParams({ shard: page.shard, row: String(page.row) })}`} opened=${() => select({ run: corpus, document: page.url })} />`}
     </li>`)}
     ${more > 0 && html`<li class="caption">and ${count(more)} more</li>`}</ul>`;
 }
@@ -114,21 +114,4 @@ function stepsRead(steps) {
   if (!steps.count) return "No step of the training read it.";
   const more = steps.count - steps.first.length;
   return `Training read it in ${steps.count === 1 ? "step" : "steps"} ${steps.first.map(count).join(", ")}${more > 0 ? ` and ${count(more)} more` : ""}.`;
-}
-
-/** Every filter that a page passed, asked for when it is opened. @param {{corpus: string, page: Page}} props */
-function WayThrough({ corpus, page }) {
-  const [way, setWay] = useState(/** @type {any} */ (null));
-  const [trouble, setTrouble] = useState("");
-  const open = (/** @type {any} */ event) => {
-    if (!event.currentTarget.open || way) return;
-    select({ run: corpus, document: page.url });
-    const query = new URLSearchParams({ shard: page.shard, row: String(page.row) });
-    getJson(`/api/runs/${corpus}/way?${query}`).then(setWay, (error) => setTrouble(error.message));
-  };
-  return html`<details class="trace-way" onToggle=${open}><summary>Its way through the filters</summary>
-    ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}
-    ${way && html`<dl>${way.steps.map((/** @type {any} */ { step, checks }) => html`<div key=${step}><dt>${stepWords(step).title}</dt>
-      <dd>${checks.length ? checks.map((/** @type {any} */ check, /** @type {number} */ i) => html`<p key=${i}>${check.says || `${check.rule}${check.value ? ` ${decimals(check.value, 2)}` : ""}`}</p>`) : "passed"}</dd></div>`)}</dl>`}
-  </details>`;
 }

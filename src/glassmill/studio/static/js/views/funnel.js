@@ -1,9 +1,10 @@
 // Room 1: pages in, what every filter takes out, documents out; drawn to scale, every step opens its pages.
 
-import { html, useMemo } from "../lib/preact.js";
+import { html, useEffect, useMemo, useRef } from "../lib/preact.js";
 import { count, percent } from "../lib/format.js";
 import { Nothing, Room } from "../parts/room.js";
 import { Examples } from "../parts/examples.js";
+import { Find, TopRules } from "../parts/find.js";
 import { change, usePlace } from "../state/address.js";
 import { isFinished } from "../state/stages.js";
 import { stepWords } from "../state/words.js";
@@ -23,6 +24,7 @@ export function Funnel({ room, line, now }) {
   const textKept = text ? percent((steps.at(-1)?.characters_out ?? 0) / text) : "";
   const toggle = (/** @type {string} */ name) => change({ open: open === name ? null : name, rule: null, words: null, page: null });
   return html`<${Room} id=${room.id} title=${room.heading} says=${room.says} now=${now} stages=${room.stages.map((name) => line.stages[name])}>
+    ${isFinished(corpus) && corpus.run && html`<${Find} run=${corpus.run} />`}
     ${!steps.length && html`<${Nothing}>${room.waits}</${Nothing}>`}
     ${steps.length > 0 && html`<div class="funnel">
       <div class="funnel-end"><strong>${count(pagesIn)}</strong> pages come in</div>
@@ -30,6 +32,7 @@ export function Funnel({ room, line, now }) {
       <${Outlet} documents=${documents} pagesIn=${pagesIn} textKept=${textKept} open=${open === "kept"} toggle=${() => toggle("kept")} corpus=${corpus} />
       <${Quarantine} open=${open === "quarantine"} toggle=${() => toggle("quarantine")} corpus=${corpus} />
     </div>`}
+    <${TopRules} steps=${steps} />
     ${corpus.status === "running" && html`<${JustNow} examples=${corpus.examples} />`}
   </${Room}>`;
 }
@@ -40,7 +43,11 @@ function Step({ step, pagesIn, open, toggle, corpus }) {
   const words = stepWords(step.step);
   const dropped = Math.max(0, step.in - step.out);
   const panel = `step-${step.step}`;
-  return html`<div class="funnel-step" data-open=${open}>
+  const place = useRef(/** @type {HTMLElement | null} */ (null));
+  useEffect(() => {
+    if (open) place.current?.scrollIntoView({ block: "nearest" }); // it may have been opened from below
+  }, [open]);
+  return html`<div class="funnel-step" data-open=${open} ref=${place}>
     <button type="button" class="funnel-row" aria-expanded=${open} aria-controls=${panel} onClick=${() => toggle(step.step)} title=${words.says}>
       <span class="funnel-label"><span class="funnel-title">${words.title}</span><span class="funnel-says">${words.says}</span></span>
       <${Stream} from=${step.in / pagesIn} to=${step.out / pagesIn} />

@@ -3,6 +3,7 @@
 import { html, useEffect, useState } from "../lib/preact.js";
 import { getJson } from "../lib/api.js";
 import { clock, count, decimals, percent, plain } from "../lib/format.js";
+import { HandOn } from "../parts/handed.js";
 import { Figure, Nothing, Room } from "../parts/room.js";
 import { has, isFinished, stageNames, stageRow } from "../state/stages.js";
 import { elapsed } from "../state/store.js";
@@ -36,6 +37,7 @@ export function Report({ room, line, lines, now }) {
     ${report && html`<${Filters} report=${report} />`}
     ${report && html`<${Exam} run=${stage.run} />`}
     <${Times} line=${line} now=${now} />
+    ${known.length > 0 && html`<${HandOn} line=${line} scores=${scores} now=${now} />`}
   </${Room}>`;
 }
 
