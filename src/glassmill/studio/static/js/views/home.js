@@ -31,7 +31,7 @@ export function Home({ line, now, model, views }) {
 /** What the run came to so far, as a sentence. @param {Line} line */
 function headline(line) {
   const [pagesIn, documents] = funnelEnds(line);
-  const parameters = plans(line)[0]?.parameters;
+  const parameters = firstTraining(line)?.plan?.parameters;
   const model = lastModel(line);
   if (!pagesIn) return model ? "From pages to a model" : "From pages to documents";
   if (parameters && model && isFinished(line.stages[model.name])) return `${count(pagesIn)} web pages became a model of ${roughly(parameters)} weights`;
@@ -48,22 +48,24 @@ function funnelEnds(line) {
   return steps.length ? [Math.max(...steps.map((step) => step.in)), steps.at(-1)?.out ?? 0] : [0, 0];
 }
 
-/** What the trainings planned, first to last. @param {Line} line */
-const plans = (line) => stageNames().flatMap((name) => line.stages[name].plan ?? []);
+/** The first stage that trains the model, as soon as it has a plan. @param {Line} line */
+const firstTraining = (line) => stageNames().map((name) => line.stages[name]).find((stage) => stage.plan);
 
 /** The numbers that matter most, each with the way to where it comes from. @param {{line: Line, viewOf: (stage: string) => string}} props */
 function Headlines({ line, viewOf }) {
   const [pagesIn, documents] = funnelEnds(line);
-  const [plan] = plans(line);
-  const bits = line.stages.train?.validations.at(-1)?.bits_per_byte;
+  const training = firstTraining(line);
+  const trainingView = training ? viewOf(training.stage) : "home";
+  const read = training?.metrics.at(-1)?.tokens;
+  const bits = training?.validations.at(-1)?.bits_per_byte;
   const scored = stageNames().find((name) => stageRow(name).shows === "scores" && line.stages[name].scores.size);
   const best = scored ? scoreWords().find(({ name, form }) => form === "percent" && line.stages[scored].scores.has(name)) : null;
   const numbers = [
     pagesIn && { name: "Pages read", value: count(pagesIn), view: "documents" },
     pagesIn && { name: "Documents kept", value: count(documents), says: percent(documents / pagesIn), view: "documents" },
-    plan?.tokens && { name: "Tokens to train on", value: roughly(plan.tokens), view: viewOf("train") },
-    plan?.parameters && { name: "Weights of the model", value: roughly(plan.parameters), view: viewOf("train") },
-    bits != null && { name: "Bits per byte, unseen text", value: decimals(bits, 2), view: viewOf("train") },
+    training?.plan?.tokens && { name: read ? "Tokens read in training" : "Tokens to train on", value: roughly(read || training.plan.tokens), view: trainingView },
+    training?.plan?.parameters && { name: "Weights of the model", value: roughly(training.plan.parameters), view: trainingView },
+    bits != null && { name: "Bits per byte, unseen text", value: decimals(bits, 2), view: trainingView },
     scored && best && { name: best.title, value: percent(line.stages[scored].scores.get(best.name)), view: viewOf(scored) },
   ].filter((one) => one !== null && typeof one === "object");
   if (!numbers.length) return null;
