@@ -56,6 +56,7 @@ def test_an_address_keeps_what_is_shown_through_back_forward_reload_and_another_
     expect(another.locator('.chip[aria-pressed="true"]')).to_contain_text("another language")
 
 
+@pytest.mark.slow
 def test_what_is_chosen_goes_along_to_the_other_views(open_page: type, studio: RunningStudio) -> None:
     page: Page = open_page(studio.url, view=f"run/demo/training?of={RUN_OF['train']}&step=0&open=x").page
     expect(page.locator("#train .samples h3")).to_contain_text("at step 0")
@@ -77,6 +78,7 @@ def test_an_address_that_leads_nowhere_says_so(open_page: type, studio: RunningS
     expect(page.get_by_text(says)).to_be_visible()
 
 
+@pytest.mark.slow
 def test_an_old_address_still_opens_its_run(open_page: type, every_rule: RunningStudio) -> None:
     page: Page = open_page(every_rule.url).page
     page.goto(f"{every_rule.url}/?line=rules")
@@ -116,6 +118,7 @@ def test_the_palette_finds_views_runs_pages_and_asks(open_page: type, every_rule
     assert not watched.wrongs, "\n".join(watched.wrongs)
 
 
+@pytest.mark.slow
 def test_a_conversation_outlives_the_view_and_a_reload(open_page: type, studio: RunningStudio) -> None:
     page: Page = open_page(studio.url).page
     box = page.get_by_label("A question for the model")
@@ -151,6 +154,7 @@ HEARD = """() => {
 """What a screen reader builds on."""
 
 
+@pytest.mark.slow
 def test_every_view_has_landmarks_headings_in_order_and_names(open_page: type, studio: RunningStudio) -> None:
     page: Page = open_page(studio.url).page
     expect(page.get_by_role("heading", name="160 web pages")).to_be_visible()

@@ -271,6 +271,7 @@ def test_a_dropped_page_shows_its_rule_and_pages_turn(open_page: type, studio: R
     expect(page.locator(".card .url").first).not_to_have_text(first)
 
 
+@pytest.mark.slow
 def test_a_page_is_found_by_its_url_with_its_way_and_the_rules_are_ranked(
     open_page: type, studio: RunningStudio
 ) -> None:

@@ -99,7 +99,8 @@ def second_demo(runs: Path) -> str:
     return "other"
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), pytest.param(390, "dark", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_two_runs_are_compared_and_one_is_deleted(
     open_page: type, own: RunningStudio, tmp_path: Path, width: int, scheme: str
 ) -> None:
