@@ -144,13 +144,32 @@ def evaluate(
     questions: Annotated[
         Path | None, typer.Option(help="your own {question, answer} rows: JSONL, JSON, CSV, TSV or Parquet")
     ] = None,
+    tasks: Annotated[
+        str | None, typer.Option(help="tasks to choose answers in: core, names of files or folders, with commas")
+    ] = None,
+    task_files: Annotated[
+        Path, typer.Option(envvar="GLASSMILL_TASKS", help="the folder with the files of the tasks")
+    ] = Path("tasks"),
+    limit: Annotated[int | None, typer.Option(min=1, help="rows of each task, at most")] = None,
+    shots: Annotated[int | None, typer.Option(min=0, max=64, help="solved examples before each row")] = None,
+    same_shots: Annotated[bool, typer.Option(help="the same examples before all rows of a task: faster")] = False,
+    random_weights: Annotated[bool, typer.Option(help="ask a model that has learned nothing, too")] = True,
+    seed: Annotated[int, typer.Option(help="draws the examples")] = 1234,
+    out: Annotated[Path | None, typer.Option(help="a JSON file for the results, with every row of the tasks")] = None,
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
     path, web, tokens = model_path(model, runs), run_path(web, runs, "world.json"), run_path(tokens, runs, "index.json")
-    from glassmill.commands.evaluate import evaluate_model, evaluation_tables
+    from glassmill.commands.evaluate import Asked, evaluate_model, evaluation_tables, write_results
 
-    show_result(evaluate_model(path, web, tokens, questions), as_json, evaluation_tables)
+    asked = Asked(tasks, task_files, limit, shots, same_shots, random_weights, seed) if tasks is not None else None
+    if out and not (out.absolute().parent.is_dir() and not out.is_dir()):
+        raise UserError(f"--out {out} cannot be written: give the name of a file in a folder that is there")
+    report = evaluate_model(path, web, tokens, questions, asked)
+    if out:
+        write_results(out, report)
+    report.pop("rows", None)
+    show_result(report, as_json, evaluation_tables)
 
 
 def miniweb(
