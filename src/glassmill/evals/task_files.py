@@ -101,8 +101,8 @@ def find_tasks(names: Sequence[str], folder: Path, shots: int | None = None) -> 
             wanted = [(name, CORE[name], _one(name, found))]
         else:
             wanted = [(path.stem, CORE.get(path.stem, Setup(path.stem)), path) for path in _files(name, folder)]
-        for label, setup, path in wanted:
-            chosen = _settings(path.parent, label, setup)
+        for label, known, path in wanted:
+            chosen = _settings(path.parent, label, known)
             chosen = chosen if shots is None else replace(chosen, shots=shots)
             tasks.append(read_task(path, label, "core" if name == "core" else Path(name).stem, chosen))
     return tasks, missing
@@ -134,8 +134,8 @@ def _kind(row: Mapping[str, Any], place: str) -> Kind:
     for kind, keys in FORMS.items():
         if all(key in row for key in keys):
             return kind
-    keys = ", ".join(_short(key) for key in list(row)[:8]) or "none"
-    raise UserError(f"{place} is of no known form (its keys: {keys}); rows have the keys {SAID}")
+    its_keys = ", ".join(_short(key) for key in list(row)[:8]) or "none"
+    raise UserError(f"{place} is of no known form (its keys: {its_keys}); rows have the keys {SAID}")
 
 
 def _pairs(row: Mapping[str, Any], place: str, line: int) -> Item:

@@ -2,8 +2,8 @@
 
 Three ways to say which answer is likeliest: the whole answer (`accuracy`; as lm-eval's `acc`), by character
 (`per_character`; its `acc_norm`), by token from the first in which the answers differ (`per_token`; as CORE). Equal
-ones share the point, so that a model that knows nothing scores exactly what chance does. A text that follows counts where greedy decoding
-writes it. Errors are standard errors of the mean over rows; of a group, over the rows of its tasks.
+ones share the point, so that a model that knows nothing scores exactly what chance does. A text that follows counts
+where greedy decoding writes it. Errors are standard errors of the mean over rows; of a group, over its tasks' rows.
 """
 
 from __future__ import annotations
