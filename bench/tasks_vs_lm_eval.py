@@ -1,7 +1,7 @@
 """Our scores of tasks beside lm-eval's (EleutherAI, MIT), which asks `glassmill serve` through its API.
 
     pip install --target /tmp/lm-eval 'lm-eval[api]==0.4.13' transformers
-    python bench/tasks_vs_lm_eval.py models/smollm2 --tasks transitive,passive_1,copa,winograd --task-files tasks --limit 200
+    python bench/tasks_vs_lm_eval.py models/smollm2 --tasks blimp,copa,winograd --task-files tasks --limit 200
         --libraries /tmp/lm-eval
 
 lm-eval builds the prompts, encodes them with transformers' tokenizer, and counts; all that is ours are the
@@ -24,7 +24,8 @@ from typing import Any
 
 from machine import machine
 
-from glassmill.commands.evaluate import Asked, evaluate_model
+from glassmill.commands.evaluate import evaluate_model
+from glassmill.commands.tasks import Asked
 from glassmill.evals.task_files import Task, find_tasks
 
 STARTS_WITHIN_S = 120
@@ -73,7 +74,7 @@ def serve(model: Path) -> tuple[subprocess.Popen[bytes], str]:
 
 def theirs(tasks: list[dict[str, Any]], url: str, model: Path) -> dict[str, Any]:
     """What lm-eval's `simple_evaluate` returns."""
-    import lm_eval
+    import lm_eval  # type: ignore[import-not-found]
 
     name = json.loads(urllib.request.urlopen(f"{url}/models", timeout=5).read())["data"][0]["id"]
     given = {"model": name, "base_url": f"{url}/completions", "tokenizer": str(model), "batch_size": AT_ONCE}

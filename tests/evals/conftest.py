@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,14 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = Tokenizer.from_ranks(
         {symbol: i for i, symbol in enumerate(symbols)}, PATTERNS[OWN_PATTERN], special_ids(len(symbols))
     )
-    shape = {"d_model": 32, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2, "head_dim": 8, "d_ff": 48}
+    shape: dict[str, Any] = {
+        "d_model": 32,
+        "num_layers": 2,
+        "num_heads": 4,
+        "num_kv_heads": 2,
+        "head_dim": 8,
+        "d_ff": 48,
+    }
     model = Transformer(ModelConfig(vocab_size=tokenizer.vocab_size, context_length=128, **shape))
     initialize(model, seed=0)
     generator = torch.Generator().manual_seed(3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from glassmill.infer.decoder import Answer, Decoder, DecoderInfo, Piece
 from glassmill.tokens.tokenizer import Tokenizer
 from tests.evals.test_task_files import CHOICE, LANGUAGE, PAIR, SCHEMA, write
 
-ROWS_OF = {
+ROWS_OF: dict[str, list[dict[str, Any]]] = {
     "pairs": [{"sentence_good": "a " * n, "sentence_bad": "b" * (n + n % 3)} for n in range(2, 22)],
     "choice": [
         {
@@ -53,6 +54,19 @@ class Constant(Decoder):
     @property
     def info(self) -> DecoderInfo:
         return DecoderInfo(self.vocab_size, 4096, ROWS, 1)
+
+    @property
+    def cache_bytes(self) -> int:
+        return 0
+
+    def fits(self, lengths: Sequence[int]) -> bool:
+        return True
+
+    def length(self, row: int) -> int:
+        return self.rows[row]
+
+    def truncate(self, row: int, length: int) -> None:
+        self.rows[row] = length
 
     def open_row(self) -> int:
         self.opened += 1
@@ -122,8 +136,10 @@ def test_scores_equal_those_of_plain_arithmetic(tmp_path: Path, model_folder: Pa
     scores = score_task(decoder, tokenizer, task, None, 7, False, lambda *told: None)
     by_line = dict(zip(scores.lines, zip(*scores.credits.values(), strict=True), strict=True))
     for line, row in enumerate(ROWS_OF["choice"], start=1):
-        known, sums, characters = len(tokenizer.encode(row["query"])), [], []  # type: ignore[arg-type]
-        for choice in row["choices"]:  # type: ignore[attr-defined]
+        known = len(tokenizer.encode(row["query"]))
+        sums: list[float] = []
+        characters: list[float] = []
+        for choice in row["choices"]:
             ids = np.array(tokenizer.encode(f"{row['query']} {choice}"), dtype=np.int64)
             sums.append(-float(decoder.token_losses(ids[None])[0, known - 1 :].sum()))
             characters.append(sums[-1] / len(choice))
@@ -189,7 +205,7 @@ def test_what_does_not_fit_the_context_is_cut_at_its_beginning(
 def test_errors_are_those_of_the_mean() -> None:
     values = np.array([1.0, 0.0, 1.0, 1.0, 0.5])
     found = mean(values)
-    assert found == (0.7, pytest.approx(float(np.std(values, ddof=1)) / 5**0.5))
+    assert found.value == 0.7 and found.error == pytest.approx(float(np.std(values, ddof=1)) / 5**0.5)
     assert mean(values[:1]) == (1.0, None)
     together = mean_of_means([Mean(0.5, 0.03), Mean(0.7, 0.04)])
     assert together.value == pytest.approx(0.6) and together.error == pytest.approx(0.025)
@@ -197,7 +213,8 @@ def test_errors_are_those_of_the_mean() -> None:
 
 def test_a_centred_score_is_0_for_a_guess_and_1_without_mistakes(tmp_path: Path) -> None:
     task = task_of(tmp_path, "choice", baseline=0.62)
-    assert centred(task, Mean(0.62, 0.1), 0.5) == (0, pytest.approx(0.1 / 0.38))
+    guess = centred(task, Mean(0.62, 0.1), 0.5)
+    assert guess.value == 0 and guess.error == pytest.approx(0.1 / 0.38)
     assert centred(task, Mean(1.0, 0.0), 0.5).value == pytest.approx(1)
     assert centred(task_of(tmp_path, "choice"), Mean(0.25, 0.1), 0.25).value == 0
 

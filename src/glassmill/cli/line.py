@@ -154,21 +154,31 @@ def evaluate(
     shots: Annotated[int | None, typer.Option(min=0, max=64, help="solved examples before each row")] = None,
     same_shots: Annotated[bool, typer.Option(help="the same examples before all rows of a task: faster")] = False,
     random_weights: Annotated[bool, typer.Option(help="ask a model that has learned nothing, too")] = True,
+    corpus: Annotated[
+        str | None, typer.Option(help="a corpus run or its name: which rows of the tasks stand in its documents")
+    ] = None,
     seed: Annotated[int, typer.Option(help="draws the examples")] = 1234,
     out: Annotated[Path | None, typer.Option(help="a JSON file for the results, with every row of the tasks")] = None,
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
     path, web, tokens = model_path(model, runs), run_path(web, runs, "world.json"), run_path(tokens, runs, "index.json")
-    from glassmill.commands.evaluate import Asked, evaluate_model, evaluation_tables, write_results
+    from glassmill.commands.evaluate import evaluate_model, evaluation_tables
+    from glassmill.commands.inspect import find_run
+    from glassmill.commands.tasks import Asked, write_results
 
-    asked = Asked(tasks, task_files, limit, shots, same_shots, random_weights, seed) if tasks is not None else None
+    if corpus and tasks is None:
+        raise UserError("--corpus says which rows of tasks stand in a corpus; give --tasks, too")
+    folder = find_run(corpus, runs) if corpus else None
+    how = (task_files, limit, shots, same_shots, random_weights, seed, folder)
+    asked = None if tasks is None else Asked(tasks, *how)
     if out and not (out.absolute().parent.is_dir() and not out.is_dir()):
         raise UserError(f"--out {out} cannot be written: give the name of a file in a folder that is there")
     report = evaluate_model(path, web, tokens, questions, asked)
     if out:
         write_results(out, report)
-    report.pop("rows", None)
+    if as_json:
+        report.pop("rows", None)
     show_result(report, as_json, evaluation_tables)
 
 

@@ -16,7 +16,9 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from glassmill.evals.contamination import Verdict
 from glassmill.evals.core_tasks import CORE
 from glassmill.evals.likelihood import Doubles, Scored, score
 from glassmill.evals.prompts import Prompt, order, prompts
@@ -67,10 +69,10 @@ class Scores:
     cropped: int
     seconds: float
 
-    def mean(self, way: str | None = None, rows: Doubles | None = None) -> Mean:
-        """Of a way to count, or the one that counts; `rows` chooses some, as a mask."""
+    def mean(self, way: str | None = None, chosen: npt.NDArray[np.bool_] | None = None) -> Mean:
+        """Of a way to count, or the one that counts, over all rows or the chosen ones."""
         credits = self.credits[way or COUNTED[self.task.kind]]
-        return mean(credits if rows is None else credits[rows.astype(bool)])
+        return mean(credits if chosen is None else credits[chosen])
 
 
 def score_task(
@@ -183,6 +185,17 @@ def report(found: Sequence[Scores], random_weights: Sequence[Scores], missing: S
         if len(members) > 1 or group == "core":
             groups[group] = _group(group, members, untrained, missing)
     return {"tasks": tasks, "groups": groups}
+
+
+def contamination(scores: Scores, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """The score of the rows that stand in no document, and of those that do; too short ones are in neither."""
+    states = np.array([verdict.state for verdict in verdicts])
+    told: dict[str, Any] = {state: int((states == state).sum()) for state in ("exact", "fuzzy", "short")}
+    for part, chosen in (("clean", states == "clean"), ("dirty", (states == "exact") | (states == "fuzzy"))):
+        told[part] = {"rows": int(chosen.sum())}
+        if chosen.any():
+            told[part] |= _named("score", scores.mean(None, chosen))
+    return told
 
 
 def _row(scores: Scores, untrained: Scores | None) -> dict[str, Any]:
