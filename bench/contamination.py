@@ -80,9 +80,7 @@ def main() -> None:
     everything = [f"{item.question} {item.answer}" for task in tasks for item in task.items]
     found, told = timed(args.corpus, everything)
     before = [verdict.state for verdict in found.verdicts]
-    print(
-        f"{len(everything):,} rows, {found.documents:,} documents as they are: {told}, found {before.count('exact')} exact"
-    )
+    print(f"{len(everything):,} rows, {found.documents:,} documents: {told}, found {before.count('exact')} exact")
     long = [
         place for place, text in enumerate(everything) if before[place] == "clean" and len(text.split()) >= LEAST_WORDS
     ]

@@ -38,7 +38,7 @@ def lm_eval_task(task: Task, rows: Path) -> dict[str, Any]:
         "pairs": {"doc_to_text": "", "doc_to_target": 0, "doc_to_choice": "{{[sentence_good, sentence_bad]}}"},
         "choice": {"doc_to_text": "{{query}}", "doc_to_target": "gold", "doc_to_choice": "choices"},
         "schema": {"doc_to_text": "gold", "doc_to_target": "continuation", "doc_to_choice": "context_options"},
-        "language": {"doc_to_text": "{{context|trim}}", "doc_to_target": "{{continuation}}"},
+        "language": {"doc_to_text": "{{context|trim}}", "doc_to_target": _with_delimiter(task)},
     }
     metrics = ["acc"] if task.kind in ("schema", "language") else ["acc", "acc_norm"]
     return {
@@ -52,6 +52,11 @@ def lm_eval_task(task: Task, rows: Path) -> dict[str, Any]:
         "metric_list": [{"metric": name, "aggregation": "mean", "higher_is_better": True} for name in metrics],
         **ways[task.kind],
     }
+
+
+def _with_delimiter(task: Task) -> str:
+    """lm-eval sets its delimiter before the answers of choices only."""
+    return "{{" + repr(task.setup.delimiter) + " + continuation}}"
 
 
 def serve(model: Path) -> tuple[subprocess.Popen[bytes], str]:

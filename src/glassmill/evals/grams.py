@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -65,21 +66,18 @@ def words_of(texts: Sequence[str]) -> Words:
 
 def words(data: Bytes, offsets: Places) -> Words:
     """The words of texts that lie one behind the other in UTF-8; text `i` from `offsets[i]` to `offsets[i + 1]`."""
-    padded = bytearray(data.tobytes().translate(_TABLE) + bytes(8 * (_LOADS + 1)))
-    codes = np.frombuffer(padded, np.uint8)
-    _read_non_ascii(data, codes)
-    in_word = codes[: len(data) + 1] != 0
-    begins, stops = in_word.copy(), ~in_word
-    begins[1:] &= ~in_word[:-1]
-    stops[1:] &= in_word[:-1]
-    begins[offsets] = in_word[offsets]  # a text's first byte begins a word, whatever lies before it
-    stops[offsets[1:]] = in_word[np.maximum(offsets[1:] - 1, 0)]  # and its end ends one
-    stops[0] = False
-    starts, ends = np.flatnonzero(begins), np.flatnonzero(stops)
+    whole = data.tobytes()
+    parted = b" ".join([whole[begin:end] for begin, end in pairwise(offsets.tolist())])  # so no two words meet
+    raw = np.frombuffer(b" " + parted + bytes(8 * (_LOADS + 1)), np.uint8)
+    codes = np.frombuffer(bytearray(raw.tobytes().translate(_TABLE)), np.uint8)
+    _read_non_ascii(raw, codes)
+    in_word = codes[: len(parted) + 2] != 0
+    edges = np.flatnonzero(in_word[1:] != in_word[:-1]) + 1
+    starts, ends = edges[::2], edges[1::2]
     hashes = _word_hashes(codes, starts, ends - starts)
     running = np.zeros(len(starts) + 1, np.uint64)
     np.cumsum(hashes * _powers(_BASE, len(starts))[: len(starts)], out=running[1:])
-    counts = np.diff(np.searchsorted(starts, offsets))
+    counts = np.diff(np.searchsorted(starts, offsets + np.arange(len(offsets))))
     return Words(np.repeat(np.arange(len(offsets) - 1), counts), running)
 
 
