@@ -40,7 +40,7 @@ def random_ids(generator: np.random.Generator, count: int) -> list[int]:
 def groups() -> list[list[Text]]:
     generator = np.random.default_rng(5)
     made: list[list[Text]] = []
-    for number in range(40):
+    for number in range(21):
         common = random_ids(generator, number % 7)
         texts = [[*common, *random_ids(generator, 2 + number % 5 + option % 3)] for option in range(1 + number % 4)]
         start = 1 + number % (len(common) + 1)
