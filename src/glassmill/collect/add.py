@@ -33,7 +33,7 @@ from glassmill.run.folder import (
     run_damage,
     settings_identity,
 )
-from glassmill.run.inputs import InputFile, digest_files
+from glassmill.run.inputs import InputFile, digest_files, record_inputs
 from glassmill.run.places import place
 
 STAGE = "add"
@@ -56,9 +56,9 @@ def add(
     settings = recipe.corpus
     parts: dict[str, Settings | int | str] = {"files": settings.files, "extract": settings.extract}
     parts |= {"max_record_bytes": settings.max_record_bytes, "language": settings.language}
-    inputs = digest_files(InputFile(source.path, source.name, source.refused) for source in sources)
+    files = [InputFile(source.path, source.name, source.refused) for source in sources]
     facts = extraction_facts(settings.extract)
-    identity = Identity(STAGE, VERSION, settings_identity(**parts), {"files": inputs}, facts)
+    identity = Identity(STAGE, VERSION, settings_identity(**parts), {"files": digest_files(files)}, facts)
     folder = place(runs, recipe.name, identity)
     damaged = run_damage(folder) if is_done(folder) else []
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,6 +69,7 @@ def add(
         if damaged:
             run.emit(kinds.Warned(f"{folder / damaged[0].name} {damaged[0].what}; the files are read again"))
             discard(folder)
+        record_inputs(folder, {"files": files})
         _make(run, sources, settings)
     _make_private(folder.rglob("*"))
     return folder

@@ -44,9 +44,11 @@ from glassmill.run.files import atomic_json, atomic_write, locked, remove, sha25
 from glassmill.run.integrity import Damage, damage
 from glassmill.run.resolved import Check, Resolved
 
+INPUTS = "inputs.jsonl"
+"""The user's files that a run read: see `run.inputs`."""
 NOT_ARTEFACTS = frozenset(
     {
-        "recipe.toml", "events.jsonl", "metrics.csv", "manifest.json", "stats.json", "plan.json", "DONE", "lock",
+        INPUTS, "recipe.toml", "events.jsonl", "metrics.csv", "manifest.json", "stats.json", "plan.json", "DONE", "lock",
         "suffixes.lock",
     }
 )  # fmt: skip

@@ -7,16 +7,18 @@ bytes of its inputs, not on where they are: a folder that moves gives the same d
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict, cast
 
 from glassmill.errors import UserError
 from glassmill.printable import shown, valid
-from glassmill.run.files import sha256_file
-from glassmill.run.folder import is_done
+from glassmill.run.files import atomic_path, sha256_file
+from glassmill.run.folder import INPUTS, is_done
 from glassmill.run.hashes import Told, hash_files
 from glassmill.run.integrity import check_run_files
 from glassmill.run.names import user_path
@@ -54,13 +56,81 @@ def digest_files(files: Iterable[InputFile], told: Told | None = None) -> str:
     `told` hears how far it is, see `glassmill.run.hashes.hash_files`.
     """
     files = list(files)
+    return digest_of((file.name, content) for file, content in zip(files, _contents(files, told), strict=True))
+
+
+def digest_of(contents: Iterable[tuple[str, str]]) -> str:
+    """The same, from the name of each file and its SHA-256, or the reason why it must not be read."""
+    digest = hashlib.sha256()
+    for name, content in contents:
+        digest.update(f"{name}\0{content}\n".encode("utf-8", "replace"))
+    return digest.hexdigest()
+
+
+def _contents(files: Sequence[InputFile], told: Told | None = None) -> list[str]:
     readable = [file.path for file in files if not file.refused]
     digests = dict(zip(readable, hash_files(readable, told=told), strict=True))
-    digest = hashlib.sha256()
-    for file in files:
-        content = file.refused or digests[file.path] or sha256_file(file.path)  # raises, if it cannot be read
-        digest.update(f"{file.name}\0{content}\n".encode("utf-8", "replace"))
-    return digest.hexdigest()
+    # Hashing again raises, if one cannot be read.
+    return [file.refused or digests[file.path] or sha256_file(file.path) for file in files]
+
+
+# --- which files a run read, for those who ask later ------------------------------------------------------------------
+
+
+class InputRow(TypedDict):
+    """A line of `inputs.jsonl`: a file of a setting, as it was when the run read it.
+
+    Attributes:
+        name: What it is called in what was made of it.
+        path: Where it was.
+        content: Its SHA-256, or the reason why it was not read.
+        modified: Seconds since 1970.
+    """
+
+    setting: str
+    name: str
+    path: str
+    content: str
+    bytes: int
+    modified: int
+
+
+def record_inputs(run: Path, named: Mapping[str, Iterable[InputFile]]) -> None:
+    """Write `inputs.jsonl`: setting -> its files. It is no artefact, for it names places, and needs no checksum: the
+    manifest has `digest_of` its names and contents."""
+    with atomic_path(run / INPUTS) as temporary, temporary.open("w", encoding="utf-8") as out:
+        for setting, given in named.items():
+            files = list(given)
+            for file, content in zip(files, _contents(files), strict=True):
+                status = None if file.refused else file.path.stat()
+                row: InputRow = {
+                    "setting": setting,
+                    "name": file.name,
+                    "path": valid(str(file.path.absolute())),
+                    "content": content,
+                    "bytes": status.st_size if status else 0,
+                    "modified": int(status.st_mtime) if status else 0,
+                }
+                out.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def recorded_inputs(run: Path) -> Iterator[InputRow]:
+    """What `record_inputs` wrote; nothing for a run of an older version.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    if not (run / INPUTS).is_file():
+        return
+    with (run / INPUTS).open(encoding="utf-8") as lines:
+        try:
+            for line in lines:
+                row = json.loads(line)
+                if not isinstance(row, dict) or not row.keys() >= InputRow.__required_keys__:
+                    raise ValueError
+                yield cast("InputRow", row)
+        except ValueError:  # also of bytes that are no UTF-8
+            raise UserError(f"{run / INPUTS} is damaged; without it, inputs are compared as a whole: delete it") from None
 
 
 def _names(paths: list[Path], depth: int) -> list[str]:

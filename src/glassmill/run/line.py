@@ -29,7 +29,7 @@ from glassmill.run.folder import (
     settings_identity,
 )
 from glassmill.run.hashes import Told
-from glassmill.run.inputs import digest_files, input_files
+from glassmill.run.inputs import InputFile, digest_files, input_files, record_inputs
 from glassmill.run.integrity import Damage
 from glassmill.run.places import place, settled
 from glassmill.run.resolved import resolve
@@ -149,6 +149,7 @@ class Line:
                     kinds.Warned(f"{folder / damaged[0].name} {damaged[0].what}; the stage {stage.name} runs again")
                 )
                 discard(folder)
+            record_inputs(folder, _named(stage.files(self.recipe)))
             if stage.together and self.leader:
                 self.leader.call(stage.name, folder, given, self.recipe)
             stage.make(run, self.recipe, given)
@@ -226,9 +227,13 @@ def working_seconds(folder: Path) -> float:
 def _digests(runs: Mapping[str, Path], files: Mapping[str, Files], told: Told | None) -> dict[str, str]:
     """What a run depends on: earlier runs by the content in their manifests, the user's files by setting."""
     digests = {name: read_manifest(path)["content"] for name, path in runs.items()}
-    named = {setting: input_files(some.words, some.folders) for setting, some in files.items() if some.words}
-    digests |= {setting: digest_files(found, told) for setting, found in named.items()}
+    digests |= {setting: digest_files(found, told) for setting, found in _named(files).items()}
     return digests | {setting: _digest_of_run(some.run, told) for setting, some in files.items() if some.run}
+
+
+def _named(files: Mapping[str, Files]) -> dict[str, list[InputFile]]:
+    """The user's files of each setting that names any."""
+    return {setting: input_files(some.words, some.folders) for setting, some in files.items() if some.words}
 
 
 def _digest_of_run(folder: str, told: Told | None) -> str:
