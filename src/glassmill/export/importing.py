@@ -7,6 +7,7 @@ GGUF weights are dequantised, so the folder is larger than the file: 2 bytes per
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -35,6 +36,9 @@ from glassmill.tokens.tokenizer import Tokenizer
 BLOCKS = "blocks"
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}
 MODELS = Path("models")
+MAX_CARD_HEAD = 16 << 10
+
+_LICENCE = re.compile(r"---\n(?:(?!---)[^\n]*\n)*?license:[ \t]*([^\n]+)\n")
 
 
 def import_weights(
@@ -73,6 +77,8 @@ def import_weights(
         checked_claims(path, read_config(find_model_folder(path)))  # before gigabytes are hashed
         weights = {file.name: sha256_file(file) for file in sorted(path.glob("*.safetensors"))}
         provenance: dict[str, object] = {"imported_from": path.name, "weights_sha256": weights}
+        if stated := _stated_licence(path):
+            provenance["license"] = stated
     elif path.is_file():
         gguf = GgufFile(path)
         provenance = {"imported_from": path.name, "weights_sha256": {path.name: sha256_file(path)}}
@@ -143,6 +149,16 @@ def _keep_blocks(
     if not formats:
         raise UserError(f"{file.path} has no blocks to keep: its weights are numbers of 16 or 32 bits")
     write_folder(folder, in_blocks(config, formats), weights, tokenizer, {**provenance, "blocks": "as imported"})
+
+
+def _stated_licence(folder: Path) -> str:
+    """The licence in the head of a folder's model card, if it states one."""
+    card = folder / "README.md"
+    if not card.is_file():
+        return ""
+    with card.open(encoding="utf-8", errors="replace") as file:
+        found = _LICENCE.match(file.read(MAX_CARD_HEAD))
+    return found[1].strip("\"' ")[:60] if found else ""
 
 
 def _name(source: str | Path) -> str:

@@ -1,6 +1,6 @@
 """Model folders: the Hugging Face layout, read and written.
 
-    config.json  model.safetensors  generation_config.json  glassmill.json (provenance)
+    config.json  model.safetensors  generation_config.json  glassmill.json (provenance)  README.md (a model card)
     tokenizer.json  tokenizer_config.json  and whatever else the tokenizer saves
 
 transformers, vLLM, SGLang and ctranslate2 open what is written here; folders from the hub in the supported shapes can
@@ -20,14 +20,18 @@ import torch
 from safetensors.torch import save_file
 
 from glassmill.errors import UserError
+from glassmill.foreign_json import load_object
 from glassmill.infer.find import check_embedded, find_model_folder, read_config, read_meta
+from glassmill.infer.readme import readme_of
 from glassmill.infer.weights import WEIGHTS, check_finite, read_weights
 from glassmill.model.config import ModelConfig
 from glassmill.model.foreign_config import BLOCKS
 from glassmill.model.transformer import Transformer
 from glassmill.run.files import atomic_path
-from glassmill.run.integrity import NOTE, SEALED, check_sealed, seal
+from glassmill.run.integrity import NOTE, SEALED, check_sealed, file_digests, seal
 from glassmill.tokens.tokenizer import Tokenizer
+
+README = "README.md"
 
 
 @dataclass(slots=True)
@@ -99,7 +103,10 @@ def write_folder(
         _write_json(folder / "generation_config.json", {"pad_token_id": eos_id} | tokenizer.generation | ends)
         save_file(dict(weights), folder / WEIGHTS, metadata={"format": "pt", SEALED: NOTE})
         _order_header(folder / WEIGHTS)
-        seal(folder, provenance)
+        digests = file_digests(folder)
+        card = readme_of(load_object(folder / "config.json"), provenance, digests, bool(tokenizer.templates))
+        (folder / README).write_text(card, encoding="utf-8")
+        seal(folder, provenance, digests)
 
 
 def in_blocks(config: ModelConfig, formats: Mapping[str, str]) -> dict[str, object]:

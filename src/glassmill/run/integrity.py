@@ -104,13 +104,17 @@ def check_run_files(folder: Path, names: Iterable[str]) -> None:
 # --- model folders, which are copied elsewhere ------------------------------------------------------------------------
 
 
-def seal(folder: Path, note: Mapping[str, object]) -> None:
-    """Writes `glassmill.json`: `note`, and the checksum of every other file and of the note itself."""
-    files = {
-        path.relative_to(folder).as_posix(): sha256_file(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != NOTE
-    }
+def file_digests(folder: Path, known: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Name -> SHA-256 of every file of a model folder but the note; those that are `known` are not hashed again."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != NOTE)
+    names = {path.relative_to(folder).as_posix(): path for path in found}
+    return {name: (known or {}).get(name) or sha256_file(path) for name, path in names.items()}
+
+
+def seal(folder: Path, note: Mapping[str, object], known: Mapping[str, str] | None = None) -> None:
+    """Writes `glassmill.json`: `note`, and the checksum of every other file (some may be `known`) and of the note
+    itself."""
+    files = file_digests(folder, known)
     whole = {**note, "integrity": {"files": files, "note": _note_digest(note)}}
     text = json.dumps(whole, indent=2, ensure_ascii=False, sort_keys=True, allow_nan=False)
     (folder / NOTE).write_text(text + "\n", encoding="utf-8")

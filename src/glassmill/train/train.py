@@ -91,6 +91,9 @@ def make(
     provenance = {"run": run.name, "stage": "train", "steps": plan.steps, "tokens_seen": tokens_seen, "seed": seed}
     if settings.keep_best:
         provenance["kept_step"] = reporter.step
+    read = Shards(tokens, "train")
+    provenance["data"] = {"documents": read.num_documents, "tokens": len(read)}
+    provenance["results"] = {"val_bpb": reporter.bits_per_byte}
     save_folder(run.path / "model", model, vocabulary, provenance | ({} if base is None else {"base": base.meta}))
     stats: dict[str, object] = {"parameters": num_parameters(config), "steps": plan.steps, "tokens_seen": tokens_seen}
     stats |= {"epochs": _epochs(num_ids, tokens_seen), "val_bpb": reporter.bits_per_byte}

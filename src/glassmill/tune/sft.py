@@ -106,7 +106,9 @@ def make(
     epochs = plan.steps * batches.conversation_rows / packed.rows_per_epoch
     tokens_seen = plan.steps * rows * length
     kept = {"kept_step": reporter.step} if settings.keep_best else {}
-    publish(run, start, settings, model, {"steps": plan.steps, "tokens_seen": tokens_seen, "seed": seed, **kept})
+    told: dict[str, object] = {"steps": plan.steps, "tokens_seen": tokens_seen, "seed": seed, **kept}
+    told |= {"data": {"conversations": len(taught)}, "results": {"held_out_loss": reporter.loss}}
+    publish(run, start, settings, model, told)
     run.finish(
         {
             "parameters": num_parameters(start.config),
