@@ -28,6 +28,12 @@ run_commands = typer.Typer(
 )
 app.add_typer(run_commands, name="runs", rich_help_panel=LOOK)
 
+PapersArgument = Annotated[
+    str, typer.Argument(help="a model folder, or a run such as sft/demo-3f9a1c", metavar="MODEL|RUN")
+]
+PapersFolder = Annotated[
+    Path | None, typer.Option("--out", help="the folder to write; default: runs/papers/<name of the run>")
+]
 Clear = Annotated[bool, typer.Option("--clear", help="show personal data and secrets instead of masking them")]
 
 
@@ -139,6 +145,39 @@ def trace(
         show_result(built(origin, notify), as_json, built_lines)
     else:
         show_result(look(origin, text, pages, clear, notify), as_json, traced_lines)
+
+
+@app.command(rich_help_panel=LOOK)
+def audit(
+    model: PapersArgument,
+    out: PapersFolder = None,
+    runs: Runs = RUNS,
+    clear: Clear = False,
+    as_json: Json = False,
+) -> None:
+    """Hash all that a model was made from, and write a page of it: documents, licences, personal data, drops."""
+    from glassmill.commands.papers import audit as look
+    from glassmill.commands.papers import audited_lines
+
+    result = look(model, runs, out, clear, notify)
+    show_result(result, as_json, audited_lines)
+    if result["wrong"]:
+        raise typer.Exit(2)
+
+
+@app.command(rich_help_panel=LOOK)
+def card(
+    model: PapersArgument,
+    out: PapersFolder = None,
+    runs: Runs = RUNS,
+    clear: Clear = False,
+    as_json: Json = False,
+) -> None:
+    """Write a model's papers: model card, data card, EU training summary, record of personal data, software."""
+    from glassmill.commands.papers import card as write
+    from glassmill.commands.papers import written_lines
+
+    show_result(write(model, runs, out, clear, notify), as_json, written_lines)
 
 
 @app.command(rich_help_panel=LOOK)

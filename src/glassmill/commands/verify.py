@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from glassmill.errors import UserError
 from glassmill.run.folder import is_done, read_manifest, run_damage
-from glassmill.run.integrity import NOTE, sealed_damage, sealed_files
+from glassmill.run.integrity import NOTE, sealed_damage, sealed_digests
 
 
 class Verified(TypedDict):
@@ -40,7 +40,7 @@ def verify(words: Sequence[str], runs: Path) -> Verified:
             wrong = run_damage(folder, again=True)
             files = [] if any(one.name == "manifest.json" for one in wrong) else list(read_manifest(folder)["files"])
         else:
-            files = sealed_files(folder)
+            files = list(sealed_digests(folder))
             wrong = sealed_damage(folder, again=True)
         result["folders"] += 1
         result["files"] += len(files)

@@ -1,8 +1,8 @@
 """The `README.md` of a model folder: a model card with the metadata that the Hugging Face Hub reads.
 
-In: the model's config and what `glassmill.json` says of where it comes from. Out: Markdown with a YAML head (hf.co/docs/
-hub/model-cards). It depends on these alone, so equal models have equal cards; `glassmill card` writes the longer
-papers, which also look at the runs. YAML is written as JSON, of which it is a superset.
+In: the model's config and what `glassmill.json` says of where it comes from. Out: Markdown with a YAML head
+(hf.co/docs/hub/model-cards). It depends on these alone, so equal models have equal cards; `glassmill card` writes the
+longer papers, which also look at the runs. YAML is written as JSON, of which it is a superset.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ MEASURES = {
 """What `results` in `glassmill.json` may hold."""
 PERPLEXITY_LIKE = {"val_bpb": "bits_per_byte", "held_out_loss": "loss", "held_out_accuracy": "accuracy"}
 LICENCES = frozenset(
-    "apache-2.0 mit bsd-2-clause bsd-3-clause cc0-1.0 cc-by-4.0 cc-by-sa-4.0 cc-by-nc-4.0 gpl-3.0 lgpl-3.0 mpl-2.0 "
-    "llama2 llama3 llama3.1 llama3.2 llama3.3 gemma openrail".split()
-)
+    (
+        "apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0",
+        "gpl-3.0", "lgpl-3.0", "mpl-2.0", "llama2", "llama3", "llama3.1", "llama3.2", "llama3.3", "gemma", "openrail",
+    )
+)  # fmt: skip
 """Of the Hub's identifiers, those that are common for models; another licence is called `other`, with its name."""
 CODE_LICENCE = "glassmill, which made this folder, is under the MIT licence; that says nothing about the weights."
 
@@ -63,8 +65,8 @@ def readme_of(
         "## Licences",
         "\n".join(_licences(note)),
         "## Limits",
-        "It can be wrong, and it repeats what stood in its training documents. Test it on your own questions before you "
-        "rely on it.",
+        "It can be wrong, and it repeats what stood in its training documents. Test it on your own questions before "
+        "you rely on it.",
         *more,
         "## Checksums",
         "SHA-256, also in `glassmill.json`, against which `glassmill verify` and every loading compare.\n\n"
@@ -167,7 +169,8 @@ def _use(chats: bool) -> str:
         )
     verb = "chat" if chats else "serve"
     return (
-        f"```\nglassmill {verb} FOLDER\n```\n\n```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+        f"```\nglassmill {verb} FOLDER\n```\n\n```python\n"
+        "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
         'tokenizer = AutoTokenizer.from_pretrained("FOLDER")\nmodel = AutoModelForCausalLM.from_pretrained("FOLDER")\n'
         f"{call}\nprint(tokenizer.decode(model.generate(ids, max_new_tokens=50)[0]))\n```"
     )
@@ -207,5 +210,5 @@ def _licences(note: Mapping[str, Any]) -> Iterator[str]:
     if stated:
         yield f"- The model that this one was made from, or is, states: {text(stated)}."
     else:
-        yield "- No licence is stated for this model. Whoever publishes it chooses one, and writes it in the head above."
+        yield "- No licence is stated for this model. Whoever publishes it chooses one and writes it above."
     yield f"- {CODE_LICENCE}"

@@ -48,8 +48,8 @@ INPUTS = "inputs.jsonl"
 """The user's files that a run read: see `run.inputs`."""
 NOT_ARTEFACTS = frozenset(
     {
-        INPUTS, "recipe.toml", "events.jsonl", "metrics.csv", "manifest.json", "stats.json", "plan.json", "DONE", "lock",
-        "suffixes.lock",
+        INPUTS, "recipe.toml", "events.jsonl", "metrics.csv", "manifest.json", "stats.json", "plan.json", "DONE",
+        "lock", "suffixes.lock",
     }
 )  # fmt: skip
 SCRATCH_FOLDERS = frozenset({"checkpoints", "work"})

@@ -130,7 +130,7 @@ def recorded_inputs(run: Path) -> Iterator[InputRow]:
                     raise ValueError
                 yield cast("InputRow", row)
         except ValueError:  # also of bytes that are no UTF-8
-            raise UserError(f"{run / INPUTS} is damaged; without it, inputs are compared as a whole: delete it") from None
+            raise UserError(f"{run / INPUTS} is damaged; delete it, and the files are compared as a whole") from None
 
 
 def _names(paths: list[Path], depth: int) -> list[str]:

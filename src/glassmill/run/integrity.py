@@ -170,12 +170,12 @@ def _was_sealed(folder: Path) -> bool:
     return False
 
 
-def sealed_files(folder: Path) -> list[str]:
-    """Names of the files that a model folder has checksums of."""
-    whole = load_json(folder / NOTE)
+def sealed_digests(folder: Path) -> dict[str, str]:
+    """The files that a model folder has checksums of, and these; none for a folder from elsewhere."""
+    whole = load_json(folder / NOTE) if (folder / NOTE).is_file() else None
     sealed = whole.get("integrity") if isinstance(whole, dict) else None
     files = sealed.get("files") if isinstance(sealed, dict) else None
-    return list(files) if isinstance(files, dict) else []
+    return {name: str(digest) for name, digest in files.items()} if isinstance(files, dict) else {}
 
 
 def _is_entry(name: str, digest: object) -> bool:

@@ -1,0 +1,238 @@
+"""Everything that the papers are written from, gathered once: the chain, and of each corpus in it what it holds."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypedDict
+
+import pyarrow.parquet as pq
+
+from glassmill.corpus.document import kind_of_cause
+from glassmill.corpus.look.shown import shown
+from glassmill.corpus.rules import rule_named
+from glassmill.errors import UserError
+from glassmill.foreign_json import load_object
+from glassmill.infer.find import read_meta
+from glassmill.papers.chain import Chain, Part
+from glassmill.papers.documents import Row, Summary, rows_of, summary_of
+from glassmill.papers.licences import Licences, find_licences
+from glassmill.run.files import atomic_path
+from glassmill.run.folder import is_done, read_manifest
+from glassmill.run.inputs import InputRow, recorded_inputs
+
+EXAMPLES = 3
+DOCUMENTS, DROPPED = "documents.csv", "dropped.csv"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+class Example(TypedDict):
+    """A dropped document, without its text."""
+
+    url: str
+    says: str
+
+
+class Dropped(TypedDict):
+    """What one rule dropped."""
+
+    step: str
+    rule: str
+    title: str
+    documents: int
+    examples: list[Example]
+
+
+@dataclass(slots=True)
+class CorpusFacts:
+    """A corpus run: what it kept, dropped and set aside, and its settings as its manifest has them."""
+
+    part: Part
+    summary: Summary
+    dropped: list[Dropped]
+    quarantined: Mapping[str, int]
+    settings: Mapping[str, Any]
+    synthetic: bool
+    num_inputs: int
+
+
+@dataclass(slots=True)
+class Facts:
+    """What the papers say."""
+
+    chain: Chain
+    note: Mapping[str, Any]
+    config: Mapping[str, Any]
+    corpora: list[CorpusFacts]
+    tokens: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    results: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The name as a file may have it."""
+        return self.chain.name.replace("/", "-")
+
+
+def gather(chain: Chain, out: Path, clear: bool, told: Callable[[str], None], lists: bool = True) -> Facts:
+    """Reads the corpora of a chain; with `lists`, `documents.csv` and `dropped.csv` in the folder `out` have a line for
+    every document. Personal data in URLs is masked, unless `clear`."""
+    corpora = []
+    for number, part in enumerate(chain.of_stage("corpus")):
+        told(f"reading {part.name}")
+        corpora.append(_corpus(chain, part, out, clear, lists, append=number > 0))
+    note = read_meta(chain.model) if chain.model else {}
+    config = load_object(chain.model / "config.json") if chain.model else {}
+    tokens = [load_object(part.folder / "index.json") for part in chain.of_stage("tokens")]
+    return Facts(chain, note, config, corpora, tokens, _results(chain))
+
+
+def _corpus(chain: Chain, part: Part, out: Path, clear: bool, lists: bool, append: bool) -> CorpusFacts:
+    assert part.manifest is not None
+    files = {row["name"]: row for row in _inputs(chain, part)}
+    masked = shown(part.folder)
+    show = str if clear else (lambda value: str(masked(value)))
+    licences = find_licences(files.values())
+    rows = rows_of(part.folder, licences, files, show)
+    dropped = _dropped_rows(part.folder, show)
+    with ExitStack() as stack:
+        if lists:
+            rows = stack.enter_context(_Listing(out / DOCUMENTS, part.name, append)).of_rows(rows)
+            dropped = stack.enter_context(_Listing(out / DROPPED, part.name, append)).of_dropped(dropped)
+        summary = summary_of(rows)
+        rules = _rules(dropped)
+    quarantined = Counter(kind_of_cause(entry["cause"]) for entry in _quarantine(part.folder))
+    settings = part.manifest["settings"].get("settings", {})
+    words = settings.get("inputs") if isinstance(settings, Mapping) else None
+    synthetic = any(link.argument == "web" for link in part.inputs) and not words
+    return CorpusFacts(part, summary, rules, quarantined, part.manifest["settings"], synthetic, len(files))
+
+
+def _inputs(chain: Chain, corpus: Part) -> Iterator[InputRow]:
+    """The files that the documents were read from: of the corpus itself, of `add`, or of the generated web."""
+    own = [row for row in recorded_inputs(corpus.folder) if row["setting"] == "corpus.inputs"]
+    yield from own
+    for link in corpus.inputs:
+        before = next((part for part in chain.parts if part.name == link.to), None)
+        if before is not None and before.stage == "add":
+            yield from recorded_inputs(before.folder)
+        if before is not None and before.stage == "miniweb" and not own and before.manifest:
+            for name, entry in before.manifest["files"].items():
+                path = before.folder / name
+                if name.startswith("warc/") and path.is_file():
+                    yield {"setting": "", "name": path.name, "path": str(path), "content": entry["sha256"],
+                           "bytes": entry["bytes"], "modified": int(path.stat().st_mtime)}  # fmt: skip
+
+
+def _results(chain: Chain) -> dict[str, float]:
+    """The numbers of the first examination of the model that is found beside it."""
+    first = chain.parts[0]
+    if first.manifest is None:
+        return {}
+    for run in sorted((first.folder.resolve().parent.parent / "eval").glob("*")):
+        if is_done(run) and read_manifest(run)["inputs"].get("model") == first.manifest["content"]:
+            report = load_object(run / "report.json")
+            return {name: value for name, value in report.items() if type(value) in (int, float)}
+    return {}
+
+
+# --- what was dropped -------------------------------------------------------------------------------------------------
+
+
+def _dropped_rows(corpus: Path, show: Callable[[str], str]) -> Iterator[dict[str, Any]]:
+    wanted = ("id", "url", "source", "step", "rule", "value", "bound", "detail")
+    for path in sorted((corpus / "shards").glob("dropped-*.parquet")):
+        with pq.ParquetFile(path) as shard:
+            columns = [name for name in wanted if name in shard.schema_arrow.names]
+            for batch in shard.iter_batches(batch_size=2048, columns=columns):
+                for row in batch.to_pylist():
+                    yield {**row, "url": show(row["url"]), "detail": show(row.get("detail") or "")}
+
+
+def _rules(dropped: Iterator[dict[str, Any]]) -> list[Dropped]:
+    found: dict[str, Dropped] = {}
+    for row in dropped:
+        rule = rule_named(row["rule"])
+        entry = found.setdefault(
+            row["rule"],
+            {"step": row["step"], "rule": row["rule"], "title": rule.title if rule else "", "documents": 0,
+             "examples": []},
+        )  # fmt: skip
+        entry["documents"] += 1
+        if len(entry["examples"]) < EXAMPLES:
+            says = rule.sentence(row["value"], row["bound"]) if rule else row["rule"]
+            entry["examples"].append({"url": row["url"], "says": says})
+    return sorted(found.values(), key=lambda one: -one["documents"])
+
+
+def _quarantine(corpus: Path) -> Iterator[Mapping[str, Any]]:
+    path = corpus / "quarantine.jsonl"
+    if path.is_file():
+        with path.open(encoding="utf-8") as lines:
+            yield from (json.loads(line) for line in lines)
+
+
+# --- a line for every document ----------------------------------------------------------------------------------------
+
+
+class _Listing:
+    """A CSV file that is whole or absent; with `append`, what is there already stays in it."""
+
+    def __init__(self, path: Path, corpus: str, append: bool) -> None:
+        self.path, self.corpus, self.append = path, corpus, append
+        self._stack = ExitStack()
+
+    def __enter__(self) -> _Listing:
+        before = self.path.read_text(encoding="utf-8") if self.append and self.path.is_file() else ""
+        temporary = self._stack.enter_context(atomic_path(self.path))
+        self._file = self._stack.enter_context(temporary.open("w", encoding="utf-8", newline=""))
+        self._file.write(before)
+        self._writer = csv.writer(self._file)
+        self._head = not before
+        return self
+
+    def __exit__(self, *failure: Any) -> None:
+        self._stack.__exit__(*failure)
+
+    def of_rows(self, rows: Iterator[Row]) -> Iterator[Row]:
+        head = ("corpus", "id", "path or URL", "read from", "sha256 of its text", "sha256 of the file", "bytes of text",
+                "date", "language", "licence", "stated in", "personal data masked")  # fmt: skip
+        self._write(head if self._head else ())
+        for row in rows:
+            pii = "; ".join(f"{kind} {number}" for kind, number in sorted(row.pii.items()))
+            self._write(
+                (self.corpus, row.id, row.url, row.source, row.sha256, row.file_sha256, row.bytes, row.date,
+                 row.language, row.licence, row.licence_from, pii)
+            )  # fmt: skip
+            yield row
+
+    def of_dropped(self, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        names = ("id", "url", "source", "step", "rule", "value", "bound", "detail")
+        self._write(("corpus", *names) if self._head else ())
+        for row in rows:
+            self._write((self.corpus, *(row.get(name, "") for name in names)))
+            yield row
+
+    def _write(self, cells: Sequence[object]) -> None:
+        if cells:
+            self._writer.writerow([_cell(cell) for cell in cells])
+
+
+def _cell(value: object) -> object:
+    """A cell that no spreadsheet computes: a name that begins like a formula gets an apostrophe before it."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def read_stats_of(part: Part) -> Mapping[str, Any]:
+    """The numbers of a run, which have no checksum; empty where there are none."""
+    try:
+        return load_object(part.folder / "stats.json")
+    except UserError:
+        return {}
+
+
+__all__ = ["DOCUMENTS", "DROPPED", "CorpusFacts", "Dropped", "Facts", "Licences", "gather", "read_stats_of"]
