@@ -84,6 +84,9 @@ def adapt(
     base: Annotated[str, typer.Option(help="the model that is to answer: a folder, or a run's name")],
     out: Annotated[str, typer.Option(help="what to call it: runs/corpus/NAME-..., runs/adapt/NAME")],
     questions: Annotated[int, typer.Option(min=20, max=5000, help="of the exam, at most")] = 150,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="a document to leave out: path, URL, glob or SHA-256; may be repeated")
+    ] = None,
     seed: int = 7,
     runs: Runs = RUNS,
     as_json: Json = False,
@@ -96,7 +99,7 @@ def adapt(
     from glassmill.commands.adapt import adapt as make
     from glassmill.commands.adapt import adapted_tables
 
-    show_result(make(docs, base_path, out, runs, questions, seed, notify), as_json, adapted_tables)
+    show_result(make(docs, base_path, out, runs, questions, seed, notify, exclude or ()), as_json, adapted_tables)
 
 
 if TYPE_CHECKING:

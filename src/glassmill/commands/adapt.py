@@ -59,7 +59,14 @@ class Adapted(TypedDict):
 
 
 def adapt(
-    docs: Sequence[str], base: Path, name: str, runs: Path, questions: int, seed: int, told: Callable[[str], None]
+    docs: Sequence[str],
+    base: Path,
+    name: str,
+    runs: Path,
+    questions: int,
+    seed: int,
+    told: Callable[[str], None],
+    exclude: Sequence[str] = (),
 ) -> Adapted:
     """Make the corpus, its index and the exam, let the model in the folder `base` take it, and say which way is best.
 
@@ -71,6 +78,7 @@ def adapt(
         f"name={name}",
         'stages=["corpus"]',
         f"corpus.inputs={json.dumps(list(docs), ensure_ascii=False)}",
+        f"corpus.exclude={json.dumps(list(exclude), ensure_ascii=False)}",
         f"seed={seed}",
     )
     recipe = load_recipe(find_recipe("documents"), settings)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from glassmill.corpus.document import Document, Page, document_id
+from glassmill.corpus.exclude import Exclusion, emptied, entries_of
 from glassmill.corpus.extract.encoding import decode, html_of
 from glassmill.corpus.extract.extract import clean, html_to_text
 from glassmill.corpus.judge.classifier import Classifier
@@ -38,6 +39,7 @@ class Step:
 
 
 STEPS = (
+    Step("exclude", "Taken out", "Documents that the recipe takes out; nothing of their texts is stored."),
     Step("read", "Readable pages", "Records that hold a web page and no HTTP error."),
     Step("url", "URL", "Hosts and URLs on block lists, and suspicious words in the URL."),
     Step("extract", "Text extraction", "Removes markup, menus and banners; drops pages with no text left."),
@@ -92,6 +94,7 @@ class Chain:
     ) -> None:
         self.settings = settings
         self.seconds: dict[str, float] = defaultdict(float)
+        self._exclusion = Exclusion(entries_of(settings))
         path = settings.classifier.path
         self._classifier = Classifier.load(user_path(path)) if path else None
         self._urls = UrlFilter(settings.url, lists, allowed)
@@ -114,6 +117,8 @@ class Chain:
             headed = sections_of_html(document.text, html if isinstance(html, str) else html.decode("utf-8", "replace"))
             pages = [_piece(document, piece) for piece in pieces(headed, most)]
         for one in pages:
+            if self._exclusion and not one.rule and (named := self._exclusion.of_name(one.url)):
+                emptied(one, named)
             if not one.rule:
                 self._judge_text(one)
             yield one
@@ -128,6 +133,8 @@ class Chain:
             page.date,
             section=page.section,
         )
+        if self._exclusion and (named := self._exclusion.of_page(page.url, page.source, page.body)):
+            return emptied(document, named)
         for step, function in (("read", self._read), ("url", self._url), ("extract", self._extract)):
             if self._took(document, step, self._timed(step, function, page, document)):
                 break

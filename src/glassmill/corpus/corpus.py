@@ -23,6 +23,8 @@ import numpy as np
 from glassmill.corpus.dedup.duplicates import Rows, find_duplicates
 from glassmill.corpus.dedup.index import read_index, write_index
 from glassmill.corpus.dedup.keys import family
+from glassmill.corpus.document import documents
+from glassmill.corpus.exclude import entries_of, unused, with_entries
 from glassmill.corpus.extract.extract import WITHOUT_CORE, engine_of
 from glassmill.corpus.facts import resolved
 from glassmill.corpus.judge.url_lists import built_lists
@@ -32,11 +34,13 @@ from glassmill.corpus.read.sources import Source, find_sources, group
 from glassmill.corpus.stats import Stats, loss_of_text, make_funnel, stats_of
 from glassmill.corpus.tasks import Finished, FinishTask, Judged, JudgeTask
 from glassmill.errors import UserError
+from glassmill.printable import shown
 from glassmill.recipe import CorpusSettings
 from glassmill.run import kinds
 from glassmill.run.executors import cores
 from glassmill.run.files import atomic_write, remove
 from glassmill.run.folder import RunFolder
+from glassmill.run.inputs import InputFile
 from glassmill.run.names import user_path
 from glassmill.run.worker import Link, load_function
 
@@ -60,10 +64,11 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
     Raises:
         UserError: an input names nothing, or no input holds pages.
     """
-    begin = time.perf_counter()
+    begin, asked = time.perf_counter(), entries_of(settings)
     if settings.extract.engine == "auto" and engine_of(settings.extract) == "resiliparse":
         run.emit(kinds.Warned(WITHOUT_CORE))
     sources = _sources(settings, web)
+    settings, used = with_entries(settings, [InputFile(one.path, one.name, one.refused) for one in sources])
     shards = group(sources)
     work = run.path / "work"
     work.mkdir(mode=0o700, exist_ok=True)  # texts lie there before anything is masked
@@ -111,6 +116,8 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
     if any(kind_of(source.path) != WARC for source in sources) and (loss := loss_of_text(make_funnel(total))):
         run.emit(kinds.Warned(loss))  # of a crawl, that is what the filters are for
     counted = {"records": stats["records"], "kept": stats["kept"], "dropped": stats["dropped"]}
+    for entry in unused(asked, used, documents(run.path, dropped=True)):
+        run.emit(kinds.Warned(f"corpus.exclude: {shown(entry)!r} names no document of the inputs"))
     run.finish(stats, counts={**counted, "quarantined": stats["quarantined"]})
     remove(work)
 

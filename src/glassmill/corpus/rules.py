@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from glassmill.corpus import chain
+from glassmill.corpus import chain, exclude
 from glassmill.corpus.dedup import verdicts
 from glassmill.corpus.judge import gopher, language, quality, urls
 from glassmill.corpus.judge.rule import Rule
 
 RULES: Mapping[str, Rule] = {
     rule.name: rule
-    for module in (chain, urls, language, gopher, quality, verdicts)
+    for module in (exclude, chain, urls, language, gopher, quality, verdicts)
     for rule in vars(module).values()
     if isinstance(rule, Rule)
 }

@@ -48,8 +48,8 @@ def make_funnel(counts: Counter[str]) -> list[kinds.Funnel]:
     for step in (step.name for step in STEPS):
         dropped, lost_text = _of_step(counts, step, " "), _of_step(counts, step, ":")
         lost = counts["quarantined"] if step == "read" else 0
-        if step == "classifier" and not dropped:
-            continue  # an optional step
+        if step in ("exclude", "classifier") and not dropped:
+            continue  # optional steps
         if step == "extract":
             text = counts["extracted"]
         outside, text_out = inside - sum(dropped.values()) - lost, text - sum(lost_text.values())

@@ -34,6 +34,7 @@ from glassmill.corpus.document import (
     read_documents,
     table_of,
 )
+from glassmill.corpus.exclude import Exclusion, emptied, entries_of
 from glassmill.corpus.judge.url_lists import HashList
 from glassmill.corpus.look.shown import masked_for
 from glassmill.corpus.parts import Part, finished_parts, sum_up
@@ -249,6 +250,7 @@ class _Finish:
         self, settings: CorpusSettings, clusters: np.ndarray | None, first: int, skip: dict[int, str], link: Link
     ) -> None:
         self.settings, self.clusters, self.first, self.skip, self.link = settings, clusters, first, skip, link
+        self.exclusion = Exclusion(entries_of(settings))
         self.leave = leaving(settings.pii.examples, settings.pii.allow)
         self.counts: Counter[str] = Counter(kept=0, characters=0)
         self.kinds: Counter[str] = Counter()
@@ -272,8 +274,13 @@ class _Finish:
                 self.quarantined.append(
                     {"source": document.source, "offset": document.offset, "url": document.url, "cause": cause}
                 )
+            elif taken_out := self.exclusion.of_bytes(document.text.encode("utf-8", "replace")):
+                duplicates.append(emptied(document, taken_out))
+                self.counts[f"exclude {document.rule}"] += 1
             else:
                 kept.append(document)
+                self.kinds.update(span.kind for span in document.pii)
+                self.counts["characters"] += len(document.text)
         self.counts.update(kept=len(kept))
         return kept, duplicates
 
@@ -290,7 +297,10 @@ class _Finish:
         pii = self.settings.pii
         if pii.enabled and pii.dropped != "clear":
             document.text = self._masked(document.text)[0] if pii.dropped == "masked" else ""
-            document.detail = self._masked(document.detail)[0]
+            if document.step != "exclude":  # an entry of the recipe, which people look for
+                document.detail = self._masked(document.detail)[0]
+        if self.exclusion.of_bytes(document.text.encode("utf-8", "replace")):
+            document.text = document.section = ""
         return document
 
     def _masked(self, text: str) -> tuple[str, list[Span]]:
@@ -307,5 +317,3 @@ class _Finish:
     def _mask(self, document: Document) -> None:
         if self.settings.pii.enabled:
             document.text, document.pii = self._masked(document.text)
-        self.kinds.update(span.kind for span in document.pii)
-        self.counts["characters"] += len(document.text)

@@ -6,6 +6,7 @@ documents. Paths are relative to the corpus run.
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Any
 
 from glassmill.papers.documents import UNSTATED
@@ -65,7 +66,7 @@ def data_card(corpus: CorpusFacts) -> dict[str, Any]:
     """The JSON-LD of one corpus."""
     manifest, summary = corpus.part.manifest, corpus.summary
     assert manifest is not None
-    shards = {name: one for name, one in manifest["files"].items() if name.startswith("shards/documents-")}
+    shards = {name: one for name, one in manifest["files"].items() if PurePath(name).name.startswith("documents-")}
     objects = [
         {
             "@type": "cr:FileObject",

@@ -12,18 +12,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-import pyarrow.parquet as pq
-
+from glassmill.corpus.document import Document, documents
 from glassmill.papers.licences import Licences
 from glassmill.run.inputs import InputRow
 
 LARGEST = 100
 LOCAL = "(local files)"
 UNSTATED = "none stated"
-COLUMNS = ("id", "url", "text", "language", "date", "source", "offset", "pii")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,33 +77,29 @@ def rows_of(
         files: Name -> input file.
         show: What becomes of a URL or name before it is shown: personal data in it is masked.
     """
-    for path in sorted((corpus / "shards").glob("documents-*.parquet")):
-        with pq.ParquetFile(path) as shard:
-            columns = [name for name in COLUMNS if name in shard.schema_arrow.names]
-            for batch in shard.iter_batches(batch_size=512, columns=columns):
-                for row in batch.to_pylist():
-                    yield _row(row, licences, files, show)
+    for document in documents(corpus):
+        yield _row(document, licences, files, show)
 
 
 def _row(
-    row: Mapping[str, Any], licences: Licences | None, files: Mapping[str, InputRow], show: Callable[[str], str]
+    document: Document, licences: Licences | None, files: Mapping[str, InputRow], show: Callable[[str], str]
 ) -> Row:
-    text = row["text"].encode("utf-8", "replace")
-    stated = licences.of(row["source"], row["offset"], row["url"]) if licences else None
-    file = files.get(row["source"]) or files.get(row["url"].partition("#")[0])
-    date = row.get("date") or (datetime.fromtimestamp(file["modified"], UTC).isoformat() if file else "")
+    text = document.text.encode("utf-8", "replace")
+    stated = licences.of(document.source, document.offset, document.url) if licences else None
+    file = files.get(document.source) or files.get(document.url.partition("#")[0])
+    date = document.date or (datetime.fromtimestamp(file["modified"], UTC).isoformat() if file else "")
     return Row(
-        row["id"],
-        show(row["url"]),
-        show(row["source"]),
+        document.id,
+        show(document.url),
+        show(document.source),
         hashlib.sha256(text).hexdigest(),
         file["content"] if file else "",
         len(text),
         date[:20],
-        row.get("language") or "",
+        document.language,
         stated["licence"] if stated else "",
         stated["where"] if stated else "",
-        Counter(span["kind"] for span in row.get("pii") or ()),
+        Counter(span.kind for span in document.pii),
     )
 
 

@@ -11,9 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
-import pyarrow.parquet as pq
-
-from glassmill.corpus.document import kind_of_cause
+from glassmill.corpus.document import documents, kind_of_cause
 from glassmill.corpus.look.shown import shown
 from glassmill.corpus.rules import rule_named
 from glassmill.errors import UserError
@@ -27,6 +25,8 @@ from glassmill.run.folder import is_done, read_manifest
 from glassmill.run.inputs import InputRow, recorded_inputs
 
 EXAMPLES = 3
+NAMES = ("id", "url", "source", "step", "rule", "value", "bound", "detail")
+"""Columns of `dropped.csv`."""
 DOCUMENTS, DROPPED = "documents.csv", "dropped.csv"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -144,13 +144,9 @@ def _results(chain: Chain) -> dict[str, float]:
 
 
 def _dropped_rows(corpus: Path, show: Callable[[str], str]) -> Iterator[dict[str, Any]]:
-    wanted = ("id", "url", "source", "step", "rule", "value", "bound", "detail")
-    for path in sorted((corpus / "shards").glob("dropped-*.parquet")):
-        with pq.ParquetFile(path) as shard:
-            columns = [name for name in wanted if name in shard.schema_arrow.names]
-            for batch in shard.iter_batches(batch_size=2048, columns=columns):
-                for row in batch.to_pylist():
-                    yield {**row, "url": show(row["url"]), "detail": show(row.get("detail") or "")}
+    for one in documents(corpus, dropped=True):
+        told = {name: getattr(one, name) for name in NAMES}
+        yield {**told, "url": show(one.url), "source": show(one.source), "detail": show(one.detail)}
 
 
 def _rules(dropped: Iterator[dict[str, Any]]) -> list[Dropped]:
@@ -211,10 +207,9 @@ class _Listing:
             yield row
 
     def of_dropped(self, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        names = ("id", "url", "source", "step", "rule", "value", "bound", "detail")
-        self._write(("corpus", *names) if self._head else ())
+        self._write(("corpus", *NAMES) if self._head else ())
         for row in rows:
-            self._write((self.corpus, *(row.get(name, "") for name in names)))
+            self._write((self.corpus, *(row[name] for name in NAMES)))
             yield row
 
     def _write(self, cells: Sequence[object]) -> None:

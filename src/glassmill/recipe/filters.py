@@ -162,6 +162,11 @@ class CorpusSettings(Settings):
         description="files of every kind that `glassmill add` reads, folders or globs of them; empty: the recipe's"
         " miniweb"
     )
+    exclude: tuple[str, ...] = Field(
+        (),
+        description="documents to take out: paths, URLs, globs, or SHA-256 of a file or text; no text of them is kept",
+    )
+    exclude_files: tuple[str, ...] = user_files(description="files with one such entry a line")
     files: FilesSettings = FilesSettings()
     url: UrlSettings = UrlSettings()
     extract: ExtractSettings = ExtractSettings()

@@ -22,6 +22,7 @@ def _corpus_files(recipe: Recipe) -> Mapping[str, Files]:
     corpus = recipe.corpus
     return {
         "corpus.inputs": Files(corpus.inputs),
+        "corpus.exclude_files": Files(corpus.exclude_files),
         "corpus.url.blocklists": Files(corpus.url.blocklists, folders=1),
         "corpus.url.allowlists": Files(corpus.url.allowlists, folders=1),
         "corpus.dedup.against": Files(tuple(f"{run}/index/index.json" for run in corpus.dedup.against)),

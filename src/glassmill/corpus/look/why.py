@@ -124,7 +124,7 @@ def _way_of(document: Document, settings: CorpusSettings, steps: Sequence[str]) 
     says = rule.sentence(document.value, document.bound) if rule else ""
     decided = Check(document.rule, document.value, document.bound, False, document.detail, says)
     for step in steps:
-        if step == "classifier" and not settings.classifier.path:
+        if (step == "classifier" and not settings.classifier.path) or (step == "exclude" and document.step != step):
             continue
         last = step == document.step
         checks = list(_checks(step, document, settings)) if not last or step in _MEASURED else []
