@@ -106,7 +106,10 @@ def _facts(word: str, runs: Path, out: Path | None, clear: bool, told: Told, ver
 def _not_known(facts: Facts) -> list[str]:
     links = [(part.name, one) for part in facts.chain.parts for one in part.inputs]
     gone = [f"{name}: {one.argument}: {one.says}" for name, one in links if one.state in ("unknown", "missing")]
-    return gone + ([] if facts.corpora else ["no corpus is here, so nothing is known of the documents"])
+    damaged = [part.name for part in facts.chain.of_stage("corpus") if part.state == "changed"]
+    gone += [f"{name}: its documents were not read, because it is damaged" for name in damaged]
+    nothing = not facts.corpora and not damaged
+    return gone + (["no corpus is here, so nothing is known of the documents"] if nothing else [])
 
 
 def written_lines(result: Written) -> list[str]:

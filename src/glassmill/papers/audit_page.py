@@ -57,8 +57,8 @@ def _verdict(result: Mapping[str, Any]) -> str:
     if result["verified"]:
         return (
             '<p class="verified">✓ Every run, model and input file that it was made from is here, with the bytes that '
+            "were written or read.</p>"
         )
-        "were written or read.</p>"
     told = []
     if bad:
         told.append(

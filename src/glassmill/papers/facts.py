@@ -23,6 +23,7 @@ from glassmill.papers.licences import Licences, find_licences
 from glassmill.run.files import atomic_path
 from glassmill.run.folder import is_done, read_manifest
 from glassmill.run.inputs import InputRow, recorded_inputs
+from glassmill.run.integrity import check_run_files, check_sealed
 
 EXAMPLES = 3
 NAMES = ("id", "url", "source", "step", "rule", "value", "bound", "detail")
@@ -79,12 +80,25 @@ class Facts:
 
 
 def gather(chain: Chain, out: Path, clear: bool, told: Callable[[str], None], lists: bool = True) -> Facts:
-    """Reads the corpora of a chain; with `lists`, `documents.csv` and `dropped.csv` in the folder `out` have a line for
-    every document. Personal data in URLs is masked, unless `clear`."""
-    corpora = []
-    for number, part in enumerate(chain.of_stage("corpus")):
+    """Reads the corpora of a chain; of one that was found to be changed, nothing is read.
+
+    Args:
+        out: With `lists`, `documents.csv` and `dropped.csv` in this folder have a line for every document.
+        clear: Do not mask personal data in URLs and names.
+
+    Raises:
+        UserError: nobody looked whether the files are as they were written, and one is not.
+    """
+    corpora: list[CorpusFacts] = []
+    for part in chain.of_stage("corpus"):
+        if part.state == "changed":
+            continue
         told(f"reading {part.name}")
-        corpora.append(_corpus(chain, part, out, clear, lists, append=number > 0))
+        if part.state == "not looked at" and part.manifest:
+            check_run_files(part.folder, part.manifest["files"])
+        corpora.append(_corpus(chain, part, out, clear, lists, append=bool(corpora)))
+    if chain.model and not any(part.state == "changed" for part in chain.parts):
+        check_sealed(chain.model)
     note = read_meta(chain.model) if chain.model else {}
     config = load_object(chain.model / "config.json") if chain.model else {}
     tokens = [load_object(part.folder / "index.json") for part in chain.of_stage("tokens")]
