@@ -135,6 +135,7 @@ def test_the_page_asks_for_nothing_and_obeys_no_document(milled: Milled) -> None
     html = (Path(result["folder"]) / "audit.html").read_text()
     page = Page()
     page.feed(html)
+    assert "with the bytes that were written or read.</p>" in html
     assert not page.addresses and not page.tags & {"script", "img", "link", "iframe", "object", "form"}
     assert "&lt;img src=x onerror=alert(1)&gt;.txt" in html and HOSTILE not in html
 
