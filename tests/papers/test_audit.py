@@ -19,6 +19,8 @@ from glassmill.papers.chain import chain_of
 from tests.corpus.test_exclude import prose
 from tests.papers.conftest import HOSTILE, PRIVATE, Milled
 
+pytestmark = pytest.mark.slow
+
 
 def audited(milled: Milled, word: str | None = None) -> Audited:
     return audit(word or f"sft/{milled.folders['sft'].name}", milled.runs, None, False, lambda text: None)

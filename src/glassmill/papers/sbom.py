@@ -12,10 +12,10 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-import glassmill
 from glassmill.run.files import sha256_file
 
 SPEC = "1.6"
+PACKAGE = Path(__file__).parent.parent
 _NAME = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)")
 _VENDORED = re.compile(r"^\| ([\w.-]+) \| ([\w.-]+) ([\w.]+) \|[^|]*\| ([^|]+) \| ([0-9a-f]{64}) \|$", re.M)
 
@@ -95,7 +95,7 @@ def _package(name: str, one: Distribution) -> dict[str, Any]:
 
 
 def _native() -> Iterator[dict[str, Any]]:
-    for path in sorted((Path(glassmill.__file__).parent / "native").glob("_core*.so")):
+    for path in sorted((PACKAGE / "native").glob("_core*.so")):
         digest = sha256_file(path)
         yield {
             "type": "library",
@@ -108,7 +108,7 @@ def _native() -> Iterator[dict[str, Any]]:
 
 
 def _vendored() -> Iterator[dict[str, Any]]:
-    listed = Path(glassmill.__file__).parent / "studio" / "static" / "vendor" / "LICENSES.md"
+    listed = PACKAGE / "studio" / "static" / "vendor" / "LICENSES.md"
     for _file, name, version, licence, digest in _VENDORED.findall(listed.read_text(encoding="utf-8")):
         yield {
             "type": "library",
