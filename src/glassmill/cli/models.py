@@ -215,15 +215,35 @@ def import_model(
 @app.command(rich_help_panel=USE)
 def export(
     model: ModelArgument,
-    out: Annotated[Path, typer.Argument(help="the .gguf file to write")],
-    to: Annotated[str, typer.Option("--to", "--dtype", help="f32, bf16, f16, q8_0, q4_0 or q4_k")] = "bf16",
+    out: Annotated[Path, typer.Argument(help="the .gguf or .html file to write")],
+    to: Annotated[
+        str | None, typer.Option("--to", "--dtype", help="f32, bf16 (default), f16, q8_0, q4_0, q4_k")
+    ] = None,
+    ask: Annotated[
+        list[str] | None, typer.Option(help="a question to offer on the .html page; repeat for more")
+    ] = None,
     runs: Runs = RUNS,
 ) -> None:
-    """Export a GGUF file for llama.cpp and Ollama. (transformers and vLLM open the model folder as it is.)"""
+    """Export a GGUF file for llama.cpp and Ollama, or (.html) one page in which a small model chats, offline.
+
+    The page has q8_0's weights and shows attention, and what each layer would say, for every word. (transformers and
+    vLLM open the model folder as it is.)
+    """
+    page = out.suffix.lower() in (".html", ".htm")
+    if page and to not in (None, "q8_0"):
+        raise UserError(f"--to {to}: a page has weights in q8_0 only; leave --to out")
+    if ask and not page:
+        raise UserError(f"--ask is for a page, and {out} is no .html file")
     path = model_path(model, runs)
+    if page:
+        from glassmill.export.web_page import export_page
+
+        export_page(path, out, ask or ())
+        print(f"{out} ({out.stat().st_size / 1e6:.1f} MB); open it in a browser")
+        return
     from glassmill.export.gguf_file import export_gguf
 
-    export_gguf(path, out, to)
+    export_gguf(path, out, to or "bf16")
     print(out)
 
 

@@ -101,6 +101,13 @@ def unicode_version() -> str:
     return found[1]
 
 
+@cache
+def runs() -> list[tuple[int, int]]:
+    """First code point and class of every run in the table."""
+    words = [int(word, 16) for word in re.findall(r"0x[0-9a-f]{6}", _table())]
+    return [(word >> 3, word & 7) for word in words]
+
+
 @lru_cache(maxsize=8)
 def _engine(pattern: str) -> tuple[regex.Pattern[str], list[str]]:
     parts = alternatives(pattern)
@@ -115,20 +122,13 @@ def _engine(pattern: str) -> tuple[regex.Pattern[str], list[str]]:
 @cache
 def _ranges(kinds: tuple[int, ...]) -> str:
     """The code points of these classes, as the inside of a set."""
-    runs = _runs()
-    ends = [*(first for first, _ in runs[1:]), POINTS]
+    found = runs()
+    ends = [*(first for first, _ in found[1:]), POINTS]
     return "".join(
-        f"\\U{first:08X}-\\U{end - 1:08X}" for (first, kind), end in zip(runs, ends, strict=True) if kind in kinds
+        f"\\U{first:08X}-\\U{end - 1:08X}" for (first, kind), end in zip(found, ends, strict=True) if kind in kinds
     )
 
 
 @cache
 def _table() -> str:
     return (Path(str(native.__file__)).parent / "base" / "unicode_table.inc").read_text(encoding="ascii")
-
-
-@cache
-def _runs() -> list[tuple[int, int]]:
-    """First code point and class of every run in the table."""
-    words = [int(word, 16) for word in re.findall(r"0x[0-9a-f]{6}", _table())]
-    return [(word >> 3, word & 7) for word in words]
