@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from glassmill.model.attribution import attribute
 from glassmill.model.lora import add_lora
 from glassmill.model.trace import Trace, trace
 from glassmill.model.transformer import Transformer
@@ -73,3 +74,42 @@ def test_a_text_that_does_not_fit_the_context_is_refused(count: int) -> None:
 def test_one_token_alone_looks_at_itself() -> None:
     found: Trace = trace(random_model(SHAPES["llama"]), [5])
     assert (found.attention_LNTS == 1).all()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("against", [None, 3])
+@pytest.mark.parametrize("adapted", [False, True])
+def test_what_heads_and_layers_add_to_a_logit_is_the_logit(shape: str, against: int | None, adapted: bool) -> None:
+    model = random_model(SHAPES[shape])
+    if adapted:
+        add_lora(model, rank=2, alpha=4)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.normal_(std=0.2)
+    logits_TV = logits_of(model)
+    for position, token in ((0, 5), (11, 90), (23, None)):
+        found = attribute(model, IDS, position, token, against)
+        told = int(logits_TV[position].argmax()) if token is None else token
+        expected = logits_TV[position][told] - (
+            logits_TV[position].mean() if against is None else logits_TV[position][3]
+        )
+        assert found.token == told and found.total == pytest.approx(float(expected), abs=1e-4)
+        terms = found.embedding + found.heads_LN.sum() + found.feed_forward_L.sum()
+        assert terms == pytest.approx(found.total, abs=1e-4 * (1 + float(np.abs(found.heads_LN).sum())))
+        assert found.heads_LN.shape == (SHAPES[shape].num_layers, SHAPES[shape].num_heads)
+
+
+def test_a_head_that_is_taken_out_takes_its_part_along() -> None:
+    """Of the last layer's heads nothing else depends on, but for the norm and the feed-forward layer behind them."""
+    model = random_model(SHAPES["qwen3"])
+    config, last = model.config, model.model.layers[-1]
+    with torch.no_grad():
+        last.mlp.down_proj.weight.zero_()
+    before = attribute(model, IDS, 23, 5, 7)
+    columns = slice(config.head_dim, 2 * config.head_dim)
+    with torch.no_grad():
+        last.self_attn.o_proj.weight[:, columns] = 0
+    after = attribute(model, IDS, 23, 5, 7)
+    scale = after.heads_LN[0, 0] / before.heads_LN[0, 0]  # the norm's own change
+    assert after.heads_LN[-1, 1] == 0
+    assert after.total == pytest.approx(scale * (before.total - before.heads_LN[-1, 1]), rel=1e-3)

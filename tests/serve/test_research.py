@@ -47,6 +47,38 @@ def test_a_trace_ends_with_what_the_model_says_and_its_attention_adds_up(http: h
     assert np.allclose(weights.sum(axis=-1), 1, atol=1e-3) and not np.triu(weights, 1).any()
 
 
+def test_one_position_alone_and_what_speaks_for_a_token(http: httpx.Client, loaded: Model) -> None:
+    ids, config = loaded.prompt_ids("hello world"), loaded.config
+    views = ["attention", "added", "attribution", "shape"]
+    whole = http.post("/internal/trace", json={"tokens": ids, "views": ["attention"]}).json()
+    asked = {"tokens": ids, "views": views, "query": 2, "token": 104, "against": 5}
+    answer = http.post("/internal/trace", json=asked).json()
+    assert [one["weights"] for one in answer["attention"]] == [one["weights"][2][:3] for one in whole["attention"]]
+    assert np.array(answer["added"]["attention"]).shape == (config.num_layers, len(ids))
+    parts, logits = answer["attribution"], loaded.logits(ids)[2]
+    terms = parts["embedding"] + np.sum(parts["heads"]) + np.sum(parts["feed_forward"])
+    assert parts["total"] == pytest.approx(terms, abs=1e-3)
+    assert parts["total"] == pytest.approx(float(logits[104] - logits[5]), abs=1e-3)
+    assert (parts["position"], parts["token"]["id"], parts["against"]["id"]) == (2, 104, 5)
+    assert answer["shape"]["num_heads"] == config.num_heads
+    assert answer["shape"]["parameters"]["all"] == loaded.num_parameters
+    likeliest = http.post("/internal/trace", json={"tokens": ids, "views": ["attribution"]}).json()["attribution"]
+    assert likeliest["token"]["id"] == loaded.logits(ids)[-1].argmax() and likeliest["against"] is None
+
+
+def test_the_whole_distribution_comes_by_id(http: httpx.Client, loaded: Model) -> None:
+    answer = http.post("/internal/next-tokens", json={"prompt": "hello w", "top": 3, "whole": True}).json()
+    logits = loaded.logits(loaded.prompt_ids("hello w"))[-1].astype(np.float64)
+    expected = logits - logits.max() - np.log(np.exp(logits - logits.max()).sum())
+    assert np.allclose(answer["logprobs"], expected, atol=1e-4) and len(answer["top"]) == 3
+
+
+@pytest.mark.parametrize("wrong", [{"query": 99}, {"query": -1}, {"token": 99999}, {"against": -1}])
+def test_a_place_or_token_that_is_none_is_refused(http: httpx.Client, wrong: Any) -> None:
+    answer = http.post("/internal/trace", json={"prompt": "hello", "views": ["attribution"], **wrong})
+    assert answer.status_code == 400 and "must be from 0 to" in answer.json()["error"]["message"]
+
+
 def test_a_conversation_is_a_prompt_too(http: httpx.Client, loaded: Model) -> None:
     messages = [{"role": "user", "content": "hello"}]
     answer = http.post("/internal/trace", json={"messages": messages, "views": ["norms"]}).json()

@@ -77,7 +77,8 @@ def trace(model: Transformer, ids: Sequence[int], lens_top: int = 5, attention: 
     weights = [torch.empty(0, model.config.num_heads, len(ids), len(ids))]
     for block in model.model.layers:
         assert isinstance(block, Block)
-        weights_BNTS, attention_out = _attend(block.self_attn, block.input_layernorm(x_BTD), rotation)
+        weights_BNTS, mixed_BTNH = attend(block.self_attn, block.input_layernorm(x_BTD), rotation)
+        attention_out = block.self_attn.o_proj(mixed_BTNH.flatten(-2))
         x_BTD = x_BTD + attention_out
         feed_forward_out = block.mlp(block.post_attention_layernorm(x_BTD))
         x_BTD = x_BTD + feed_forward_out
@@ -100,8 +101,11 @@ def trace(model: Transformer, ids: Sequence[int], lens_top: int = 5, attention: 
     )
 
 
-def _attend(attention: Attention, x_BTD: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor]:
-    """Weights `(B, N, T, S)` and output `(B, T, D)` of one layer's attention: softmax(q k / sqrt(H)), causal."""
+def attend(attention: Attention, x_BTD: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor]:
+    """Weights `(B, N, T, S)` of one layer's attention, softmax(q k / sqrt(H)), causal, and what its heads take by them.
+
+    The latter, `(B, T, N, H)`, is what `o_proj` adds to the residual stream.
+    """
     config, (B, T, _) = attention.config, x_BTD.shape
     q_BTNH = attention.q_norm(attention.q_proj(x_BTD).view(B, T, config.num_heads, config.head_dim))
     k_BTKH = attention.k_norm(attention.k_proj(x_BTD).view(B, T, config.num_kv_heads, config.head_dim))
@@ -113,7 +117,7 @@ def _attend(attention: Attention, x_BTD: Tensor, rotation: Rotation) -> tuple[Te
     future_TS = torch.ones(T, T, dtype=torch.bool, device=x_BTD.device).triu(1)
     weights_BNTS = scores_BNTS.masked_fill(future_TS, float("-inf")).softmax(dim=-1)
     mixed_BTNH = torch.einsum("bnts,bsnh->btnh", weights_BNTS.to(v_BTNH.dtype), v_BTNH)
-    return weights_BNTS, attention.o_proj(mixed_BTNH.reshape(B, T, -1))
+    return weights_BNTS, mixed_BTNH
 
 
 def _likeliest(logits_TV: Tensor, count: int) -> tuple[Ids, Floats]:

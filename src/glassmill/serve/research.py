@@ -2,7 +2,8 @@
 
     POST /internal/next-tokens   the likeliest next tokens after a prompt, and how unsure the model is
     POST /internal/trace         layer by layer: what the model would say (logit lens), where its heads look
-                                 (attention), and how long its vectors are (norms)
+                                 (attention), how long its vectors are (norms, added), what each head and layer adds
+                                 to one token's logit (attribution), and the model's shape
 
 A prompt is a text, a conversation, or token ids. Bounds: `MAX_TRACE_TOKENS` tokens for a trace, and `MAX_NUMBERS`
 numbers in an answer; who wants more asks for fewer layers, heads or positions. See `glassmill.model.trace`.
@@ -10,7 +11,7 @@ numbers in an answer; who wants more asks for fewer layers, heads or positions. 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
     from glassmill.infer.decoder import Decoder
     from glassmill.infer.generate import Model
     from glassmill.infer.sampling import Floats
+    from glassmill.model.attribution import Attribution
     from glassmill.model.trace import Trace
+    from glassmill.model.transformer import Transformer
 
 MAX_TRACE_TOKENS = 512
 MAX_NEXT_TOKENS = 2048
@@ -43,7 +46,7 @@ MAX_NUMBERS = 2_000_000
 DIGITS = 5
 """Decimals in an answer; the model itself computes with fewer."""
 
-View = Literal["lens", "attention", "norms"]
+View = Literal["lens", "attention", "norms", "added", "attribution", "shape"]
 
 
 class PromptRequest(BaseModel):
@@ -61,6 +64,7 @@ class NextTokensRequest(PromptRequest):
     """`POST /internal/next-tokens`."""
 
     top: int = Field(50, ge=1, le=1000)
+    whole: bool = Field(False, description="also the log-probability of every token, by id")
 
 
 class TraceRequest(PromptRequest):
@@ -70,6 +74,9 @@ class TraceRequest(PromptRequest):
     top: int = Field(5, ge=1, le=50, description="tokens that the lens names at each position")
     layers: list[int] | None = Field(None, description="for attention; from 0; all if omitted")
     heads: list[int] | None = Field(None, description="for attention; from 0; all if omitted")
+    query: int | None = Field(None, description="a position: attention of it alone; attribution behind it, or the last")
+    token: int | None = Field(None, description="for attribution; the likeliest if omitted")
+    against: int | None = Field(None, description="for attribution; the mean of the vocabulary if omitted")
 
 
 def add_research(app: FastAPI, provider: Provider) -> None:
@@ -102,34 +109,53 @@ def _next_tokens(model: Model, body: NextTokensRequest) -> Response:
     logprobs_V = logits_V.astype(np.float64) - log_normalizers(logits_V[None])[0]
     entropy = float(-(np.exp(logprobs_V) * logprobs_V).sum())
     top = [{**_token(model, token), "logprob": round(value, DIGITS)} for token, value in found.top]
-    return json_response({"model": model.name, "tokens": ids, "entropy": round(entropy, DIGITS), "top": top})
+    answer = {"model": model.name, "tokens": ids, "entropy": round(entropy, DIGITS), "top": top}
+    return json_response({**answer, **({"logprobs": _rounded(logprobs_V)} if body.whole else {})})
 
 
 def _traced(model: Model, body: TraceRequest) -> Response:
+    from glassmill.model.attribution import attribute
     from glassmill.model.trace import trace
 
     ids = _ids(model, body, min(MAX_TRACE_TOKENS, model.engine.max_length))
     layers = _chosen(body.layers, model.config.num_layers, "layers")
     heads = _chosen(body.heads, model.config.num_heads, "heads")
+    position = _within(body.query, len(ids), "query", len(ids) - 1)
+    for field in ("token", "against"):
+        _within(getattr(body, field), model.config.vocab_size, field, 0)
     sizes = {
         "lens": 2 * (model.config.num_layers + 1) * len(ids) * body.top,
         "norms": (model.config.num_layers + 1) * len(ids),
-        "attention": len(layers) * len(heads) * len(ids) ** 2,
+        "added": 2 * model.config.num_layers * len(ids),
+        "attention": len(layers) * len(heads) * len(ids) * (len(ids) if body.query is None else 1),
     }
-    if (total := sum(sizes[view] for view in set(body.views))) > MAX_NUMBERS:
+    if (total := sum(sizes.get(view, 0) for view in set(body.views))) > MAX_NUMBERS:
         why = f"{total:,} numbers; at most {MAX_NUMBERS:,} are sent: choose fewer layers or heads, or a shorter prompt"
         raise ApiError(400, f"the answer would have {why}", param="views", code="too_large")
+    wanted = set(body.views)
+
+    def look(transformer: Transformer) -> tuple[Trace | None, Attribution | None]:
+        seen = trace(transformer, ids, body.top, "attention" in wanted) if wanted & sizes.keys() else None
+        explained = "attribution" in wanted
+        return seen, attribute(transformer, ids, position, body.token, body.against) if explained else None
+
     try:
-        seen = compute(model, lambda transformer: trace(transformer, ids, body.top, "attention" in body.views))
+        seen, parts = compute(model, look)
     except (UserError, QueueFull, EngineClosed) as error:
         raise from_engine(error, "model") from None
     answer: dict[str, Any] = {"model": model.name, "tokens": [_token(model, token) for token in ids]}
-    if "lens" in body.views:
-        answer["lens"] = _lens(model, seen)
-    if "norms" in body.views:
-        answer["norms"] = _rounded(seen.norms_RT)
-    if "attention" in body.views:
-        answer["attention"] = _attention(seen, layers, heads)
+    if "shape" in wanted:
+        answer["shape"] = _shape(model)
+    if parts is not None:
+        answer["attribution"] = _attribution(model, parts, position, body.against)
+    if seen is not None:
+        arrays: dict[View, Callable[[], object]] = {
+            "lens": lambda: _lens(model, seen),
+            "norms": lambda: _rounded(seen.norms_RT),
+            "added": lambda: _added(seen),
+            "attention": lambda: _attention(seen, layers, heads, body.query),
+        }
+        answer |= {view: made() for view, made in arrays.items() if view in wanted}
     return json_response(answer)
 
 
@@ -145,13 +171,47 @@ def _lens(model: Model, seen: Trace) -> list[list[Mapping[str, object]]]:
     ]
 
 
-def _attention(seen: Trace, layers: Sequence[int], heads: Sequence[int]) -> list[dict[str, object]]:
-    """Of each layer and head, how much each position looks at each earlier one."""
+def _attention(seen: Trace, layers: Sequence[int], heads: Sequence[int], query: int | None) -> list[dict[str, object]]:
+    """Of each layer and head, how much each position, or `query` alone, looks at each earlier one."""
+    weights_LNTS = seen.attention_LNTS if query is None else seen.attention_LNTS[:, :, query, : query + 1]
     return [
-        {"layer": layer, "head": head, "weights": _rounded(seen.attention_LNTS[layer, head])}
+        {"layer": layer, "head": head, "weights": _rounded(weights_LNTS[layer, head])}
         for layer in layers
         for head in heads
     ]
+
+
+def _added(seen: Trace) -> dict[str, object]:
+    """Lengths of what each layer's two parts add to the residual stream at each position, `(L, T)` each."""
+    parts = {"attention": seen.attention_out_LTD, "feed_forward": seen.feed_forward_out_LTD}
+    return {name: _rounded(np.linalg.norm(out_LTD, axis=-1)) for name, out_LTD in parts.items()}
+
+
+def _attribution(model: Model, parts: Attribution, position: int, against: int | None) -> dict[str, object]:
+    return {
+        "position": position,
+        "token": _token(model, parts.token),
+        "against": None if against is None else _token(model, against),
+        "embedding": round(parts.embedding, DIGITS),
+        "heads": _rounded(parts.heads_LN),
+        "feed_forward": _rounded(parts.feed_forward_L),
+        "total": round(parts.total, DIGITS),
+    }
+
+
+def _shape(model: Model) -> dict[str, object]:
+    """The numbers that a picture of the model needs; `parameters` of one layer's parts, the embedding and all."""
+    config = model.config
+    names = ("vocab_size", "d_model", "num_layers", "num_heads", "num_kv_heads", "head_dim", "d_ff", "context_length")
+    kinds = ("qk_norm", "qkv_bias", "tie_embeddings")
+    attention = config.d_model * config.head_dim * 2 * (config.num_heads + config.num_kv_heads)
+    parameters = {
+        "attention": attention,
+        "feed_forward": 3 * config.d_model * config.d_ff,
+        "embedding": config.vocab_size * config.d_model,
+        "all": model.num_parameters,
+    }
+    return {**{name: getattr(config, name) for name in (*names, *kinds)}, "parameters": parameters}
 
 
 def _ids(model: Model, body: PromptRequest, longest: int) -> list[int]:
@@ -183,6 +243,12 @@ def _chosen(given: Sequence[int] | None, number: int, field: str) -> list[int]:
     if not all(0 <= one < number for one in given):
         raise ApiError(400, f"{field}: the model has {number}, counted from 0", param=field, code="invalid_value")
     return sorted(set(given))
+
+
+def _within(given: int | None, number: int, field: str, default: int) -> int:
+    if given is not None and not 0 <= given < number:
+        raise ApiError(400, f"{field} = {given}: must be from 0 to {number - 1}", param=field, code="invalid_value")
+    return default if given is None else given
 
 
 def _token(model: Model, token: int) -> dict[str, object]:
