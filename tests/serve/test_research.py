@@ -71,6 +71,7 @@ def test_the_whole_distribution_comes_by_id(http: httpx.Client, loaded: Model) -
     logits = loaded.logits(loaded.prompt_ids("hello w"))[-1].astype(np.float64)
     expected = logits - logits.max() - np.log(np.exp(logits - logits.max()).sum())
     assert np.allclose(answer["logprobs"], expected, atol=1e-4) and len(answer["top"]) == 3
+    assert "".join(answer["pieces"]) == "hello w"
 
 
 @pytest.mark.parametrize("wrong", [{"query": 99}, {"query": -1}, {"token": 99999}, {"against": -1}])

@@ -109,7 +109,8 @@ def _next_tokens(model: Model, body: NextTokensRequest) -> Response:
     logprobs_V = logits_V.astype(np.float64) - log_normalizers(logits_V[None])[0]
     entropy = float(-(np.exp(logprobs_V) * logprobs_V).sum())
     top = [{**_token(model, token), "logprob": round(value, DIGITS)} for token, value in found.top]
-    answer = {"model": model.name, "tokens": ids, "entropy": round(entropy, DIGITS), "top": top}
+    pieces = [_token(model, token)["token"] for token in ids]
+    answer = {"model": model.name, "tokens": ids, "pieces": pieces, "entropy": round(entropy, DIGITS), "top": top}
     return json_response({**answer, **({"logprobs": _rounded(logprobs_V)} if body.whole else {})})
 
 

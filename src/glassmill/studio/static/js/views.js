@@ -2,8 +2,10 @@
 
 import { Card } from "./views/card.js";
 import { Chat } from "./views/chat.js";
+import { Coin } from "./views/coin.js";
 import { Funnel } from "./views/funnel.js";
 import { Home } from "./views/home.js";
+import { Inside } from "./views/inside.js";
 import { Report } from "./views/report.js";
 import { Runs } from "./views/runs.js";
 import { Snippets } from "./views/snippets.js";
@@ -28,6 +30,8 @@ const VIEWS = [
   { id: "training", title: "Training", draw: Training, shows: "curve" },
   { id: "report", title: "Report", draw: Report, shows: "scores" },
   { id: "chat", title: "Chat", draw: Chat, needs: "model" },
+  { id: "inside", title: "Inside", draw: Inside, needs: "model" },
+  { id: "coin", title: "Coin", draw: Coin, needs: "model" },
   { id: "runs", title: "Runs", draw: Runs, needs: "run" },
   { id: "api", title: "API", draw: Snippets, needs: "model" },
 ];

@@ -7,7 +7,7 @@ import { Markdown } from "../lib/markdown.js";
 import { Room } from "../parts/room.js";
 import { Sources, subject } from "../parts/sources.js";
 import { Trace } from "../parts/trace.js";
-import { change, usePlace } from "../state/address.js";
+import { address, change, usePlace } from "../state/address.js";
 import { conversationWith } from "../state/conversations.js";
 import { has, isFinished, lastModel, stageNames, stageRow, stageShowing } from "../state/stages.js";
 import { secondsLeft } from "../state/store.js";
@@ -120,7 +120,7 @@ function Conversation({ of, ready, model, corpus, traced }) {
       ${talk.map((said, i) => {
         const last = i === talk.length - 1 && !busy && said.role === "assistant";
         return html`${i > 0 && i === firstSeen && html`<${Left} key="left" questions=${talk.slice(0, i).filter((one) => one.role === "user" && !one.failed).length} length=${talk.findLast((one) => one.context)?.context?.length} />`}
-          <${Said} key=${i} said=${said} showTokens=${showTokens} corpus=${corpus} traced=${traced} about=${subject(talk[i - 1]?.content ?? "")} again=${last ? again : null} more=${last && said.content && ["length", "stopped"].includes(said.ended) ? more : null} />`;
+          <${Said} key=${i} number=${i} said=${said} showTokens=${showTokens} corpus=${corpus} traced=${traced} about=${subject(talk[i - 1]?.content ?? "")} again=${last ? again : null} more=${last && said.content && ["length", "stopped"].includes(said.ended) ? more : null} />`;
       })}
     </div>
     <${ContextMeter} talk=${talk} />
@@ -165,8 +165,8 @@ function Suggestions({ questions, ready, ask }) {
     ${questions.map((question) => html`<button type="button" class="chip" key=${question} disabled=${!ready} onClick=${() => ask(question)}>${question}</button>`)}</div>`;
 }
 
-/** @param {{said: Message, showTokens: boolean, corpus: string | null, traced: string | null, about: string, again: (() => void) | null, more: (() => void) | null}} props */
-function Said({ said, showTokens, corpus, traced, about, again, more }) {
+/** @param {{number: number, said: Message, showTokens: boolean, corpus: string | null, traced: string | null, about: string, again: (() => void) | null, more: (() => void) | null}} props */
+function Said({ number, said, showTokens, corpus, traced, about, again, more }) {
   const words = useRef(/** @type {HTMLElement | null} */ (null));
   const mine = said.role === "user";
   const speed = said.seconds > 0 && said.made > 1 ? `${decimals(said.made / said.seconds, 0)} tokens/s` : "";
@@ -181,6 +181,7 @@ function Said({ said, showTokens, corpus, traced, about, again, more }) {
     ${!mine && (said.note || speed || again) && html`<p class="said-foot">${[said.note, speed].filter(Boolean).join(" · ")}
       ${more && html` <button type="button" class="link" onClick=${more}>Continue</button>`}
       ${again && html` <button type="button" class="link" onClick=${again}>Try again</button>`}</p>`}
+    ${!mine && !said.busy && said.content && !said.left && !said.failed && html`<p class="said-foot"><a class="link" href=${address("inside", { talk: number, prompt: null, token: null })}>Look inside</a> <a class="link" href=${address("coin", { talk: number, prompt: null })}>Flip the coin</a></p>`}
     ${!mine && !said.busy && said.content && traced && html`<${Trace} key=${said.content} run=${traced} text=${said.content} place=${words} />`}
     ${!mine && !said.busy && corpus && about && html`<${Sources} key=${about} run=${corpus} about=${about} />`}
   </article>`;
