@@ -94,7 +94,7 @@ function Board({ name, end }) {
     </div>
     ${flip && html`<${Strip} flip=${flip} />`}
     <div class="coin-parts">
-      <section><h3>What comes next</h3>${next && survived ? html`<${Bars} next=${next} survived=${survived} cuts=${cuts} force=${force} />` : html`<p class="nothing busy">Reading …</p>`}</section>
+      <section><h3>What comes next</h3>${next && survived ? html`<${Bars} next=${next} survived=${survived} force=${force} />` : html`<p class="nothing busy">Reading …</p>`}</section>
       <div><section><h3>How it is drawn</h3><${Sliders} cuts=${cuts} set=${setCuts} />${next && survived && html`<${Why} next=${next} survived=${survived} cuts=${cuts} />`}</section>
         <section class="tree"><h3>The branches</h3><${Tree} end=${end} at=${at} go=${go} /></section></div>
     </div></div>`;
@@ -129,8 +129,8 @@ async function wordOf(name, next, token) {
   return answer.content;
 }
 
-/** @param {{next: Next, survived: Kept, cuts: Cuts, force: (token: number) => void}} props */
-function Bars({ next, survived, cuts, force }) {
+/** @param {{next: Next, survived: Kept, force: (token: number) => void}} props */
+function Bars({ next, survived, force }) {
   const shares = new Map(survived.ids.map((id, i) => [id, survived.shares[i]]));
   const shown = [...next.words.keys()].slice(0, BARS);
   const others = 1 - shown.reduce((sum, id) => sum + (shares.get(id) ?? 0), 0);
@@ -141,10 +141,10 @@ function Bars({ next, survived, cuts, force }) {
       const share = shares.get(id) ?? 0;
       return html`<button type="button" class="bar-row" key=${id} data-cut=${!shares.has(id)} onClick=${() => force(id)} title=${shares.has(id) ? "Force this token" : "Cut; force it all the same"}>
         <code>${visible(next.words.get(id) ?? "")}</code>
-        <span class="share-bar" aria-hidden="true"><span style=${{ width: `${share * 100}%` }}></span><span class="was" style=${{ left: `${own * 100}%` }}></span></span>
+        <span class="share-bar" aria-hidden="true"><span style=${{ width: `${share * 100}%` }}></span>${Math.abs(own - share) > 0.002 && html`<span class="was" style=${{ left: `${own * 100}%` }}></span>`}</span>
         <span class="number">${percent(own)}</span><span class="number">${shares.has(id) ? percent(share) : "cut"}</span></button>`;
     })}
-    ${others > 0.0005 && html`<p class="caption">All others: ${percent(others)}. ${count(survived.ids.length)} of ${count(next.logprobs.length)} tokens can be drawn${cuts.temperature === 1 ? "" : `; the mark shows the model's own share`}.</p>`}
+    ${others > 0.0005 && html`<p class="caption">All others: ${percent(others)}. ${count(survived.ids.length)} of ${count(next.logprobs.length)} tokens can be drawn. A mark stands at the model's own share where that is another.</p>`}
   </div>`;
 }
 
@@ -206,6 +206,6 @@ function Tree({ end, at, go }) {
     return html`<li key=${node.id}><button type="button" class="twig" data-on=${on.has(last)} onClick=${() => go(last)}>${node === root && "(prompt)"}${text.replaceAll("\n", "⏎")}</button>
       ${last.children.length > 0 && html`<ul>${last.children.map(branch)}</ul>`}</li>`;
   };
-  if (stretch(root).end === end) return html`<p class="caption">None yet. Flip the coin, go back, and flip again or choose another token.</p>`;
+  if (stretch(root).end === end && !end.children.length) return html`<p class="caption">None yet. Flip the coin, go back, and flip again or choose another token.</p>`;
   return html`<ul>${branch(root)}</ul>`;
 }

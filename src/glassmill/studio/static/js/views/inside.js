@@ -16,6 +16,7 @@ import { select, useSelection } from "../state/selection.js";
 
 const HOVER_MS = 60;
 const LISTED = 6;
+const RESTING = 0.3;
 
 /** @param {{line: Line, model: any}} props */
 export function Inside({ line, model }) {
@@ -26,6 +27,7 @@ export function Inside({ line, model }) {
     <${PromptBar} wanted=${wanted} ready=${ready} doing="Look inside" />
     ${!ready && html`<${Nothing}>${model?.state === "failed" ? `The model cannot be opened: ${model.text}` : "There is no model to look into yet."}</${Nothing}>`}
     ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}
+    ${ready && !seen && !trouble && html`<p class="nothing busy" role="status">Reading the text, layer by layer …</p>`}
     ${seen && html`<${Looked} key=${wanted.key} name=${model.name} seen=${seen} />`}
   </${Room}>`;
 }
@@ -115,10 +117,12 @@ function Summary({ seen, step, at, next }) {
     : first === 0 ? `${quoted(next)} is the likeliest token already before the first layer.`
     : `${quoted(next)} is the likeliest token for the first time after layer ${first} of ${layers}.`;
   const [from, to] = [seen.norms[0][at], seen.norms[layers][at]];
+  const resting = step && at > 2 ? weightsOf(step, null)[0] : 0;
   return html`<ul class="in-words">
     <li>${leads}</li>
     <li>The vector of this place has length ${decimals(from, 1)} before the first layer and ${decimals(to, 1)} after the last: each part adds to it.</li>
-    ${step && html`<li>${strongest(step)}</li>`}</ul>`;
+    ${step && html`<li>${strongest(step)}</li>`}
+    ${resting > RESTING && html`<li>All heads together give ${percent(resting)} of their attention to the first token: heads that look for nothing here rest there.</li>`}</ul>`;
 }
 
 /** @param {Token} token */
