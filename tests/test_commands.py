@@ -97,7 +97,7 @@ DIRTIEST: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "ablate": (("demo", ODD), ("demo", "train.steps=1e999,x"), ("demo", "model=1,2")),
     "eval": ((DIRT,), (ODD,), (DIRTY_FOLDER,)),
-    "export": ((DIRT, "{new}"), (DIRTY_FOLDER, "{new}"), (ODD, ODD), (DIRTY_FOLDER, "{new}.html"), (ODD, "x", "--ask", ODD)),
+    "export": ((DIRT, "{new}"), (DIRTY_FOLDER, "{new}"), (ODD, ODD), (DIRTY_FOLDER, "{new}.html")),
     "quantize": ((DIRT, "--out", "{new}"), (DIRTY_FOLDER, "--out", "{new}"), (ODD, "--to", ODD)),
     "import": ((DIRT, "--out", "{new}"), (DIRTY_FOLDER, "--out", "{new}")),
     "chat": ((DIRT,), (ODD,), (DIRT, "--answers", ODD)),

@@ -9,10 +9,8 @@ import { Anatomy } from "../parts/anatomy.js";
 import { PromptBar, TokenRow, useWanted } from "../parts/prompt.js";
 import { select, useSelection } from "../state/selection.js";
 
+/** @import {Seen, Step, Token} from "../parts/anatomy.js" */
 /** @import {Line} from "../state/store.js" */
-/** @typedef {{id: number, token: string}} Token */
-/** @typedef {{tokens: Token[], lens: {ids: number[], tokens: string[], logprobs: number[]}[][], norms: number[][], added: {attention: number[][], feed_forward: number[][]}, shape: any}} Seen */
-/** @typedef {{attention: {layer: number, head: number, weights: number[]}[], attribution: {token: Token, against: Token | null, embedding: number, heads: number[][], feed_forward: number[], total: number}}} Step */
 
 const HOVER_MS = 60;
 const LISTED = 6;
