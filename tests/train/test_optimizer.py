@@ -93,6 +93,22 @@ def test_a_step_is_made_head_by_head_and_the_heads_together_are_the_matrix() -> 
     assert step_length(weight.mT, blocks("up_proj.weight", weight.mT, 12)) == pytest.approx((36 / 24) ** 0.5)
 
 
+@pytest.mark.parametrize(
+    ("neurons", "width", "together"),
+    [(1024, 384, 128), (1408, 512, 128), (608, 384, 76), (1000, 256, 125), (1021, 384, 1021), (448, 160, 448), (40, 24, 40)],
+)
+def test_wide_feed_forward_layers_are_cut_into_groups_of_neurons(neurons: int, width: int, together: int) -> None:
+    up = torch.arange(float(neurons * width)).view(neurons, width)
+    short, long = sorted((together, width))
+    for name, matrix in (("gate_proj.weight", up), ("up_proj.weight", up), ("down_proj.weight", up.mT)):
+        cut = blocks(name, matrix, 64)
+        assert cut.shape == (neurons // together, short, long)
+        last = cut[-1] if together <= width else cut[-1].mT
+        assert torch.equal(last, up[-together:])
+        whole = max(1.0, matrix.shape[0] / matrix.shape[1]) * min(matrix.shape)
+        assert step_length(matrix, cut) ** 2 * cut.shape[0] * short == pytest.approx(whole)
+
+
 def test_adamw_gives_the_bits_of_torch() -> None:
     ours, theirs = fresh(), fresh()
     own = AdamW(dict(ours.named_parameters()), (0.9, 0.95), 0.1)

@@ -32,7 +32,7 @@ from glassmill.tune.packing import Rendered, pages_of
 from glassmill.tune.pairs import Pair, read_pairs
 from glassmill.tune.preferences import Preferences, RenderedPair, answer_logprobs
 
-VERSION = 1
+VERSION = 2
 MOST_HELD_OUT = 256
 
 

@@ -49,7 +49,7 @@ from glassmill.tune.packing import pages_of
 from glassmill.tune.rollouts import Drawing, decoder_of, draw
 from glassmill.tune.tasks import Task, read_tasks, tasks_of
 
-VERSION = 1
+VERSION = 2
 NUM_TASKS = 4000
 """Of the town."""
 QUESTIONS = "questions.jsonl"

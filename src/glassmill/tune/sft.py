@@ -39,7 +39,7 @@ from glassmill.tune.packing import MixedBatches, PackedConversations, pages_of
 from glassmill.tune.reading import Placed, read_conversations
 from glassmill.tune.reports import Reporter
 
-VERSION = 3
+VERSION = 4
 
 
 def resolved(recipe: Recipe) -> Facts:
