@@ -24,6 +24,7 @@ from dedup import COLUMNS, run_tasks, write_documents
 from machine import machine
 
 from glassmill.corpus.dedup.duplicates import find_duplicates
+from glassmill.run.shards import find_shards
 from glassmill.tokens.tokenizer import Tokenizer
 
 FILES, PAGES, BYTES = 90_000, 2.7e9, 424e12
@@ -78,7 +79,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         measured = [corpus(given.warcs, Path(folder) / f"{number}") for number in range(3)]
         seconds, memory, pages, run = sorted(measured, key=lambda one: one[0])[1]
-        kept = [text for path in sorted((run / "shards").glob("documents-*")) for text in _texts(path)]
+        kept = [text for path in find_shards(run, "documents") for text in _texts(path)]
         per_million = duplicates(given.documents, Path(folder))
     rate, per_token = encoding(kept)
     characters = sum(len(text.encode()) for text in kept) / len(kept)

@@ -13,6 +13,7 @@ from glassmill.corpus.look.shown import shown
 from glassmill.corpus.look.ways import CheckLine, WayLine, plain_way
 from glassmill.corpus.look.why import why
 from glassmill.run.names import find_folder
+from glassmill.run.shards import has_shards
 
 CELL_CHARACTERS = 300
 MOST_WAYS = 20
@@ -44,7 +45,7 @@ def find_run(word: str, runs: Path) -> Path:
 
 
 def _has_documents(run: Path) -> bool:
-    return any((run / "shards").glob("*.parquet")) or (run / "quarantine.jsonl").is_file()
+    return has_shards(run) or (run / "quarantine.jsonl").is_file()
 
 
 def answer(run: Path, statement: str, limit: int, clear: bool = False) -> Answer:

@@ -18,6 +18,7 @@ from glassmill.run import kinds
 from glassmill.run.events import Entry, Listener
 from glassmill.run.memory import peak_memory
 from glassmill.run.names import named
+from glassmill.run.shards import has_shards
 from glassmill.tokens import bpe
 from glassmill.tokens.codecs import repair
 from glassmill.tokens.explain import TokenEntry
@@ -136,7 +137,7 @@ def _has_tokenizer(run: Path) -> bool:
 
 def find_texts(path: Path, runs: Path) -> Path:
     """The corpus run of that name, or else the path that was typed."""
-    found = [] if path.exists() else list(named(path, runs, lambda run: any((run / "shards").glob("documents-*"))))
+    found = [] if path.exists() else list(named(path, runs, lambda run: has_shards(run, "documents")))
     return found[0] if len(found) == 1 else path
 
 

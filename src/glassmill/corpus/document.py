@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from glassmill.corpus.judge.rule import Verdict
+from glassmill.run.shards import find_shards
 
 
 @dataclass(slots=True)
@@ -167,9 +168,10 @@ def table_of(documents: list[Document], schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def write_table(table: pa.Table, path: Path) -> None:
+def write_table(table: pa.Table, path: Path, compression_level: int = PARQUET["compression_level"]) -> None:
     """Parquet with fixed options and no metadata of time or place: equal rows give equal bytes."""
-    pq.write_table(table, path, row_group_size=2048, **PARQUET)
+    options: ParquetOptions = {**PARQUET, "compression_level": compression_level}
+    pq.write_table(table, path, row_group_size=2048, **options)
 
 
 def documents(run: str | Path, dropped: bool = False) -> Iterator[Document]:
@@ -182,10 +184,10 @@ def documents(run: str | Path, dropped: bool = False) -> Iterator[Document]:
     Raises:
         FileNotFoundError: `run` holds no corpus.
     """
-    pattern = "dropped-*.parquet" if dropped else "documents-*.parquet"
-    paths = sorted((Path(run) / "shards").glob(pattern))
+    kind = "dropped" if dropped else "documents"
+    paths = find_shards(Path(run), kind)
     if not paths:
-        raise FileNotFoundError(f"no shards/{pattern} in {run}: not a finished corpus run")
+        raise FileNotFoundError(f"no shards/{kind}-*.parquet in {run}: not a finished corpus run")
     for path in paths:
         yield from read_documents(path)
 

@@ -22,6 +22,7 @@ from glassmill.evals.scores import Score
 from glassmill.recipe import EvalSettings, Recipe
 from glassmill.run import device, kinds
 from glassmill.run.folder import RunFolder
+from glassmill.run.shards import find_shards
 
 if TYPE_CHECKING:
     from glassmill.infer.generate import Model
@@ -202,8 +203,9 @@ def read_truth(web: Path | None) -> list[filters.Row]:
 
 def read_rows(corpus: Path, kind: str, *columns: str) -> list[filters.Row]:
     """The `documents` or the `dropped` of a corpus run, these columns of them."""
-    shards = sorted((corpus / "shards").glob(f"{kind}-*.parquet"))
-    return [row for shard in shards for row in pq.read_table(shard, columns=list(columns)).to_pylist()]
+    return [
+        row for shard in find_shards(corpus, kind) for row in pq.read_table(shard, columns=list(columns)).to_pylist()
+    ]
 
 
 def _questions(settings: EvalSettings, web: Path | None, practice: Path | None) -> list[town.Question]:

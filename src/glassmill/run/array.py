@@ -18,6 +18,7 @@ from glassmill.errors import UserError, Waiting
 from glassmill.run.executors import Limits, OnEvent, Result, Task, map_shards
 from glassmill.run.files import atomic_json
 from glassmill.run.resolved import Check
+from glassmill.run.shards import folder_of
 
 NAMED_SHARDS = 12
 
@@ -50,7 +51,7 @@ def lay_out(
         "results": place.name,
     }
     known = _read(folder / "open.json") == json.loads(json.dumps(layout))  # JSON knows no tuples
-    results = [_read(place / f"{index:06d}.json") for index in range(len(tasks))]
+    results = [_read(_result(place, index)) for index in range(len(tasks))]
     missing = [index for index, result in enumerate(results) if result is None]
     name = function.rpartition(":")[2]
     if not missing:
@@ -90,13 +91,13 @@ def run_array_task(
         raise UserError(f"no shards are laid out in {folder}; first run the stage with run.executor=slurm")
     results = folder / layout["results"]
     own = range(task, len(layout["tasks"]), num_tasks)
-    left = [index for index in own if not (results / f"{index:06d}.json").exists()]
+    left = [index for index in own if not _result(results, index).exists()]
     map_shards(
         layout["function"],
         [layout["tasks"][index] for index in left],
         workers,
         on_event=on_event,
-        on_result=lambda place, result: atomic_json(results / f"{left[place]:06d}.json", result),
+        on_result=lambda place, result: atomic_json(_result(results, left[place]), result),
         check=layout["check"],
         **layout["limits"],
     )
@@ -107,6 +108,10 @@ def _results_name(function: str, tasks: Sequence[Task]) -> str:
     """The folder of the results: other tasks have others."""
     digest = hashlib.sha256(json.dumps([function, tasks], sort_keys=True).encode()).hexdigest()
     return f"{function.rpartition(':')[2]}-{digest[:12]}"
+
+
+def _result(folder: Path, index: int) -> Path:
+    return folder / f"{folder_of(index)}{index:06d}.json"
 
 
 def _read(path: Path) -> Any:

@@ -22,6 +22,7 @@ from glassmill.run.folder import INPUTS, is_done
 from glassmill.run.hashes import Told, hash_files
 from glassmill.run.integrity import check_run_files
 from glassmill.run.names import user_path
+from glassmill.run.shards import find_shards, names_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +160,8 @@ def _found(word: str) -> dict[Path, str]:
     try:
         path = user_path(word)
         if is_done(path):
-            shards = sorted((path / "shards").glob("documents-*.parquet"))
-            check_run_files(path, [f"shards/{shard.name}" for shard in shards])
+            shards = find_shards(path, "documents")
+            check_run_files(path, names_in(path, shards))
             return dict.fromkeys(shards, "")
         if path.is_dir():
             found = _inside(path)

@@ -30,6 +30,7 @@ from glassmill.errors import UserError
 from glassmill.run.files import atomic_json, atomic_path, sha256_file
 from glassmill.run.folder import SEARCH, read_manifest
 from glassmill.run.hashes import hash_files
+from glassmill.run.shards import has_shards
 from glassmill.search.lines import CLOSE, OPEN, best_lines, matches_of
 from glassmill.search.passages import passages
 from glassmill.search.question import phrase, terms
@@ -178,7 +179,7 @@ def open_index(run: Path, told: Told = lambda text: None) -> Index:
     manifest = read_manifest(run)
     if manifest["stage"] != "corpus":  # what `add` keeps is in clear
         raise UserError(f"{run} is a run of {manifest['stage']}; name a run of the corpus stage, which masks its texts")
-    if not any((run / "shards").glob("documents-*.parquet")):
+    if not has_shards(run, "documents"):
         raise UserError(f"{run} has no documents (no shards/documents-*.parquet); make it again: glassmill run RECIPE")
     if not _is_whole(run, manifest["content"]):
         try:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from glassmill.corpus.look.shown import shown
+from glassmill.run.shards import find_shards
 
 Which = Literal["kept", "dropped", "quarantine"]
 Row = dict[str, object]
@@ -37,7 +38,6 @@ MAX_TEXT_CHARACTERS = 6000
 MAX_FIELD_CHARACTERS = 1000
 BATCH_ROWS = 128
 _NAMES = frozenset({"id", "step", "rule"})
-_PATTERN = {"kept": "documents-*.parquet", "dropped": "dropped-*.parquet"}
 
 
 def page_of_documents(
@@ -59,7 +59,7 @@ def page_of_documents(
     if which == "quarantine":
         found = _page_of_quarantine(folder / "quarantine.jsonl", page)
         return {**found, "rows": _masked(folder, which, found["rows"])}
-    files = sorted((folder / "shards").glob(_PATTERN[which]))
+    files = find_shards(folder, "documents" if which == "kept" else which)
     if not files:
         return _answer([], 0, page)
     dataset = ds.dataset(files, format="parquet")

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from glassmill.errors import UserError
 from glassmill.run.integrity import check_run_files
+from glassmill.run.shards import find_shards, names_in
 
 ROWS = 256
 HASHES = 2**64
@@ -22,10 +23,10 @@ def document_shards(corpus: Path) -> list[Path]:
     Raises:
         UserError: there are none, or one has other bytes than the finished run wrote.
     """
-    shards = sorted((corpus / "shards").glob("documents-*.parquet"))
+    shards = find_shards(corpus, "documents")
     if not shards:
         raise UserError(f"{corpus} is not a corpus run: it has no shards/documents-*.parquet")
-    check_run_files(corpus, [f"shards/{shard.name}" for shard in shards])
+    check_run_files(corpus, names_in(corpus, shards))
     return shards
 
 

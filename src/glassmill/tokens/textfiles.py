@@ -28,6 +28,7 @@ from glassmill.corpus.read.warc import MAX_RECORD_BYTES
 from glassmill.errors import RefusedError, UnreadableError, UserError
 from glassmill.recipe import ExtractSettings, FilesSettings
 from glassmill.run.executors import map_shards
+from glassmill.run.shards import find_shards
 from glassmill.run.worker import Link
 from glassmill.textfiles import text_lines, text_parts
 
@@ -49,9 +50,9 @@ def text_files(paths: Sequence[str | Path]) -> list[Path]:
     files: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            place = path / "shards" if (path / "shards").is_dir() else path
-            found = sorted(file for file in place.iterdir() if file.name.endswith(SUFFIXES) and file.is_file())
-            files += [file for file in found if not file.name.startswith("dropped-")]
+            inside = find_shards(path, "documents") or path.iterdir()
+            found = [file for file in inside if file.name.endswith(SUFFIXES) and file.is_file()]
+            files += sorted(found) if found and found[0].parent == path else found
         elif path.is_file():
             found = [path]
             files += found

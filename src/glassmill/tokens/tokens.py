@@ -19,6 +19,7 @@ from glassmill.recipe import TokensSettings
 from glassmill.run import kinds
 from glassmill.run.files import atomic_json, atomic_path
 from glassmill.run.folder import RunFolder
+from glassmill.run.shards import folder_of, shard_name
 from glassmill.run.worker import Link
 from glassmill.tokens.documents import HASHES, document_hashes, document_shards, read_column
 from glassmill.tokens.formats import read_json, write_files
@@ -28,7 +29,7 @@ from glassmill.tokens.tokenizer import Tokenizer
 
 __all__ = ["VERSION", "held_out_documents", "make", "resolved"]
 
-VERSION = 1
+VERSION = 2
 SPLITS = ("train", "validation")
 
 
@@ -81,7 +82,6 @@ def make(run: RunFolder, settings: TokensSettings, documents: Path, tokenizer: P
         done += 1
         run.emit(kinds.Progress(done, len(tasks), "shards", "encoding documents"))
 
-    (run.path / "shards").mkdir(exist_ok=True)
     results = run.map(
         "glassmill.tokens.tokens:encode_shard",
         tasks,
@@ -138,8 +138,8 @@ def held_out_documents(corpus: Path, share: float) -> dict[int, str]:
 
 def encode_shard(task: ShardTask, link: Link) -> Part:
     """Encodes one Parquet shard into one shard of each split; the part file, written last, marks it as done."""
-    out, name = Path(task["out"]), f"{task['number']:05d}"
-    part_path = out / "work" / f"part-{name}.json"
+    out, number = Path(task["out"]), task["number"]
+    part_path = out / "work" / f"{folder_of(number)}part-{number:05d}.json"
     if part_path.is_file():
         done: Part = read_json(part_path)
         if all((out / name).is_file() for split in SPLITS for name in _files_of(done[split])):
@@ -148,7 +148,7 @@ def encode_shard(task: ShardTask, link: Link) -> Part:
     tokenizer = Tokenizer.load(task["tokenizer"])
     with ExitStack() as stack:
         end = tokenizer.document_end_id
-        writers = {split: _Writer(stack, out, f"shards/{split}-{name}", task, end) for split in SPLITS}
+        writers = {split: _Writer(stack, out, shard_name(split, number, "bin"), task, end) for split in SPLITS}
         for row, split, text in _assigned(task):
             if row in skip:
                 link.tell(kinds.Warned(f"{Path(task['shard']).name}, row {row}: skipped: {skip[row]}"))
@@ -165,11 +165,11 @@ def encode_shard(task: ShardTask, link: Link) -> Part:
 class _Writer:
     """One growing shard: writes ids to a temporary file, which is renamed when the stack closes."""
 
-    def __init__(self, stack: ExitStack, out: Path, stem: str, task: ShardTask, eos_id: int) -> None:
-        self._file: BinaryIO = stack.enter_context(stack.enter_context(atomic_path(out / f"{stem}.bin")).open("wb"))
+    def __init__(self, stack: ExitStack, out: Path, name: str, task: ShardTask, eos_id: int) -> None:
+        self._file: BinaryIO = stack.enter_context(stack.enter_context(atomic_path(out / name)).open("wb"))
         self._dtype = np.dtype(task["dtype"]).newbyteorder("<")
         self._end = np.array([eos_id], dtype=self._dtype).tobytes()
-        self._stem, self._corpus = stem, Path(task["shard"]).name
+        self._name, self._corpus = name, Path(task["shard"]).name
         self.documents: list[tuple[int, int]] = []  # first id, row in the corpus shard
         self._tokens = self._bytes = 0
 
@@ -182,8 +182,8 @@ class _Writer:
     def entry(self) -> ShardEntry:
         """This shard in the index."""
         return {
-            "file": f"{self._stem}.bin",
-            "documents_file": f"{self._stem}.documents.npy",
+            "file": self._name,
+            "documents_file": self._name.removesuffix("bin") + "documents.npy",
             "corpus": self._corpus,
             "tokens": self._tokens,
             "documents": len(self.documents),

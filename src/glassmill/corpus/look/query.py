@@ -18,6 +18,7 @@ import pyarrow.dataset as ds
 from glassmill.corpus.document import DROPPED_SCHEMA, KEPT_SCHEMA
 from glassmill.errors import UserError
 from glassmill.printable import valid
+from glassmill.run.shards import find_shards
 
 TABLES = ("kept", "dropped", "documents", "quarantine")
 QUARANTINE_SCHEMA = pa.schema([
@@ -62,8 +63,8 @@ def query(run: Path, statement: str, limit: int | None = None) -> tuple[list[str
 
 
 def _open_tables(connection: Any, run: Path) -> None:
-    kept = _parquet(run, "documents-*.parquet", KEPT_SCHEMA)
-    dropped = _parquet(run, "dropped-*.parquet", DROPPED_SCHEMA)
+    kept = _parquet(run, "documents", KEPT_SCHEMA)
+    dropped = _parquet(run, "dropped", DROPPED_SCHEMA)
     if kept is None:
         raise UserError(f"{run} has no documents (no shards/documents-*.parquet); name a run of the corpus stage")
     connection.register("kept", kept)
@@ -74,8 +75,8 @@ def _open_tables(connection: Any, run: Path) -> None:
         connection.execute(setting)
 
 
-def _parquet(run: Path, pattern: str, schema: pa.Schema) -> ds.Dataset | None:
-    paths = sorted((run / "shards").glob(pattern))
+def _parquet(run: Path, kind: str, schema: pa.Schema) -> ds.Dataset | None:
+    paths = find_shards(run, kind)
     if not paths:
         return None
     have = ds.dataset(paths[0], format="parquet").schema

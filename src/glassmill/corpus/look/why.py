@@ -32,6 +32,7 @@ from glassmill.corpus.rules import rule_named
 from glassmill.errors import UserError
 from glassmill.printable import valid
 from glassmill.recipe import CorpusSettings, Settings, load_recipe
+from glassmill.run.shards import find_shards, has_shards, shard_called
 
 FAR = 1e18
 STEPS_OF_ADD = ("read", "extract")
@@ -92,7 +93,7 @@ def way_of(run: Path, shard: str, row: int) -> Way:
 
 
 def _steps(run: Path) -> list[str]:
-    is_corpus = any((run / "shards").glob("dropped-*.parquet"))
+    is_corpus = has_shards(run, "dropped")
     return [step.name for step in STEPS if is_corpus or step.name in STEPS_OF_ADD]
 
 
@@ -224,8 +225,8 @@ def row_at(run: Path, shard: str, row: int, columns: list[str] | None = None) ->
     Raises:
         UserError: there is none.
     """
-    path = run / "shards" / shard
-    if "/" in shard or not path.is_file():
+    path = shard_called(run, shard)
+    if path is None:
         raise UserError(f"{run} has no shard {shard!r}")
     with pq.ParquetFile(path) as file:
         first = 0
@@ -259,7 +260,7 @@ def _near(run: Path, url: str, most: int = 3) -> list[str]:
 
 def _datasets(run: Path) -> list[ds.Dataset]:
     """The documents of a run, and those that it dropped; a run of `add` drops none."""
-    kept, dropped = (sorted((run / "shards").glob(f"{name}-*.parquet")) for name in ("documents", "dropped"))
+    kept, dropped = (find_shards(run, kind) for kind in ("documents", "dropped"))
     if not kept:
         raise UserError(f"{run} is not a finished run of the corpus stage or of add (no shards/documents-*.parquet)")
     return [ds.dataset(paths, format="parquet") for paths in (kept, dropped) if paths]
