@@ -8,6 +8,7 @@ import pytest
 from filelock import FileLock
 
 from glassmill.commands.clean import clean, clean_lines
+from glassmill.commands.runs import list_runs, run_table
 from glassmill.errors import UserError
 
 
@@ -67,3 +68,17 @@ def test_unfinished_runs_go_on_demand_but_never_one_in_use(runs: Path) -> None:
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--runs"):
         clean(tmp_path / "none", False, False)
+
+
+def test_layers_go_on_demand_and_not_while_a_corpus_is_made(runs: Path) -> None:
+    layer = runs / "corpus/.layers/3f/9a1c/pages-0000.parquet"
+    layer.parent.mkdir(parents=True)
+    layer.write_bytes(b"x" * 70)
+    (runs / "corpus/web-444444").mkdir()
+    assert list_runs(runs)["layers"] == 70 and "clean --layers" in str(run_table(list_runs(runs))[-1])
+    clean(runs, unfinished=True, delete=True)
+    with FileLock(runs / "corpus/web-444444/lock"):
+        clean(runs, unfinished=False, delete=True, layers=True)
+    assert layer.exists()
+    assert clean(runs, unfinished=False, delete=True, layers=True)["bytes"] == 70
+    assert not layer.exists() and list_runs(runs)["layers"] == 0

@@ -12,6 +12,7 @@ import pytest
 from glassmill.corpus import corpus, tasks
 from glassmill.corpus.document import Document, documents, read_documents
 from glassmill.corpus.parts import finished_parts
+from glassmill.corpus.read.cut import END
 from glassmill.corpus.tasks import judge_shard
 from glassmill.errors import UserError
 from glassmill.recipe import CorpusSettings, Recipe, make_recipe
@@ -129,16 +130,25 @@ class FragileLink:
         pass
 
 
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        [["a.warc.gz"], ["b.warc.gz"]],
+        [["a.warc.gz", "", 300, 5000, False]],
+        [["b.warc.gz", "", 2000, END, False]],
+        [["b.warc.gz", "", 0, 9000, True]],
+    ],
+    ids=["files", "middle", "end", "start"],
+)
 def test_a_shard_that_is_cut_off_anywhere_goes_on_to_the_same_parts(
-    web: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    web: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inputs: list[list[Any]]
 ) -> None:
-    monkeypatch.setattr(tasks, "PAGES_PER_PART", 4)
+    monkeypatch.setattr(tasks, "PAGES_PER_PART", 2)
 
     def task(work: Path) -> dict[str, Any]:
-        inputs = [[str(web / name), name] for name in ("a.warc.gz", "b.warc.gz")]
         return {
             "shard": 0,
-            "inputs": inputs,
+            "inputs": [[str(web / name), name, *rest] for name, *rest in inputs],
             "work": str(work),
             "settings": CorpusSettings().model_dump(mode="json"),
             "seed": 7,
@@ -151,7 +161,9 @@ def test_a_shard_that_is_cut_off_anywhere_goes_on_to_the_same_parts(
         }
 
     tasks.judge_shard(task(tmp_path / "whole"))
-    for cut in range(1, len(PAGES) + 2, 3):
+    pages = sum(part.counts["records"] for part in finished_parts(tmp_path / "whole"))
+    assert pages > 3
+    for cut in range(1, pages + 1, 1 + pages // 6):
         work = tmp_path / f"cut-{cut}"
         with pytest.raises(Killed):
             tasks.judge_shard(task(work), FragileLink(cut))  # type: ignore[arg-type]
@@ -179,7 +191,7 @@ def test_where_a_file_cannot_even_be_read_on_it_ends_and_the_next_one_begins(tmp
     task = {"shard": 0, "inputs": [[str(file), file.name] for file in files], "work": str(tmp_path / "work"),
             "settings": settings, "seed": 7, "skip": [[1, "over the CPU limit"]] * 2}  # fmt: skip
     judge_shard(task)
-    (part,) = finished_parts(tmp_path / "work" / "00000")
+    (part,) = finished_parts(tmp_path / "work")
     kept = [document.url for document in read_documents(part.folder / "kept.parquet")]
     assert kept == ["http://a.example/0", *(f"http://b.example/{number}" for number in range(3))]
     (lost,) = part.quarantined

@@ -244,6 +244,9 @@ def doctor(runs: Runs = RUNS, as_json: Json = False) -> None:
 def clean(
     runs: Runs = RUNS,
     unfinished: Annotated[bool, typer.Option("--unfinished", help="also runs that never finished")] = False,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="also the texts that spare further corpus runs the reading")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="delete; without it, only show")] = False,
     as_json: Json = False,
 ) -> None:
@@ -251,4 +254,4 @@ def clean(
     from glassmill.commands.clean import clean as clean_runs
     from glassmill.commands.clean import clean_lines
 
-    show_result(clean_runs(runs, unfinished, yes), as_json, clean_lines)
+    show_result(clean_runs(runs, unfinished, yes, layers), as_json, clean_lines)

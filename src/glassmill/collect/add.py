@@ -18,7 +18,7 @@ from typing import cast
 from glassmill.collect.gather import GatherResult, GatherTask, gather_shard
 from glassmill.corpus.extract.extract import WITHOUT_CORE, engine_of
 from glassmill.corpus.facts import extraction_facts
-from glassmill.corpus.read.sources import Source, group
+from glassmill.corpus.read.cut import Source, cut
 from glassmill.recipe import CorpusSettings, Recipe, Settings
 from glassmill.run import kinds
 from glassmill.run.events import Listener
@@ -35,9 +35,11 @@ from glassmill.run.folder import (
 )
 from glassmill.run.inputs import InputFile, digest_files, record_inputs
 from glassmill.run.places import place
+from glassmill.run.shards import folder_of, shard_name
 
 STAGE = "add"
-VERSION = 3
+VERSION = 4
+SHARD_BYTES = 64 << 20
 
 
 def add(
@@ -85,15 +87,15 @@ def _make_private(paths: Iterable[Path]) -> None:
 def _make(run: RunFolder, sources: Sequence[Source], settings: CorpusSettings) -> None:
     if settings.extract.engine == "auto" and engine_of(settings.extract) == "resiliparse":
         run.emit(kinds.Warned(WITHOUT_CORE))
-    shards = group(sources)
+    shards = cut(sources, SHARD_BYTES, divide=False)
     work = run.path / "work"
     work.mkdir(exist_ok=True)
     tasks: list[GatherTask] = [
         {
-            "inputs": [[str(one.path), one.name, one.refused] for one in shard],
+            "inputs": [one.as_input() for one in shard],
             "settings": settings.model_dump(mode="json"),
-            "out": str(run.shard_path(f"documents-{number:05d}.parquet")),
-            "report": str(work / f"{number:05d}.json"),
+            "out": str(run.path / shard_name("documents", number)),
+            "report": str(work / f"{folder_of(number)}{number:05d}.json"),
         }
         for number, shard in enumerate(shards)
     ]

@@ -22,9 +22,10 @@ import pyarrow.parquet as pq
 from glassmill.corpus.chain import Chain
 from glassmill.corpus.document import PARQUET, Document, Lost, Page, table_of
 from glassmill.corpus.pii import find, leaving
+from glassmill.corpus.read.cut import Source
 from glassmill.corpus.read.files.errors import UNJUDGED, cause_of
 from glassmill.corpus.read.files.kinds import kind_of
-from glassmill.corpus.read.sources import Source, read_sources
+from glassmill.corpus.read.sources import read_sources
 from glassmill.recipe import ClassifierSettings, CorpusSettings
 from glassmill.run.files import atomic_json, atomic_path
 from glassmill.run.memory import peak_memory
@@ -52,12 +53,12 @@ _NO_WORD = re.compile(r"\W+")
 class GatherTask(TypedDict):
     """The work of one shard.
 
-    `inputs` are [path, name, why it must not be read]. `out` is a Parquet file to write and `report` a JSON file for
+    `inputs`: the sources, as tasks carry them. `out` is a Parquet file to write and `report` a JSON file for
     the result; without them the task is an inventory, of the first `limit` pages where a file may hold any number.
     `kind` and `bytes` say what the inventory's sample stands for.
     """
 
-    inputs: list[list[str]]
+    inputs: list[list[object]]
     settings: dict[str, object]
     out: NotRequired[str]
     report: NotRequired[str]

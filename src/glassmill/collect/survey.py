@@ -15,8 +15,8 @@ from typing import TypedDict, cast
 from glassmill.collect.gather import GatherTask, SurveyResult, gather_shard
 from glassmill.corpus.document import kind_of_cause
 from glassmill.corpus.look.shown import masked_for
+from glassmill.corpus.read.cut import Source
 from glassmill.corpus.read.files.kinds import CONTAINERS, OTHER, kind_of
-from glassmill.corpus.read.sources import Source
 from glassmill.recipe import CorpusSettings
 from glassmill.run.executors import cores, map_shards
 from glassmill.run.files import sha256_file
@@ -130,7 +130,7 @@ def _tasks(kind: str, group: list[Source], settings: CorpusSettings) -> Iterator
         part = chosen[begin : begin + step]
         yield {
             "kind": kind,
-            "inputs": [[str(one.path), one.name, one.refused] for one in part],
+            "inputs": [one.as_input() for one in part],
             "bytes": sum(one.size for one in part),
             "settings": settings.model_dump(mode="json"),
             **({"limit": SAMPLE_PAGES} if kind in CONTAINERS else {}),  # type: ignore[typeddict-item]

@@ -1,7 +1,8 @@
 """`glassmill clean`: deletes what no command needs any more from the runs folder.
 
 What finished runs left for a resume that will not come (checkpoints, scratch), and temporary files of killed
-processes; with `unfinished`, also runs that never finished. A run that a process is working in is left alone.
+processes; with `unfinished`, also runs that never finished; with `layers`, also the texts that corpus runs keep for
+each other. A run that a process is working in is left alone, and so are the texts while one works on a corpus.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TypedDict
 from glassmill.commands.terminal import plain, size
 from glassmill.errors import UserError
 from glassmill.run.files import TEMPORARY, bytes_of, is_held, remove
-from glassmill.run.folder import SCRATCH_FOLDERS, is_done
+from glassmill.run.folder import SCRATCH_FOLDERS, is_done, layers_of
 
 
 class Left(TypedDict):
@@ -32,7 +33,7 @@ class CleanResult(TypedDict):
     deleted: bool
 
 
-def clean(runs: Path, unfinished: bool, delete: bool) -> CleanResult:
+def clean(runs: Path, unfinished: bool, delete: bool, layers: bool = False) -> CleanResult:
     """Finds what can go from `runs`, and deletes it if `delete` is set.
 
     Raises:
@@ -40,7 +41,7 @@ def clean(runs: Path, unfinished: bool, delete: bool) -> CleanResult:
     """
     if not runs.is_dir():
         raise UserError(f"no runs folder at {runs}; name it with --runs")
-    found = sorted(_left(runs, unfinished), key=lambda item: item["path"])
+    found = sorted([*_left(runs, unfinished), *(_layers(runs) if layers else ())], key=lambda item: item["path"])
     if delete:
         for item in found:
             remove(Path(item["path"]))
@@ -72,6 +73,12 @@ def _left(runs: Path, unfinished: bool) -> Iterator[Left]:
         for path in sorted(run.rglob(f"*{TEMPORARY}")):
             if path.relative_to(run).parts[0] not in SCRATCH_FOLDERS:
                 yield _item(path, "left by a killed process")
+
+
+def _layers(runs: Path) -> Iterator[Left]:
+    folder = layers_of(runs)
+    if folder.is_dir() and not any(is_held(run / "lock") for run in folder.parent.iterdir()):
+        yield _item(folder, "texts of pages, for further corpus runs")
 
 
 def _item(path: Path, what: str) -> Left:

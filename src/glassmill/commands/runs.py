@@ -28,7 +28,9 @@ def run_table(result: RunList) -> list[Table | str]:
         made_from = ", ".join(map(plain, entry["made_from"]))
         table.add_row(plain(entry["run"]), state, when, size(entry["bytes"]), numbers, f"[dim]{made_from}[/dim]")
     count = len(result["runs"])
-    return [table, f"{count} run{'s' * (count != 1)}, {size(result['bytes'])}"]
+    kept = result["layers"]
+    more = f"; texts for further corpus runs {size(kept)} (glassmill clean --layers deletes them)" if kept else ""
+    return [table, f"{count} run{'s' * (count != 1)}, {size(result['bytes'])}{more}"]
 
 
 def comparison_table(result: Comparison) -> list[Table | str]:

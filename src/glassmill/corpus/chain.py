@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from glassmill.corpus.document import Document, Page, document_id
@@ -23,9 +24,11 @@ from glassmill.corpus.judge.quality import c4, fineweb
 from glassmill.corpus.judge.rule import Direction, Rule, Unit, Verdict
 from glassmill.corpus.judge.url_lists import HashList
 from glassmill.corpus.judge.urls import UrlFilter
-from glassmill.corpus.judge.words import count_words
+from glassmill.corpus.judge.words import Counted, WordCounts, count_words, numbers_of
+from glassmill.corpus.layers import Extracted
+from glassmill.corpus.memo import Memo
 from glassmill.corpus.read.files.sections import Section, pieces, sections_of_html
-from glassmill.recipe import CorpusSettings
+from glassmill.recipe import C4Settings, CorpusSettings, LanguageSettings
 from glassmill.run.names import user_path
 
 
@@ -84,13 +87,19 @@ LOW_QUALITY = Rule(
 )
 
 T = TypeVar("T")
+Broken = tuple[str, float, float, str] | None
+"""Name of a rule, value, bound and detail, as a document has them; None if no rule is broken."""
 
 
 class Chain:
     """The filters with their settings. `seconds` adds up CPU time by step."""
 
     def __init__(
-        self, settings: CorpusSettings, lists: HashList | None = None, allowed: HashList | None = None
+        self,
+        settings: CorpusSettings,
+        lists: HashList | None = None,
+        allowed: HashList | None = None,
+        memo: Memo | None = None,
     ) -> None:
         self.settings = settings
         self.seconds: dict[str, float] = defaultdict(float)
@@ -98,6 +107,16 @@ class Chain:
         path = settings.classifier.path
         self._classifier = Classifier.load(user_path(path)) if path else None
         self._urls = UrlFilter(settings.url, lists, allowed)
+        memo = memo or Memo(None)
+        one = settings.model_dump(mode="json")
+        self._language = memo.step("language", one["language"], partial(_judged_language, settings.language))
+        self._numbers = memo.step("words", {}, self._count)
+        self._counted: tuple[str, WordCounts] | None = None
+        self._inner = 0.0
+        self._repetition = memo.step("gopher_repetition", one["gopher_repetition"], self._judge_repetition)
+        self._quality = memo.step("gopher_quality", one["gopher_quality"], self._judge_quality)
+        self._c4 = memo.step("c4", one["c4"], partial(_judged_lines, settings.c4))
+        self._fineweb = memo.step("fineweb", one["fineweb"], lambda text: _broken(fineweb(text, settings.fineweb)))
 
     def judge(self, page: Page) -> Document:
         """The page as a document: kept so far, or dropped for exactly one reason."""
@@ -108,15 +127,37 @@ class Chain:
 
     def documents(self, page: Page) -> Iterator[Document]:
         """The same; an HTML page that is longer than a document may be becomes several."""
+        yield from self.judged(self.extracted(page))
+
+    def extracted(self, page: Page) -> Extracted:
+        """The page as far as its text, which is what a layer keeps."""
         document = self._extracted(page)
+        found = Extracted(page.url, document.offset, [document], unread=document.step == "url")
         most = self.settings.files.split_characters
-        if document.rule or page.kind != "html" or not most or len(document.text) <= most:
-            pages = [document]
-        else:
+        if not document.rule and page.kind == "html" and most and len(document.text) > most:
             html = html_of(page.body, page.charset)
             headed = sections_of_html(document.text, html if isinstance(html, str) else html.decode("utf-8", "replace"))
-            pages = [_piece(document, piece) for piece in pieces(headed, most)]
-        for one in pages:
+            found.documents = [_piece(document, piece) for piece in pieces(headed, most)]
+        return found
+
+    def again(self, found: Extracted) -> Extracted:
+        """A page of a layer that fits: what `extracted` would say of it with the URL lists of today."""
+        if found.failed or found.documents[0].step == "read" or not (verdict := self._urls.judge(found.url)):
+            return found
+        before = found.documents[0]
+        document = Document(
+            before.id, before.url, "", before.source, before.offset, before.date, section=before.section
+        )
+        document.drop("url", verdict)
+        return Extracted(found.url, found.offset, [document], unread=True)
+
+    def drops(self, url: str) -> bool:
+        """Whether the URL lists drop it."""
+        return self._urls.judge(url) is not None
+
+    def judged(self, found: Extracted) -> Iterator[Document]:
+        """Its documents, kept so far or dropped for exactly one reason."""
+        for one in found.documents:
             if self._exclusion and not one.rule and (named := self._exclusion.of_name(one.url)):
                 emptied(one, named)
             if not one.rule:
@@ -143,26 +184,26 @@ class Chain:
 
     def _judge_text(self, document: Document) -> None:
         settings = self.settings
-        if self._took(document, "language", self._timed("language", self._language, document)):
+        found = self._timed("language", self._language, document.text)
+        document.language, document.language_score, verdict = found
+        if self._breaks(document, "language", verdict):
             return
-        words = self._timed("words", count_words, document.text)
         if settings.gopher_repetition.enabled:
-            verdict = self._timed(
-                "gopher_repetition", gopher_repetition, document.text, words, settings.gopher_repetition
-            )
-            if self._took(document, "gopher_repetition", verdict):
+            verdict = self._timed("gopher_repetition", self._repetition, document.text)
+            if self._breaks(document, "gopher_repetition", verdict):
                 return
         if settings.gopher_quality.enabled:
-            verdict = self._timed("gopher_quality", gopher_quality, document.text, words, settings.gopher_quality)
-            if self._took(document, "gopher_quality", verdict):
+            verdict = self._timed("gopher_quality", self._quality, document.text)
+            if self._breaks(document, "gopher_quality", verdict):
                 return
         if settings.c4.enabled:
-            document.text, verdict = self._timed("c4", c4, document.text, settings.c4)
-            if self._took(document, "c4", verdict):
+            text, verdict = self._timed("c4", self._c4, document.text)
+            document.text = document.text if text is None else text
+            if self._breaks(document, "c4", verdict):
                 return
         if settings.fineweb.enabled:
-            verdict = self._timed("fineweb", fineweb, document.text, settings.fineweb)
-            if self._took(document, "fineweb", verdict):
+            verdict = self._timed("fineweb", self._fineweb, document.text)
+            if self._breaks(document, "fineweb", verdict):
                 return
         if self._classifier is not None:
             self._took(document, "classifier", self._timed("classifier", self._classify, document))
@@ -199,9 +240,29 @@ class Chain:
             document.text = clean(decode(page.body, page.charset, is_html=False)[0])
         return None if document.text else NO_TEXT.broken(0, 1)
 
-    def _language(self, document: Document) -> Verdict | None:
-        document.language, document.language_score, verdict = judge_language(document.text, self.settings.language)
-        return verdict
+    def _judge_repetition(self, text: str) -> Broken:
+        return _broken(gopher_repetition(text, self._counts(text), self.settings.gopher_repetition))
+
+    def _judge_quality(self, text: str) -> Broken:
+        return _broken(gopher_quality(text, self._counts(text), self.settings.gopher_quality))
+
+    def _counts(self, text: str) -> WordCounts:
+        return Counted(self._numbers(text), lambda: self._words(text))
+
+    def _count(self, text: str) -> list[int]:
+        return numbers_of(self._words(text))
+
+    def _words(self, text: str) -> WordCounts:
+        """Counted once for all filters."""
+        if self._counted is None or self._counted[0] is not text:
+            self._counted = text, self._timed("words", count_words, text)
+        return self._counted[1]
+
+    def _breaks(self, document: Document, step: str, broken: Broken) -> bool:
+        if broken is not None:
+            document.step = step
+            document.rule, document.value, document.bound, document.detail = broken
+        return broken is not None
 
     def _took(self, document: Document, step: str, verdict: Verdict | None) -> bool:
         if verdict is not None:
@@ -209,11 +270,30 @@ class Chain:
         return verdict is not None
 
     def _timed(self, step: str, function: Callable[..., T], *arguments: object) -> T:
-        begin = time.process_time()
+        begin, inner = time.process_time(), self._inner
         try:
             return function(*arguments)
         finally:
-            self.seconds[step] += time.process_time() - begin
+            spent = time.process_time() - begin
+            self.seconds[step] += spent - (self._inner - inner)  # a step in a step counts once
+            self._inner = inner + spent
+
+
+def _judged_language(settings: LanguageSettings, text: str) -> tuple[str, float, Broken]:
+    language, score, verdict = judge_language(text, settings)
+    return language, float(score), _broken(verdict)
+
+
+def _judged_lines(settings: C4Settings, text: str) -> tuple[str | None, Broken]:
+    """The text that is left, None if it is the same, and the rule it breaks."""
+    left, verdict = c4(text, settings)
+    return None if left == text else left, _broken(verdict)
+
+
+def _broken(verdict: Verdict | None) -> Broken:
+    if verdict is None:
+        return None
+    return verdict.rule.name, float(verdict.value), float(verdict.bound), verdict.detail
 
 
 def _piece(document: Document, piece: Section) -> Document:

@@ -26,11 +26,13 @@ from glassmill.corpus.dedup.keys import family
 from glassmill.corpus.document import documents
 from glassmill.corpus.exclude import entries_of, unused, with_entries
 from glassmill.corpus.extract.extract import WITHOUT_CORE, engine_of
-from glassmill.corpus.facts import resolved
+from glassmill.corpus.facts import facts, resolved
 from glassmill.corpus.judge.url_lists import built_lists
+from glassmill.corpus.layers import layer_key
 from glassmill.corpus.parts import judged_shard
+from glassmill.corpus.read.cut import Source, cut, misread
 from glassmill.corpus.read.files.kinds import WARC, kind_of
-from glassmill.corpus.read.sources import Source, find_sources, group
+from glassmill.corpus.read.sources import find_sources
 from glassmill.corpus.stats import Stats, loss_of_text, make_funnel, stats_of
 from glassmill.corpus.tasks import Finished, FinishTask, Judged, JudgeTask
 from glassmill.errors import UserError
@@ -39,14 +41,16 @@ from glassmill.recipe import CorpusSettings
 from glassmill.run import kinds
 from glassmill.run.executors import cores
 from glassmill.run.files import atomic_write, remove
-from glassmill.run.folder import RunFolder
+from glassmill.run.folder import RunFolder, layers_of
+from glassmill.run.hashes import hash_files
 from glassmill.run.inputs import InputFile
 from glassmill.run.names import user_path
+from glassmill.run.shards import folder_of
 from glassmill.run.worker import Link, load_function
 
 __all__ = ["VERSION", "make", "resolved"]
 
-VERSION = 6
+VERSION = 7
 
 SECONDS_BETWEEN_FUNNELS = 1.0
 DOCUMENTS_IN_PROCESS = 100_000
@@ -69,7 +73,7 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
         run.emit(kinds.Warned(WITHOUT_CORE))
     sources = _sources(settings, web)
     settings, used = with_entries(settings, [InputFile(one.path, one.name, one.refused) for one in sources])
-    shards = group(sources)
+    shards = cut(sources, int(settings.shard_mb * (1 << 20)))
     work = run.path / "work"
     work.mkdir(mode=0o700, exist_ok=True)  # texts lie there before anything is masked
     lists = _hash_lists(run, settings, web)
@@ -77,15 +81,23 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
     dumped = settings.model_dump(mode="json")
     run.emit(kinds.Note(f"{len(sources)} input files, {_megabytes(sources)} MB, in {len(shards)} shards"))
 
+    layer_of = _layers(run, settings, sources)
     view = _View(run, shards)
-    judge = [
-        JudgeTask(shard=number, work=str(work), settings=dumped, seed=seed, inputs=[_as_input(one) for one in shard],
-                  lists=lists.get("lists"), allowed=lists.get("allowed"))
-        for number, shard in enumerate(shards)
-    ]  # fmt: skip
-    judged: list[Judged] = _map(run, "judge_shard", judge, settings, view.on_event)
-    folders = [work / f"{number:05d}" for number in range(len(shards))]
-    summed = [judged_shard(folder) for folder in folders]
+    judged: list[Judged] = []
+    wrong = dict(enumerate(shards))
+    while wrong:
+        tasks = [
+            JudgeTask(shard=number, work=str(_folder(work, number, shard)), settings=dumped, seed=seed,
+                      inputs=[one.as_input() for one in shard], lists=lists.get("lists"), allowed=lists.get("allowed"),
+                      layer=layer_of(shard))
+            for number, shard in wrong.items()
+        ]  # fmt: skip
+        judged += _map(run, "judge_shard", tasks, settings, view.on_event)
+        folders = [_folder(work, number, shard) for number, shard in enumerate(shards)]
+        summed = [judged_shard(folder) for folder in folders]
+        wrong = {number: [source] for number, source in misread(shards, [one["found"] for one in summed]).items()}
+        for number, shard in wrong.items():
+            shards[number] = shard
     counts = Counter[str]()
     for one in summed:
         counts.update(one["counts"])
@@ -93,10 +105,9 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
 
     rows = [Rows(folder / "keys.npy", 0, one["rows"]) for folder, one in zip(folders, summed, strict=True)]
     firsts, clusters = _cluster(run, rows, settings, earlier)
-    (run.path / "shards").mkdir(exist_ok=True)
     finish = [
-        FinishTask(shard=number, work=str(work), settings=dumped, seed=seed, out=str(run.path / "shards"), first=first,
-                   clusters=clusters)
+        FinishTask(shard=number, work=str(folders[number]), settings=dumped, seed=seed, out=str(run.path), first=first,
+                   clusters=clusters, layer=layer_of(shards[number]))
         for number, first in enumerate(firsts)
     ]  # fmt: skip
     finished: list[Finished] = _map(run, "finish_shard", finish, settings)
@@ -134,8 +145,41 @@ def _map(
     return run.map(name, tasks, settings.workers, on_event=on_event, cpu_limit_s=limit)
 
 
-def _as_input(source: Source) -> tuple[str, str, str]:
-    return str(source.path), source.name, source.refused
+def _layers(
+    run: RunFolder, settings: CorpusSettings, sources: Sequence[Source]
+) -> Callable[[Sequence[Source]], str | None]:
+    """Where the layer of a shard is or will be; nowhere if none are wanted, or documents are taken out: a layer has the
+    text of every page."""
+    folder = run.path.parent / layers_of(run.path).name
+    if settings.exclude and folder.is_dir():
+        run.emit(
+            kinds.Warned("corpus.exclude: texts of earlier runs are still kept for further ones, in "
+                         f"{folder}; `glassmill clean --layers` deletes them")
+        )  # fmt: skip
+    if not settings.layers or settings.exclude:
+        return lambda shard: None
+    folder.mkdir(mode=0o700, exist_ok=True)
+    paths = [source.path for source in sources if not source.refused]
+    digests = dict(zip(paths, hash_files(paths), strict=True))
+    decides = {
+        "version": VERSION,
+        "facts": facts(settings.extract),
+        "extract": settings.extract.identity(),
+        "files": settings.files.identity(),
+        "limits": [settings.max_record_bytes, settings.page_cpu_s],
+    }
+
+    def layer_of(shard: Sequence[Source]) -> str | None:
+        key = layer_key(shard, digests, decides)
+        return str(folder / key) if key else None
+
+    return layer_of
+
+
+def _folder(work: Path, number: int, shard: Sequence[Source]) -> Path:
+    """Where a shard's parts lie; a range that is read again, from elsewhere, has another folder."""
+    again = f"-{shard[0].begin}" if shard[0].begin and shard[0].known else ""
+    return work / f"{folder_of(number)}{number:05d}{again}"
 
 
 def _sources(settings: CorpusSettings, web: Path | None) -> list[Source]:
@@ -212,9 +256,9 @@ class _View:
 
     def __init__(self, run: RunFolder, shards: list[list[Source]]) -> None:
         self.run = run
-        self.sizes = [sum(source.size for source in shard) for shard in shards]
+        self.sizes = [sum(source.bytes for source in shard) for shard in shards]
         self.total = sum(self.sizes)
-        self.archives = [shard[0].is_archive for shard in shards]
+        self.begins = [shard[0].begin if len(shard) == 1 and shard[0].is_archive else None for shard in shards]
         self.done = [0] * len(shards)
         self.counts: list[Counter[str]] = [Counter() for _ in shards]
         self.last = 0.0
@@ -227,8 +271,8 @@ class _View:
         self.counts[shard] = Counter(event.counts)
         if offset is None:
             self.done[shard] = self.sizes[shard]
-        elif self.archives[shard]:
-            self.done[shard] = min(offset, self.sizes[shard])
+        elif (begin := self.begins[shard]) is not None:
+            self.done[shard] = max(0, min(offset - begin, self.sizes[shard]))
         if time.monotonic() - self.last >= SECONDS_BETWEEN_FUNNELS:
             self.last = time.monotonic()
             self.show()

@@ -46,8 +46,13 @@ def resolved(recipe: Recipe) -> dict[str, str | int]:
     Raises:
         UserError: the recipe asks for an extractor that is not built here.
     """
+    return facts(recipe.corpus.extract)
+
+
+def facts(settings: ExtractSettings) -> dict[str, str | int]:
+    """The same, by the settings of extraction."""
     letters = native.UNICODE_VERSION if native.available() else unicodedata.unidata_version
-    return {**extraction_facts(recipe.corpus.extract), "letters": f"Unicode {letters.removesuffix('.0')}"}
+    return {**extraction_facts(settings), "letters": f"Unicode {letters.removesuffix('.0')}"}
 
 
 def extraction_facts(settings: ExtractSettings) -> dict[str, str | int]:

@@ -16,13 +16,17 @@ from typing import TypedDict
 import numpy as np
 
 from glassmill.corpus.document import DROPPED_SCHEMA, KEPT_SCHEMA, Document, Quarantined, table_of, write_table
+from glassmill.corpus.layers import PAGES, Pages
+from glassmill.corpus.read.cut import Found
 from glassmill.run.files import atomic_json, atomic_path
+from glassmill.run.shards import folder_of
 
 
 class Part:
     """A few hundred pages with their verdicts. In memory until `write`, then a folder that is whole or absent."""
 
-    def __init__(self) -> None:
+    def __init__(self, pages: Pages | None = None) -> None:
+        self.pages = pages
         self.kept: list[Document] = []
         self.dropped: list[Document] = []
         self.keys: list[np.ndarray] = []
@@ -31,9 +35,10 @@ class Part:
         self.characters = 0
         self.end = 0
         self.last = False
+        self.found: Found = None, None
 
     @property
-    def pages(self) -> int:
+    def records(self) -> int:
         return self.counts["records"]
 
     def add(self, document: Document, keys: np.ndarray | None) -> None:
@@ -68,11 +73,14 @@ class Part:
     def write(self, folder: Path) -> None:
         with atomic_path(folder) as temporary:
             temporary.mkdir(parents=True)
-            write_table(table_of(self.kept, KEPT_SCHEMA), temporary / "kept.parquet")
-            write_table(table_of(self.dropped, DROPPED_SCHEMA), temporary / "dropped.parquet")
+            write_table(table_of(self.kept, KEPT_SCHEMA), temporary / "kept.parquet", compression_level=1)
+            write_table(table_of(self.dropped, DROPPED_SCHEMA), temporary / "dropped.parquet", compression_level=1)
+            if self.pages is not None:
+                self.pages.write(temporary / PAGES)
             keys = np.stack(self.keys) if self.keys else np.zeros((0, 1), np.uint64)
             np.save(temporary / "keys.npy", np.asfortranarray(keys), allow_pickle=False)
-            state = {"end": self.end, "last": self.last, "counts": dict(self.counts), "quarantined": self.quarantined}
+            state = {"end": self.end, "last": self.last, "counts": dict(self.counts),
+                     "quarantined": self.quarantined, "found": self.found}  # fmt: skip
             atomic_json(temporary / "part.json", state)
 
 
@@ -86,6 +94,7 @@ class FinishedPart:
         self.last: bool = state["last"]
         self.counts: Counter[str] = Counter(state["counts"])
         self.quarantined: list[Quarantined] = state["quarantined"]
+        self.found: Found = tuple(state["found"])
 
     def keys(self) -> np.ndarray:
         """Document ids in column 0, keys in the others; memory-mapped, so that one column can be read alone."""
@@ -96,17 +105,23 @@ class FinishedPart:
 def finished_parts(folder: Path) -> Iterator[FinishedPart]:
     """The finished parts of a shard, in order, up to the first gap."""
     number = 0
-    while (folder / f"part-{number:04d}" / "part.json").exists():
-        yield FinishedPart(folder / f"part-{number:04d}")
+    while (place := part_folder(folder, number) / "part.json").exists():
+        yield FinishedPart(place.parent)
         number += 1
 
 
+def part_folder(folder: Path, number: int) -> Path:
+    """Where a part of a shard lies."""
+    return folder / f"{folder_of(number)}part-{number:04d}"
+
+
 class JudgedShard(TypedDict):
-    """The counts and the quarantined records of all parts, and the rows of `keys.npy`."""
+    """The counts and the quarantined records of all parts, and the rows of `keys.npy`. `found`: see `cut.Found`."""
 
     counts: dict[str, int]
     quarantined: list[Quarantined]
     rows: int
+    found: Found
 
 
 def sum_up(folder: Path) -> None:
@@ -122,6 +137,7 @@ def sum_up(folder: Path) -> None:
         "counts": dict(sum((part.counts for part in parts), Counter())),
         "quarantined": [entry for part in parts for entry in part.quarantined],
         "rows": sum(map(len, keys)),
+        "found": parts[-1].found,
     }
     atomic_json(folder / "judged.json", judged)
 

@@ -10,7 +10,7 @@ from typing import TypedDict
 
 from glassmill.corpus.chain import STEPS
 from glassmill.corpus.document import Quarantined, kind_of_cause
-from glassmill.corpus.read.sources import Source
+from glassmill.corpus.read.cut import Source
 from glassmill.corpus.tasks import Finished
 from glassmill.run import kinds
 

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from glassmill.corpus.chain import Chain
 from glassmill.corpus.dedup.duplicates import EARLIER
-from glassmill.corpus.dedup.keys import MinHasher
+from glassmill.corpus.dedup.keys import MinHasher, family
 from glassmill.corpus.dedup.verdicts import as_duplicate
 from glassmill.corpus.document import (
     DROPPED_SCHEMA,
@@ -36,14 +36,18 @@ from glassmill.corpus.document import (
 )
 from glassmill.corpus.exclude import Exclusion, emptied, entries_of
 from glassmill.corpus.judge.url_lists import HashList
+from glassmill.corpus.layers import NOTE, PAGES, Extracted, Item, Layer, Pages
 from glassmill.corpus.look.shown import masked_for
-from glassmill.corpus.parts import Part, finished_parts, sum_up
+from glassmill.corpus.memo import Memo
+from glassmill.corpus.parts import Part, finished_parts, judged_shard, part_folder, sum_up
 from glassmill.corpus.pii import leaving, mask
+from glassmill.corpus.read.cut import of_input
 from glassmill.corpus.read.files.errors import UNJUDGED, cause_of
 from glassmill.corpus.read.sources import read_sources
 from glassmill.recipe import CorpusSettings
 from glassmill.run import kinds
 from glassmill.run.files import atomic_json, atomic_path
+from glassmill.run.shards import folder_of, shard_name
 from glassmill.run.worker import Link
 
 PAGES_PER_PART = 500
@@ -55,7 +59,7 @@ EXAMPLE_CHARACTERS = 600
 
 
 class Task(TypedDict):
-    """What both tasks need: the shard's number, the run's folder for pieces, settings as JSON, and the run's seed.
+    """What both tasks need: the shard's number, its folder for pieces, settings as JSON, and the run's seed.
 
     `skip` names the items that crashed a worker before, by position, with the cause; see `read_sources`.
     """
@@ -68,11 +72,13 @@ class Task(TypedDict):
 
 
 class JudgeTask(Task):
-    """`inputs`: of each file its path, its name, and why it must not be read. `lists`, `allowed`: hashed lists."""
+    """`inputs`: the sources, as tasks carry them. `lists`, `allowed`: hashed lists. `layer`: where the shard's layer is
+    or will be."""
 
-    inputs: Sequence[Sequence[str]]
+    inputs: Sequence[Sequence[object]]
     lists: NotRequired[str | None]
     allowed: NotRequired[str | None]
+    layer: NotRequired[str | None]
 
 
 class Judged(TypedDict):
@@ -82,7 +88,7 @@ class Judged(TypedDict):
 
 
 class FinishTask(Task):
-    """`out`: the folder of the Parquet files. `clusters`: the table of `find_duplicates`, None without deduplication.
+    """`out`: the run. `clusters`: the table of `find_duplicates`, None without deduplication.
 
     `first` is the table's row of the shard's first candidate; `skip` counts candidates.
     """
@@ -90,6 +96,7 @@ class FinishTask(Task):
     out: str
     clusters: str | None
     first: int
+    layer: NotRequired[str | None]
 
 
 class Finished(TypedDict):
@@ -112,16 +119,23 @@ class _Judge:
     def __init__(self, task: JudgeTask, link: Link) -> None:
         self.link = link
         self.shard: int = task["shard"]
-        self.folder = Path(task["work"]) / f"{self.shard:05d}"
+        self.folder = Path(task["work"])
         self.settings = CorpusSettings.model_validate(task["settings"])
         blocked, allowed = (
             HashList.open(Path(path)) if path else None for path in (task.get("lists"), task.get("allowed"))
         )
-        self.chain = Chain(self.settings, blocked, allowed)
+        self.layer = Layer(Path(layer)) if (layer := task.get("layer")) else None
+        self.memo = Memo(self.layer.folder / "judged.json" if self.layer else None)
+        self.chain = Chain(self.settings, blocked, allowed, self.memo)
         self.masked = masked_for(self.settings.pii)
-        self.hasher = MinHasher(self.settings.dedup, task["seed"])
-        bounds = self.settings.max_record_bytes, self.settings.files
-        self.items = read_sources(task["inputs"], task.get("skip", []), *bounds)
+        keys = MinHasher(self.settings.dedup, task["seed"]).keys
+        self.keys = self.memo.step(
+            "keys", {**family(self.settings.dedup, task["seed"])}, lambda text: keys(text).tobytes().hex()
+        )
+        source = of_input(task["inputs"][0])
+        self.range = source.range()
+        self.keeps = self.layer is not None and not task.get("skip")
+        self.items = self._from_layer(task) if self._has_layer() else self._from_files(task)
         self.part = Part()
         self.last_example = self.last_counts = 0.0
         self.total: Counter[str] = Counter()
@@ -135,28 +149,70 @@ class _Judge:
             self._judge_from(parts[-1].end if parts else 0, len(parts))
             self.chain.seconds["all"] += time.process_time() - begin
         sum_up(self.folder)
+        if self.layer and not (self.layer.folder / NOTE).exists():
+            pages = [part.folder / PAGES for part in finished_parts(self.folder)]
+            if all(path.is_file() for path in pages):
+                self.layer.write(pages, judged_shard(self.folder)["found"])
+        self.memo.save()
         self._tell_counts()
         return {"seconds": {step: round(seconds, 3) for step, seconds in self.chain.seconds.items()}}
 
+    def _has_layer(self) -> bool:
+        if self.layer is None:
+            return False
+        try:
+            return self.layer.open() and self.layer.fits(
+                self.chain.drops, pieces=bool(self.settings.files.split_characters)
+            )
+        except (ValueError, OSError) as error:
+            self.link.tell(kinds.Warned(f"layer {self.layer.folder}: {error}; its files are read again"))
+        return False
+
+    def _from_files(self, task: JudgeTask) -> Iterator[tuple[str, Page | Item]]:
+        bounds = self.settings.max_record_bytes, self.settings.files
+        if self.layer and self.keeps:
+            self.layer.drop()
+        self.part.pages = Pages() if self.keeps else None
+        for source, item in read_sources(task["inputs"], task.get("skip", []), *bounds, self.range):
+            yield source.name, item
+
+    def _from_layer(self, task: JudgeTask) -> Iterator[tuple[str, Item]]:
+        assert self.layer is not None
+        causes = dict(task.get("skip", []))
+        for position, (source, item) in enumerate(self.layer.items()):
+            if isinstance(item, Extracted):
+                item = Lost(item.offset, causes[position], item.url) if position in causes else self.chain.again(item)
+            yield source, item
+        if self.range:
+            self.range.first, self.range.stop = self.layer.found
+
     def _judge_from(self, begin: int, number: int) -> None:
-        self.part = Part()
         position = 0
         self.link.mark(0)  # from here on a crash is attributed to item 0, while it is read too
         for source, item in self.items:
             if position >= begin:
-                self._take(source.name, item)
+                self._take(source, position, item)
             position += 1
-            if self.part.pages >= PAGES_PER_PART or self.part.characters >= CHARACTERS_PER_PART:
+            if self.part.records >= PAGES_PER_PART or self.part.characters >= CHARACTERS_PER_PART:
                 number = self._write(number, position, last=False)
             self.link.mark(position)
         self._write(number, position, last=True)
 
-    def _take(self, source: str, item: Page | Lost) -> None:
+    def _take(self, source: str, position: int, item: Page | Item) -> None:
+        if isinstance(item, Page):
+            try:
+                item = self.chain.extracted(item)
+            except UNJUDGED as error:
+                item = Extracted(item.url, item.offset, [], failed=cause_of(error))
+        if self.part.pages is not None:
+            self.part.pages.add(position, source, item)
         if isinstance(item, Lost):
             self.part.quarantine(source, item.offset, item.url, item.cause)
+        elif item.failed:
+            self.part.quarantine(source, item.offset, item.url, item.failed)
         else:
             try:
-                for document in self.chain.documents(item):
+                for document in self.chain.judged(item):
                     self.part.add(document, self._timed_keys(document))
                     self._show(document)
             except UNJUDGED as error:
@@ -169,15 +225,17 @@ class _Judge:
         if document.rule or not self.settings.dedup.enabled:
             return None
         begin = time.process_time()
-        keys = self.hasher.keys(document.text)
+        keys = np.frombuffer(bytes.fromhex(self.keys(document.text)), np.uint64)
         self.chain.seconds["dedup"] += time.process_time() - begin
         return keys
 
     def _write(self, number: int, end: int, last: bool) -> int:
         self.part.end, self.part.last = end, last
-        self.part.write(self.folder / f"part-{number:04d}")
+        if last and self.range:
+            self.part.found = self.range.first, self.range.stop
+        self.part.write(part_folder(self.folder, number))
         self.total.update(self.part.counts)
-        self.part = Part()
+        self.part = Part(Pages() if self.part.pages is not None else None)
         return number + 1
 
     def _tell_counts(self, offset: int | None = None) -> None:
@@ -213,13 +271,14 @@ def finish_shard(task: FinishTask, link: Link | None = None) -> Finished:
     settings = CorpusSettings.model_validate(task["settings"])
     work, out, shard = Path(task["work"]), Path(task["out"]), int(task["shard"])
     skip = {int(position): str(cause) for position, cause in task.get("skip", [])}
-    kept_path, dropped_path = out / f"documents-{shard:05d}.parquet", out / f"dropped-{shard:05d}.parquet"
-    report = work / f"{shard:05d}" / "finished.json"
+    kept_path, dropped_path = (out / shard_name(kind, shard) for kind in ("documents", "dropped"))
+    report = work / "finished.json"
     if report.exists() and kept_path.exists() and dropped_path.exists():
         done: Finished = json.loads(report.read_text(encoding="utf-8"))
         return done
     clusters = np.load(task["clusters"], mmap_mode="r", allow_pickle=False) if task["clusters"] else None
-    finish = _Finish(settings, clusters, int(task["first"]), skip, link)
+    memo = Memo(Path(layer) / "masked.json" if (layer := task.get("layer")) else None)
+    finish = _Finish(settings, clusters, int(task["first"]), skip, link, memo)
     index: list[np.ndarray] = []
     with (
         atomic_path(kept_path) as kept_file,
@@ -227,7 +286,7 @@ def finish_shard(task: FinishTask, link: Link | None = None) -> Finished:
         pq.ParquetWriter(kept_file, KEPT_SCHEMA, **PARQUET) as kept_writer,
         pq.ParquetWriter(dropped_file, DROPPED_SCHEMA, **PARQUET) as dropped_writer,
     ):
-        for part in finished_parts(work / f"{shard:05d}"):
+        for part in finished_parts(work):
             kept, duplicates = finish.take(read_documents(part.folder / "kept.parquet"))
             kept_writer.write_table(table_of(kept, KEPT_SCHEMA))
             for dropped in (list(read_documents(part.folder / "dropped.parquet")), duplicates):
@@ -236,10 +295,12 @@ def finish_shard(task: FinishTask, link: Link | None = None) -> Finished:
             ids = np.array([int(document.id, 16) for document in kept], np.uint64)
             index.append(keys[np.isin(keys[:, 0], ids)])
     if settings.dedup.enabled and settings.dedup.index:
-        with atomic_path(out.parent / "index" / f"keys-{shard:05d}.npy") as temporary, temporary.open("wb") as file:
+        place = out / "index" / f"{folder_of(shard)}keys-{shard:05d}.npy"
+        with atomic_path(place) as temporary, temporary.open("wb") as file:
             np.save(file, np.asfortranarray(np.concatenate([rows for rows in index if len(rows)] or index[:1])))
     result: Finished = {"counts": dict(finish.counts), "pii": dict(finish.kinds), "quarantined": finish.quarantined}
     atomic_json(report, result)
+    memo.save()
     return result
 
 
@@ -247,11 +308,19 @@ class _Finish:
     """Goes through a shard's candidates: masks those that stay, and records for each duplicate which one stays."""
 
     def __init__(
-        self, settings: CorpusSettings, clusters: np.ndarray | None, first: int, skip: dict[int, str], link: Link
+        self,
+        settings: CorpusSettings,
+        clusters: np.ndarray | None,
+        first: int,
+        skip: dict[int, str],
+        link: Link,
+        memo: Memo | None = None,
     ) -> None:
         self.settings, self.clusters, self.first, self.skip, self.link = settings, clusters, first, skip, link
         self.exclusion = Exclusion(entries_of(settings))
         self.leave = leaving(settings.pii.examples, settings.pii.allow)
+        key = settings.pii.model_dump(mode="json", exclude={"enabled", "dropped"})
+        self.mask = (memo or Memo(None)).step("pii", key, self._mask_anew)
         self.counts: Counter[str] = Counter(kept=0, characters=0)
         self.kinds: Counter[str] = Counter()
         self.quarantined: list[Quarantined] = []
@@ -304,8 +373,14 @@ class _Finish:
         return document
 
     def _masked(self, text: str) -> tuple[str, list[Span]]:
+        masked, spans = self.mask(text)
+        return text if masked is None else masked, [Span(*span) for span in spans]
+
+    def _mask_anew(self, text: str) -> tuple[str | None, list[tuple[str, int, int]]]:
+        """The masked text, None if it is the same, and what was found in it."""
         settings = self.settings.pii
-        return mask(text, settings.kinds, settings.replacement == "fake", self.leave)
+        masked, spans = mask(text, settings.kinds, settings.replacement == "fake", self.leave)
+        return None if masked == text else masked, [(span.kind, span.start, span.end) for span in spans]
 
     def _cluster(self, document: Document) -> tuple[int, int, int]:
         """The survivor's id, the size of the cluster, and flags; without deduplication every document is alone."""

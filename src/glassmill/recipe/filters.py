@@ -180,4 +180,16 @@ class CorpusSettings(Settings):
     pii: PiiSettings = PiiSettings()
     page_cpu_s: float = Field(20.0, gt=0, description="CPU seconds after which a page is quarantined")
     max_record_bytes: int = Field(64 << 20, ge=1024)
+    shard_mb: float = Field(
+        64,
+        ge=0.001,
+        le=1 << 20,
+        description="megabytes of input in a shard, the unit of work: small files share one, large WARC and Parquet "
+        "files are cut; a small corpus is cut smaller",
+    )
+    layers: bool = runtime(
+        True,
+        description="keep the pages' texts beside the runs (runs/corpus/.layers, unmasked), so that a run with other "
+        "bounds reads no page again",
+    )
     workers: int = runtime(0, ge=0, description="worker processes; 0: one per core")

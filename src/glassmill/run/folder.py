@@ -60,6 +60,11 @@ SEARCH, SUFFIXES = "search", "suffixes"
 INDEXES = (SEARCH, SUFFIXES)
 
 
+def layers_of(runs: Path) -> Path:
+    """Where the corpus stage keeps texts for its further runs: see `corpus.layers`."""
+    return runs / "corpus" / ".layers"
+
+
 @dataclass(frozen=True)
 class Identity:
     """What decides a run's output. Equal identities name the same folder, and stand for equal bytes.

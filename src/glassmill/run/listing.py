@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, TypedDict
 from glassmill.errors import UserError
 from glassmill.foreign_json import load_json
 from glassmill.run.files import bytes_of, is_held, remove
-from glassmill.run.folder import Manifest, is_done, read_manifest
+from glassmill.run.folder import Manifest, is_done, layers_of, read_manifest
 from glassmill.run.names import find_folder
 from glassmill.stages import STAGES
 
@@ -40,10 +40,11 @@ class RunEntry(TypedDict):
 
 
 class RunList(TypedDict):
-    """All runs, stage by stage, the newest last."""
+    """All runs, stage by stage, the newest last. `layers`: bytes of texts that spare further runs the reading."""
 
     runs: list[RunEntry]
     bytes: int
+    layers: int
 
 
 class Comparison(TypedDict):
@@ -93,7 +94,9 @@ def list_runs(runs: Path) -> RunList:
     entries = [_entry(run, of_content) for run in found]
     order = {stage.name: number for number, stage in enumerate(STAGES)}
     entries.sort(key=lambda entry: (order.get(entry["run"].split("/")[0], -1), entry["changed"]))
-    return {"runs": entries, "bytes": sum(entry["bytes"] for entry in entries)}
+    layers = layers_of(runs)
+    kept = bytes_of(layers) if layers.is_dir() else 0
+    return {"runs": entries, "bytes": sum(entry["bytes"] for entry in entries), "layers": kept}
 
 
 def _runs(runs: Path) -> Iterator[_Run]:

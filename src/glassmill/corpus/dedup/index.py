@@ -26,9 +26,9 @@ class IndexFile(TypedDict):
 def write_index(folder: Path, family: Family) -> None:
     """Writes `index.json`: the family of the keys that `finish_shard` wrote, and their files."""
     files: dict[str, IndexFile] = {}
-    for path in sorted(folder.glob("keys-*.npy")):
+    for path in sorted(folder.rglob("keys-*.npy"), key=lambda path: (len(path.name), path.name)):
         rows = int(np.load(path, mmap_mode="r", allow_pickle=False).shape[0])
-        files[path.name] = {"rows": rows, "sha256": sha256_file(path)}
+        files[path.relative_to(folder).as_posix()] = {"rows": rows, "sha256": sha256_file(path)}
     atomic_json(folder / "index.json", {**family, "files": files})
 
 

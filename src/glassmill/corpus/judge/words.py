@@ -8,6 +8,7 @@ are letters. So the version of its table is part of a corpus's identity (`facts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache, cached_property
 from typing import Any, Protocol
 
@@ -51,6 +52,28 @@ def count_words(text: str) -> WordCounts:
     """The words of `text`, by the native core where it is built."""
     counts: WordCounts = native_counter().count(text) if _core else Words(text)
     return counts
+
+
+def numbers_of(words: WordCounts) -> list[int]:
+    """What `Counted` needs of a text's words."""
+    return [len(words), words.num_words, words.word_characters, words.num_alphabetic, words.num_stop_words]
+
+
+class Counted:
+    """The words of a text of which `numbers_of` is known; it is counted only if its repeats are asked for."""
+
+    def __init__(self, numbers: list[int], count: Callable[[], WordCounts]) -> None:
+        self._length, self.num_words, self.word_characters, self.num_alphabetic, self.num_stop_words = numbers
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._length
+
+    def top_ngram_characters(self, n: int) -> int:
+        return self._count().top_ngram_characters(n)
+
+    def duplicate_ngram_characters(self, n: int) -> int:
+        return self._count().duplicate_ngram_characters(n)
 
 
 def count_sentences(line: str, enough: int) -> int:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from glassmill.corpus.document import Lost, Page
 from glassmill.corpus.judge.web_address import MAX_URL_CHARACTERS
+from glassmill.corpus.read.cut import Range, Source, of_input
 from glassmill.corpus.read.files.archives import why_refused
-from glassmill.corpus.read.files.kinds import CONTAINERS, OTHER, SUPPORTED, WARC, kind_of, unsupported
+from glassmill.corpus.read.files.kinds import OTHER, SUPPORTED, WARC, kind_of, unsupported
 from glassmill.corpus.read.files.places import Bounds, Items, Place
 from glassmill.corpus.read.files.reading import read_file
 from glassmill.corpus.read.http import UNKNOWN_TYPES, Response, is_binary, parse_response, starts_like_html
@@ -36,24 +37,9 @@ MAX_DATE_CHARACTERS = 64
 """Longer ones are no dates, as URLs over `MAX_URL_CHARACTERS` are no addresses: they would be hashed, split and stored
 again and again."""
 PROBE_CPU_S = 5.0
-FILES_PER_SHARD = 500
-BYTES_PER_SHARD = 64 << 20
+FILES_PROBED = 500
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?!\d{1,5}(?:/|\Z))")
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One input file, the name it goes by in the corpus, its size in bytes, and why it must not be read, if so."""
-
-    path: Path
-    name: str
-    size: int
-    refused: str = ""
-
-    @property
-    def is_archive(self) -> bool:
-        return not self.refused and kind_of(self.path) in CONTAINERS
 
 
 def find_sources(words: Sequence[str]) -> list[Source]:
@@ -65,8 +51,8 @@ def find_sources(words: Sequence[str]) -> list[Source]:
     files = input_files(words)
     sources = [Source(one.path, one.name, 0 if one.refused else one.path.stat().st_size, one.refused) for one in files]
     problem = ""
-    for begin in range(0, len(sources), FILES_PER_SHARD):
-        found = _first_problem(sources[begin : begin + FILES_PER_SHARD])
+    for begin in range(0, len(sources), FILES_PROBED):
+        found = _first_problem(sources[begin : begin + FILES_PROBED])
         if found is None:
             return sources
         problem = problem or found
@@ -134,40 +120,27 @@ def _first_record_problem(path: Path) -> str:
     return first.cause if is_none and isinstance(first, Lost) else ""
 
 
-def group(sources: Sequence[Source]) -> list[list[Source]]:
-    """The sources by shard: an archive is a shard of its own, other files share shards in the order given."""
-    shards: list[list[Source]] = []
-    gathered: list[Source] = []
-    for source in sources:
-        if source.is_archive:
-            shards.append([source])
-            continue
-        if len(gathered) >= FILES_PER_SHARD or sum(one.size for one in gathered[-FILES_PER_SHARD:]) > BYTES_PER_SHARD:
-            shards.append(gathered)
-            gathered = []
-        gathered.append(source)
-    return [*shards, gathered] if gathered else shards
-
-
 def read_sources(
-    inputs: Sequence[Sequence[str]],
+    inputs: Sequence[Sequence[object]],
     skip: Sequence[tuple[int, str]],
     max_record_bytes: int,
     files: FilesSettings,
+    part: Range | None = None,
 ) -> Iterator[tuple[Source, Page | Lost]]:
     """The contents of a shard's inputs, one after the other, without the items that crashed a worker before.
 
     Args:
-        inputs: Of each file its path, its name, and why it must not be read, if so: what a task carries of a `Source`.
+        inputs: What a task carries of each `Source`.
         skip: Position among all that is read here, from 0, and cause (see `run.executors.map_shards`). A page whose
             position is listed comes as a `Lost`; if it is listed twice, merely reading it ended the process, so
             its file ends before it.
+        part: Of the only input, which of its records are read; filled where there is more to know of it.
     """
     causes, times = dict(skip), Counter(position for position, _ in skip)
     position = 0
-    for path, name, *refused in inputs:
-        source, offset = Source(Path(path), name, 0, *refused), 0
-        items = read_source(source, max_record_bytes, files)
+    for given in inputs:
+        source, offset = of_input(given), 0
+        items = read_source(source, max_record_bytes, files, part)
         while times[position] < 2 and (item := next(items, None)) is not None:
             is_skipped = position in causes and isinstance(item, Page)
             yield source, Lost(item.offset, causes[position], item.url) if is_skipped else item
@@ -177,12 +150,14 @@ def read_sources(
             position += 1
 
 
-def read_source(source: Source, max_record_bytes: int, files: FilesSettings) -> Iterator[Page | Lost]:
+def read_source(
+    source: Source, max_record_bytes: int, files: FilesSettings, part: Range | None = None
+) -> Iterator[Page | Lost]:
     """The contents of one source; a refused one is reported and not opened."""
     if source.refused:
         yield Lost(0, source.refused)
     else:
-        yield from read_pages(source.path, source.name, max_record_bytes, files)
+        yield from read_pages(source.path, source.name, max_record_bytes, files, part)
 
 
 def read_pages(
@@ -190,9 +165,10 @@ def read_pages(
     name: str,
     max_record_bytes: int = MAX_RECORD_BYTES,
     files: FilesSettings = FilesSettings(),  # noqa: B008 (immutable)
+    part: Range | None = None,
 ) -> Iterator[Page | Lost]:
-    """The contents of one input file."""
-    for item in _read(path, kind_of(path), Place(name, name), Bounds(files, max_record_bytes, _read)):
+    """The contents of one input file, or of a part of it."""
+    for item in _read(path, kind_of(path), Place(name, name), Bounds(files, max_record_bytes, _read, part)):
         if len(item.url) > MAX_URL_CHARACTERS:
             cause = f"URL too long: {len(item.url)} characters, over the limit of {MAX_URL_CHARACTERS}"
             yield Lost(item.offset, item.cause if isinstance(item, Lost) else cause, item.url[:MAX_URL_CHARACTERS])
@@ -204,7 +180,7 @@ def read_pages(
 
 def _read(path: Path, kind: str, place: Place, bounds: Bounds) -> Items:
     if kind == WARC:
-        for record in read_records(path, max_record_bytes=bounds.max_bytes):
+        for record in read_records(path, max_record_bytes=bounds.max_bytes, part=bounds.part):
             yield record if isinstance(record, Lost) else _page_of(record, place.name, bounds.files)
     elif kind == OTHER:
         yield place.lost(unsupported(path.name) if path.stat().st_size else "empty file")

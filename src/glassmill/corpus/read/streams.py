@@ -117,9 +117,9 @@ class Stream(ABC):
 class PlainFile(Stream):
     """The bytes of an uncompressed file."""
 
-    def __init__(self, data: mmap.mmap) -> None:
+    def __init__(self, data: mmap.mmap, begin: int = 0) -> None:
         super().__init__(data)
-        self._fed = 0
+        self._fed = begin
 
     @property
     def offset(self) -> int:

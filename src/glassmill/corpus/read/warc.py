@@ -13,11 +13,13 @@ from __future__ import annotations
 import mmap
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from glassmill.corpus.document import Lost
 from glassmill.corpus.read.arc import begins_arc, find_arc, fronts_arc, parse_line, read_arc_record
-from glassmill.corpus.read.frames.codec import CUT, Codec, next_frame
+from glassmill.corpus.read.cut import END, Range
+from glassmill.corpus.read.frames.codec import CUT, Codec, next_frame, start_of
 from glassmill.corpus.read.frames.gzip import Gzip
 from glassmill.corpus.read.frames.lz4 import Lz4
 from glassmill.corpus.read.frames.zstd import Zstd
@@ -49,9 +51,12 @@ _LINE_ENDS = re.compile(rb"[\r\n]+")
 
 
 def read_records(
-    path: Path, wanted: frozenset[str] = WANTED, max_record_bytes: int = MAX_RECORD_BYTES
+    path: Path,
+    wanted: frozenset[str] = WANTED,
+    max_record_bytes: int = MAX_RECORD_BYTES,
+    part: Range | None = None,
 ) -> Iterator[Record | Lost]:
-    """The records of the wanted types, and a `Lost` for everything that could not be read.
+    """The records of the wanted types, and a `Lost` for everything that could not be read; of the file, or of a part.
 
     Raises:
         OSError: the file cannot be opened.
@@ -60,13 +65,22 @@ def read_records(
         yield Lost(0, "empty file")
         return
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        form = _form_of(data)
-        if form is None:
+        form, part = _form_of(data), part or Range()
+        if form is None and part.begin == 0:
             yield Lost(0, "not a WARC file: no compressed frame, WARC version line or ARC header line")
-        elif isinstance(form, Codec):
-            yield from _records_of_frames(form, data, wanted, max_record_bytes)
+            part.stop = len(data)
+        if form is None:
+            return
+        begin = part.begin if part.known else _first_record(form, data, part)
+        if begin >= part.end or begin >= len(data):
+            return
+        part.first = begin
+        if isinstance(form, Codec):
+            yield from _records_of_frames(form, data, wanted, max_record_bytes, part)
         else:
-            yield from _records_of(form(data), wanted, max_record_bytes)
+            stream = form(data, begin)
+            yield from _records_of(stream, wanted, max_record_bytes, part.end)
+            part.stop = stream.offset
 
 
 def _form_of(data: mmap.mmap) -> Codec | type[PlainFile] | None:
@@ -85,11 +99,31 @@ def _form_of(data: mmap.mmap) -> Codec | type[PlainFile] | None:
     return form if place < len(data) else None
 
 
-def _records_of_frames(codec: Codec, data: mmap.mmap, wanted: frozenset[str], limit: int) -> Iterator[Record | Lost]:
+def _first_record(form: Codec | type[PlainFile], data: mmap.mmap, part: Range) -> int:
+    """Where the first record of a part seems to start; the part's end if none does."""
+    if not isinstance(form, Codec):
+        place = _find_record(data, part.begin)
+        return place if 0 <= place < part.end else part.end
+    with suppress(DamagedError):
+        form.pass_over(data, 0)  # a dictionary for all frames
+    position = form.find(data, part.begin)
+    while 0 <= position < part.end:
+        if _begins_record(start_of(form, data, position)[0]):
+            return position
+        position = form.find(data, position + 1)
+    return part.end
+
+
+def _records_of_frames(
+    codec: Codec, data: mmap.mmap, wanted: frozenset[str], limit: int, part: Range
+) -> Iterator[Record | Lost]:
     """Walks the frames; after a damaged one it continues at the next readable one."""
-    position = unpacked = without = 0
+    begin = position = part.first or 0
+    unpacked = without = 0
     while position < len(data):
-        if without > MAX_FRAMES_WITHOUT or (unpacked > MAX_UNPACKED_BYTES and unpacked > MAX_RATIO * position):
+        part.stop = len(data)
+        most = max(MAX_UNPACKED_BYTES, MAX_RATIO * (position - begin))
+        if without > MAX_FRAMES_WITHOUT or unpacked > most:
             cause = f"expands more than {MAX_RATIO} times" if without <= MAX_FRAMES_WITHOUT else "no more records"
             yield Lost(position, f"{cause}: the last {len(data) - position} bytes are not read")
             return
@@ -102,6 +136,9 @@ def _records_of_frames(codec: Codec, data: mmap.mmap, wanted: frozenset[str], li
                     yield Lost(position, f"bytes outside any {codec.unit}: {following - position}")
                 position = following
                 continue
+            if position >= part.end and _begins_record(start_of(codec, data, position)[0]):
+                part.stop = position
+                return
             stream = FrameStream(codec, data, position, _is_record)
             yield from _records_of(stream, wanted, limit)
             position = stream.finish()
@@ -145,8 +182,8 @@ def _target_of(codec: Codec, data: mmap.mmap, position: int) -> str:
     return line["warc-target-uri"] if line else target_in(head)
 
 
-def _records_of(stream: Stream, wanted: frozenset[str], limit: int) -> Iterator[Record | Lost]:
-    """The records of one stream. After a bad record it looks for the next one in the same stream.
+def _records_of(stream: Stream, wanted: frozenset[str], limit: int, end: int = END) -> Iterator[Record | Lost]:
+    """The records of one stream that start before `end`. After a bad record it looks for the next one in the stream.
 
     Raises:
         BadRecord: the stream itself is damaged, so nothing after this position can be read from it.
@@ -155,6 +192,9 @@ def _records_of(stream: Stream, wanted: frozenset[str], limit: int) -> Iterator[
     try:
         while _at_front(stream):
             offset = stream.offset
+            stream.need(LONGEST_VERSION_LINE)
+            if offset >= end and _is_record(stream.buffer, stream.at):
+                return
             try:
                 record = _one_record(stream, offset, wanted, limit)
             except BadRecord as bad:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from glassmill.corpus.read.cut import END, Range
 from glassmill.errors import RefusedError, UnreadableError
 from glassmill.recipe import FilesSettings
 
@@ -25,10 +26,21 @@ LONGEST_HEADER_BYTES = 1 << 20
 DEEPEST = 16
 
 
+def rows_before(path: Path, part: Range) -> int:
+    """The rows of a Parquet file in the row groups that start before a part of it."""
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_metadata(path)
+    groups = range(metadata.num_row_groups)
+    return sum(metadata.row_group(group).num_rows for group in groups if _start(metadata, group) < part.begin)
+
+
 def column_rows(
-    path: Path, wanted: Sequence[str], files: FilesSettings, max_bytes: int
+    path: Path, wanted: Sequence[str], files: FilesSettings, max_bytes: int, part: Range | None = None
 ) -> Iterator[tuple[dict[str, Any], str]]:
     """Each row's values, and why it is not read, if so: a value of more than `max_bytes`.
+
+    Of a part, the rows of the row groups that start in it.
 
     Raises:
         RefusedError: it would unpack to more than `files` allow.
@@ -39,11 +51,15 @@ def column_rows(
     with pq.ParquetFile(path) as file:
         names = _flat(file, wanted)
         texts = [name for name in names if _is_text(file, name)]
-        largest = _check_pages(path, file, names, files, max_bytes)
+        part = part or Range()
+        groups = [
+            group for group in range(file.num_row_groups) if part.begin <= _start(file.metadata, group) < part.end
+        ]
+        largest = _check_pages(path, file, names, files, max_bytes, groups)
     most = max(HARMLESS_BYTES, int(files.max_ratio * path.stat().st_size))
     rows = min(ROWS, max(1, BATCH_BYTES // max(largest, 1)))
     with pq.ParquetFile(path, read_dictionary=texts, buffer_size=1 << 20) as file:
-        for batch in file.iter_batches(batch_size=rows, columns=names):
+        for batch in file.iter_batches(batch_size=rows, columns=names, row_groups=groups):
             lengths = [_lengths(batch.column(name)) for name in texts]
             most -= sum(map(sum, lengths))
             whole = batch.to_pylist() if sum(map(sum, lengths)) <= BATCH_BYTES else None
@@ -83,14 +99,22 @@ def _lengths(column: Any) -> list[int]:
     return [length or 0 for length in column.to_pylist()]
 
 
-def _check_pages(path: Path, file: Any, names: Sequence[str], files: FilesSettings, max_bytes: int) -> int:
+def _start(metadata: Any, group: int) -> int:
+    """Where a row group says that it starts; whatever it says, it is in one part of the file."""
+    column = metadata.row_group(group).column(0) if metadata.row_group(group).num_columns else None
+    return max(0, min(column.data_page_offset, END - 1)) if column else 0
+
+
+def _check_pages(
+    path: Path, file: Any, names: Sequence[str], files: FilesSettings, max_bytes: int, groups: Sequence[int]
+) -> int:
     """The unpacked bytes of the largest page of the columns; raises as `column_rows`."""
     metadata, size = file.metadata, path.stat().st_size
     if metadata.num_rows > max(HARMLESS_ROWS, size):
         raise RefusedError(f"refused: {metadata.num_rows:,} rows in {size:,} bytes")
     largest = total = pages = 0
     with path.open("rb") as raw:
-        for group in range(metadata.num_row_groups):
+        for group in groups:
             if not metadata.row_group(group).num_rows:
                 continue
             for number in range(metadata.row_group(group).num_columns):

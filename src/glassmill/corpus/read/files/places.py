@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from glassmill.corpus.document import Lost, Page
+from glassmill.corpus.read.cut import Range
 from glassmill.recipe import FilesSettings
 
 MAX_CAUSE = 300
@@ -35,9 +36,11 @@ class Place:
 class Bounds:
     """Limits, and the function that reads a file of any kind.
 
-    `max_bytes`: of an HTML page, a row or a letter; other documents may have any size.
+    `max_bytes`: of an HTML page, a row or a letter; other documents may have any size. `part`: the records or rows that
+    are read of a file that can be cut.
     """
 
     files: FilesSettings
     max_bytes: int
     read: Callable[[Path, str, Place, Bounds], Items]
+    part: Range | None = None

@@ -121,9 +121,9 @@ def _rows(path: Path, kind: str, bounds: Bounds) -> Iterator[Row] | None:
             start = file.read(SAMPLE)
         if not start.startswith(b"\x1f\x8b") and not is_text(start):
             raise UnreadableError(NOT_TEXT)
-        return jsonl_rows(path, files, bounds.max_bytes)
+        return jsonl_rows(path, files, bounds.max_bytes, bounds.part)
     if kind == "parquet":
-        return parquet_rows(path, files, bounds.max_bytes)
+        return parquet_rows(path, files, bounds.max_bytes, bounds.part)
     if kind == "csv":
         return csv_rows(path, files)
     return json_rows(path, files) if kind == "json" else None

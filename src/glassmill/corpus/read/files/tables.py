@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from glassmill.corpus.read.files.columns import HARMLESS_BYTES, column_rows
+from glassmill.corpus.read.cut import Range
+from glassmill.corpus.read.files.columns import HARMLESS_BYTES, column_rows, rows_before
 from glassmill.corpus.read.files.plain import csv_lines
 from glassmill.corpus.read.files.structured import json_value
 from glassmill.errors import RefusedError, UnreadableError, UserError
@@ -55,8 +56,8 @@ class Row:
         return self.offset is not None
 
 
-def jsonl_rows(path: Path, files: FilesSettings, max_line_bytes: int) -> Iterator[Row]:
-    """The rows of a JSONL file, plain or gzip.
+def jsonl_rows(path: Path, files: FilesSettings, max_line_bytes: int, part: Range | None = None) -> Iterator[Row]:
+    """The rows of a JSONL file, plain or gzip; of a part (of a plain one in UTF-8), the lines that start in it.
 
     Raises:
         UnreadableError: damaged gzip data; the rows before the damage have been yielded.
@@ -68,7 +69,11 @@ def jsonl_rows(path: Path, files: FilesSettings, max_line_bytes: int) -> Iterato
             file: IO[bytes] = cast("IO[bytes]", gzip.open(plain)) if packed else plain  # noqa: SIM115 (holds nothing)
             read_line = _in_utf8(file)  # must live until the file is closed
             most = max(HARMLESS_BYTES, int(files.max_ratio * path.stat().st_size))
-            yield from _lines(read_line, files, max_line_bytes, most)
+            mark, part = file.tell() if not packed else 0, part or Range()
+            if part.begin:
+                file.seek(part.begin)
+            begin = max(0, part.begin - mark)
+            yield from _lines(read_line, files, max_line_bytes, most, begin, part.row, part.end - mark)
         except (OSError, EOFError, zlib.error) as error:
             raise UnreadableError(f"damaged gzip data: {error}") from None
 
@@ -83,9 +88,18 @@ def _in_utf8(file: IO[bytes]) -> Callable[[int], bytes]:
     return lambda most: text.readline(most).encode("utf-8", "replace")
 
 
-def _lines(read_line: Callable[[int], bytes], files: FilesSettings, most: int, most_in_all: int) -> Iterator[Row]:
-    place = number = empty = 0
-    while line := read_line(most + 1):
+def _lines(
+    read_line: Callable[[int], bytes],
+    files: FilesSettings,
+    most: int,
+    most_in_all: int,
+    place: int,
+    number: int,
+    end: int,
+) -> Iterator[Row]:
+    """The rows from byte `place` on, where row `number` starts, and before byte `end`."""
+    empty = 0
+    while place < end and (line := read_line(most + 1)):
         begin, place = place, place + len(line)
         if len(line) > most:
             while line and not line.endswith(b"\n") and place <= most_in_all:
@@ -132,8 +146,8 @@ def _first(value: Mapping[str, object], names: Sequence[str]) -> str:
     return str(found)
 
 
-def parquet_rows(path: Path, files: FilesSettings, max_bytes: int) -> Iterator[Row]:
-    """The rows of a Parquet file, some in memory at once, only the columns that count.
+def parquet_rows(path: Path, files: FilesSettings, max_bytes: int, part: Range | None = None) -> Iterator[Row]:
+    """The rows of a Parquet file or a part of it, some in memory at once, only the columns that count.
 
     Raises:
         UnreadableError: damaged, or without a column of text.
@@ -150,7 +164,8 @@ def parquet_rows(path: Path, files: FilesSettings, max_bytes: int) -> Iterator[R
         is_own = set(names) >= OURS
         known = (*files.title_fields, *files.text_fields, *URL_FIELDS, *DATE_FIELDS)
         wanted = [name for name in dict.fromkeys(OWN_COLUMNS if is_own else known) if name in names]
-        for number, (value, cause) in enumerate(column_rows(path, wanted, files, max_bytes)):
+        first = rows_before(path, part) if part else 0
+        for number, (value, cause) in enumerate(column_rows(path, wanted, files, max_bytes, part), first):
             if cause:
                 yield Row(number, number, "", cause=cause)
             elif is_own:
