@@ -187,7 +187,10 @@ def _inside(root: Path) -> dict[Path, str]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         links = [name for name in folders if (Path(folder) / name).is_symlink()]
         names = [name for name in [*files, *links] if not name.startswith(".")]
-        found |= {path: _why_refused(path, root) for path in (Path(folder) / name for name in names)}
+        for path in (Path(folder) / name for name in names):
+            found[path] = _why_refused(
+                path, root if path.is_symlink() else None
+            )  # no link on the way: none was followed
     return found | {Path(error.filename): f"a folder that cannot be opened: {error.strerror}" for error in closed}
 
 
@@ -201,10 +204,10 @@ def _of_glob(path: Path, word: str) -> dict[Path, str]:
     return {match: _why_refused(match, root) for match in matches if not match.is_dir()}
 
 
-def _why_refused(path: Path, root: Path) -> str:
-    """Why `path`, found under `root`, must not be read."""
+def _why_refused(path: Path, root: Path | None) -> str:
+    """Why `path`, found under `root` and perhaps through a link, must not be read; None: certainly without one."""
     try:
-        if not path.resolve().is_relative_to(root.resolve()):
+        if root is not None and not path.resolve().is_relative_to(root.resolve()):
             return "refused: a link that points outside the folder"
     except (OSError, RuntimeError):  # a link to itself
         return "refused: a link that leads nowhere"
