@@ -8,8 +8,9 @@ import pytest
 from filelock import FileLock
 
 from glassmill.commands.clean import clean, clean_lines
-from glassmill.commands.runs import list_runs, run_table
+from glassmill.commands.runs import run_table
 from glassmill.errors import UserError
+from glassmill.run.listing import list_runs
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     assert invoke(found, root, "init", "{recipe}", "--input", "{added}").exit_code == 0
     done = invoke(found, root, "corpus", "{recipe}", "tokenizer.vocab_size=400", "--runs", RUNS)
     assert done.exit_code == 0, done.output
-    (corpus,) = (root / "runs" / "corpus").iterdir()
+    (corpus,) = (root / "runs" / "corpus").glob("[!.]*")
     return found | {"{corpus}": str(corpus)}
 
 

@@ -124,8 +124,8 @@ DAMAGES = {
     "note": ("layer.json", b"#"),
     "no note": ("layer.json", None),
     "no texts": ("pages-0000.parquet", None),
-    "results": ("judged.json", b"x"),
-    "masks": ("masked.json", b"x"),
+    "results": ("judged.memo", b"x"),
+    "masks": ("masked.memo", b"x"),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -54,13 +55,13 @@ def test_a_line_whose_process_was_killed_is_not_shown_as_running(tmp_path: Path)
 
 
 def test_a_damaged_line_file_costs_only_its_own_line(tmp_path: Path) -> None:
-    with Line(RECIPE, tmp_path) as line:
-        pass
+    with suppress(UserError), Line(RECIPE, tmp_path) as line:
+        raise UserError("no pages")
     for name, content in DAMAGED.items():
         (tmp_path / "lines" / f"{name.replace(' ', '-')}.json").write_bytes(content)
     (tmp_path / "lines" / "folder.json").mkdir()
     lines = {line["name"]: line["status"] for line in Watcher(tmp_path).lines()}
-    assert lines[line.status_path.stem] == "done"
+    assert lines[line.status_path.stem] == "failed"
 
 
 def test_every_variant_of_a_recipe_has_a_line_of_its_own_and_the_way_it_is_worked_on_makes_none(tmp_path: Path) -> None:
@@ -73,8 +74,8 @@ def test_every_variant_of_a_recipe_has_a_line_of_its_own_and_the_way_it_is_worke
     for same in ({"run": {"executor": "slurm"}}, {"corpus": {"workers": 3}}, {"train": {"threads": 1}}):
         assert file(**same) == first
     for recipe in (make_recipe({"name": "demo"}), make_recipe({"name": "demo", "seed": 8})):
-        with Line(recipe, tmp_path):
-            pass
+        with suppress(UserError), Line(recipe, tmp_path):
+            raise UserError("no pages")
     lines = Watcher(tmp_path).lines()
     assert {line["name"] for line in lines} == {first.stem, file(seed=8).stem}
     assert {line["recipe"] for line in lines} == {"demo"}

@@ -95,7 +95,15 @@ def test_a_step_is_made_head_by_head_and_the_heads_together_are_the_matrix() -> 
 
 @pytest.mark.parametrize(
     ("neurons", "width", "together"),
-    [(1024, 384, 128), (1408, 512, 128), (608, 384, 76), (1000, 256, 125), (1021, 384, 1021), (448, 160, 448), (40, 24, 40)],
+    [
+        (1024, 384, 128),
+        (1408, 512, 128),
+        (608, 384, 76),
+        (1000, 256, 125),
+        (1021, 384, 1021),
+        (448, 160, 448),
+        (40, 24, 40),
+    ],
 )
 def test_wide_feed_forward_layers_are_cut_into_groups_of_neurons(neurons: int, width: int, together: int) -> None:
     up = torch.arange(float(neurons * width)).view(neurons, width)

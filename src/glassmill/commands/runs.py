@@ -29,7 +29,7 @@ def run_table(result: RunList) -> list[Table | str]:
         table.add_row(plain(entry["run"]), state, when, size(entry["bytes"]), numbers, f"[dim]{made_from}[/dim]")
     count = len(result["runs"])
     kept = result["layers"]
-    more = f"; texts for further corpus runs {size(kept)} (glassmill clean --layers deletes them)" if kept else ""
+    more = f"; texts for further corpus runs {size(kept)} (glassmill clean --layers --yes deletes them)" if kept else ""
     return [table, f"{count} run{'s' * (count != 1)}, {size(result['bytes'])}{more}"]
 
 

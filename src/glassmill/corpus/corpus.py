@@ -154,7 +154,7 @@ def _layers(
     if settings.exclude and folder.is_dir():
         run.emit(
             kinds.Warned("corpus.exclude: texts of earlier runs are still kept for further ones, in "
-                         f"{folder}; `glassmill clean --layers` deletes them")
+                         f"{folder}; `glassmill clean --layers --yes` deletes them")
         )  # fmt: skip
     if not settings.layers or settings.exclude:
         return lambda shard: None

@@ -4,7 +4,7 @@
                                         settings and versions that reading and extraction depend on
       pages-0000.parquet                of every record its text, or why it has none, in the order of the inputs
       layer.json                        checksums; where the range began and ended; written last
-      judged.json, masked.json          results of steps by the hash of their text, for the last few settings of each
+      judged.memo, masked.memo          results of steps by the hash of their text, for the last few settings of each
 
 So a run with another bound reads neither pages nor HTML: it judges stored texts, and takes from the results of steps
 those whose settings are the same. What comes out is what a run from nothing gives. Nobody else may read the folder: the

@@ -125,7 +125,7 @@ class _Judge:
             HashList.open(Path(path)) if path else None for path in (task.get("lists"), task.get("allowed"))
         )
         self.layer = Layer(Path(layer)) if (layer := task.get("layer")) else None
-        self.memo = Memo(self.layer.folder / "judged.json" if self.layer else None)
+        self.memo = Memo(self.layer.folder / "judged.memo" if self.layer else None)
         self.chain = Chain(self.settings, blocked, allowed, self.memo)
         self.masked = masked_for(self.settings.pii)
         keys = MinHasher(self.settings.dedup, task["seed"]).keys
@@ -277,7 +277,7 @@ def finish_shard(task: FinishTask, link: Link | None = None) -> Finished:
         done: Finished = json.loads(report.read_text(encoding="utf-8"))
         return done
     clusters = np.load(task["clusters"], mmap_mode="r", allow_pickle=False) if task["clusters"] else None
-    memo = Memo(Path(layer) / "masked.json" if (layer := task.get("layer")) else None)
+    memo = Memo(Path(layer) / "masked.memo" if (layer := task.get("layer")) else None)
     finish = _Finish(settings, clusters, int(task["first"]), skip, link, memo)
     index: list[np.ndarray] = []
     with (

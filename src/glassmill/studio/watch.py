@@ -256,7 +256,7 @@ def is_name(name: str) -> bool:
 
 def _is_there(line: Line) -> bool:
     """Whether anything is left of a line: its runs may have been deleted."""
-    return line["status"] in ("waiting", "running") or any(entry["run"] for entry in line["stages"])
+    return line["status"] != "done" or any(entry["run"] for entry in line["stages"])
 
 
 def _finished_eval(line: Line) -> str | None:
