@@ -2,8 +2,9 @@
 
     python bench/speedrun.py --text FILE... --steps 400 --seeds 3 [--vary NAME:key=value,key=value ...]
 
-Every variant changes settings of `[train]`; the first line is the recipe as it stands. All variants of a seed start
-from the same weights and read the same tokens, so differences are taken pair by pair, with a 95 % confidence interval.
+Every variant changes settings of `[train]`, or gives the model a head of its own (`own_head=true`); the first line is
+the recipe as it stands. All variants of a seed read the same tokens, and start from the same weights if they have the
+same; so differences are taken pair by pair, with a 95 % confidence interval.
 """
 
 from __future__ import annotations
@@ -78,10 +79,10 @@ class Windows:
 
 
 def train(
-    text: Text, shape: tuple[int, ...], settings: TrainSettings, seed: int, held_out_tokens: int
+    text: Text, shape: tuple[int, ...], settings: TrainSettings, seed: int, held_out_tokens: int, own_head: bool = False
 ) -> tuple[float, float, int]:
     """Bits per byte at the end, seconds of the steps, and their number."""
-    config = ModelConfig(text.vocabulary, *shape[1:])
+    config = ModelConfig(text.vocabulary, *shape[1:], tie_embeddings=not own_head)
     model = Transformer(config)
     initialize(model, seed)
     rows = max(1, settings.batch_tokens // config.context_length)
@@ -138,8 +139,12 @@ def main() -> None:
     base: list[float] = []
     length = {"steps": arguments.steps, "minutes": arguments.minutes}
     for name, changes in [("as it stands", {}), *arguments.vary]:
+        own_head = changes.pop("own_head", "false") == "true"
         settings = TrainSettings.model_validate({"batch_tokens": 2048, **length, **changes})
-        runs = [train(text, shape, settings, seed, arguments.held_out_tokens) for seed in range(1, arguments.seeds + 1)]
+        runs = [
+            train(text, shape, settings, seed, arguments.held_out_tokens, own_head)
+            for seed in range(1, arguments.seeds + 1)
+        ]
         bits = [run[0] for run in runs]
         base = base or bits
         pace = mean(run[2] * settings.batch_tokens / run[1] for run in runs)

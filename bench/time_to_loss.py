@@ -144,6 +144,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, nargs="+", help="of a step of ours and each peer, measured before")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--own-head", action="store_true", help="ours without tied embeddings, as nanochat")
     given = parser.parse_args()
     print(machine())
     text = Text(given.text, SHAPES[SHAPE][0])
@@ -171,7 +172,7 @@ def main() -> None:
         our_steps = int(60 * given.minutes / sooner / seconds["ours"])
         settings = TrainSettings(batch_tokens=STEP_TOKENS, minutes=None, steps=our_steps)
         for seed in range(1, given.seeds + 1):
-            bits, _, _ = train_ours(text, SHAPES[SHAPE], settings, seed, HELD_OUT_TOKENS)
+            bits, _, _ = train_ours(text, SHAPES[SHAPE], settings, seed, HELD_OUT_TOKENS, given.own_head)
             print(f"  ours, {given.minutes / sooner:.2f} min, seed {seed}", flush=True)
             print(f"    {our_steps} steps: {bits:.4f} ({bits - theirs:+.4f})", flush=True)
 

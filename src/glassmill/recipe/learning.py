@@ -61,7 +61,11 @@ class ModelSettings(Settings):
     d_ff: int = Field(1024, ge=16, le=1_048_576, description="width of the feed-forward layers")
     context_length: int = Field(512, ge=16, le=131_072, description="tokens in a training window")
     rope_theta: float = Field(10_000.0, gt=0, description="base of the rotary positions")
-    tie_embeddings: bool = Field(True, description="the output head shares the embedding's weights")
+    tie_embeddings: bool = Field(
+        True,
+        description="the output head shares the embedding's weights; one of its own learns faster in a short training, "
+        "and has as many weights again",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -41,7 +42,7 @@ def stamp_of(path: Path) -> Stamp | None:
     except OSError:
         return None
     ours = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, str(status.st_ino))
-    return ours if path.is_file() else None
+    return ours if stat.S_ISREG(status.st_mode) else None
 
 
 def hash_files(paths: Sequence[Path], again: bool = False, told: Told | None = None) -> list[str | None]:
