@@ -33,7 +33,7 @@ def milled(milled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def only(runs: Path, stage: str) -> str:
-    (run,) = (runs / stage).iterdir()
+    (run,) = (runs / stage).glob("[!.]*")
     return f"{stage}/{run.name}"
 
 

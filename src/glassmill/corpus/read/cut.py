@@ -134,14 +134,14 @@ def _pieces(source: Source, most: int) -> list[Source]:
     begins = [number * source.size // count for number in range(count)]
     if kind == "jsonl":
         lines = _lines_at(source.path, begins)
-        ends = [*(begin for begin, _ in lines[1:]), END]
+        ends = [*(begin for begin, _ in lines[1:]), END][: len(lines)]
         return [replace(source, begin=begin, end=end, row=row) for (begin, row), end in zip(lines, ends, strict=True)]
     ends = [*begins[1:], END]
     return [replace(source, begin=begin, end=end, known=begin == 0) for begin, end in zip(begins, ends, strict=True)]
 
 
 def _lines_at(path: Path, places: Sequence[int]) -> list[tuple[int, int]]:
-    """The first line that starts at or behind each place, and the lines before it; each line once. None for a file
+    """The first line that starts at or behind each place, and the lines before it; each line once. Nothing for a file
     that is packed, no text, or not in UTF-8."""
     with path.open("rb") as file:
         start = file.read(SAMPLE)
