@@ -59,7 +59,7 @@ def clean_lines(result: CleanResult) -> list[str]:
 
 def _left(runs: Path, unfinished: bool) -> Iterator[Left]:
     for run in sorted(path for path in runs.glob("*/*") if path.is_dir() and not path.is_symlink()):
-        if is_held(run / "lock"):
+        if run == layers_of(runs) or is_held(run / "lock"):  # a corpus run may be writing layers
             continue
         if run.name.endswith(TEMPORARY):
             yield _item(run, "left by a killed process")
