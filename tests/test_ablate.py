@@ -78,7 +78,11 @@ def test_variants_share_stages_and_are_compared_on_text_that_all_hold_out(
 
     words = ["tokenizer.vocab_size=300,400", "train.steps=3,20", "train.reports=1"]
     result = run_ablation(load, words, 2, Path("runs"), Path("out"))  # type: ignore[arg-type]
-    assert [len(list((tmp_path / "runs" / stage).glob("[!.]*"))) for stage in ("corpus", "tokenizer", "train")] == [1, 2, 8]
+    assert [len(list((tmp_path / "runs" / stage).glob("[!.]*"))) for stage in ("corpus", "tokenizer", "train")] == [
+        1,
+        2,
+        8,
+    ]
     few, many = result["variants"][0]["effects"], result["variants"][1]["effects"]
     assert many["bits_per_byte"]["difference"] < 0 and few["bits_per_byte"]["difference"] is None
     assert "that every variant holds out" in result["text"] and len(result["seeds"]) == 2

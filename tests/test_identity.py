@@ -22,7 +22,11 @@ from pathlib import Path
 import pytest
 
 from glassmill import native
-from tests.line import SMALL, contents, quiet_environment
+from tests.line import SMALL as TOWN
+from tests.line import contents, quiet_environment
+
+SMALL = (*TOWN, "corpus.shard_mb=0.02")
+"""So small a web would be one shard, and so one worker's."""
 
 pytestmark = [
     pytest.mark.slow,

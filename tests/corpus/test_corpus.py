@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from glassmill.corpus import corpus, tasks
+from glassmill.corpus import corpus, finish, tasks
 from glassmill.corpus.document import Document, documents, read_documents
 from glassmill.corpus.parts import finished_parts
 from glassmill.corpus.read.cut import END
@@ -307,8 +307,8 @@ def test_a_document_that_cannot_be_masked_is_set_aside_and_not_kept(
     def broken(text: str, *settings: object) -> object:
         raise ValueError("no such address")
 
-    monkeypatch.setattr(tasks, "mask", broken)
+    monkeypatch.setattr(finish, "mask", broken)
     document = Document("00000000000000aa", "a.txt", "text", "a.txt", 0)
-    finish = tasks._Finish(CorpusSettings(), None, 0, {}, Link())
-    assert finish.take(iter([document])) == ([], [])
-    assert finish.quarantined[0]["cause"] == "personal data cannot be masked: ValueError: no such address"
+    second = finish._Finish(CorpusSettings(), None, 0, {}, Link())
+    assert second.take(iter([document])) == ([], [])
+    assert second.quarantined[0]["cause"] == "personal data cannot be masked: ValueError: no such address"

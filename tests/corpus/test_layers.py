@@ -36,7 +36,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Calls:
                 calls.append(event.text)
 
     def run_map(run: object, function: str, tasks: Sequence[Any], *rest: object) -> list[Any]:
-        return [load_function(f"glassmill.corpus.tasks:{function}")(dict(task), Heard()) for task in tasks]
+        return [load_function(f"glassmill.corpus.{function}")(dict(task), Heard()) for task in tasks]
 
     def counted(*arguments: Any) -> Iterator[Any]:
         calls.reads += 1

@@ -27,6 +27,7 @@ from glassmill.corpus.document import documents
 from glassmill.corpus.exclude import entries_of, unused, with_entries
 from glassmill.corpus.extract.extract import WITHOUT_CORE, engine_of
 from glassmill.corpus.facts import facts, resolved
+from glassmill.corpus.finish import Finished, FinishTask
 from glassmill.corpus.judge.url_lists import built_lists
 from glassmill.corpus.layers import layer_key
 from glassmill.corpus.parts import judged_shard
@@ -34,7 +35,7 @@ from glassmill.corpus.read.cut import Source, cut, misread
 from glassmill.corpus.read.files.kinds import WARC, kind_of
 from glassmill.corpus.read.sources import find_sources
 from glassmill.corpus.stats import Stats, loss_of_text, make_funnel, stats_of
-from glassmill.corpus.tasks import Finished, FinishTask, Judged, JudgeTask
+from glassmill.corpus.tasks import Judged, JudgeTask
 from glassmill.errors import UserError
 from glassmill.printable import shown
 from glassmill.recipe import CorpusSettings
@@ -92,7 +93,7 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
                       layer=layer_of(shard))
             for number, shard in wrong.items()
         ]  # fmt: skip
-        judged += _map(run, "judge_shard", tasks, settings, view.on_event)
+        judged += _map(run, "tasks:judge_shard", tasks, settings, view.on_event)
         folders = [_folder(work, number, shard) for number, shard in enumerate(shards)]
         summed = [judged_shard(folder) for folder in folders]
         wrong = {number: [source] for number, source in misread(shards, [one["found"] for one in summed]).items()}
@@ -110,7 +111,7 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
                    clusters=clusters, layer=layer_of(shards[number]))
         for number, first in enumerate(firsts)
     ]  # fmt: skip
-    finished: list[Finished] = _map(run, "finish_shard", finish, settings)
+    finished: list[Finished] = _map(run, "finish:finish_shard", finish, settings)
 
     if settings.dedup.enabled and settings.dedup.index:
         write_index(run.path / "index", family(settings.dedup, seed))
@@ -140,8 +141,8 @@ def _map(
     settings: CorpusSettings,
     on_event: Callable[[kinds.Event], None] | None = None,
 ) -> list[Any]:
-    """What `function` of `glassmill.corpus.tasks` returns for each task."""
-    name, limit = f"glassmill.corpus.tasks:{function}", settings.page_cpu_s
+    """What `function` of `glassmill.corpus` returns for each task."""
+    name, limit = f"glassmill.corpus.{function}", settings.page_cpu_s
     return run.map(name, tasks, settings.workers, on_event=on_event, cpu_limit_s=limit)
 
 

@@ -10,8 +10,8 @@ from typing import TypedDict
 
 from glassmill.corpus.chain import STEPS
 from glassmill.corpus.document import Quarantined, kind_of_cause
+from glassmill.corpus.finish import Finished
 from glassmill.corpus.read.cut import Source
-from glassmill.corpus.tasks import Finished
 from glassmill.run import kinds
 
 LEAST_TEXT = 0.5
