@@ -68,7 +68,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def undisturbed(web: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Name -> SHA-256 of what a local run makes of the web."""
     runs = tmp_path_factory.mktemp("local")
-    local = glassmill("corpus", "web", f"corpus.inputs={web}", "--runs", str(runs))
+    local = glassmill("corpus", "web", f"corpus.inputs={web}", "corpus.shard_mb=0.001", "--runs", str(runs))
     assert local.returncode == 0, local.stderr
     stats = json.loads(next(runs.glob("corpus/*/stats.json")).read_text())
     assert stats["records"] == FILES * PAGES and 50 < stats["kept"] <= 100, "a third of the pages are copies"
@@ -84,7 +84,7 @@ def submit(runs: Path, web: Path, spool: Path, **environment: str) -> subprocess
         (spool / name).chmod(0o755)
     known = {**quiet_environment(), "GLASSMILL_RUNS": str(runs), "SBATCH_SPOOL": str(spool), "SBATCH_LOSES": ""}
     known["PATH"] = os.pathsep.join([str(spool), known["PATH"]])
-    command = ["bash", str(SCRIPT), "web", str(TASKS), f"corpus.inputs={web}"]
+    command = ["bash", str(SCRIPT), "web", str(TASKS), f"corpus.inputs={web}", "corpus.shard_mb=0.001"]
     return subprocess.run(command, capture_output=True, text=True, timeout=900, env={**known, **environment})
 
 
