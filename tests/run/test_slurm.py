@@ -64,18 +64,30 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path / "a web"
 
 
+CUT = {"five shards": ("corpus.shard_mb=0.001",), "one shard, so most tasks have none": ()}
+
+
+@pytest.fixture(scope="module", params=CUT.values(), ids=CUT)
+def words(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """How the web is cut."""
+    given: tuple[str, ...] = request.param
+    return given
+
+
 @pytest.fixture(scope="module")
-def undisturbed(web: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def undisturbed(web: Path, words: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Name -> SHA-256 of what a local run makes of the web."""
     runs = tmp_path_factory.mktemp("local")
-    local = glassmill("corpus", "web", f"corpus.inputs={web}", "corpus.shard_mb=0.001", "--runs", str(runs))
+    local = glassmill("corpus", "web", f"corpus.inputs={web}", *words, "--runs", str(runs))
     assert local.returncode == 0, local.stderr
     stats = json.loads(next(runs.glob("corpus/*/stats.json")).read_text())
     assert stats["records"] == FILES * PAGES and 50 < stats["kept"] <= 100, "a third of the pages are copies"
     return contents(runs)["corpus"]
 
 
-def submit(runs: Path, web: Path, spool: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def submit(
+    runs: Path, web: Path, words: tuple[str, ...], spool: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """`bash docs/slurm.sh`, with `sbatch` and `glassmill` found as on a cluster."""
     spool.mkdir(exist_ok=True)
     programs = {"sbatch": SBATCH, "glassmill": f'#!/bin/bash\nexec {sys.executable} -m glassmill "$@"\n'}
@@ -84,7 +96,7 @@ def submit(runs: Path, web: Path, spool: Path, **environment: str) -> subprocess
         (spool / name).chmod(0o755)
     known = {**quiet_environment(), "GLASSMILL_RUNS": str(runs), "SBATCH_SPOOL": str(spool), "SBATCH_LOSES": ""}
     known["PATH"] = os.pathsep.join([str(spool), known["PATH"]])
-    command = ["bash", str(SCRIPT), "web", str(TASKS), f"corpus.inputs={web}", "corpus.shard_mb=0.001"]
+    command = ["bash", str(SCRIPT), "web", str(TASKS), f"corpus.inputs={web}", *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=900, env={**known, **environment})
 
 
@@ -92,9 +104,11 @@ def jobs(spool: Path) -> list[list[str]]:
     return [path.read_text().strip().split("|") for path in sorted(spool.glob("*.job"))]
 
 
-def test_the_jobs_give_the_hashes_of_a_local_run(web: Path, undisturbed: dict[str, str], tmp_path: Path) -> None:
+def test_the_jobs_give_the_hashes_of_a_local_run(
+    web: Path, words: tuple[str, ...], undisturbed: dict[str, str], tmp_path: Path
+) -> None:
     spool, runs = tmp_path / "spool", tmp_path / "runs"
-    done = submit(runs, web, spool)
+    done = submit(runs, web, words, spool)
     assert done.returncode == 0 and "submitted; the last job is 104" in done.stdout, done.stderr
     submitted = jobs(spool)
     assert [array for array, _, _ in submitted] == ["", f"0-{TASKS - 1}", "", f"0-{TASKS - 1}", ""]
@@ -103,14 +117,14 @@ def test_the_jobs_give_the_hashes_of_a_local_run(web: Path, undisturbed: dict[st
 
 
 def test_after_a_lost_task_the_same_script_finishes_what_is_left(
-    web: Path, undisturbed: dict[str, str], tmp_path: Path
+    web: Path, words: tuple[str, ...], undisturbed: dict[str, str], tmp_path: Path
 ) -> None:
     spool, runs = tmp_path / "spool", tmp_path / "runs"
-    broken = submit(runs, web, spool, SBATCH_LOSES="1")
+    broken = submit(runs, web, words, spool, SBATCH_LOSES="1")
     assert broken.returncode != 0 and "job 101 did not end well" in broken.stderr
     assert not list(runs.glob("corpus/*/DONE"))
     for job in spool.glob("*.job"):
         job.unlink()
-    done = submit(runs, web, spool)
+    done = submit(runs, web, words, spool)
     assert done.returncode == 0, done.stderr
     assert contents(runs)["corpus"] == undisturbed

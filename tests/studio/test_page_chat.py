@@ -97,7 +97,7 @@ def test_an_answer_that_was_cut_says_so_and_can_be_continued(open_page: type, st
 
     page.route("**/v1/chat/completions", answer)
     ask(page, "Count.")
-    foot = page.locator(".said-foot").first
+    foot = page.locator(".said-foot")
     expect(foot).to_contain_text("cut: the context of 64 tokens is full")
     expect(page.get_by_role("meter", name="Context used")).to_have_attribute("aria-valuetext", "64 of 64 tokens")
     page.get_by_role("button", name="Continue").click()

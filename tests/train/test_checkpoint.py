@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,19 @@ def test_a_checkpoint_is_the_state_when_it_was_begun_whatever_training_does_mean
     saver.wait()
     found = newest_checkpoint(tmp_path)
     assert found is not None and torch.equal(found.weights["w"], torch.zeros(1000))
+
+
+def test_a_training_that_ends_by_an_error_leaves_nothing_that_writes(tmp_path: Path) -> None:
+    def slow(*arguments: Any) -> None:
+        time.sleep(0.3)
+        save_checkpoint(*arguments)
+
+    with pytest.raises(RuntimeError, match="power cut"), Saver(tmp_path, Ranks(), slow, 2) as saver:
+        saver.begin(Checkpoint(1, {"w": torch.ones(10)}, {}))
+        assert saver.busy
+        raise RuntimeError("power cut")
+    found = newest_checkpoint(tmp_path)
+    assert not saver.busy and found is not None and found.step == 1
 
 
 def test_what_fails_beside_the_training_is_raised_in_it(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_a_cut_off_sft_continues_to_the_same_bits(
         tune(town, tmp_path / "cut", steps=20, checkpoint_seconds=0.0)
     monkeypatch.undo()
     saved = newest_checkpoint(tmp_path / "cut" / "checkpoints")
-    assert saved is not None and saved.step <= 12  # written beside the training: the last may be missing
+    assert saved is not None and 8 <= saved.step <= 12  # written beside the training: the last may be missing
     tune(town, tmp_path / "cut", steps=20)
     assert weights_hash(tmp_path / "cut") == weights_hash(tmp_path / "undisturbed")
 

@@ -11,6 +11,7 @@ from glassmill.errors import UserError
 from glassmill.recipe import Recipe
 from glassmill.run.array import run_array_task
 from glassmill.run.events import Entry
+from glassmill.run.folder import is_done
 from glassmill.run.states import line_file_of
 
 
@@ -18,18 +19,21 @@ def run_task(recipe: Recipe, stage: str, runs: Path, task: int | None, num_tasks
     """Does this task's shards of `stage`, in the run folder that the recipe's line is at.
 
     Returns:
-        `shards` (this task's own) and `done_now`.
+        `shards` (this task's own) and `done_now`. None of a finished run: jobs that are submitted again after a failure
+        may reach its end before their last one.
 
     Raises:
         UserError: one of the two options is missing, or no shards are laid out.
     """
     if task is None or num_tasks is None:
         raise UserError("give both --task and --tasks: --task 0 --tasks 16 is the first of sixteen")
-    folder = _folder(recipe, stage, runs) / "work" / "array"
+    folder = _folder(recipe, stage, runs)
+    if is_done(folder):
+        return {"shards": 0, "done_now": 0}
     workers: int = getattr(recipe, stage).workers
     with Screen() as screen:
         done_now, own = run_array_task(
-            folder,
+            folder / "work" / "array",
             task,
             num_tasks,
             workers,

@@ -263,44 +263,44 @@ def _steps(
 ) -> tuple[Transformer, Plan] | None:
     """All steps from `begin` on; the model, and the plan as the deadline left it."""
     settings, deadline, pace = on.settings, on.deadline, Pace(on.run, trainer, begin)
-    saver = Saver(on.run.path / "checkpoints", on.ranks, save_checkpoint, settings.keep_checkpoints)
     saved_at, step = time.perf_counter(), begin
-    if not begin:
-        if course.goes_back:
-            saver.begin(_state(on, trainer, course, 0))
-        _report(on, trainer, course, 0, sampling=True)
-    elif course.reports and begin < plan.steps:
-        _report(on, trainer, course, begin, reporting=settings.keep_best)
-    deadline.count(begin + trainer.skipped)
-    while step < plan.steps:
-        try:
-            with _keeping_the_last_sound_checkpoint(on, saver, step):
-                trained = trainer.step(step, plan.planned, plan.cuts, _reports_after(step + 1, plan, settings))
-        except Spike as spike:
-            step = _go_back(on, trainer, course, saver, step, spike)
-            pace.restart(step)
-            continue
-        step += 1
-        deadline.count(step + trainer.skipped)
-        due = time.perf_counter() - saved_at > settings.checkpoint_seconds
-        due = due and (settings.checkpoint_seconds == 0 or not saver.busy)
-        due, cut, signalled = _agreed(on, due, _cut(plan, step, on), stop)
-        if cut:
-            plan = cut_plan(on.run, plan, step, cut, deadline.box)
-        pace.count(step, plan.steps, trained, deadline)
-        reporting = _reports_after(step, plan, settings)
-        with deadline.resting():
-            if due or signalled or reporting or (course.goes_back and course.anchor(step) == step):
-                saver.begin(_state(on, trainer, course, step, reporting))
-                saved_at = time.perf_counter()
-            if signalled:
-                saver.wait()
-                on.ranks.meet()
-                raise KeyboardInterrupt if signalled == signal.SIGINT else SystemExit(128 + signalled)
-            if step < plan.steps:
-                with pace.paused():
-                    _report(on, trainer, course, step, reporting, sampling=step & (step - 1) == 0)
-    return _end(on, trainer, course, plan, saver)
+    with Saver(on.run.path / "checkpoints", on.ranks, save_checkpoint, settings.keep_checkpoints) as saver:
+        if not begin:
+            if course.goes_back:
+                saver.begin(_state(on, trainer, course, 0))
+            _report(on, trainer, course, 0, sampling=True)
+        elif course.reports and begin < plan.steps:
+            _report(on, trainer, course, begin, reporting=settings.keep_best)
+        deadline.count(begin + trainer.skipped)
+        while step < plan.steps:
+            try:
+                with _keeping_the_last_sound_checkpoint(on, saver, step):
+                    trained = trainer.step(step, plan.planned, plan.cuts, _reports_after(step + 1, plan, settings))
+            except Spike as spike:
+                step = _go_back(on, trainer, course, saver, step, spike)
+                pace.restart(step)
+                continue
+            step += 1
+            deadline.count(step + trainer.skipped)
+            due = time.perf_counter() - saved_at > settings.checkpoint_seconds
+            due = due and (settings.checkpoint_seconds == 0 or not saver.busy)
+            due, cut, signalled = _agreed(on, due, _cut(plan, step, on), stop)
+            if cut:
+                plan = cut_plan(on.run, plan, step, cut, deadline.box)
+            pace.count(step, plan.steps, trained, deadline)
+            reporting = _reports_after(step, plan, settings)
+            with deadline.resting():
+                if due or signalled or reporting or (course.goes_back and course.anchor(step) == step):
+                    saver.begin(_state(on, trainer, course, step, reporting))
+                    saved_at = time.perf_counter()
+                if signalled:
+                    saver.wait()
+                    on.ranks.meet()
+                    raise KeyboardInterrupt if signalled == signal.SIGINT else SystemExit(128 + signalled)
+                if step < plan.steps:
+                    with pace.paused():
+                        _report(on, trainer, course, step, reporting, sampling=step & (step - 1) == 0)
+        return _end(on, trainer, course, plan, saver)
 
 
 def _reports_after(step: int, plan: Plan, settings: LoopSettings) -> bool:

@@ -10,13 +10,14 @@ import secrets
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 from glassmill.train.checkpoint import Checkpoint, drop_shares
 from glassmill.train.ranks import Ranks
 
 
 class Saver:
-    """Writes one checkpoint at a time.
+    """Writes one checkpoint at a time. Use as a context: whoever leaves it by an error leaves no thread that writes.
 
     Args:
         folder: Of the checkpoints.
@@ -33,6 +34,13 @@ class Saver:
         if ranks.rank == 0:
             drop_shares(folder)
         ranks.meet()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        if error is not None and self._thread is not None and self.ranks.size == 1:
+            self._thread.join()  # of several ranks one may wait for the share of one that is gone
 
     @property
     def busy(self) -> bool:

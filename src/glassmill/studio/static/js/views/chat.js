@@ -170,6 +170,7 @@ function Said({ number, said, showTokens, corpus, traced, about, again, more }) 
   const words = useRef(/** @type {HTMLElement | null} */ (null));
   const mine = said.role === "user";
   const speed = said.seconds > 0 && said.made > 1 ? `${decimals(said.made / said.seconds, 0)} tokens/s` : "";
+  const complete = !mine && !said.busy && said.content && !said.left && !said.failed;
   return html`<article class="said" data-role=${said.role} data-out=${said.left || said.failed} aria-label=${mine ? "You" : "The model"}>
     ${said.tools.map((tool, i) => html`<p class="tool" key=${i}><span class="tool-name">calculator</span><code>${tool.arguments}</code> = <code>${tool.result}</code></p>`)}
     <div ref=${words}>${mine ? html`<p class="own">${said.content}</p>`
@@ -178,10 +179,11 @@ function Said({ number, said, showTokens, corpus, traced, about, again, more }) 
       : said.busy ? html`<p class="thinking" aria-label="The model is thinking"><i></i><i></i><i></i></p>`
       : !said.note && html`<p class="nothing-said">The model ended its answer without a word.</p>`}</div>
     ${said.citations && html`<${Citations} citations=${said.citations} />`}
-    ${!mine && (said.note || speed || again) && html`<p class="said-foot">${[said.note, speed].filter(Boolean).join(" · ")}
+    ${!mine && (said.note || speed || again || complete) && html`<p class="said-foot">${[said.note, speed].filter(Boolean).join(" · ")}
       ${more && html` <button type="button" class="link" onClick=${more}>Continue</button>`}
-      ${again && html` <button type="button" class="link" onClick=${again}>Try again</button>`}</p>`}
-    ${!mine && !said.busy && said.content && !said.left && !said.failed && html`<p class="said-foot"><a class="link" href=${address("inside", { talk: number, prompt: null, token: null })}>Look inside</a> <a class="link" href=${address("coin", { talk: number, prompt: null })}>Flip the coin</a></p>`}
+      ${again && html` <button type="button" class="link" onClick=${again}>Try again</button>`}
+      ${complete && html` <a class="link" href=${address("inside", { talk: number, prompt: null, token: null })}>Look inside</a>
+        <a class="link" href=${address("coin", { talk: number, prompt: null })}>Flip the coin</a>`}</p>`}
     ${!mine && !said.busy && said.content && traced && html`<${Trace} key=${said.content} run=${traced} text=${said.content} place=${words} />`}
     ${!mine && !said.busy && corpus && about && html`<${Sources} key=${about} run=${corpus} about=${about} />`}
   </article>`;
