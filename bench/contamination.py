@@ -22,6 +22,7 @@ from machine import machine
 
 from glassmill.evals.contamination import Contamination, _pieces, look_into
 from glassmill.evals.task_files import find_tasks
+from glassmill.run.shards import find_shards, shard_name
 
 LEAST_WORDS = 20
 SHARD_ROWS = 5_000
@@ -53,7 +54,7 @@ def timed(corpus: Path, texts: list[str]) -> tuple[Contamination, str]:
     reading, ready, whole = [], [], []
     for _ in range(3):
         began = time.process_time()
-        for shard in sorted((corpus / "shards").glob("documents-*.parquet")):
+        for shard in find_shards(corpus, "documents"):
             for _piece in _pieces(shard):
                 pass
         reading.append(time.process_time() - began)
@@ -86,7 +87,7 @@ def main() -> None:
     ]
     chosen = generator.sample(long, min(len(long), args.each * (len(KINDS) + 1)))
     each = len(chosen) // (len(KINDS) + 1)
-    shards = sorted((args.corpus / "shards").glob("documents-*.parquet"))
+    shards = find_shards(args.corpus, "documents")
     documents = [text for shard in shards for text in pq.read_table(shard, columns=["text"])["text"].to_pylist()]
     characters = sum(map(len, documents)) / len(documents)
     planted_in = generator.sample(range(len(documents)), min(len(documents), each * len(KINDS)))
@@ -97,11 +98,12 @@ def main() -> None:
         planted = list(KINDS.values())[number // each](text, generator)
         documents[place] = " ".join([*words[:cut], planted, *words[cut:]])
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "shards").mkdir()
         for begin in range(0, len(documents), SHARD_ROWS):
             rows = documents[begin : begin + SHARD_ROWS]
             table = pa.table({"url": [str(begin + number) for number in range(len(rows))], "text": rows})
-            pq.write_table(table, Path(folder) / "shards" / f"documents-{begin // SHARD_ROWS:05}.parquet")
+            shard = Path(folder) / shard_name("documents", begin // SHARD_ROWS)
+            shard.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(table, shard)
         found, told = timed(Path(folder), everything)
     print(f"planted {len(planted_in):,}: {told}, {characters:,.0f} characters")
     for kind, name in enumerate(KINDS):

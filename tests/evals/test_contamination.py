@@ -19,6 +19,8 @@ from glassmill.errors import UserError
 from glassmill.evals import contamination
 from glassmill.evals.contamination import FUZZY_SHARE, LONG, SHORT, Contamination, look_into
 from glassmill.evals.grams import words_of
+from glassmill.run.files import sha256_file
+from glassmill.run.shards import shard_name
 from tests.evals.test_task_files import write
 
 SYLLABLES = ["ba", "kori", "mu", "teré", "lo", "Säni", "du", "fe", "99", "organisational"]
@@ -34,10 +36,11 @@ def text(seed: int, count: int) -> str:
 
 
 def corpus(folder: Path, *shards: list[str]) -> Path:
-    (folder / "shards").mkdir(parents=True)
     for number, texts in enumerate(shards):
         urls = [f"https://site.example/{number}/{row}" for row in range(len(texts))]
-        pq.write_table(pa.table({"url": urls, "text": texts}), folder / "shards" / f"documents-{number:05}.parquet")
+        shard = folder / shard_name("documents", number)
+        shard.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"url": urls, "text": texts}), shard)
     return folder
 
 
@@ -169,7 +172,7 @@ def test_manners_of_speaking_and_short_texts_say_nothing(monkeypatch: pytest.Mon
 
 
 def test_a_corpus_without_documents_and_a_damaged_shard(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="has no documents"):
+    with pytest.raises(UserError, match="is not a corpus run"):
         look_into(tmp_path, ["x"], lambda done, total: None)
     folder = corpus(tmp_path / "corpus", [text(1, 50), "", text(2, 50)], [""])
     assert look_into(folder, [text(2, 50)], lambda done, total: None).verdicts[0].pages[0].row == 2
@@ -177,6 +180,16 @@ def test_a_corpus_without_documents_and_a_damaged_shard(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"documents-00001\.parquet cannot be read") as caught:
         look_into(folder, ["x"], lambda done, total: None)
     assert "\n" not in str(caught.value)
+
+
+def test_a_row_in_any_of_many_shards_is_found(tmp_path: Path) -> None:
+    """From the 250th on, shards lie in folders of their own."""
+    rows = [text(number, 20) for number in range(300)]
+    folder = corpus(tmp_path / "corpus", *([row] for row in rows))
+    found = look_into(folder, rows, lambda done, total: None)
+    assert [(verdict.state, verdict.pages[0].url) for verdict in found.verdicts] == [
+        ("exact", f"https://site.example/{number}/0") for number in range(300)
+    ]
 
 
 def test_documents_larger_than_what_is_hashed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +206,9 @@ def test_the_command_splits_scores_into_clean_and_dirty(tmp_path: Path, model_fo
     write(tmp_path / "tasks" / "mine.jsonl", *rows)
     folder = corpus(tmp_path / "runs" / "corpus" / "web-123456", [f"{row['query']} and so on" for row in rows[:5]])
     (folder / "quarantine.jsonl").touch()
-    (folder / "manifest.json").write_text(json.dumps({"stage": "corpus", "state": "done"}))
+    shard = folder / shard_name("documents", 0)
+    files = {shard_name("documents", 0): {"sha256": sha256_file(shard), "bytes": shard.stat().st_size}}
+    (folder / "manifest.json").write_text(json.dumps({"stage": "corpus", "state": "done", "files": files}))
     (folder / "DONE").touch()
     call = ["eval", str(model_folder), "--tasks", "mine", "--task-files", str(tmp_path / "tasks")]
     call += ["--no-random-weights", "--runs", str(tmp_path / "runs"), "--corpus", "corpus/web-123456"]
@@ -208,3 +223,8 @@ def test_the_command_splits_scores_into_clean_and_dirty(tmp_path: Path, model_fo
         assert told[part]["score"] == pytest.approx(sum(its) / len(its), abs=1e-5)
     pages = {row["line"]: row["pages"][0]["row"] for row in saved["rows"]["mine"] if row["state"] == "exact"}
     assert pages == {number + 1: number for number in range(5)}
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    damaged = CliRunner().invoke(app, call)
+    assert damaged.exit_code and "the run is damaged" in str(damaged.exception)

@@ -14,16 +14,14 @@ from safetensors.torch import save_file
 
 from glassmill.infer.decoder import Decoder
 from glassmill.infer.engine import Engine
-from glassmill.infer.folder import save_folder
 from glassmill.infer.native_decoder import NativeDecoder
 from glassmill.infer.torch_decoder import TorchDecoder
 from glassmill.model.config import ModelConfig
 from glassmill.model.initial import initialize
 from glassmill.model.transformer import Transformer
-from glassmill.tokens.specials import NAMED, special_ids
-from glassmill.tokens.split import OWN_PATTERN, PATTERNS
+from glassmill.tokens.specials import NAMED
 from glassmill.tokens.streams import ByteStream
-from glassmill.tokens.tokenizer import Tokenizer
+from tests.random_models import save_random, tokenizer_of
 
 OpenEngine = Callable[..., AbstractContextManager[Engine]]
 
@@ -103,18 +101,5 @@ def open_engine(
 @pytest.fixture(scope="session")
 def folder_with_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole model folder inside a run: random weights and a tokenizer of a few merges."""
-    symbols = [bytes([byte]) for byte in range(256)] + [b"he", b"ll", b"hell", b"hello", b" w", b"or"]
-    tokenizer = Tokenizer.from_ranks(
-        {symbol: i for i, symbol in enumerate(symbols)}, PATTERNS[OWN_PATTERN], special_ids(len(symbols))
-    )
-    shape = {"d_model": 32, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2, "head_dim": 8, "d_ff": 48}
-    model = Transformer(ModelConfig(vocab_size=tokenizer.vocab_size, context_length=128, **shape))
-    initialize(model, seed=0)
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim == 2:
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.25)
-    path = tmp_path_factory.mktemp("runs") / "sft" / "demo-123456" / "model"
-    save_folder(path, model, tokenizer, {})
-    return path
+    tokenizer = tokenizer_of(b"he", b"ll", b"hell", b"hello", b" w", b"or")
+    return save_random(tmp_path_factory.mktemp("runs") / "sft" / "demo-123456" / "model", tokenizer, 128, seed=3)

@@ -9,21 +9,15 @@ from pathlib import Path
 
 import openai
 import pytest
-import torch
 from fastapi import FastAPI
 
-from glassmill.infer.folder import save_folder
 from glassmill.infer.generate import Model
-from glassmill.model.config import ModelConfig
-from glassmill.model.initial import initialize
-from glassmill.model.transformer import Transformer
 from glassmill.serve.api import create_api
 from glassmill.serve.drain import Server
 from glassmill.serve.server import address_of, bind, make_server
-from glassmill.tokens.specials import special_ids
-from glassmill.tokens.split import OWN_PATTERN, PATTERNS
 from glassmill.tokens.tokenizer import Tokenizer
 from tests.infer.numpy_decoder import NumpyDecoder
+from tests.random_models import save_random, tokenizer_of
 
 
 class RunningServer:
@@ -51,30 +45,14 @@ def start_server() -> Iterator[type[RunningServer]]:
 
 @pytest.fixture(scope="session")
 def tiny_tokenizer() -> Tokenizer:
-    symbols = [bytes([byte]) for byte in range(256)]
-    symbols += [b"he", b"ll", b"lo", b"hell", b"hello", b" w", b"or", b"ld", b"\xc3\xa9", b"th", b"the"]
-    symbols += [bytes([97 + i, 97 + j]) for i in range(5) for j in range(5)]
-    return Tokenizer.from_ranks({s: i for i, s in enumerate(symbols)}, PATTERNS[OWN_PATTERN], special_ids(len(symbols)))
+    words = (b"he", b"ll", b"lo", b"hell", b"hello", b" w", b"or", b"ld", b"\xc3\xa9", b"th", b"the")
+    return tokenizer_of(*words, *(bytes([97 + i, 97 + j]) for i in range(5) for j in range(5)))
 
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: Tokenizer) -> Path:
     """A model folder with random weights: it writes nonsense, but always the same."""
     return save_random(tmp_path_factory.mktemp("models") / "tiny", tiny_tokenizer, 256)
-
-
-def save_random(folder: Path, tokenizer: Tokenizer, context_length: int) -> Path:
-    """A tiny model with random weights, in a new folder."""
-    shape = {"d_model": 32, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2, "head_dim": 8, "d_ff": 48}
-    model = Transformer(ModelConfig(vocab_size=tokenizer.vocab_size, context_length=context_length, **shape))
-    initialize(model, seed=0)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim == 2:
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.25)
-    save_folder(folder, model, tokenizer, {"purpose": "tests"})
-    return folder
 
 
 @pytest.fixture(scope="session")

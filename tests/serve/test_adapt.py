@@ -12,7 +12,7 @@ from glassmill.corpus.document import documents
 from glassmill.errors import UserError
 from glassmill.tokens.tokenizer import Tokenizer
 from tests.evals.test_exam import DOCUMENTS
-from tests.serve.conftest import save_random
+from tests.random_models import save_random
 
 
 @pytest.mark.slow

@@ -135,3 +135,19 @@ def test_hostile_prompts_stay_text_and_long_ones_are_refused_in_words(
     page.get_by_label("Prompt").fill("x" * 3000)
     page.get_by_label("Prompt").press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("at most 64 are possible here")
+
+
+def test_flips_end_in_words_where_the_context_is_full(open_page: type, studio: RunningStudio) -> None:
+    page: Page = inside(open_page, studio, "coin?as=text&prompt=" + quote("The town " * 20)).page
+    many, stop = (page.get_by_role("button", name=name) for name in ("Flip 10 times", "Stop"))
+    said = page.locator(".coin-parts .trouble")
+    expect(many).to_be_enabled(timeout=60_000)
+    for _ in range(30):
+        if said.count():
+            break
+        many.click()
+        expect(stop).to_have_count(0, timeout=30_000)
+    expect(said).to_contain_text("tokens; at most")
+    expect(many).to_be_disabled()
+    page.get_by_role("button", name="Back").click()
+    expect(page.locator(".bar-row").first).to_be_visible()

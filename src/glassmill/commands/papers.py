@@ -14,7 +14,7 @@ from glassmill.papers.audit_page import audit_page
 from glassmill.papers.chain import chain_of
 from glassmill.papers.data_card import data_card
 from glassmill.papers.eu_summary import eu_summary
-from glassmill.papers.facts import Facts, gather
+from glassmill.papers.facts import DOCUMENTS, DROPPED, Facts, gather
 from glassmill.papers.model_card import model_card
 from glassmill.papers.personal_data import personal_data, personal_data_lines
 from glassmill.papers.sbom import sbom
@@ -74,19 +74,15 @@ def audit(word: str, runs: Path, out: Path | None, clear: bool, told: Told) -> A
     atomic_json(folder / "audit.json", result)
     atomic_write(folder / "audit.html", audit_page(json.loads(json.dumps(result))))
     files = {"audit.html": "the page", "audit.json": "the same for programs"}
-    files |= {name: f"every {what} document" for what, name in _lists(facts).items()}
-    links = [(part.name, one) for part in facts.chain.parts for one in part.inputs]
+    if facts.corpora:
+        files |= {DOCUMENTS: "every kept document", DROPPED: "every dropped document"}
     wrong = [f"{part.name}: {part.says}" for part in facts.chain.parts if part.state == "changed"]
-    wrong += [f"{name} ← {one.argument}: {one.state}, {one.says or one.to}" for name, one in links
+    wrong += [f"{part.name} ← {one.argument}: {one.state}, {one.says or one.to}" for part, one in facts.chain.links
               if one.state in ("changed", "missing")]  # fmt: skip
     return {
         "folder": str(folder), "files": files, "not_known": _not_known(facts), "verified": facts.chain.whole,
         "wrong": wrong,
     }  # fmt: skip
-
-
-def _lists(facts: Facts) -> dict[str, str]:
-    return {"kept": "documents.csv", "dropped": "dropped.csv"} if facts.corpora else {}
 
 
 def _facts(word: str, runs: Path, out: Path | None, clear: bool, told: Told, verify: bool) -> tuple[Facts, Path]:
@@ -104,8 +100,8 @@ def _facts(word: str, runs: Path, out: Path | None, clear: bool, told: Told, ver
 
 
 def _not_known(facts: Facts) -> list[str]:
-    links = [(part.name, one) for part in facts.chain.parts for one in part.inputs]
-    gone = [f"{name}: {one.argument}: {one.says}" for name, one in links if one.state in ("unknown", "missing")]
+    links = [(part, one) for part, one in facts.chain.links if one.state in ("unknown", "missing")]
+    gone = [f"{part.name}: {one.argument}: {one.says}" for part, one in links]
     damaged = [part.name for part in facts.chain.of_stage("corpus") if part.state == "changed"]
     gone += [f"{name}: its documents were not read, because it is damaged" for name in damaged]
     nothing = not facts.corpora and not damaged

@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 
 from glassmill.errors import UserError
 from glassmill.evals.grams import Bytes, Hashes, Places, Words, words, words_of
+from glassmill.tokens.documents import document_shards
 
 LONG, SHORT = 13, 5
 FUZZY_SHARE, FUZZY_LEAST = 0.35, 4
@@ -199,12 +200,10 @@ def look_into(corpus: Path, texts: Sequence[str], told: Callable[[int, int], obj
     """The rows' texts, looked for in the documents that a corpus run kept; `told` hears shards done and in all.
 
     Raises:
-        UserError: A shard cannot be read, or there is none.
+        UserError: A shard has other bytes than the run wrote, or cannot be read, or there is none.
     """
     found = Contamination(texts)
-    shards = sorted((corpus / "shards").glob("documents-*.parquet"))
-    if not shards:
-        raise UserError(f"{corpus} has no documents (shards/documents-*.parquet); give a finished corpus run")
+    shards = document_shards(corpus)
     for number, shard in enumerate(shards, start=1):
         for data, offsets, urls, first in _pieces(shard):
             found.look(data, offsets, partial(_page, shard.name, urls, first))

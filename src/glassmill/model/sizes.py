@@ -11,11 +11,20 @@ from collections.abc import Iterator
 from glassmill.model.config import ModelConfig
 
 
+def num_attention_parameters(config: ModelConfig) -> int:
+    """Of the matrices of one layer's attention."""
+    return config.d_model * config.head_dim * 2 * (config.num_heads + config.num_kv_heads)
+
+
+def num_feed_forward_parameters(config: ModelConfig) -> int:
+    """Of the matrices of one feed-forward layer."""
+    return 3 * config.d_model * config.d_ff
+
+
 def num_matrix_parameters(config: ModelConfig) -> int:
     """Parameters that every token is multiplied by: the matrices of the blocks, and the head."""
-    attention = config.d_model * config.head_dim * 2 * (config.num_heads + config.num_kv_heads)
-    feed_forward = 3 * config.d_model * config.d_ff
-    return config.num_layers * (attention + feed_forward) + config.vocab_size * config.d_model
+    block = num_attention_parameters(config) + num_feed_forward_parameters(config)
+    return config.num_layers * block + config.vocab_size * config.d_model
 
 
 def num_parameters(config: ModelConfig) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from glassmill.papers.chain import Part
 from glassmill.papers.documents import Row
 from glassmill.papers.facts import DOCUMENTS, DROPPED, CorpusFacts, Facts, read_stats_of
-from glassmill.papers.personal_data import LIMITS, left_alone, pii_settings, replaced_by
+from glassmill.papers.personal_data import LIMITS, kinds_found, left_alone, pii_settings, replaced_by
 
 DOMAINS = 100
 
@@ -73,10 +73,7 @@ def _corpus(corpus: CorpusFacts) -> dict[str, Any]:
             "replaced_by": replaced_by(pii),
             "left_alone": left_alone(pii),
             "documents": summary.with_pii,
-            "kinds": {
-                kind: {"pieces": number, "documents": summary.pii_documents[kind]}
-                for kind, number in summary.pii_pieces.most_common()
-            },
+            "kinds": kinds_found(summary),
             "documents_with_most": [_row(row) for row in summary.most_pii],
         },
         "dropped": corpus.dropped,

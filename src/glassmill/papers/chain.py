@@ -7,6 +7,7 @@ unknown.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -27,6 +28,7 @@ from glassmill.stages import NAMES, Files, stage_named
 State = Literal["verified", "changed", "missing", "unknown", "not looked at"]
 MOST_TOLD = 20
 """Files of one input that are named as changed."""
+MISSING = "is missing"
 AT_ONCE = 1000
 """Files that are hashed together, so that a long list is never in memory."""
 
@@ -72,9 +74,14 @@ class Chain:
     parts: list[Part]
 
     @property
+    def links(self) -> list[tuple[Part, Link]]:
+        """Every input, with the part that read it."""
+        return [(part, link) for part in self.parts for link in part.inputs]
+
+    @property
     def whole(self) -> bool:
         """Whether everything is there, known, and has the bytes that were written."""
-        states = [part.state for part in self.parts] + [link.state for part in self.parts for link in part.inputs]
+        states = [part.state for part in self.parts] + [link.state for _, link in self.links]
         return all(state == "verified" for state in states)
 
     def of_stage(self, *stages: str) -> list[Part]:
@@ -201,12 +208,15 @@ class _Builder:
             return Link(setting, digest, "changed", to, "inputs.jsonl has other names or checksums than the run read")
         if not self.verify:
             return Link(setting, digest, "not looked at", to, says)
-        wrong = [told for row, told in looked_at(rows) if told]
-        if wrong:
-            missing = all(told == "is missing" for told in wrong)
-            named = [f"{row['name']} {told}" for row, told in looked_at(rows[: 50 * MOST_TOLD]) if told][:MOST_TOLD]
-            says = f"{len(wrong):,} of {len(rows):,} files differ: {'; '.join(named) or 'further down the list'}"
-            return Link(setting, digest, "missing" if missing else "changed", to, says)
+        wrong, told = Counter[str](), list[str]()
+        for row, how in looked_at(rows):
+            wrong[how] += 1
+            if how and len(told) < MOST_TOLD:
+                told.append(f"{row['name']} {how}")
+        if told:
+            number = wrong.total() - wrong[""]
+            says = f"{number:,} of {len(rows):,} files differ: {'; '.join(told)}"
+            return Link(setting, digest, "missing" if wrong[MISSING] == number else "changed", to, says)
         return Link(setting, digest, "verified", to, says)
 
     def _part_of(self, rows: list[InputRow]) -> str:
@@ -243,7 +253,7 @@ def looked_at(rows: list[InputRow]) -> Iterator[tuple[InputRow, str]]:
             if len(row["content"]) != 64:  # it must not be read, and was not
                 yield row, ""
             elif now is None:
-                yield row, "is missing"
+                yield row, MISSING
             else:
                 yield row, "" if now == row["content"] else "has other bytes than were read"
 

@@ -19,7 +19,7 @@ from glassmill.foreign_json import load_object
 from glassmill.infer.find import read_meta
 from glassmill.papers.chain import Chain, Part
 from glassmill.papers.documents import Row, Summary, rows_of, summary_of
-from glassmill.papers.licences import Licences, find_licences
+from glassmill.papers.licences import find_licences
 from glassmill.run.files import atomic_path
 from glassmill.run.folder import is_done, read_manifest
 from glassmill.run.inputs import InputRow, recorded_inputs
@@ -242,6 +242,3 @@ def read_stats_of(part: Part) -> Mapping[str, Any]:
         return load_object(part.folder / "stats.json")
     except UserError:
         return {}
-
-
-__all__ = ["DOCUMENTS", "DROPPED", "CorpusFacts", "Dropped", "Facts", "Licences", "gather", "read_stats_of"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from glassmill.papers.documents import Summary
 from glassmill.papers.facts import CorpusFacts, Facts
 
 LIMITS = (
@@ -22,9 +23,7 @@ def personal_data(facts: Facts) -> dict[str, Any]:
         "model": facts.chain.name,
         "found_by": LIMITS,
         "corpora": [_corpus(one) for one in facts.corpora],
-        "not_known": [
-            f"{part.name}: {link.says}" for part in facts.chain.parts for link in part.inputs if link.state == "unknown"
-        ],
+        "not_known": [f"{part.name}: {link.says}" for part, link in facts.chain.links if link.state == "unknown"],
     }
 
 
@@ -39,14 +38,19 @@ def _corpus(corpus: CorpusFacts) -> dict[str, Any]:
         "replaced_by": replaced_by(settings),
         "left_alone": left_alone(settings),
         "texts_of_dropped_documents": settings.get("dropped"),
-        "kinds": {
-            kind: {"pieces": number, "documents": summary.pii_documents[kind]}
-            for kind, number in summary.pii_pieces.most_common()
-        },
+        "kinds": kinds_found(summary),
         "documents_with_most": [
             {"id": row.id, "document": row.url, "read_from": row.source, "pieces": dict(row.pii)}
             for row in summary.most_pii
         ],
+    }
+
+
+def kinds_found(summary: Summary) -> dict[str, dict[str, int]]:
+    """Of every kind how many pieces in how many documents, the most frequent first."""
+    return {
+        kind: {"pieces": number, "documents": summary.pii_documents[kind]}
+        for kind, number in summary.pii_pieces.most_common()
     }
 
 
@@ -85,7 +89,7 @@ def personal_data_lines(facts: Facts) -> list[str]:
         lines += [f"- Documents: {summary.documents:,}; with personal data: {summary.with_pii:,}."]
         lines += [f"- Replaced by {replaced_by(settings)}.", f"- Left alone: {left_alone(settings)}."]
         lines += [f"- Texts of dropped documents are stored {settings.get('dropped')}.", ""]
-        kinds = [(text(k), f"{n:,}", f"{summary.pii_documents[k]:,}") for k, n in summary.pii_pieces.most_common()]
+        kinds = [(text(k), f"{n['pieces']:,}", f"{n['documents']:,}") for k, n in kinds_found(summary).items()]
         lines += table(("kind", "pieces", "documents"), kinds) if kinds else ["None was found."]
         if summary.most_pii:
             lines += ["", f"The {len(summary.most_pii)} documents with most (all are in the list of documents):", ""]
@@ -96,7 +100,7 @@ def personal_data_lines(facts: Facts) -> list[str]:
                     for row in summary.most_pii
                 ],
             )
-    unknown = [(part, link) for part in facts.chain.parts for link in part.inputs if link.state == "unknown"]
+    unknown = [(part, link) for part, link in facts.chain.links if link.state == "unknown"]
     if unknown or not facts.corpora:
         lines += ["", "## Not known", ""]
         lines += [f"- {text(part.name)}: {text(link.says)}." for part, link in unknown]

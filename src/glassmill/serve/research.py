@@ -23,6 +23,7 @@ from glassmill.errors import ApiError, ContextOverflow, EngineClosed, QueueFull,
 from glassmill.infer.compose import piece_of
 from glassmill.infer.decoder import Piece, new_row
 from glassmill.infer.sampling import log_normalizers, token_logprobs
+from glassmill.model.sizes import num_attention_parameters, num_feed_forward_parameters
 from glassmill.serve.bodies import apart, read, takes
 from glassmill.serve.errors import from_engine, json_response
 from glassmill.serve.inside import compute
@@ -205,10 +206,9 @@ def _shape(model: Model) -> dict[str, object]:
     config = model.config
     names = ("vocab_size", "d_model", "num_layers", "num_heads", "num_kv_heads", "head_dim", "d_ff", "context_length")
     kinds = ("qk_norm", "qkv_bias", "tie_embeddings")
-    attention = config.d_model * config.head_dim * 2 * (config.num_heads + config.num_kv_heads)
     parameters = {
-        "attention": attention,
-        "feed_forward": 3 * config.d_model * config.d_ff,
+        "attention": num_attention_parameters(config),
+        "feed_forward": num_feed_forward_parameters(config),
         "embedding": config.vocab_size * config.d_model,
         "all": model.num_parameters,
     }

@@ -47,7 +47,7 @@ def listing_routes(watcher: Watcher) -> APIRouter:
     @router.get("")
     def runs() -> Response:
         lines = [line for listed in watcher.lines() if (line := watcher.line(listed["name"])) is not None]
-        found = list_runs(watcher.runs) if watcher.runs.is_dir() else {"runs": [], "bytes": 0}
+        found = list_runs(watcher.runs) if watcher.runs.is_dir() else {"runs": [], "bytes": 0, "layers": 0}
         return json_response({**found, "lines": lines})
 
     @router.get("/compare")

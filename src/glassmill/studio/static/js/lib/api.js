@@ -36,6 +36,11 @@ export function post(path, body, signal) {
   return request(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal });
 }
 
+/** @param {string} path @param {unknown} body @param {AbortSignal} [signal] @returns {Promise<any>} */
+export async function postJson(path, body, signal) {
+  return (await post(path, body, signal)).json();
+}
+
 /** @param {Response} response */
 async function errorText(response) {
   try {

@@ -1,7 +1,8 @@
 // Real pages of one step: what was dropped (with the rule's sentence) or kept; live ones first, then all, page by page.
 
-import { html, useEffect, useState } from "../lib/preact.js";
+import { html, useState } from "../lib/preact.js";
 import { getJson } from "../lib/api.js";
+import { useAsked } from "../lib/asked.js";
 import { count, plain } from "../lib/format.js";
 import { Nothing } from "./room.js";
 import { change, usePlace } from "../state/address.js";
@@ -19,7 +20,9 @@ export function Examples({ corpus, which, step, rules }) {
   const words = query.get("words") ?? "";
   const page = Math.max(0, Math.floor(Number(query.get("page")) || 0));
   const finished = isFinished(corpus);
-  const answer = useDocuments(finished ? corpus.run : null, { which, step, rule, words, page: String(page) });
+  const search = new URLSearchParams({ which, step, rule, words, page: String(page) });
+  const path = finished ? `/api/runs/${corpus.run}/documents?${search}` : null;
+  const { found: answer, trouble } = useAsked(path, (signal) => getJson(path ?? "", { signal }), { wait: SEARCH_WAIT_MS, keep: true });
   const live = corpus.examples.filter((e) => (which === "kept" ? e.kept : !e.kept && e.step === step && (!rule || e.rule === rule)));
   const rows = finished ? answer?.rows ?? [] : live.slice(-8).reverse();
   const only = (/** @type {string} */ name) => change({ rule: name, page: null });
@@ -32,30 +35,13 @@ export function Examples({ corpus, which, step, rules }) {
     </div>`}
     ${finished && which !== "quarantine" && html`<label class="search"><span class="visually-hidden">Find in text or URL</span>
       <input type="search" placeholder="Find in text or URL" maxlength="100" value=${words} onInput=${(/** @type {any} */ e) => change({ words: e.target.value, page: null }, true)} /></label>`}
-    ${finished && !answer && html`<${Nothing}>Opening …</${Nothing}>`}
+    ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}
+    ${finished && !answer && !trouble && html`<${Nothing}>Opening …</${Nothing}>`}
     ${finished && answer && !rows.length && html`<${Nothing}>${which === "quarantine" ? "None: every record could be read." : "No pages."}</${Nothing}>`}
     ${!finished && !rows.length && html`<${Nothing}>The first examples will appear here in a moment.</${Nothing}>`}
     <ul class="cards">${rows.map((/** @type {any} */ row) => html`<${Card} key=${row.id ?? row.url + row.t} row=${row} dropped=${which === "dropped"} />`)}</ul>
     ${finished && answer && answer.total > answer.page_rows && html`<${Pager} answer=${answer} page=${page} />`}
   </div>`;
-}
-
-/** The server's page of documents; waits a little so that typing asks once. @param {string | null} run @param {Record<string, string>} query */
-function useDocuments(run, query) {
-  const [answer, setAnswer] = useState(/** @type {any} */ (null));
-  const search = new URLSearchParams(query).toString();
-  useEffect(() => {
-    if (!run) return;
-    const abort = new AbortController();
-    const timer = setTimeout(() => {
-      getJson(`/api/runs/${run}/documents?${search}`, { signal: abort.signal }).then(setAnswer, () => {});
-    }, answer ? SEARCH_WAIT_MS : 0);
-    return () => {
-      clearTimeout(timer);
-      abort.abort();
-    };
-  }, [run, search]);
-  return answer;
 }
 
 /** @param {{row: any, dropped: boolean, children?: any}} props */

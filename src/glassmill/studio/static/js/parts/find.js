@@ -1,7 +1,8 @@
 // A page of the whole corpus by its URL or its words, dropped or kept, and which rules dropped most.
 
-import { html, useEffect, useState } from "../lib/preact.js";
+import { html } from "../lib/preact.js";
 import { getJson } from "../lib/api.js";
+import { useAsked } from "../lib/asked.js";
 import { count } from "../lib/format.js";
 import { Card } from "./examples.js";
 import { Nothing } from "./room.js";
@@ -14,41 +15,26 @@ import { ruleTitle, stepWords } from "../state/words.js";
 const TYPE_WAIT_MS = 250;
 const MOST_RULES = 8;
 const SHOWN = 6;
-/** @type {["dropped" | "kept", string][]} */
-const KINDS = [["dropped", "dropped"], ["kept", "kept"]];
+/** @type {("dropped" | "kept")[]} */
+const KINDS = ["dropped", "kept"];
 
 /** @param {{run: string}} props a finished corpus run */
 export function Find({ run }) {
   const words = usePlace().query.get("find") ?? "";
-  const found = useFound(run, words.trim());
+  const asked = words.trim();
+  const ask = (/** @type {AbortSignal} */ signal) => Promise.all(KINDS.map((which) => getJson(`/api/runs/${run}/documents?${new URLSearchParams({ which, words: asked })}`, { signal })));
+  const { found: pair, trouble } = useAsked(asked ? `${run} ${asked}` : null, ask, { wait: TYPE_WAIT_MS });
+  const found = pair && { dropped: pair[0], kept: pair[1] };
   return html`<div class="find">
     <label><span class="visually-hidden">Find a page by URL or text</span>
       <input type="search" placeholder="Why was this page dropped? A URL, or words of its text" maxlength="100" value=${words} onInput=${(/** @type {any} */ e) => change({ find: e.target.value }, true)} /></label>
-    ${words.trim() && !found && html`<${Nothing}>Looking …</${Nothing}>`}
-    ${found && html`<p class="caption" role="status">${KINDS.map(([which, title]) => `${count(found[which].total)} ${title}`).join(", ")}.${KINDS.some(([which]) => found[which].total > SHOWN) ? ` The first ${SHOWN} of each are shown.` : ""}</p>
-      ${!found.dropped.total && !found.kept.total && html`<${WayThrough} key=${words} path=${`/api/runs/${run}/why?${new URLSearchParams({ url: words.trim() })}`} />`}
-      ${KINDS.map(([which]) => html`<ul class="cards" key=${which} aria-label=${which}>${found[which].rows.slice(0, SHOWN).map((/** @type {any} */ row) => html`<${Card} key=${row.id ?? row.url} row=${row} dropped=${which === "dropped"}>
+    ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}
+    ${asked && !found && !trouble && html`<${Nothing}>Looking …</${Nothing}>`}
+    ${found && html`<p class="caption" role="status">${KINDS.map((which) => `${count(found[which].total)} ${which}`).join(", ")}.${KINDS.some((which) => found[which].total > SHOWN) ? ` The first ${SHOWN} of each are shown.` : ""}</p>
+      ${!found.dropped.total && !found.kept.total && html`<${WayThrough} key=${words} path=${`/api/runs/${run}/why?${new URLSearchParams({ url: asked })}`} />`}
+      ${KINDS.map((which) => html`<ul class="cards" key=${which} aria-label=${which}>${found[which].rows.slice(0, SHOWN).map((/** @type {any} */ row) => html`<${Card} key=${row.id ?? row.url} row=${row} dropped=${which === "dropped"}>
         ${row.url && html`<${WayThrough} path=${`/api/runs/${run}/why?${new URLSearchParams({ url: row.url })}`} />`}<//>`)}</ul>`)}`}
   </div>`;
-}
-
-/** Dropped and kept pages with these words in URL or text; null while looking. @param {string} run @param {string} words */
-function useFound(run, words) {
-  const [found, setFound] = useState(/** @type {any} */ (null));
-  useEffect(() => {
-    setFound(null);
-    if (!words) return;
-    const abort = new AbortController();
-    const ask = (/** @type {string} */ which) => getJson(`/api/runs/${run}/documents?${new URLSearchParams({ which, words })}`, { signal: abort.signal });
-    const timer = setTimeout(() => {
-      Promise.all(KINDS.map(([which]) => ask(which))).then(([dropped, kept]) => setFound({ dropped, kept }), () => {});
-    }, TYPE_WAIT_MS);
-    return () => {
-      clearTimeout(timer);
-      abort.abort();
-    };
-  }, [run, words]);
-  return found;
 }
 
 /** Over all steps, the rules that dropped most pages. @param {{steps: Funnel[]}} props */

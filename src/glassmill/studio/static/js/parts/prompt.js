@@ -6,6 +6,7 @@ import { inContext } from "../lib/completion.js";
 import { change, usePlace } from "../state/address.js";
 import { conversationWith } from "../state/conversations.js";
 import { lastModel } from "../state/stages.js";
+import { Nothing } from "./room.js";
 
 /** @import {Line} from "../state/store.js" */
 /** `body`: as `/internal/trace` and `/internal/next-tokens` take a prompt. @typedef {{key: string, body: any, text: string, form: "question" | "text", fromChat: boolean}} Wanted */
@@ -31,8 +32,9 @@ export function useWanted(line, model) {
   return { key: `${form} ${text}`, body, text, form, fromChat: false };
 }
 
-/** @param {{wanted: Wanted, ready: boolean, doing: string}} props `doing`: on the button */
-export function PromptBar({ wanted, ready, doing }) {
+/** @param {{wanted: Wanted, model: any, doing: string, none: string, trouble: string}} props `doing`: on the button; `none`: said without a model */
+export function PromptBar({ wanted, model, doing, none, trouble }) {
+  const ready = model?.state === "ready";
   const [draft, setDraft] = useState(wanted.text);
   const [form, setForm] = useState(wanted.form);
   useEffect(() => {
@@ -55,7 +57,9 @@ export function PromptBar({ wanted, ready, doing }) {
       <button class="primary" disabled=${!ready || !draft}>${doing}</button>
     </div>
     ${wanted.fromChat && html`<p class="caption">This is the chat up to that answer, as the model read it. Change the text to read that alone.</p>`}
-  </form>`;
+  </form>
+  ${!ready && html`<${Nothing}>${model?.state === "failed" ? `The model cannot be opened: ${model.text}` : none}</${Nothing}>`}
+  ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}`;
 }
 
 /** Tokens of a text, one of which is chosen; arrow keys go from one to the next.

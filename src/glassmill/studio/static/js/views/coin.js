@@ -1,11 +1,12 @@
 // The coin: what the model would write next, with what chance, and what becomes of the text if it is flipped, forced, or
 // taken back. Temperature and cuts are computed here, from the log-probabilities of the whole vocabulary.
 
-import { html, useEffect, useMemo, useRef, useState } from "../lib/preact.js";
-import { post } from "../lib/api.js";
+import { html, useEffect, useMemo, useState } from "../lib/preact.js";
+import { postJson } from "../lib/api.js";
+import { useAsked } from "../lib/asked.js";
 import { chance, drawn, kept } from "../lib/cuts.js";
 import { count, decimals, percent, visible } from "../lib/format.js";
-import { Nothing, Room } from "../parts/room.js";
+import { Room } from "../parts/room.js";
 import { PromptBar, TokenRow, useWanted } from "../parts/prompt.js";
 import { grown, pathTo, stretch } from "../state/branches.js";
 
@@ -24,33 +25,17 @@ const BITS = [0.5, 2, 4, 7];
 export function Coin({ line, model }) {
   const ready = model?.state === "ready";
   const wanted = useWanted(line, model);
-  const { root, trouble } = useText(ready ? model.name : null, wanted);
+  const { found: root, trouble } = useAsked(ready ? `${model.name} ${wanted.key}` : null, (signal) => read(model.name, wanted.body, signal));
   return html`<${Room} id="coin" title="The coin" says="A model gives every token of its vocabulary a chance; one is drawn. Flip the coin yourself, force a token, or go back and take another branch.">
-    <${PromptBar} wanted=${wanted} ready=${ready} doing="Read this" />
-    ${!ready && html`<${Nothing}>${model?.state === "failed" ? `The model cannot be opened: ${model.text}` : "There is no model to ask yet."}</${Nothing}>`}
-    ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}
+    <${PromptBar} wanted=${wanted} model=${model} doing="Read this" none="There is no model to ask yet." trouble=${trouble} />
     ${root && html`<${Board} key=${wanted.key} name=${model.name} end=${root} />`}
   </${Room}>`;
 }
 
-/** The prompt as a path of tokens, each with the model's log-probability. @param {string | null} name @param {import("../parts/prompt.js").Wanted} wanted */
-function useText(name, wanted) {
-  const [found, setFound] = useState(/** @type {{key: string, root: Node | null, trouble: string}} */ ({ key: "", root: null, trouble: "" }));
-  useEffect(() => {
-    if (!name) return;
-    const abort = new AbortController();
-    read(name, wanted.body, abort.signal)
-      .then((root) => setFound({ key: wanted.key, root, trouble: "" }))
-      .catch((error) => abort.signal.aborted || setFound({ key: wanted.key, root: null, trouble: error.message }));
-    return () => abort.abort();
-  }, [name, wanted.key]);
-  return found.key === wanted.key ? found : { root: null, trouble: "" };
-}
-
-/** @param {string} name @param {any} prompt @param {AbortSignal} signal @returns {Promise<Node>} the last token */
+/** The prompt as a path of tokens, each with the model's log-probability. @param {string} name @param {any} prompt @param {AbortSignal} signal @returns {Promise<Node>} the last token */
 async function read(name, prompt, signal) {
-  const { tokens, pieces } = await (await post("/internal/next-tokens", { model: name, ...prompt, top: 1 }, signal)).json();
-  const scored = await (await post("/v1/completions", { model: name, prompt: tokens, max_tokens: 0, echo: true, logprobs: 0 }, signal)).json();
+  const { tokens, pieces } = await postJson("/internal/next-tokens", { model: name, ...prompt, top: 1 }, signal);
+  const scored = await postJson("/v1/completions", { model: name, prompt: tokens, max_tokens: 0, echo: true, logprobs: 0 }, signal);
   const logprobs = scored.choices[0].logprobs.token_logprobs;
   /** @type {Node | null} */
   let node = null;
@@ -64,7 +49,7 @@ function Board({ name, end }) {
   const [cuts, setCuts] = useState(/** @type {Cuts} */ ({ temperature: 1, topK: 0, topP: 1, minP: 0 }));
   const [flip, setFlip] = useState(/** @type {Flip | null} */ (null));
   const [left, setLeft] = useState(0);
-  const next = useNext(name, at);
+  const { found: next, trouble } = useAsked(at, (signal) => after(name, at, signal), { remember: true });
   const survived = useMemo(() => next && kept(next.logprobs, cuts), [next, cuts]);
   const path = pathTo(at);
   const step = async (/** @type {number} */ token, /** @type {Next} */ from) => setAt(grown(token, await wordOf(name, from, token), at, from.logprobs[token]));
@@ -76,8 +61,9 @@ function Board({ name, end }) {
     await step(token, next);
   };
   useEffect(() => {
-    if (left > 0 && next) toss().then(() => setLeft((n) => n - 1), () => setLeft(0));
-  }, [left, next]);
+    if (trouble) setLeft(0);
+    else if (left > 0 && next) toss().then(() => setLeft((n) => n - 1), () => setLeft(0));
+  }, [left, next, trouble]);
   const force = (/** @type {number} */ token) => next && (setFlip(null), step(token, next));
   const go = (/** @type {Node} */ node) => (setLeft(0), setFlip(null), setAt(node));
   const bits = path.slice(1).map((node) => -(node.logprob ?? 0) / Math.LN2);
@@ -94,37 +80,24 @@ function Board({ name, end }) {
     </div>
     ${flip && html`<${Strip} flip=${flip} />`}
     <div class="coin-parts">
-      <section><h3>What comes next</h3>${next && survived ? html`<${Bars} next=${next} survived=${survived} force=${force} />` : html`<p class="nothing busy">Reading …</p>`}</section>
+      <section><h3>What comes next</h3>${next && survived ? html`<${Bars} next=${next} survived=${survived} force=${force} />` : trouble ? html`<p class="trouble" role="alert">${trouble}</p>` : html`<p class="nothing busy">Reading …</p>`}</section>
       <div><section><h3>How it is drawn</h3><${Sliders} cuts=${cuts} set=${setCuts} />${next && survived && html`<${Why} next=${next} survived=${survived} cuts=${cuts} />`}</section>
         <section class="tree"><h3>The branches</h3><${Tree} end=${end} at=${at} go=${go} /></section></div>
     </div></div>`;
 }
 
-/** What may follow a node; remembered for every node. @param {string} name @param {Node} at @returns {Next | null} */
-function useNext(name, at) {
-  const known = useRef(/** @type {Map<Node, Next>} */ (new Map())).current;
-  const [, redraw] = useState(0);
-  useEffect(() => {
-    if (known.has(at)) return;
-    const abort = new AbortController();
-    const tokens = pathTo(at).map((node) => node.id);
-    post("/internal/next-tokens", { model: name, tokens, top: KNOWN_WORDS, whole: true }, abort.signal)
-      .then((response) => response.json())
-      .then(({ top, logprobs, entropy }) => {
-        known.set(at, { logprobs, entropy, words: new Map(top.map((/** @type {any} */ one) => [one.id, one.token])) });
-        redraw((n) => n + 1);
-      })
-      .catch(() => {});
-    return () => abort.abort();
-  }, [at]);
-  return known.get(at) ?? null;
+/** What may follow a node. @param {string} name @param {Node} at @param {AbortSignal} signal @returns {Promise<Next>} */
+async function after(name, at, signal) {
+  const tokens = pathTo(at).map((node) => node.id);
+  const { top, logprobs, entropy } = await postJson("/internal/next-tokens", { model: name, tokens, top: KNOWN_WORDS, whole: true }, signal);
+  return { logprobs, entropy, words: new Map(top.map((/** @type {any} */ one) => [one.id, one.token])) };
 }
 
 /** A token's text, asked for where it is none of the likeliest. @param {string} name @param {Next} next @param {number} token */
 async function wordOf(name, next, token) {
   const known = next.words.get(token);
   if (known !== undefined) return known;
-  const answer = await (await post("/detokenize", { model: name, tokens: [token] })).json();
+  const answer = await postJson("/detokenize", { model: name, tokens: [token] });
   next.words.set(token, answer.content);
   return answer.content;
 }

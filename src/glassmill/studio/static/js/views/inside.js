@@ -1,10 +1,11 @@
 // Inside the model: the Transformer as a picture of this one, and what happens in it at one place of a text. Where each
 // head looks, what each layer would say, and what each part adds to the logit of one token.
 
-import { html, useEffect, useRef, useState } from "../lib/preact.js";
-import { post } from "../lib/api.js";
+import { html, useState } from "../lib/preact.js";
+import { postJson } from "../lib/api.js";
+import { useAsked } from "../lib/asked.js";
 import { count, decimals, percent, visible } from "../lib/format.js";
-import { Nothing, Room } from "../parts/room.js";
+import { Room } from "../parts/room.js";
 import { Anatomy } from "../parts/anatomy.js";
 import { PromptBar, TokenRow, useWanted } from "../parts/prompt.js";
 import { select, useSelection } from "../state/selection.js";
@@ -20,29 +21,13 @@ const RESTING = 0.3;
 export function Inside({ line, model }) {
   const ready = model?.state === "ready";
   const wanted = useWanted(line, model);
-  const { seen, trouble } = useSeen(ready ? model.name : null, wanted);
+  const ask = (/** @type {AbortSignal} */ signal) => postJson("/internal/trace", { model: model.name, ...wanted.body, views: ["lens", "norms", "added", "shape"], top: 5 }, signal);
+  const { found: seen, trouble } = useAsked(ready ? `${model.name} ${wanted.key}` : null, /** @type {() => Promise<Seen>} */ (ask));
   return html`<${Room} id="inside" title="Inside the model" says="A text goes in at the bottom as numbers, passes every layer, and comes out as one likelihood for each possible next token. Choose a word to see that step.">
-    <${PromptBar} wanted=${wanted} ready=${ready} doing="Look inside" />
-    ${!ready && html`<${Nothing}>${model?.state === "failed" ? `The model cannot be opened: ${model.text}` : "There is no model to look into yet."}</${Nothing}>`}
-    ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}
+    <${PromptBar} wanted=${wanted} model=${model} doing="Look inside" none="There is no model to look into yet." trouble=${trouble} />
     ${ready && !seen && !trouble && html`<p class="nothing busy" role="status">Reading the text, layer by layer …</p>`}
     ${seen && html`<${Looked} key=${wanted.key} name=${model.name} seen=${seen} />`}
   </${Room}>`;
-}
-
-/** The whole text, layer by layer. @param {string | null} name @param {import("../parts/prompt.js").Wanted} wanted */
-function useSeen(name, wanted) {
-  const [found, setFound] = useState(/** @type {{key: string, seen: Seen | null, trouble: string}} */ ({ key: "", seen: null, trouble: "" }));
-  useEffect(() => {
-    if (!name) return;
-    const abort = new AbortController();
-    post("/internal/trace", { model: name, ...wanted.body, views: ["lens", "norms", "added", "shape"], top: 5 }, abort.signal)
-      .then((response) => response.json())
-      .then((seen) => setFound({ key: wanted.key, seen, trouble: "" }))
-      .catch((error) => abort.signal.aborted || setFound({ key: wanted.key, seen: null, trouble: error.message }));
-    return () => abort.abort();
-  }, [name, wanted.key]);
-  return found.key === wanted.key ? found : { seen: null, trouble: "" };
 }
 
 /** @param {{name: string, seen: Seen}} props */
@@ -57,7 +42,7 @@ function Looked({ name, seen }) {
   const says = seen.lens[seen.lens.length - 1][at];
   const next = at < last ? seen.tokens[at + 1] : { id: says.ids[0], token: says.tokens[0] };
   const against = rival ? says.ids.find((id) => id !== next.id) ?? null : null;
-  const step = useStep(name, seen, at, next.id, against);
+  const { step, trouble } = useStep(name, seen, at, next.id, against);
   const here = head ?? (chosen.layer !== null && chosen.head !== null && chosen.layer < seen.shape.num_layers && chosen.head < seen.shape.num_heads ? { layer: chosen.layer, head: chosen.head } : null);
   const weights = step && weightsOf(step, here);
   const most = weights ? Math.max(...weights) : 1;
@@ -71,6 +56,7 @@ function Looked({ name, seen }) {
     <${TokenRow} tokens=${seen.tokens.map((one) => one.token)} at=${kept} choose=${choose} over=${setHovered} label="The text, token by token"
       look=${(/** @type {number} */ i) => ({ style: { "--seen": `${weights && i <= at ? Math.round((100 * weights[i]) / most) : 0}%` }, "data-here": i === at, "data-behind": i > at })} />
     <p class="caption">At ${word(at)}, token ${count(at + 1)} of ${count(last + 1)}, ${here ? `head ${here.head + 1} of layer ${here.layer + 1}` : "all heads together"} looked back at what is coloured. ${at < last ? html`Next in the text: <code>${visible(next.token)}</code>.` : html`The likeliest next token: <code>${visible(next.token)}</code>.`}</p>
+    ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}
     <${Summary} seen=${seen} step=${step} at=${at} next=${next} />
     <div class="looked-parts">
       <${Anatomy} seen=${seen} step=${step} at=${at} next=${next} here=${here} pick=${pick} over=${setHead} />
@@ -88,23 +74,12 @@ function weightsOf(step, here) {
   return rows[0].weights.map((_, i) => rows.reduce((sum, row) => sum + row.weights[i], 0) / rows.length);
 }
 
-/** One place of the text; those that were looked at are remembered. @param {string} name @param {Seen} seen @param {number} at @param {number} token @param {number | null} against @returns {Step | null} */
+/** One place of the text; the one before stays on the screen where it has as many tokens. @param {string} name @param {Seen} seen @param {number} at @param {number} token @param {number | null} against @returns {{step: Step | null, trouble: string}} */
 function useStep(name, seen, at, token, against) {
-  const known = useRef(/** @type {Map<string, Step>} */ (new Map())).current;
-  const shown = useRef(/** @type {Step | null} */ (null));
-  const [, redraw] = useState(0);
-  const key = `${at} ${token} ${against}`;
-  useEffect(() => {
-    if (known.has(key)) return;
-    const abort = new AbortController();
-    const timer = setTimeout(() => {
-      const body = { model: name, tokens: seen.tokens.map((one) => one.id), views: ["attention", "attribution"], query: at, token, against };
-      post("/internal/trace", body, abort.signal).then((response) => response.json()).then((step) => (known.set(key, step), redraw((n) => n + 1))).catch(() => {});
-    }, known.size ? HOVER_MS : 0);
-    return () => (clearTimeout(timer), abort.abort());
-  }, [key]);
-  shown.current = known.get(key) ?? shown.current;
-  return known.get(key) ?? (shown.current && shown.current.attention[0].weights.length === at + 1 ? shown.current : null);
+  const body = { model: name, tokens: seen.tokens.map((one) => one.id), views: ["attention", "attribution"], query: at, token, against };
+  const ask = (/** @type {AbortSignal} */ signal) => postJson("/internal/trace", body, signal);
+  const { found, trouble } = useAsked(`${at} ${token} ${against}`, ask, { wait: HOVER_MS, keep: true, remember: true });
+  return { step: found?.attention[0].weights.length === at + 1 ? found : null, trouble };
 }
 
 /** What stands on the screen, in words. @param {{seen: Seen, step: Step | null, at: number, next: Token}} props */

@@ -1,7 +1,8 @@
 // Room 2: the vocabulary as it is learned, and any text cut into its tokens while it is typed.
 
 import { html, useEffect, useMemo, useRef, useState } from "../lib/preact.js";
-import { post } from "../lib/api.js";
+import { postJson } from "../lib/api.js";
+import { useAsked } from "../lib/asked.js";
 import { count, decimals, visible } from "../lib/format.js";
 import { Figure, Nothing, Room } from "../parts/room.js";
 import { isFinished } from "../state/stages.js";
@@ -67,7 +68,8 @@ function Merges({ stage }) {
 function Explorer({ run }) {
   const [text, setText] = useState(FIRST_TEXT);
   const [picked, setPicked] = useState(/** @type {number | null} */ (null));
-  const { answer, problem } = useTokens(text, run);
+  const explain = async (/** @type {AbortSignal} */ signal) => ({ ...(await postJson("/api/tokenizer/explain", { text, run }, signal)), text });
+  const { found: answer, trouble: problem } = useAsked(`${run} ${text}`, explain, { wait: TYPE_WAIT_MS, keep: true });
   const mirror = useRef(/** @type {HTMLElement | null} */ (null));
   const groups = useMemo(() => (answer ? display(answer.tokens) : []), [answer]);
   const same = answer?.text === text;
@@ -111,7 +113,7 @@ function Saving({ bytes, tokens }) {
 /** @param {{token: any, run: string | null}} props */
 function TokenFacts({ token, run }) {
   const bytes = hexBytes(token.bytes);
-  const tree = useTree(token.id, run);
+  const { found: tree } = useAsked(`${run} ${token.id}`, (signal) => postJson("/api/tokenizer/tree", { id: token.id, run }, signal));
   return html`<p class="token-facts" role="status"><span class="piece joined">${visible(token.text)}</span> is token <strong>${token.id}</strong>${", "}
     ${bytes.length === 1 ? "one byte" : `${bytes.length} bytes`}: <code>${bytes.map((/** @type {number} */ b) => b.toString(16).padStart(2, "0")).join(" ")}</code>
     ${token.left != null && html`, made by joining <span class="piece">${visible(token.left)}</span> and <span class="piece">${visible(token.right)}</span>`}.
@@ -123,39 +125,6 @@ function TokenFacts({ token, run }) {
 function Tree({ node }) {
   return html`<li><span class=${node.parts.length ? "piece joined" : "piece"}>${visible(node.text)}</span>
     ${node.parts.length > 0 && html`<span class="merge-count">merge ${count(node.rank - BYTES + 1)}</span><ul>${node.parts.map((/** @type {any} */ part, /** @type {number} */ i) => html`<${Tree} key=${i} node=${part} />`)}</ul>`}</li>`;
-}
-
-/** @param {number} id @param {string | null} run */
-function useTree(id, run) {
-  const [tree, setTree] = useState(/** @type {any} */ (null));
-  useEffect(() => {
-    const abort = new AbortController();
-    setTree(null);
-    post("/api/tokenizer/tree", { id, run }, abort.signal).then((answer) => answer.json()).then(setTree, () => {});
-    return () => abort.abort();
-  }, [id, run]);
-  return tree;
-}
-
-/** @param {string} text @param {string | null} run */
-function useTokens(text, run) {
-  const [state, setState] = useState(/** @type {{answer: any, problem: string}} */ ({ answer: null, problem: "" }));
-  useEffect(() => {
-    const abort = new AbortController();
-    const timer = setTimeout(async () => {
-      try {
-        const answer = await (await post("/api/tokenizer/explain", { text, run }, abort.signal)).json();
-        setState({ answer: { ...answer, text }, problem: "" });
-      } catch (error) {
-        if (!abort.signal.aborted) setState((old) => ({ ...old, problem: String(/** @type {Error} */ (error).message) }));
-      }
-    }, TYPE_WAIT_MS);
-    return () => {
-      clearTimeout(timer);
-      abort.abort();
-    };
-  }, [text, run]);
-  return state;
 }
 
 /** Tokens as pieces of text; tokens that share a character (its bytes are split) are one piece. @param {any[]} tokens */
