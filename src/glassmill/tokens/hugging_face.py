@@ -82,12 +82,17 @@ class Engine:
 
     def _hidden(self, special: Sequence[int]) -> frozenset[int]:
         """The special tokens that the engine leaves out of answers: not those that a normalizer has rewritten."""
-        others = self.tokenizer.get_vocab(with_added_tokens=False).items()
-        ordinary = next((number for spelled, number in others if number not in special and spelled.isalnum()), None)
-        if ordinary is None:
+        others = self.tokenizer.get_vocab(with_added_tokens=False).items()  # in no order
+        words = [number for spelled, number in others if number not in special and spelled.isalnum()]
+        if not words:
             return frozenset(special)
-        alone = self.tokenizer.decode([ordinary])
-        pairs = self.tokenizer.decode_batch([[number, ordinary] for number in special], skip_special_tokens=True)
+        ordinary = min(words)
+        try:
+            with self._failing_softly("cannot decode"):
+                alone = self.tokenizer.decode([ordinary])
+                pairs = self.tokenizer.decode_batch([[one, ordinary] for one in special], skip_special_tokens=True)
+        except UserError:
+            return frozenset(special)
         return frozenset(number for number, text in zip(special, pairs, strict=True) if text == alone)
 
     # --- encoding -----------------------------------------------------------------------------------------------------
