@@ -2,7 +2,7 @@
 
     python bench/speedrun.py --text FILE... --steps 400 --seeds 3 [--vary NAME:key=value,key=value ...]
 
-Every variant changes settings of `[train]`, or gives the model a head of its own (`own_head=true`); the first line is
+Every variant changes settings of `[train]`, or ties the model's head to its embeddings (`tied=true`); the first line is
 the recipe as it stands. All variants of a seed read the same tokens, and start from the same weights if they have the
 same; so differences are taken pair by pair, with a 95 % confidence interval.
 """
@@ -22,6 +22,7 @@ from machine import machine
 
 from glassmill.evals.bits_per_byte import bits_per_byte
 from glassmill.infer.torch_decoder import TorchDecoder
+from glassmill.model.bigrams import count_bigrams
 from glassmill.model.config import ModelConfig
 from glassmill.model.initial import initialize
 from glassmill.model.sizes import num_parameters
@@ -30,6 +31,7 @@ from glassmill.recipe import TrainSettings
 from glassmill.tokens import bpe
 from glassmill.train.gradients import Batch
 from glassmill.train.plan import set_up
+from glassmill.train.start import BIGRAM_TOKENS
 from glassmill.train.trainer import Trainer
 
 STUDENT = {1: 12.71, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
@@ -79,12 +81,11 @@ class Windows:
 
 
 def train(
-    text: Text, shape: tuple[int, ...], settings: TrainSettings, seed: int, held_out_tokens: int, own_head: bool = False
+    text: Text, shape: tuple[int, ...], settings: TrainSettings, seed: int, held_out_tokens: int, tied: bool = False
 ) -> tuple[float, float, int]:
     """Bits per byte at the end, seconds of the steps, and their number."""
-    config = ModelConfig(text.vocabulary, *shape[1:], tie_embeddings=not own_head)
-    model = Transformer(config)
-    initialize(model, seed)
+    config = ModelConfig(text.vocabulary, *shape[1:], tie_embeddings=tied)
+    model = fresh(text, config, seed, settings.bigrams)
     rows = max(1, settings.batch_tokens // config.context_length)
     trainer = Trainer(
         model, Windows(text, rows, config.context_length, seed), settings, set_up(settings, config.d_model)
@@ -103,6 +104,15 @@ def train(
     decoder = TorchDecoder(published)
     bits = bits_per_byte(decoder, text.held_out, text.token_bytes, config.context_length, held_out_tokens)
     return bits, seconds, steps
+
+
+def fresh(text: Text, config: ModelConfig, seed: int, bigrams: bool = True) -> Transformer:
+    """A new model, as the stage makes it."""
+    model = Transformer(config)
+    tokens = min(BIGRAM_TOKENS, len(text.train)) // config.context_length * config.context_length
+    rows = text.train[:tokens].reshape(-1, config.context_length)
+    initialize(model, seed, count_bigrams(rows, config.vocab_size) if bigrams and not config.tie_embeddings else None)
+    return model
 
 
 def interval(differences: Sequence[float]) -> str:
@@ -133,16 +143,16 @@ def main() -> None:
     shape = SHAPES[arguments.shape]
     text = Text(arguments.text, shape[0])
     print(machine())
-    parameters = num_parameters(ModelConfig(text.vocabulary, *shape[1:]))
+    parameters = num_parameters(ModelConfig(text.vocabulary, *shape[1:], tie_embeddings=False))
     print(f"{parameters:,} parameters, {len(text.train):,} tokens to learn from")
     print(f"{'variant':28}{'bits per byte, by seed':36}{'mean':>8}   difference (95 %)     steps  tokens/s")
     base: list[float] = []
     length = {"steps": arguments.steps, "minutes": arguments.minutes}
     for name, changes in [("as it stands", {}), *arguments.vary]:
-        own_head = changes.pop("own_head", "false") == "true"
+        tied = changes.pop("tied", "false") == "true"
         settings = TrainSettings.model_validate({"batch_tokens": 2048, **length, **changes})
         runs = [
-            train(text, shape, settings, seed, arguments.held_out_tokens, own_head)
+            train(text, shape, settings, seed, arguments.held_out_tokens, tied)
             for seed in range(1, arguments.seeds + 1)
         ]
         bits = [run[0] for run in runs]

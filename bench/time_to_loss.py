@@ -26,15 +26,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from machine import machine
-from speedrun import SHAPES, Text, Windows
+from speedrun import SHAPES, Text, Windows, fresh
 from speedrun import train as train_ours
 from torch import Tensor
 from training_vs_peers import nanochat_model, nanogpt_model
 
 from glassmill.evals.bits_per_byte import bits_per_byte
 from glassmill.model.config import ModelConfig
-from glassmill.model.initial import initialize
-from glassmill.model.transformer import Transformer
 from glassmill.recipe import TrainSettings
 from glassmill.train.gradients import Batch
 from glassmill.train.plan import set_up
@@ -99,11 +97,10 @@ def nanochat(folder: Path, rate: float) -> Peer:
     return Peer(model, step, model)
 
 
-def ours(text: Text) -> Peer:
+def ours(text: Text, tied: bool) -> Peer:
     """Our trainer, for measuring its speed alone; `speedrun` trains."""
-    config = ModelConfig(text.vocabulary, *SHAPES[SHAPE][1:])
-    model, settings = Transformer(config), TrainSettings(batch_tokens=STEP_TOKENS)
-    initialize(model, 1)
+    config = ModelConfig(text.vocabulary, *SHAPES[SHAPE][1:], tie_embeddings=tied)
+    model, settings = fresh(text, config, 1), TrainSettings(batch_tokens=STEP_TOKENS)
     windows = Windows(text, STEP_TOKENS // CONTEXT, CONTEXT, 1)
     trainer = Trainer(model, windows, settings, set_up(settings, config.d_model))
     return Peer(model, lambda batch, number, steps: trainer.step(number, steps), model)
@@ -144,7 +141,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, nargs="+", help="of a step of ours and each peer, measured before")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--own-head", action="store_true", help="ours without tied embeddings, as nanochat")
+    parser.add_argument("--tied", action="store_true", help="ours with tied embeddings, as nanoGPT")
     given = parser.parse_args()
     print(machine())
     text = Text(given.text, SHAPES[SHAPE][0])
@@ -157,10 +154,16 @@ def main() -> None:
     if given.seconds:
         seconds = dict(zip(names, given.seconds, strict=True))
     else:
-        engines = {"ours": ours(text)} | {name: make(folder, 1.0) for name, (make, folder, _) in peers.items()}
+        engines = {"ours": ours(text, given.tied)} | {
+            name: make(folder, 1.0) for name, (make, folder, _) in peers.items()
+        }
         seconds = seconds_a_step(engines, text, given.rounds)
     for name in names:
         print(f"{name}: {seconds[name]:.3f} s a step, {STEP_TOKENS / seconds[name]:,.0f} tokens/s", flush=True)
+    begin = time.perf_counter()
+    fresh(text, ModelConfig(text.vocabulary, *SHAPES[SHAPE][1:], tie_embeddings=given.tied), 1)
+    start = time.perf_counter() - begin
+    print(f"ours starts in {start:.1f} s, which its minutes include", flush=True)
     for name, (make, folder, sooner) in peers.items():
         steps, rate = int(60 * given.minutes / seconds[name]), given.rates[0]
         if len(given.rates) > 1:
@@ -169,10 +172,10 @@ def main() -> None:
             rate = min(tuned, key=tuned.__getitem__)
         print(f"{name}, {given.minutes:g} min at {rate:g} times its rate", flush=True)
         theirs = train_peer(make(folder, rate), text, steps)
-        our_steps = int(60 * given.minutes / sooner / seconds["ours"])
+        our_steps = int((60 * given.minutes / sooner - start) / seconds["ours"])
         settings = TrainSettings(batch_tokens=STEP_TOKENS, minutes=None, steps=our_steps)
         for seed in range(1, given.seeds + 1):
-            bits, _, _ = train_ours(text, SHAPES[SHAPE], settings, seed, HELD_OUT_TOKENS, given.own_head)
+            bits, _, _ = train_ours(text, SHAPES[SHAPE], settings, seed, HELD_OUT_TOKENS, given.tied)
             print(f"  ours, {given.minutes / sooner:.2f} min, seed {seed}", flush=True)
             print(f"    {our_steps} steps: {bits:.4f} ({bits - theirs:+.4f})", flush=True)
 

@@ -8,9 +8,12 @@ before the others exist. So it starts with a rough one, made of ordinary weights
 - one head of layer 0 marks every token with the token before it; one of layer 1 looks for the mark of the token just
   read and passes on what it finds there (induction heads: Olsson et al. 2022, arXiv 2209.11895).
 
+Given counts of the text that it will read, a model with a head of its own also starts with the bigrams of that text
+(`bigrams.py`): embedding and head hold them, and the heads add less at first, so that they are not drowned.
+
 The scales keep the length of vectors the same at any width. `docs/log.md` has what each part is worth.
 
-    D d_model, H channels of a head
+    D d_model, H channels of a head, V vocabulary, R rank
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import torch
 from torch import Tensor
 
 from glassmill.model.attention import Attention
+from glassmill.model.bigrams import Bigrams, first_tables
 from glassmill.model.config import ModelConfig
 from glassmill.model.rope import rope_angles
 from glassmill.model.transformer import Transformer
@@ -35,11 +39,22 @@ COPY_SHARE = 4.0
 """Times `PASS_ON` for the head that copies."""
 FAST_PAIRS = 4
 """Channel pairs that rotate fast enough to distinguish neighbouring positions."""
+BIGRAM_NORM = 3 * EMBEDDING_NORM
+"""Of a token's own part of its embedding, if it holds bigrams."""
+BESIDE_BIGRAMS = 0.3
+"""Of `PASS_ON`, if the embeddings hold bigrams."""
+RANDOM_SHARE = 0.1
+"""Of the own part that holds bigrams, so that no two embeddings are alike."""
 
 
 @torch.no_grad()
-def initialize(model: Transformer, seed: int) -> None:
-    """Fresh weights, a pure function of shape and seed. The copying heads need two layers and wide enough vectors."""
+def initialize(model: Transformer, seed: int, bigrams: Bigrams | None = None) -> None:
+    """Fresh weights, a pure function of shape, seed and bigrams. The copying heads need two layers and wide enough
+    vectors.
+
+    Args:
+        bigrams: Of the text to come, for a model with a head of its own; none: the tables are random.
+    """
     config, generator = model.config, torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
         if name.endswith("down_proj.weight"):
@@ -59,6 +74,10 @@ def initialize(model: Transformer, seed: int) -> None:
     for attention in attentions:
         attention.v_proj.weight.copy_(_orthonormal(attention.v_proj.weight, generator))
     pass_on = PASS_ON * config.head_dim**-0.5 * min(1.0, 2 * config.num_layers**-0.5)
+    if bigrams is not None:
+        assert model.lm_head is not None, "a tied head says the same of a pair in both orders"
+        _hold_bigrams(model, bigrams, common_D, generator)
+        pass_on *= BESIDE_BIGRAMS
     for attention in attentions:
         _pass_on(attention, pass_on)
     if config.num_layers >= 2 and config.head_dim >= 4 * FAST_PAIRS and config.d_model > 2 * config.head_dim:
@@ -77,6 +96,23 @@ def _share_a_direction(model: Transformer, common_D: Tensor) -> None:
     embedding = model.model.embed_tokens.weight
     embedding -= (embedding @ common_D)[:, None] * common_D
     embedding += EMBEDDING_NORM * common_D
+
+
+def _hold_bigrams(model: Transformer, bigrams: Bigrams, common_D: Tensor, generator: torch.Generator) -> None:
+    """Embeddings whose products with the head's rows are the log-probabilities of what follows, all else left out."""
+    embedding, head = model.model.embed_tokens.weight, model.head_weight
+    tables = first_tables(bigrams, model.config.d_model - 1, generator)
+    rank = tables.embedding_VR.shape[1]
+    random = torch.randn(model.config.d_model, rank, generator=generator)
+    basis_RD = torch.linalg.qr(random - common_D[:, None] * (common_D @ random))[0].T
+    own_VD = tables.embedding_VR @ basis_RD + RANDOM_SHARE * model.config.d_model**-0.5 * _random(embedding, generator)
+    own_VD -= (own_VD @ common_D)[:, None] * common_D
+    embedding.copy_(BIGRAM_NORM * torch.nn.functional.normalize(own_VD, dim=1) + EMBEDDING_NORM * common_D)
+    length = (
+        BIGRAM_NORM**2 + EMBEDDING_NORM**2
+    ) ** 0.5 / FINAL_GAIN  # of an embedding, over that of what the head reads
+    head.copy_(length / BIGRAM_NORM * tables.head_VR @ basis_RD)
+    head += length / EMBEDDING_NORM * tables.frequency_V[:, None] * common_D
 
 
 def _orthonormal(like: Tensor, generator: torch.Generator) -> Tensor:

@@ -62,9 +62,9 @@ class ModelSettings(Settings):
     context_length: int = Field(512, ge=16, le=131_072, description="tokens in a training window")
     rope_theta: float = Field(10_000.0, gt=0, description="base of the rotary positions")
     tie_embeddings: bool = Field(
-        True,
-        description="the output head shares the embedding's weights; one of its own learns faster in a short training, "
-        "and has as many weights again",
+        False,
+        description="the output head shares the embedding's weights; one of its own has as many weights again, learns "
+        "faster, and can start with the bigrams of the text (train.bigrams)",
     )
 
     @model_validator(mode="before")
@@ -232,6 +232,11 @@ class TrainSettings(LoopSettings):
         {},
         description="other finished tokens runs, each with its share of the windows; the rest is the recipe's own "
         "text, and only of that, pages are held out",
+    )
+    bigrams: bool = Field(
+        True,
+        description="a new model with a head of its own starts with what follows what in its text, counted over the "
+        "first 4 million tokens it will read",
     )
     document_attention: bool = Field(
         False, description="a token attends to its own document alone, not to others before it in the window"

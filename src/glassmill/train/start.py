@@ -14,6 +14,7 @@ import torch
 
 from glassmill.errors import UserError
 from glassmill.infer.folder import load_folder
+from glassmill.model.bigrams import Bigrams, count_bigrams
 from glassmill.model.config import ModelConfig
 from glassmill.model.initial import initialize
 from glassmill.model.transformer import Transformer
@@ -24,6 +25,9 @@ from glassmill.train.base import Base, read_base, shape_of
 from glassmill.train.batches import MixtureBatches, WindowBatches, Windows
 from glassmill.train.plan import Setup, set_up
 from glassmill.train.sources import OWN, check_ids, id_lengths, sources
+
+BIGRAM_TOKENS = 2**22
+"""Tokens at most whose neighbours are counted for a new model."""
 
 
 class Start(NamedTuple):
@@ -51,12 +55,20 @@ class Start(NamedTuple):
         """
         if self.base is None:
             model = Transformer(self.config)
-            initialize(model, self.seed)
+            initialize(model, self.seed, self._bigrams())
             return model.to(self.setup.device.torch_device)
         model = load_folder(self.base.folder, self.setup.device.torch_device, torch.float32).model
         look(model)
         adapt(model, self.settings.lora, self.seed)
         return model
+
+    def _bigrams(self) -> Bigrams | None:
+        """Those of the first windows that will be read, once over at most."""
+        if not self.settings.bigrams or self.config.tie_embeddings:
+            return None
+        tokens = min(BIGRAM_TOKENS, sum(own for _, own in self.num_ids.values()))
+        windows = [self.batches.window(sample) for sample in range(max(1, tokens // self.batches.length))]
+        return count_bigrams(np.stack(windows), self.config.vocab_size)
 
 
 def start_of(settings: TrainSettings, seed: int, tokens: Path, model_settings: ModelSettings) -> Start:

@@ -38,7 +38,7 @@ from glassmill.train.samples import continue_greedily
 from glassmill.train.sources import OWN, Reading, described, readings, warnings
 from glassmill.train.start import start_of
 
-VERSION = 5
+VERSION = 6
 PROMPT_TOKENS = 8
 
 
