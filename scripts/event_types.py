@@ -1,4 +1,4 @@
-"""Writes the page's types of events, `studio/static/js/state/events.js`, from the Python classes that define them.
+"""Writes the page's types of events, `studio/static/js/state/events.d.ts`, from the Python classes that define them.
 
     python scripts/event_types.py
 
@@ -14,7 +14,7 @@ from typing import get_args
 from glassmill.run.kinds import COLUMNS, KINDS
 from glassmill.run.states import State
 
-TARGET = Path(__file__).parents[1] / "src/glassmill/studio/static/js/state/events.js"
+TARGET = Path(__file__).parents[1] / "src/glassmill/studio/static/js/state/events.d.ts"
 TYPES: dict[object, str] = {
     str: "string",
     bool: "boolean",
@@ -28,7 +28,8 @@ TYPES: dict[object, str] = {
     tuple[float, ...]: "(number | null)[]",
 }
 BASE = {"t": "number", "stage": "string", "run": "string"}
-SENT_BY_WORKERS_ONLY = {"shard", "alive"}
+UNSENT = {"shard", "alive", "window"}
+"""Kinds that the page never gets as events."""
 HEAD = """\
 // The events of a run as the page receives them: `t` in seconds since 1970, `run` such as "corpus/demo-3f9a1c", and the
 // fields of the kind. A number is null where it was not finite. Written by scripts/event_types.py; do not edit.
@@ -37,20 +38,19 @@ HEAD = """\
 
 
 def event_types() -> str:
-    """The file's text: a JSDoc type for every kind that an events file may hold, their union, and the states."""
+    """The file's text: a type for every kind that the page gets, their union, and the states."""
     text, names = HEAD, []
     for kind, one in KINDS.items():
-        if kind in SENT_BY_WORKERS_ONLY:
+        if kind in UNSENT:
             continue
         names.append(one.__name__)
         fields = {column.name: TYPES[column.hint] for column in COLUMNS[kind]}
         columns = {**BASE, "kind": f'"{kind}"', **{name: hint for name, hint in fields.items() if name not in BASE}}
         shape = ", ".join(f"{name}: {hint}" for name, hint in columns.items())
-        text += f"/** {one.__doc__} @typedef {{{{{shape}}}}} {one.__name__} */\n"
+        text += f"/** {one.__doc__} */\nexport type {one.__name__} = {{{shape}}};\n"
     states = " | ".join(f'"{state}"' for state in get_args(State))
-    text += f"\n/** Any event. @typedef {{{' | '.join(names)}}} RunEvent */\n"
-    text += f"/** How far a stage or a line is. @typedef {{{states}}} State */\n"
-    return text + "\nexport {};\n"
+    text += f"\n/** Any event. */\nexport type RunEvent = {' | '.join(names)};\n"
+    return text + f"/** How far a stage or a line is. */\nexport type State = {states};\n"
 
 
 if __name__ == "__main__":

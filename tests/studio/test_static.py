@@ -73,4 +73,4 @@ def test_no_view_imports_a_view_and_no_room_imports_one_above(path: Path) -> Non
 
 def test_the_types_of_events_are_those_of_the_python_classes() -> None:
     namespace = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "event_types.py"))
-    assert (STATIC / "js/state/events.js").read_text(encoding="utf-8") == namespace["event_types"]()
+    assert (STATIC / "js/state/events.d.ts").read_text(encoding="utf-8") == namespace["event_types"]()

@@ -20,7 +20,8 @@ from glassmill.run.line import stage_identity
 from glassmill.stages import stage_named
 from glassmill.tokens.shards import Shards
 from glassmill.train import train
-from glassmill.train.batches import BLOCK, MixtureBatches, WindowBatches
+from glassmill.train.batches import MixtureBatches, WindowBatches
+from glassmill.train.order import BLOCK
 from glassmill.train.sources import own_share, sources
 from tests.tokens.builders import run_stage, small_tokenizer
 from tests.train.builders import MODEL, TRAIN, town_texts

@@ -148,6 +148,24 @@ def trace(
 
 
 @app.command(rich_help_panel=LOOK)
+def windows(
+    run: Annotated[str, typer.Argument(help="a model, or a run such as train/demo-3f9a1c", metavar="MODEL")],
+    step: Annotated[int, typer.Option(min=1, help="of the training, counted from 1")] = 1,
+    row: Annotated[int, typer.Option(min=1, help="which of the step's windows, counted from 1")] = 1,
+    runs: Runs = RUNS,
+    clear: Clear = False,
+    as_json: Json = False,
+) -> None:
+    """Show a window that a step of a training read: its documents, and the loss of every token, then and now."""
+    from glassmill.commands.windows import window_lines
+    from glassmill.trace.origins import find_run, origin_of
+    from glassmill.trace.windows import WindowReader
+
+    folder = find_run(run, runs)
+    show_result(WindowReader(origin_of(folder), folder).window(step, row, clear=clear), as_json, window_lines)
+
+
+@app.command(rich_help_panel=LOOK)
 def audit(
     model: PapersArgument,
     out: PapersFolder = None,

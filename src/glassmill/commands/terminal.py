@@ -101,6 +101,8 @@ class Screen:
                 pass  # the command itself ends with this error as its message
             case kinds.Score() | kinds.Rollouts() | kinds.Answer() | kinds.Merge() | kinds.Funnel() | kinds.Example():
                 pass  # for the page, and for the tables at the end
+            case kinds.Window():
+                pass  # for `glassmill windows` and the page
             case kinds.ShardProgress() | kinds.Alive():
                 pass  # between a worker and its supervisor
             case other:

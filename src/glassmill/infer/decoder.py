@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -165,6 +166,17 @@ def whole_logits(decoder: Decoder, ids: Sequence[int]) -> Floats:
     """Logits `(T, V)` of a text from its beginning: row t is about the token after `ids[t]`."""
     with new_row(decoder) as row:
         return decoder.forward([Piece(row, ids, want=len(ids))])[0].logits_WV
+
+
+def text_losses(decoder: Decoder, ids: Ids, document_end: int | None = None) -> Floats:
+    """Loss, in nats, of every token of a text but the first: `(T - 1,)`.
+
+    Args:
+        document_end: The id at which attention starts anew; None: it sees all before it.
+    """
+    starts = [0] if document_end is None else sorted({0, *np.flatnonzero(ids[:-1] == document_end).tolist()})
+    parts = [ids[None, start : end + 1] for start, end in pairwise([*starts, len(ids) - 1])]
+    return np.concatenate([decoder.token_losses(part)[0] for part in parts])
 
 
 def check_pieces(pieces: Sequence[Piece], lengths: Mapping[int, int], info: DecoderInfo) -> None:

@@ -136,6 +136,15 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """What each token of the first window cost that step `step` + 1 reads, in nats, after `step` steps."""
+
+    kind: ClassVar[str] = "window"
+    step: int
+    losses: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Rollouts:
     """Answers to one prompt that `rl` drew: rewards, and by how many standard deviations they beat the group's."""
 
@@ -229,8 +238,8 @@ class Alive:
 
 
 Event = (
-    Start | Done | Failed | Note | Warned | Unknown | Progress | Plan | Metric | Norms | Validation | Sample | Rollouts
-    | Score | Answer | Merge | Funnel | Example | ShardProgress | Alive
+    Start | Done | Failed | Note | Warned | Unknown | Progress | Plan | Metric | Norms | Validation | Sample | Window
+    | Rollouts | Score | Answer | Merge | Funnel | Example | ShardProgress | Alive
 )  # fmt: skip
 KINDS: dict[str, type[Event]] = {kind.kind: kind for kind in get_args(Event)}
 

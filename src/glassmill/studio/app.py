@@ -29,6 +29,7 @@ from glassmill.studio.routes import run_routes, tokenizer_routes
 from glassmill.studio.runs import listing_routes
 from glassmill.studio.tracing import trace_routes
 from glassmill.studio.watch import Watcher
+from glassmill.studio.windows import window_routes
 
 STATIC = Path(__file__).parent / "static"
 PUBLIC_PATHS = frozenset({"/health", "/", "/static/"})
@@ -97,6 +98,7 @@ def create_app(
         app.include_router(listing_routes(watcher))
         app.include_router(run_routes(watcher))
         app.include_router(trace_routes(watcher))
+        app.include_router(window_routes(watcher))
     app.include_router(tokenizer_routes(watcher, model))
     app.mount("/static", StaticFiles(directory=STATIC))
     return app

@@ -27,6 +27,8 @@ NEWEST: dict[type[kinds.Event], int] = {
 """How many of a kind are kept in one slot; of any other kind, the last."""
 SERIES: dict[type[kinds.Event], int] = {kinds.Metric: 1200, kinds.Norms: 400, kinds.Validation: 400, kinds.Sample: 48}
 """Kinds that are points of a curve, and how many points are kept."""
+UNSENT = kinds.Window
+"""What the page asks for where it shows it (`windows.py`), and no curve needs."""
 
 
 class _Slot(Protocol):
@@ -83,6 +85,8 @@ class History:
 
     def add(self, entry: Entry) -> None:
         """Keeps `entry`, and may drop an older one about the same thing."""
+        if isinstance(entry.event, UNSENT):
+            return
         kind = type(entry.event)
         key = (entry.event.kind, *_about(entry.event))
         slot = self._slots.get(key)

@@ -18,7 +18,7 @@ from glassmill.run.files import is_held
 from glassmill.run.folder import is_done
 from glassmill.run.states import FINISHED, StageState, State, lock_of
 from glassmill.stages import NAMES, STAGES
-from glassmill.studio.history import History
+from glassmill.studio.history import UNSENT, History
 
 MAX_LINE_FILE_BYTES = 1 << 20
 MAX_HISTORIES = 64
@@ -178,7 +178,7 @@ class Watcher:
             update.forget.append(run)
         else:
             entries, update.position[run] = read_chunk(path, offset)
-        update.events.extend(RunEvent(run, entry) for entry in entries)
+        update.events.extend(RunEvent(run, entry) for entry in entries if not isinstance(entry.event, UNSENT))
 
     def _recall(self, run: str, path: Path, size: int) -> tuple[list[Entry], int]:
         """The kept events of a run, after reading the rest of its file."""

@@ -140,12 +140,16 @@ class Shards:
 
     def window(self, place: int, length: int) -> np.ndarray:
         """The window at one of the `num_windows(length)` places, int64. Windows do not span shards."""
+        number, first = self.start(place, length)
+        return np.asarray(self._mapped(number)[first : first + length], dtype=np.int64)
+
+    def start(self, place: int, length: int) -> tuple[int, int]:
+        """Which of `entries` the window at that place is in, and its first id there."""
         if not 0 <= place < self.num_windows(length):
             raise IndexError(f"no window of {length} ids starts at place {place:,}")
         ends = self._ends(length)
         number = int(np.searchsorted(ends, place, side="right"))
-        first = place - (int(ends[number - 1]) if number else 0)
-        return np.asarray(self._mapped(number)[first : first + length], dtype=np.int64)
+        return number, place - (int(ends[number - 1]) if number else 0)
 
     def shard(self, number: int) -> np.ndarray:
         """The ids of one of `entries`, memory-mapped."""

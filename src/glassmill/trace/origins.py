@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from glassmill.corpus.look.why import row_at
 from glassmill.errors import UserError
 from glassmill.recipe import Recipe, load_recipe
 from glassmill.run.folder import is_done, read_manifest, read_stats
@@ -73,12 +74,12 @@ def origin_of(run: Path, runs: Path | None = None) -> Origin:
     if tokenizer is None:
         raise UserError(f"{tokens}: the tokenizer that it was encoded with is not here; give a model trained on it")
     train = before.get("train")
-    recipe = None if train is None else _recipe_of(train)
+    recipe = None if train is None else recipe_of(train)
     others = () if recipe is None else tuple(recipe.train.mixture)
     return Origin(tokens, tokenizer, before.get("corpus"), train, others)
 
 
-def _recipe_of(train: Path) -> Recipe | None:
+def recipe_of(train: Path) -> Recipe | None:
     """A training's recipe; None if this version of glassmill cannot read it."""
     try:
         return load_recipe(train / "recipe.toml")
@@ -95,6 +96,14 @@ def check_ids(origin: Origin, tokenizer: Tokenizer, shards: Shards) -> None:
         )
 
 
+def document_at(tokens: Path, origin: Origin, shard: str, row: int) -> tuple[str | None, str | None]:
+    """URL and source of a document of a tokens run; None where the corpus run is gone, or the ids are of another."""
+    if origin.corpus is None or tokens != origin.tokens:
+        return None, None
+    found = row_at(origin.corpus, shard, row, ["url", "source"])
+    return found["url"], found["source"]
+
+
 class Reading(NamedTuple):
     """How a training read its ids: the order of its windows, windows a step, and steps."""
 
@@ -106,17 +115,18 @@ class Reading(NamedTuple):
 def reading_of(train: Path, shards: Shards) -> Reading | None:
     """How that training read `shards`; None where its steps are not to be known: of a mixture of corpora, where windows
     may have been skipped after a spike, and of another version of glassmill."""
-    recipe = _recipe_of(train)
+    recipe = recipe_of(train)
     if recipe is None:
         return None
     settings, length = recipe.train, recipe.model.context_length
     if settings.mixture or settings.on_spike == "rollback" or shards.num_windows(length + 1) < 1:
         return None
-    order = WindowOrder(shards.num_windows(length + 1), length, _seed(recipe))
+    order = WindowOrder(shards.num_windows(length + 1), length, seed_of(recipe))
     return Reading(order, max(1, settings.batch_tokens // length), int(read_stats(train)["steps"]))
 
 
-def _seed(recipe: Recipe) -> int:
+def seed_of(recipe: Recipe) -> int:
+    """The seed of its training."""
     return stage_named("train").seed(recipe)["seed"]
 
 

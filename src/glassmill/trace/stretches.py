@@ -60,7 +60,7 @@ def _matches(
 ) -> Iterator[tuple[int, int, tuple[int, ...]]]:
     """Start, end and ids of the longest matches of whole words, none inside another."""
     ids = tokenizer.encode(before + text)
-    ends = [min(max(0, end - len(before)), len(text)) for end in _ends(tokenizer, ids)]
+    ends = [min(max(0, end - len(before)), len(text)) for end in ends_of(tokenizer, ids)]
     starts, reached = [0, *ends[:-1]], 0
     for first, length in enumerate(index.longest(ids).tolist()):
         last = first + length
@@ -77,7 +77,7 @@ def _matches(
             yield start, start + len(shown.strip()), tuple(ids[first:last].tolist())
 
 
-def _ends(tokenizer: Tokenizer, ids: np.ndarray) -> list[int]:
+def ends_of(tokenizer: Tokenizer, ids: np.ndarray) -> list[int]:
     """Where each token ends, in characters of the text; one that ends inside a character, before that."""
     stream, ends, end = tokenizer.stream(), [], 0
     for number in ids.tolist():

@@ -17,10 +17,9 @@ from typing import NamedTuple, TypedDict
 import numpy as np
 
 from glassmill.corpus.look.shown import Show, shown
-from glassmill.corpus.look.why import row_at
 from glassmill.tokens.suffixes import MOST_PLACES, SuffixIndex
 from glassmill.tokens.tokenizer import Tokenizer
-from glassmill.trace.origins import Origin, check_ids, reading_of, steps_reading
+from glassmill.trace.origins import Origin, check_ids, document_at, reading_of, steps_reading
 from glassmill.trace.stretches import Stretch, stretches
 
 AROUND_TOKENS, AROUND_CHARACTERS = 64, 160
@@ -189,10 +188,7 @@ class Tracer:
         return self.tokenizer.decode(np.asarray(ids, np.uint32)).strip("\ufffd")
 
     def _read_page(self, shard: str, row: int) -> tuple[str | None, str | None]:
-        if self.origin.corpus is None:
-            return None, None
-        found = row_at(self.origin.corpus, shard, row, ["url", "source"])
-        return found["url"], found["source"]
+        return document_at(self.origin.tokens, self.origin, shard, row)
 
     def _steps(self, shard: int, places: Sequence[tuple[int, int]]) -> Steps | None:
         if self._reading is None:

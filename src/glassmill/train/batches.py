@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from itertools import accumulate
 
 import numpy as np
 import torch
@@ -21,10 +20,7 @@ from torch import Tensor
 from glassmill.errors import UserError
 from glassmill.tokens.shards import Shards
 from glassmill.train.gradients import Batch
-from glassmill.train.order import WindowOrder, permuted
-
-BLOCK = 4096
-"""Samples in which every corpus of a mixture has its exact share."""
+from glassmill.train.order import MixtureOrder, WindowOrder
 
 
 class Windows(ABC):
@@ -81,43 +77,22 @@ class WindowBatches(Windows):
 
 
 class MixtureBatches(Windows):
-    """Random windows of several corpora, each with its share of the samples.
-
-    Of every `BLOCK` samples each corpus has the same number, at places that a permutation of the block decides. So
-    which window a sample is, and how many of its corpus came before it, follows from its number alone.
+    """Random windows of several corpora, each with its share of the samples, see `MixtureOrder`.
 
     Args:
         sources: Their own windows.
-        shares: Of the samples, rounded to a `BLOCK`th.
+        shares: Of the samples.
     """
 
     def __init__(self, sources: Sequence[WindowBatches], shares: Sequence[float], seed: int) -> None:
         super().__init__(sources[0].rows, sources[0].length, seed)
-        self.sources, self.counts = tuple(sources), apportioned(shares, BLOCK)
-        self.ends = tuple(accumulate(self.counts))
+        self.sources, self.order = tuple(sources), MixtureOrder(shares, seed)
 
     def place(self, sample: int) -> tuple[int, int]:
         """The number of a sample's corpus, and which of that corpus's samples it is."""
-        block, index = divmod(sample, BLOCK)
-        at = permuted(index, BLOCK, self.seed, block)
-        source = next(number for number, end in enumerate(self.ends) if at < end)
-        return source, (block + 1) * self.counts[source] - (self.ends[source] - at)
+        return self.order.place(sample)
 
     def window(self, sample: int) -> np.ndarray:
         """The `length + 1` ids of one sample."""
         source, its_sample = self.place(sample)
         return self.sources[source].window(its_sample)
-
-
-def apportioned(shares: Sequence[float], total: int) -> tuple[int, ...]:
-    """`total` seats by shares; what rounding down leaves goes to the largest remainders.
-
-    >>> apportioned([0.5, 0.3, 0.2], 4)
-    (2, 1, 1)
-    """
-    exact = [share * total / sum(shares) for share in shares]
-    seats = [int(share) for share in exact]
-    by_remainder = sorted(range(len(shares)), key=lambda number: seats[number] - exact[number])
-    for number in by_remainder[: total - sum(seats)]:
-        seats[number] += 1
-    return tuple(seats)

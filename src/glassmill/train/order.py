@@ -8,8 +8,11 @@ in another order.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
+BLOCK = 4096
+"""Samples in which every corpus of a mixture has its exact share."""
 ROUNDS = 4
 """Rounds of the Feistel network; three are enough to look random (Luby and Rackoff 1988)."""
 
@@ -82,6 +85,42 @@ class WindowOrder:
     def _shift(self, epoch: int) -> int:
         spare = self.num_places - (self.windows_per_epoch - 1) * self.length
         return _hash(self.seed, epoch, ROUNDS, 0) % max(1, min(spare, self.length))
+
+
+class MixtureOrder:
+    """Which corpus of a mixture a sample comes from.
+
+    Of every `BLOCK` samples each corpus has the same number, at places that a permutation of the block decides. So how
+    many of a corpus's samples came before follows from the number of the sample alone.
+
+    Args:
+        shares: Of the samples, rounded to a `BLOCK`th.
+    """
+
+    def __init__(self, shares: Sequence[float], seed: int) -> None:
+        self.seed, self.counts = seed, apportioned(shares, BLOCK)
+        self.ends = tuple(accumulate(self.counts))
+
+    def place(self, sample: int) -> tuple[int, int]:
+        """The number of a sample's corpus, and which of that corpus's samples it is."""
+        block, index = divmod(sample, BLOCK)
+        at = permuted(index, BLOCK, self.seed, block)
+        source = next(number for number, end in enumerate(self.ends) if at < end)
+        return source, (block + 1) * self.counts[source] - (self.ends[source] - at)
+
+
+def apportioned(shares: Sequence[float], total: int) -> tuple[int, ...]:
+    """`total` seats by shares; what rounding down leaves goes to the largest remainders.
+
+    >>> apportioned([0.5, 0.3, 0.2], 4)
+    (2, 1, 1)
+    """
+    exact = [share * total / sum(shares) for share in shares]
+    seats = [int(share) for share in exact]
+    by_remainder = sorted(range(len(shares)), key=lambda number: seats[number] - exact[number])
+    for number in by_remainder[: total - sum(seats)]:
+        seats[number] += 1
+    return tuple(seats)
 
 
 def _halves(size: int) -> tuple[int, int]:

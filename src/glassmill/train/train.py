@@ -17,6 +17,7 @@ import torch
 
 from glassmill.errors import UserError
 from glassmill.evals.bits_per_byte import bits_per_byte
+from glassmill.infer.decoder import text_losses
 from glassmill.infer.folder import save_folder
 from glassmill.infer.torch_decoder import TorchDecoder
 from glassmill.model.sizes import num_parameters
@@ -29,6 +30,7 @@ from glassmill.tokens.shards import Shards
 from glassmill.tokens.tokenizer import Tokenizer
 from glassmill.train.adapting import publish_adapter
 from glassmill.train.base import shape_of
+from glassmill.train.batches import Windows
 from glassmill.train.deadline import Deadline
 from glassmill.train.known_text import KnownText, for_measuring
 from glassmill.train.loop import fit
@@ -75,7 +77,7 @@ def make(
     step_tokens = batches.rows * batches.length
     if settings.steps is not None:
         _tell_of_the_mixture(run, readings(num_ids, settings.steps * step_tokens))
-    reporter = Reporter(run, settings, tokens, vocabulary, batches.length)
+    reporter = Reporter(run, settings, tokens, vocabulary, batches)
 
     def outline() -> Transformer:
         with torch.device("meta"):
@@ -131,9 +133,9 @@ class Reporter:
     """Validation and samples of a model in training."""
 
     def __init__(
-        self, run: RunFolder, settings: TrainSettings, tokens: Path, tokenizer: Tokenizer, context_length: int
+        self, run: RunFolder, settings: TrainSettings, tokens: Path, tokenizer: Tokenizer, batches: Windows
     ) -> None:
-        self.run, self.settings, self.tokenizer, self.context_length = run, settings, tokenizer, context_length
+        self.run, self.settings, self.tokenizer, self.batches = run, settings, tokenizer, batches
         self.ids = Shards(tokens, "validation").ids
         self.token_bytes = np.load(tokens / "token_bytes.npy", allow_pickle=False)
         self.bits_per_byte: float | None = None
@@ -169,14 +171,16 @@ class Reporter:
         """Bits per byte of held-out text; None where there is none."""
         if len(self.ids) < 2:
             return None
-        length, tokens = self.context_length, self.settings.validation_tokens
+        length, tokens = self.batches.length, self.settings.validation_tokens
         batch = min(4096, max(length, 2**24 // model.config.vocab_size))
         decoder = TorchDecoder(for_measuring(model))
         return round(bits_per_byte(decoder, self.ids, self.token_bytes, length, tokens, batch), 5)
 
     def sample(self, model: Transformer, step: int) -> None:
-        """Emit a continuation of every prompt."""
-        decoder = TorchDecoder(model)
+        """Emit a continuation of every prompt, and what the first window costs that the next step reads."""
+        decoder, batches = TorchDecoder(model), self.batches
+        losses = text_losses(decoder, batches.window(step * batches.rows), batches.document_end)
+        self.run.emit(kinds.Window(step, tuple(losses.round(3).tolist())))
         for prompt in self.prompts:
             end = self.tokenizer.document_end_id
             written = continue_greedily(decoder, [end, *map(int, prompt)], self.settings.sample_tokens, [end])

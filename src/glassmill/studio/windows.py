@@ -1,0 +1,61 @@
+"""What the page asks about windows and answers that a training learned from.
+
+GET /api/runs/{stage}/{run}/window     a window that a step of that model's training read, with its losses
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from glassmill.errors import ApiError, UserError
+from glassmill.run.folder import is_done
+from glassmill.serve.errors import json_response
+from glassmill.studio.routes import run_folder
+from glassmill.studio.watch import Watcher
+
+if TYPE_CHECKING:
+    from glassmill.trace.windows import WindowReader
+
+_reading = ThreadPoolExecutor(1, "glassmill-windows")
+"""One at a time: the model that says what a token costs now has one row."""
+
+
+def window_routes(watcher: Watcher) -> APIRouter:
+    """The routes over a runs folder."""
+    router = APIRouter(prefix="/api/runs/{stage}/{run}")
+
+    @router.get("/window")
+    async def window(
+        stage: str,
+        run: str,
+        step: Annotated[int, Query(ge=1, lt=2**40)],
+        row: Annotated[int, Query(ge=1, lt=2**40)] = 1,
+    ) -> Response:
+        folder = run_folder(watcher, stage, run)
+        try:
+            return json_response(await asyncio.get_running_loop().run_in_executor(_reading, _window, folder, step, row))
+        except UserError as error:
+            raise ApiError(409, str(error)) from None
+
+    return router
+
+
+def _window(folder: Path, step: int, row: int) -> object:
+    if not is_done(folder):
+        raise UserError(f"{folder.parent.name}/{folder.name} is not finished yet; its windows are shown when it is")
+    return _reader(folder, (folder / "manifest.json").stat().st_mtime_ns).window(step, row)
+
+
+@lru_cache(maxsize=1)
+def _reader(folder: Path, finished_at: int) -> WindowReader:
+    from glassmill.trace.origins import origin_of
+    from glassmill.trace.windows import WindowReader
+
+    return WindowReader(origin_of(folder), folder)
