@@ -114,7 +114,7 @@ class Stage:
     array: bool = False
     together: bool = False
     model: Literal["base", "assistant"] | None = None
-    shows: Literal["funnel", "vocabulary", "curve", "scores", "card"] = "card"
+    shows: Literal["funnel", "vocabulary", "curve", "rollouts", "scores", "card"] = "card"
     room: str = ""
     heading: str = ""
     says: str = ""

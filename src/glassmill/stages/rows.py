@@ -300,6 +300,7 @@ STAGES: tuple[Stage, ...] = (
         check=_rl_check,
         minutes=_rl_minutes,
         model="assistant",
+        shows="rollouts",
         heading="Learning from its own answers",
         says="The model answers the same question several times. Answers that turn out right become likelier, the "
         "others less likely.",

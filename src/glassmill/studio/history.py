@@ -19,13 +19,19 @@ NEWEST: dict[type[kinds.Event], int] = {
     kinds.Merge: 240,
     kinds.Note: 50,
     kinds.Answer: 50,
-    kinds.Rollouts: 50,
     kinds.Warned: 50,
     kinds.Unknown: 50,
     kinds.Failed: 5,
 }
 """How many of a kind are kept in one slot; of any other kind, the last."""
-SERIES: dict[type[kinds.Event], int] = {kinds.Metric: 1200, kinds.Norms: 400, kinds.Validation: 400, kinds.Sample: 48}
+SERIES: dict[type[kinds.Event], int] = {
+    kinds.Metric: 1200,
+    kinds.Norms: 400,
+    kinds.Validation: 400,
+    kinds.Score: 400,
+    kinds.Sample: 48,
+    kinds.Rollouts: 48,
+}
 """Kinds that are points of a curve, and how many points are kept."""
 UNSENT = kinds.Window
 """What the page asks for where it shows it (`windows.py`), and no curve needs."""

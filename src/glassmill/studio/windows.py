@@ -1,6 +1,7 @@
 """What the page asks about windows and answers that a training learned from.
 
-GET /api/runs/{stage}/{run}/window     a window that a step of that model's training read, with its losses
+    GET /api/runs/{stage}/{run}/window     a window that a step of that model's training read, with its losses
+    GET /api/runs/{stage}/{run}/rollouts   all answers of a round of rl, with rewards and advantages
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from glassmill.errors import ApiError, UserError
+from glassmill.foreign_json import load_json
+from glassmill.recipe import load_recipe
 from glassmill.run.folder import is_done
 from glassmill.serve.errors import json_response
 from glassmill.studio.routes import run_folder
@@ -44,7 +47,30 @@ def window_routes(watcher: Watcher) -> APIRouter:
         except UserError as error:
             raise ApiError(409, str(error)) from None
 
+    @router.get("/rollouts")
+    async def rollouts(stage: str, run: str, step: Annotated[int, Query(ge=0, lt=2**40)]) -> Response:
+        folder = run_folder(watcher, stage, run)
+        try:
+            return json_response(await asyncio.to_thread(_rollouts, folder, step))
+        except UserError as error:
+            raise ApiError(409, str(error)) from None
+
     return router
+
+
+def _rollouts(folder: Path, step: int) -> object:
+    """The groups of the round that this step learned from, without their ids."""
+    number = step // load_recipe(folder / "recipe.toml").rl.updates
+    path = folder / "rollouts" / f"round-{number:05d}.json"
+    if not path.is_file():
+        raise UserError(f"{folder.parent.name}/{folder.name} has no answers of round {number:,}")
+    names = ("text", "calculations", "reward", "advantage")
+    return {
+        "groups": [
+            {**group, "answers": [{name: answer[name] for name in names} for answer in group["answers"]]}
+            for group in load_json(path)
+        ]
+    }
 
 
 def _window(folder: Path, step: int, row: int) -> object:

@@ -6,20 +6,23 @@ import { Coin } from "./views/coin.js";
 import { Funnel } from "./views/funnel.js";
 import { Home } from "./views/home.js";
 import { Inside } from "./views/inside.js";
+import { Practice } from "./views/practice.js";
 import { Report } from "./views/report.js";
 import { Runs } from "./views/runs.js";
 import { Snippets } from "./views/snippets.js";
 import { TokenizerRoom } from "./views/tokenizer.js";
 import { Training } from "./views/training.js";
-import { has, rooms } from "./state/stages.js";
+import { Windows } from "./views/windows.js";
+import { firstTraining, has, rooms } from "./state/stages.js";
 
 /** @import {Line} from "./state/store.js" */
 /** @import {RoomRow} from "./state/stages.js" */
 
 /**
  * `id` is the name in the address. `shows`: it draws the rooms of the stages that the registry wants drawn so, once for
- * each; without, it is drawn once. `needs`: a run, or a model that can be talked to, without which it is left out.
- * @typedef {{id: string, title: string, draw: any, shows?: string, needs?: "run" | "model"}} View
+ * each; without, it is drawn once. `needs`: a run, a run that trains, or a model that can be talked to, without which it
+ * is left out.
+ * @typedef {{id: string, title: string, draw: any, shows?: string, needs?: "run" | "training" | "model"}} View
  */
 
 /** @type {View[]} */
@@ -27,7 +30,9 @@ const VIEWS = [
   { id: "home", title: "Overview", draw: Home, needs: "run" },
   { id: "documents", title: "Documents", draw: Funnel, shows: "funnel" },
   { id: "tokenizer", title: "Tokenizer", draw: TokenizerRoom, shows: "vocabulary" },
+  { id: "windows", title: "Windows", draw: Windows, needs: "training" },
   { id: "training", title: "Training", draw: Training, shows: "curve" },
+  { id: "practice", title: "Practice", draw: Practice, shows: "rollouts" },
   { id: "report", title: "Report", draw: Report, shows: "scores" },
   { id: "chat", title: "Chat", draw: Chat, needs: "model" },
   { id: "inside", title: "Inside", draw: Inside, needs: "model" },
@@ -47,7 +52,7 @@ export function viewsOf(line, about) {
   const cards = inLine.filter((room) => !drawn.has(room.shows)).map((room) => ({ id: room.id, title: room.heading, draw: Card, shows: "card", rooms: [room] }));
   return VIEWS.flatMap((view) => {
     const shown = { ...view, rooms: (about.model && view.shows === "vocabulary" ? rooms() : inLine).filter((room) => room.shows === view.shows) };
-    const here = view.shows ? shown.rooms.length > 0 && (about.runs || view.shows === "vocabulary") : view.needs !== "run" || about.runs;
+    const here = view.shows ? shown.rooms.length > 0 && (about.runs || view.shows === "vocabulary") : view.needs === "model" || (about.runs && (view.needs === "run" || line.name === "" || has(line, firstTraining())));
     return [...(here ? [shown] : []), ...(view.id === CARDS_AFTER && about.runs ? cards : [])];
   });
 }

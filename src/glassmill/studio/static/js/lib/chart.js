@@ -1,73 +1,140 @@
-// uPlot in this page's colours, redrawn when the theme or the width changes.
+// Line charts in SVG: values under the pointer or the arrow keys, a range drawn with the pointer, logarithmic axes.
 
-import { html, useEffect, useRef } from "./preact.js";
+import { html, useEffect, useMemo, useRef, useState } from "./preact.js";
+import { count, plain } from "./format.js";
 
-/** @typedef {{label: string, colour: string, width?: number}} Series */
+/** A row of the data; `right`: on an axis of its own. @typedef {{label: string, colour: string, width?: number, right?: boolean}} Series */
+/** From a value to a pixel and back. @typedef {{to: (value: number) => number, from: (pixel: number) => number, ticks: number[]}} Axis */
 
 const FEW = 4;
-const WHOLE = [0, 1, 2, 3, 4, 5, 6].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
-
-/** @param {string} name */
-function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
+const [TOP, BOTTOM, LEFT, RIGHT] = [10, 40, 54, 54];
+const TICK = 80; // pixels from one to the next, at least
+const DRAWN = 8; // pixels that make a range
 
 /**
- * A line chart.
- * @param {{data: (number | null)[][], series: Series[], height?: number, xLabel: string, yLabel: string, describe: string}} props
- *   data: x first, then one row for each series
+ * @param {{data: (number | null)[][], series: Series[], height?: number, xLabel: string, yLabel: string, rightLabel?: string, describe: string}} props
+ *   data: x, rising, then one row for each series
  */
-export function Chart({ data, series, height = 260, xLabel, yLabel, describe }) {
+export function Chart({ data, series, height = 280, xLabel, yLabel, rightLabel = "", describe }) {
   const place = useRef(/** @type {HTMLElement | null} */ (null));
-  const plot = useRef(/** @type {any} */ (null));
-  const latest = useRef(data);
-  latest.current = data;
-
+  const [width, setWidth] = useState(600);
+  const [log, setLog] = useState({ x: false, y: false });
+  const [range, setRange] = useState(/** @type {[number, number] | null} */ (null));
+  const [at, setAt] = useState(/** @type {number | null} */ (null));
+  const [drag, setDrag] = useState(/** @type {number | null} */ (null));
   useEffect(() => {
-    const host = place.current;
-    if (!host) return;
-    const draw = () => {
-      plot.current?.destroy();
-      plot.current = new /** @type {any} */ (window).uPlot(options(host.clientWidth, height, series, xLabel, yLabel), latest.current, host);
-    };
-    draw();
-    const resize = new ResizeObserver(() => plot.current?.setSize({ width: host.clientWidth, height }));
+    const host = /** @type {HTMLElement} */ (place.current);
+    const resize = new ResizeObserver(() => setWidth(host.clientWidth));
     resize.observe(host);
-    const scheme = matchMedia("(prefers-color-scheme: dark)");
-    scheme.addEventListener("change", draw);
-    addEventListener("themechange", draw);
-    return () => {
-      resize.disconnect();
-      scheme.removeEventListener("change", draw);
-      removeEventListener("themechange", draw);
-      plot.current?.destroy();
-      plot.current = null;
-    };
-  }, [series.length, height]);
-
-  useEffect(() => plot.current?.setData(data), [data]);
-  return html`<div class="chart" ref=${place} role="img" aria-label=${describe}></div>`;
+    return () => resize.disconnect();
+  }, []);
+  const xs = /** @type {number[]} */ (data[0]);
+  const right = series.some((one) => one.right) ? RIGHT : 12;
+  const [inside, tall] = [Math.max(80, width - LEFT - right), height - TOP - BOTTOM];
+  const { x, left, other, paths } = useMemo(() => drawn(data, series, range, log, inside, tall), [data, series.map((one) => one.label).join(), range, log, inside, tall]);
+  const nearest = (/** @type {number} */ pixel) => xs.reduce((best, one, i) => (Math.abs(x.to(one) - pixel) < Math.abs(x.to(xs[best]) - pixel) ? i : best), 0);
+  const pixel = (/** @type {any} */ event) => Math.min(inside, Math.max(0, event.clientX - event.currentTarget.getBoundingClientRect().left - LEFT));
+  const here = at == null || at >= xs.length ? null : at;
+  const reading = here == null ? "" : `${xLabel} ${count(xs[here])}: ${series.map((one, i) => `${one.label} ${plain(near(xs, data[i + 1], here))}`).join(", ")}`;
+  const release = (/** @type {any} */ event) => {
+    const end = pixel(event);
+    if (drag != null && Math.abs(end - drag) > DRAWN) setRange([x.from(Math.min(drag, end)), x.from(Math.max(drag, end))]);
+    setDrag(null);
+  };
+  const key = (/** @type {any} */ event) => {
+    const from = here ?? xs.length - 1;
+    const to = /** @type {Record<string, number>} */ ({ ArrowLeft: from - 1, ArrowRight: from + 1, Home: 0, End: xs.length - 1 })[event.key];
+    if (event.key === "Escape") setRange(null);
+    else if (event.key === "+") setRange([xs[Math.max(0, from - Math.ceil(xs.length / 8))], xs[Math.min(xs.length - 1, from + Math.ceil(xs.length / 8))]]);
+    else if (to === undefined) return;
+    else setAt(Math.max(0, Math.min(xs.length - 1, to)));
+    event.preventDefault();
+  };
+  const box = (/** @type {"x" | "y"} */ axis, /** @type {string} */ name) => html`<label><input type="checkbox" checked=${log[axis]} onChange=${() => setLog({ ...log, [axis]: !log[axis] })} /> ${name}</label>`;
+  const scale = (/** @type {Axis} */ axis, /** @type {number} */ where, /** @type {string} */ anchor, /** @type {boolean} */ lines) => axis.ticks.map((tick) => html`<g key=${tick}>
+    ${lines && html`<line class="grid" x1=${LEFT} x2=${LEFT + inside} y1=${TOP + axis.to(tick)} y2=${TOP + axis.to(tick)} />`}<text x=${where} y=${TOP + axis.to(tick) + 4} text-anchor=${anchor}>${plain(tick)}</text></g>`);
+  return html`<div class="chart" ref=${place}>
+    <svg width=${width} height=${height} role="slider" tabindex="0" aria-label=${describe} aria-valuemin=${xs[0] ?? 0} aria-valuemax=${xs.at(-1) ?? 0} aria-valuenow=${xs[here ?? xs.length - 1] ?? 0} aria-valuetext=${reading || describe}
+      onKeyDown=${key} onPointerDown=${(/** @type {any} */ e) => setDrag(pixel(e))} onPointerMove=${(/** @type {any} */ e) => setAt(nearest(pixel(e)))} onPointerUp=${release} onPointerLeave=${() => (setAt(null), setDrag(null))} onDblClick=${() => setRange(null)}>
+      ${scale(left, LEFT - 8, "end", true)}${other && scale(other, LEFT + inside + 8, "start", false)}
+      ${x.ticks.map((tick) => html`<text key=${tick} x=${LEFT + x.to(tick)} y=${height - BOTTOM + 16} text-anchor="middle">${plain(tick)}</text>`)}
+      <text x=${LEFT + inside / 2} y=${height - 4} text-anchor="middle">${xLabel}</text>
+      <text transform=${`translate(12 ${TOP + tall / 2}) rotate(-90)`} text-anchor="middle">${yLabel}</text>
+      ${other && html`<text transform=${`translate(${width - 4} ${TOP + tall / 2}) rotate(-90)`} text-anchor="middle">${rightLabel}</text>`}
+      <svg x=${LEFT} y=${TOP} width=${inside} height=${tall}>
+        ${here != null && html`<line class="hair" x1=${x.to(xs[here])} x2=${x.to(xs[here])} y1="0" y2=${tall} />`}
+        ${paths.map(({ line, points }, i) => html`<g key=${i} style=${{ "--series": `var(${series[i].colour})` }}><path d=${line} stroke-width=${series[i].width ?? 2} />
+          ${points.length < FEW && points.map(([a, b]) => html`<circle key=${a} cx=${a} cy=${b} r="4" />`)}</g>`)}
+      </svg>
+    </svg>
+    <p class="chart-foot"><span class="chart-reading" role="status">${reading || "Point at the curve, or use the arrow keys, for its values; draw a range to see it larger."}</span>
+      <span class="chart-axes">${box("x", `log ${xLabel}`)} ${box("y", "log values")}${range && html` <button type="button" class="link" onClick=${() => setRange(null)}>The whole curve</button>`}</span></p>
+  </div>`;
 }
 
-/** @param {number} width @param {number} height @param {Series[]} series @param {string} xLabel @param {string} yLabel */
-function options(width, height, series, xLabel, yLabel) {
-  const [ink, grid] = [colour("--soft"), colour("--line")];
-  const axis = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", labelSize: 18 };
-  return {
-    width,
-    height,
-    legend: { show: false },
-    cursor: { drag: { x: false, y: false }, points: { size: 7 } },
-    scales: { x: { time: false } },
-    axes: [{ ...axis, label: xLabel, size: 34, incrs: WHOLE }, { ...axis, label: yLabel, size: 46 }],
-    series: [{ label: xLabel }, ...series.map((one) => ({
-      label: one.label,
-      stroke: colour(one.colour),
-      width: one.width ?? 2,
-      spanGaps: true,
-      points: { show: (/** @type {any} */ plot) => plot.data[0].length < FEW, size: 6, fill: colour(one.colour) },
-    }))],
+/** A row's value at a place, or the last one before it: rows are measured at steps of their own. @param {number[]} xs @param {(number | null)[]} row @param {number} at */
+function near(xs, row, at) {
+  while (at > 0 && row[at] == null) at -= 1;
+  return row[at];
+}
+
+/** Axes and lines. @param {(number | null)[][]} data @param {Series[]} series @param {[number, number] | null} range @param {{x: boolean, y: boolean}} log @param {number} inside @param {number} tall */
+function drawn(data, series, range, log, inside, tall) {
+  const xs = /** @type {number[]} */ (data[0]);
+  const shown = xs.flatMap((x, i) => ((!range || (x >= range[0] && x <= range[1])) && (!log.x || x > 0) ? [i] : []));
+  const whole = shown.length > 1 ? shown : xs.map((_, i) => i);
+  const x = axis([xs[whole[0]] ?? 0, xs[whole.at(-1) ?? 0] ?? 1], log.x, 0, inside, Math.floor(inside / TICK), 1);
+  const of = (/** @type {boolean} */ right) => {
+    const values = series.flatMap((one, i) => (!one.right === !right ? whole.flatMap((at) => data[i + 1][at] ?? []) : [])).filter((value) => !log.y || value > 0);
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    const room = log.y ? 0 : (high - low) * 0.05 || Math.abs(high) * 0.05 || 1;
+    return values.length ? axis([low - room, high + room], log.y, tall, 0, Math.floor(tall / 44), 0) : null;
   };
+  const left = of(false) ?? axis([0, 1], false, tall, 0, 2, 0);
+  const other = of(true);
+  const paths = series.map((one, i) => {
+    const y = one.right && other ? other : left;
+    const points = xs.flatMap((place, at) => {
+      const value = data[i + 1][at];
+      return value == null || (log.x && place <= 0) || (log.y && value <= 0) ? [] : [[x.to(place), y.to(value)]];
+    });
+    return { points, line: points.map(([a, b], at) => `${at ? "L" : "M"}${a.toFixed(1)} ${b.toFixed(1)}`).join("") };
+  });
+  return { x, left, other, paths };
+}
+
+/** @param {[number, number]} ends @param {boolean} log @param {number} first pixel of the lower end @param {number} last @param {number} number of ticks, at most @param {number} least between two ticks @returns {Axis} */
+function axis([low, high], log, first, last, number, least) {
+  const scale = log ? Math.log10 : (/** @type {number} */ value) => value;
+  const [from, to] = [scale(low), scale(high)];
+  const span = to - from || 1;
+  return {
+    to: (value) => first + ((scale(value) - from) / span) * (last - first),
+    from: (pixel) => {
+      const value = from + ((pixel - first) / (last - first)) * span;
+      return log ? 10 ** value : value;
+    },
+    ticks: log && span > 1 ? powers(from, to, number) : even(low, high, number, least),
+  };
+}
+
+/** @param {number} low @param {number} high @param {number} number @param {number} least */
+function even(low, high, number, least) {
+  const rough = (high - low) / Math.max(1, number) || 1;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const gap = Math.max(least, power * ([1, 2, 5].find((digit) => digit * power >= rough) ?? 10));
+  const ticks = [];
+  for (let i = Math.ceil(low / gap); i * gap <= high * (1 + 1e-9) && ticks.length < 50; i++) ticks.push(Number((i * gap).toPrecision(12)));
+  return ticks;
+}
+
+/** @param {number} from @param {number} to exponents of ten @param {number} number */
+function powers(from, to, number) {
+  const digits = 3 * (to - from) <= number ? [1, 2, 5] : [1];
+  const stride = Math.max(1, Math.ceil(((to - from) * digits.length) / Math.max(1, number)));
+  const ticks = [];
+  for (let power = Math.floor(from); power <= to; power += stride) ticks.push(...digits.map((digit) => Number((digit * 10 ** power).toPrecision(6))));
+  return ticks.filter((tick) => tick >= 10 ** from * 0.999 && tick <= 10 ** to * 1.001);
 }
 
 /** A small curve without axes. @param {{values: number[], describe: string}} props */

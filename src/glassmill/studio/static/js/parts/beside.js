@@ -75,7 +75,7 @@ function Curves({ stages, names }) {
   const lengths = stages.map((stage) => stage.metrics.length).join();
   const data = useMemo(() => overlaid(stages), [lengths]);
   if (!stages.every((stage) => stage.metrics.length)) return null;
-  return html`<figure class="loss"><figcaption class="legend"><span class="key">${names[0]}</span><span class="key other">${names[1]}</span> <span>${stageRow(stages[0].stage).title}, smoothed</span></figcaption>
+  return html`<figure class="loss"><figcaption class="legend"><span class="key">${names[0]}</span><span class="key second">${names[1]}</span> <span>${stageRow(stages[0].stage).title}, smoothed</span></figcaption>
     <${Chart} data=${data} xLabel="step" yLabel="loss (nats per token)" describe=${`Loss of both against step; now ${stages.map((stage) => decimals(stage.metrics.at(-1)?.loss, 2)).join(" and ")}`}
       series=${[{ label: names[0], colour: "--glass", width: 2.2 }, { label: names[1], colour: "--warm", width: 2.2 }]} /></figure>`;
 }

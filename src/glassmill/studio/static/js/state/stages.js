@@ -35,6 +35,9 @@ export function rooms() {
   });
 }
 
+/** The stage that makes a model of nothing but text. */
+export const firstTraining = () => rows.find((row) => row.model === "base")?.name ?? "";
+
 /** The stage of `line` that the page shows as `shows`, such as "funnel". @param {Line} line @param {string} shows */
 export const stageShowing = (line, shows) => line.stages[rooms().find((room) => room.shows === shows)?.main ?? ""];
 

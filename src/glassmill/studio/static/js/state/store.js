@@ -2,7 +2,7 @@
 
 import { isFinished, stageNames } from "./stages.js";
 
-/** @import {Answer, Example, Funnel, Merge, Metric, Norms, Note, Plan, Progress, RunEvent, Sample, State, Unknown, Validation, Warned} from "./events.js" */
+/** @import {Answer, Example, Funnel, Merge, Metric, Norms, Note, Plan, Progress, Rollouts, RunEvent, Sample, State, Unknown, Validation, Warned} from "./events.js" */
 
 /** The state of a stage; "absent" is the page's own word for a stage that the line does not have. @typedef {State | "absent"} Status */
 /** @typedef {{stage: string, status: State, run: string | null}} StageState */
@@ -32,6 +32,8 @@ export function emptyStage(stage, run = null) {
     /** @type {Validation[]} */ validations: [],
     /** @type {Map<string, Sample[]>} */ samples: new Map(),
     /** @type {Map<string, number | null>} */ scores: new Map(),
+    /** @type {Map<string, {step: number, value: number | null}[]>} Scores that have a step. */ marks: new Map(),
+    /** @type {Rollouts[]} */ rollouts: [],
     /** @type {Answer[]} */ answers: [],
     /** @type {(Note | Warned | Unknown)[]} */ notes: [],
     /** @type {string | null} */ error: null,
@@ -121,11 +123,14 @@ function takeInEvent(stage, event) {
       pushStep(stage.validations, event);
       break;
     case "sample":
-      if (!stage.samples.has(event.prompt)) stage.samples.set(event.prompt, []);
-      pushStep(stage.samples.get(event.prompt) ?? [], event);
+      pushStep(listed(stage.samples, event.prompt), event);
+      break;
+    case "rollouts":
+      pushStep(stage.rollouts, event);
       break;
     case "score":
       stage.scores.set(event.name, event.value);
+      if (event.step != null) pushStep(listed(stage.marks, event.name), { step: event.step, value: event.value });
       break;
     case "answer":
       push(stage.answers, event, MAX_NOTES);
@@ -142,6 +147,12 @@ function takeInEvent(stage, event) {
     default:
       /** @type {never} */ (event);
   }
+}
+
+/** The list under `name`, new if there is none. @template T @param {Map<string, T[]>} lists @param {string} name @returns {T[]} */
+function listed(lists, name) {
+  if (!lists.has(name)) lists.set(name, []);
+  return lists.get(name) ?? [];
 }
 
 /** @template T @param {T[]} list @param {T} item @param {number} limit */

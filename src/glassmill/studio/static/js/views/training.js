@@ -5,6 +5,8 @@ import { Chart, Spark } from "../lib/chart.js";
 import { clock, count, decimals, duration, percent, plain, roughly } from "../lib/format.js";
 import { smooth } from "../lib/smooth.js";
 import { Figure, Nothing, Room } from "../parts/room.js";
+import { Slider } from "../parts/slider.js";
+import { change, usePlace } from "../state/address.js";
 import { select, useSelection } from "../state/selection.js";
 import { stageRow } from "../state/stages.js";
 import { secondsLeft } from "../state/store.js";
@@ -37,14 +39,20 @@ function Plan({ plan }) {
   return parts.length ? html`<p class="plan">The plan: ${parts.join(", ")}.</p>` : null;
 }
 
+/** What may stand beside the loss, on an axis of its own. @type {Record<string, string>} */
+const BESIDE = { held: "held-out bits per byte", grad_norm: "gradient norm", lr: "learning rate", tokens_per_s: "tokens per second" };
+
 /** @param {{metrics: Metric[], last: Metric, validations: Validation[]}} props */
 function Loss({ metrics, last, validations }) {
-  const data = useMemo(() => curves(metrics), [metrics.length, last.step]);
+  const beside = usePlace().query.get("beside") ?? (validations.length > 1 ? "held" : "none");
+  const data = useMemo(() => curves(metrics, validations, beside), [metrics.length, last.step, validations.length, beside]);
   const held = validations.at(-1);
+  const other = BESIDE[beside] && data[3].some((value) => value != null) ? BESIDE[beside] : "";
   return html`<figure class="loss">
-    <figcaption class="legend"><span class="key raw">measured</span><span class="key smooth">smoothed</span></figcaption>
-    <${Chart} data=${data} xLabel="step" yLabel="loss (nats per token)" describe=${`Loss against step; now ${decimals(last.loss, 2)} at step ${last.step}`}
-      series=${[{ label: "measured", colour: "--glass-faint", width: 1 }, { label: "smoothed", colour: "--glass", width: 2.5 }]} />
+    <figcaption class="legend"><span class="key raw">measured</span><span class="key smooth">smoothed</span>${other && html`<span class="key second">${other}</span>`}
+      <label class="beside">Beside it <select value=${beside} onChange=${(/** @type {any} */ e) => change({ beside: e.target.value }, true)}><option value="none">nothing</option>${Object.entries(BESIDE).map(([name, title]) => html`<option key=${name} value=${name}>${title}</option>`)}</select></label></figcaption>
+    <${Chart} data=${other ? data : data.slice(0, 3)} xLabel="step" yLabel="loss (nats per token)" rightLabel=${other} describe=${`Loss against step; now ${decimals(last.loss, 2)} at step ${last.step}`}
+      series=${[{ label: "measured", colour: "--glass-faint", width: 1 }, { label: "smoothed", colour: "--glass", width: 2.5 }, ...(other ? [{ label: other, colour: "--warm", width: 2, right: true }] : [])]} />
     <p class="caption">A point is the mean of the steps since the point before it; the smooth line fits the points around it.</p>
     <p class="caption">${last.loss == null ? "The loss is no longer a finite number: training has diverged."
       : `A loss of ${decimals(last.loss, 2)} means: on average the right token surprises the model as much as one out of ${plain(Math.round(Math.exp(last.loss) * 10) / 10)} equally likely ones.`}
@@ -52,11 +60,16 @@ function Loss({ metrics, last, validations }) {
   </figure>`;
 }
 
-/** Steps, losses, and the smoothed losses. @param {Metric[]} metrics */
-function curves(metrics) {
-  const steps = metrics.map((metric) => metric.step);
+/** Steps, losses, the smoothed losses, and what stands beside them. @param {Metric[]} metrics @param {Validation[]} validations @param {string} beside */
+function curves(metrics, validations, beside) {
+  const own = metrics.map((metric) => metric.step);
   const losses = metrics.map((metric) => metric.loss);
-  return [steps, losses, smooth(steps, losses)];
+  const smoothed = smooth(own, losses);
+  const others = beside === "held" ? validations.map((one) => /** @type {const} */ ([one.step, one.bits_per_byte])) : metrics.map((one) => /** @type {const} */ ([one.step, /** @type {any} */ (one)[beside] ?? null]));
+  const steps = [...new Set([...own, ...others.map(([step]) => step)])].sort((a, b) => a - b);
+  const [at, other] = [new Map(own.map((step, i) => [step, i])), new Map(others)];
+  const row = (/** @type {(number | null)[]} */ values) => steps.map((step) => values[at.get(step) ?? -1] ?? null);
+  return [steps, row(losses), row(smoothed), steps.map((step) => other.get(step) ?? null)];
 }
 
 /** @param {{stage: Stage, metric: Metric, now: number}} props */
@@ -85,16 +98,11 @@ function Samples({ run, samples, running, answers }) {
   if (!steps.length) return null;
   const at = chosen != null && steps.includes(chosen) ? steps.indexOf(chosen) : steps.length - 1;
   const step = steps[at];
-  const choose = (/** @type {any} */ e) => {
-    const place = Number(e.target.value);
-    select({ run, step: place === steps.length - 1 ? null : steps[place] });
-  };
+  const choose = (/** @type {number} */ place) => select({ run, step: place === steps.length - 1 ? null : steps[place] });
   return html`<div class="samples">
     <h3>What it ${answers ? "answers" : "writes"} at step ${count(step)}</h3>
     <p class="caption">The same ${answers ? "questions, answered" : "openings, continued"} by the model as it was at that step. ${steps.length > 1 ? "Move the slider back to see how it started." : ""}${steps[0] === 0 ? " It shows the model before the first step, then after 1, 2, 4, 8, … steps." : ""}</p>
-    ${steps.length > 1 && html`<label class="slider"><span class="visually-hidden">Moment of training</span>
-      <input type="range" min="0" max=${steps.length - 1} step="1" value=${at} onInput=${choose} aria-valuetext=${`step ${step}`} />
-      <span class="slider-ends"><span>step ${count(steps[0])}</span><span>${running ? "now" : `step ${count(steps.at(-1))}`}</span></span></label>`}
+    <${Slider} label="Moment of training" at=${at} most=${steps.length - 1} says=${`step ${step}`} ends=${[`step ${count(steps[0])}`, running ? "now" : `step ${count(steps.at(-1))}`]} choose=${choose} />
     <ul>${[...samples].map(([prompt, texts]) => {
       const shown = texts.filter((sample) => sample.step <= step).at(-1);
       return shown && html`<li key=${prompt}><p class="sample"><span class="prompt">${prompt}</span>${answers ? `\n${shown.text}` : continuation(prompt, shown.text)}</p></li>`;
