@@ -11,12 +11,16 @@ import math
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
+import numpy as np
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from glassmill.corpus.look.shown import shown
+from glassmill.corpus.pii.masking import PLACEHOLDERS
+from glassmill.errors import UserError
+from glassmill.recipe import load_recipe
 from glassmill.run.shards import find_shards
 
 Which = Literal["kept", "dropped", "quarantine"]
@@ -37,11 +41,14 @@ PAGE_ROWS = 12
 MAX_TEXT_CHARACTERS = 6000
 MAX_FIELD_CHARACTERS = 1000
 BATCH_ROWS = 128
-_NAMES = frozenset({"id", "step", "rule"})
+MOST_VALUES = 1000
+ANY = "any"
+"""Any kind of personal data."""
+_NAMES = frozenset({"id", "step", "rule", "marks", "pii"})
 
 
 def page_of_documents(
-    folder: Path, which: Which, page: int = 0, step: str = "", rule: str = "", words: str = ""
+    folder: Path, which: Which, page: int = 0, step: str = "", rule: str = "", words: str = "", masked: str = ""
 ) -> PageOfRows:
     """One page of the documents of the corpus run in `folder`.
 
@@ -52,6 +59,7 @@ def page_of_documents(
         step: Only what this step dropped; empty for all.
         rule: Only what this rule dropped; empty for all.
         words: Only documents whose text or URL contains this, in any case; empty for all.
+        masked: Only documents in which personal data of this kind was masked; `any`: of some kind; empty for all.
 
     Returns:
         The rows; none as long as there is no shard.
@@ -67,34 +75,102 @@ def page_of_documents(
     conditions = [
         ds.field(name) == value for name, value in (("step", step), ("rule", rule)) if value and name in names
     ]
+    if masked and "pii" in names:
+        conditions.append(pc.list_value_length(ds.field("pii")) > 0)
     if words:
         conditions.append(_contains("text", words) | _contains("url", words))
     keep = None
     for condition in conditions:
         keep = condition if keep is None else keep & condition
-    total = dataset.count_rows(filter=keep)
-    rows = islice(_rows(dataset, keep), page * PAGE_ROWS, (page + 1) * PAGE_ROWS)
-    return _answer(_masked(folder, which, [_shortened(row) for row in rows]), total, page)
+    kind = masked if masked != ANY and "pii" in names else ""
+    if kind:
+        total = sum(len(_with_kind(batch, kind)) for batch in _batches(dataset, keep, ["pii"]))
+    else:
+        total = dataset.count_rows(filter=keep)
+    rows = islice(_rows(dataset, keep, kind), page * PAGE_ROWS, (page + 1) * PAGE_ROWS)
+    widths = _widths(folder) if _as_it_is(folder, which) else None
+    return _answer(_masked(folder, which, [_shortened(row, widths) for row in rows]), total, page)
+
+
+def values_of_rule(folder: Path, step: str, rule: str) -> list[float]:
+    """The stored values of all documents that a rule dropped, ascending; of many, `MOST_VALUES` at even distances."""
+    files = find_shards(folder, "dropped")
+    if not files:
+        return []
+    wanted = (ds.field("step") == step) & (ds.field("rule") == rule)
+    values = np.sort(ds.dataset(files, format="parquet").to_table(["value"], filter=wanted)["value"].to_numpy())
+    values = values[np.isfinite(values)]
+    if len(values) > MOST_VALUES:
+        values = values[np.linspace(0, len(values) - 1, MOST_VALUES).astype(int)]
+    return [float(value) for value in values]
 
 
 def _masked(folder: Path, which: Which, rows: list[Row]) -> list[Row]:
-    """The rows with personal data masked: kept documents of the corpus stage are shown as the stage left them."""
-    if which == "kept" and folder.parent.name == "corpus":
+    """The rows with personal data masked."""
+    if _as_it_is(folder, which):
         return rows
     show = shown(folder)
     return [{name: value if name in _NAMES else show(value) for name, value in row.items()} for row in rows]
+
+
+def _as_it_is(folder: Path, which: Which) -> bool:
+    """Whether rows are shown as they are stored: kept documents of the corpus stage are."""
+    return which == "kept" and folder.parent.name == "corpus"
 
 
 def _contains(column: str, words: str) -> ds.Expression:
     return pc.match_substring(ds.field(column), words, ignore_case=True)
 
 
-def _rows(dataset: ds.Dataset, keep: ds.Expression | None) -> Iterator[Row]:
-    batches = dataset.to_batches(
-        filter=keep, batch_size=BATCH_ROWS, batch_readahead=1, fragment_readahead=1, use_threads=False
+def _rows(dataset: ds.Dataset, keep: ds.Expression | None, kind: str) -> Iterator[Row]:
+    for batch in _batches(dataset, keep):
+        yield from (batch.take(_with_kind(batch, kind)) if kind else batch).to_pylist()
+
+
+def _batches(dataset: ds.Dataset, keep: ds.Expression | None, columns: list[str] | None = None) -> Iterator[Any]:
+    yield from dataset.to_batches(
+        columns=columns,
+        filter=keep,
+        batch_size=BATCH_ROWS,
+        batch_readahead=1,
+        fragment_readahead=1,
+        use_threads=False,
     )
-    for batch in batches:
-        yield from batch.to_pylist()
+
+
+def _with_kind(batch: Any, kind: str) -> np.ndarray:
+    """The rows in which personal data of this kind was masked."""
+    kinds = pc.struct_field(pc.list_flatten(batch["pii"]), "kind")
+    return np.unique(pc.list_parent_indices(batch["pii"]).filter(pc.equal(kinds, kind)).to_numpy())
+
+
+def _widths(folder: Path) -> dict[str, int]:
+    """Kind -> characters of what stands for it in a text; empty where that is as long as what it stands for."""
+    try:
+        settings = load_recipe(folder / "recipe.toml").corpus.pii
+    except UserError:  # of another version
+        return {}
+    fakes = settings.replacement == "fake" or not settings.enabled
+    return {} if fakes else {kind: len(placeholder) for kind, placeholder in PLACEHOLDERS.items()}
+
+
+def _marks(text: str, spans: list[Row], widths: dict[str, int]) -> list[list[object]]:
+    """Start, end and kind of what was masked, in UTF-16 units of the text as it is now, which JavaScript counts."""
+    marks, shift, last, units = list[list[object]](), 0, 0, 0
+    for span in spans:
+        start, end, kind = int(span["start"]), int(span["end"]), str(span["kind"])  # type: ignore[call-overload]
+        width = widths.get(kind, end - start)
+        begin, shift = start + shift, shift + width - (end - start)
+        if begin + width > len(text):
+            break
+        units += _units(text[last:begin])
+        marks.append([units, units + _units(text[begin : begin + width]), kind])
+        units, last = units + _units(text[begin : begin + width]), begin + width
+    return marks
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _page_of_quarantine(path: Path, page: int) -> PageOfRows:
@@ -117,12 +193,13 @@ def _quarantined(line: str) -> Row:
     return _shortened(row if isinstance(row, dict) else {"detail": line})
 
 
-def _shortened(row: Row) -> Row:
+def _shortened(row: Row, widths: dict[str, int] | None = None) -> Row:
     row = {
         name: _short(value, MAX_TEXT_CHARACTERS if name == "text" else MAX_FIELD_CHARACTERS)
         for name, value in row.items()
     }
     if isinstance(spans := row.get("pii"), list):
+        row["marks"] = [] if widths is None else _marks(str(row.get("text", "")), spans, widths)
         row["pii"] = [str(span.get("kind", "")) for span in spans if isinstance(span, dict)]
     return row
 

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from glassmill.errors import ApiError, UserError
 from glassmill.run.events import parse_json
 from glassmill.serve.errors import json_response, to_json
-from glassmill.studio.documents import Which, page_of_documents
+from glassmill.studio.documents import Which, page_of_documents, values_of_rule
 from glassmill.studio.watch import Line, Position, Update, Watcher
 from glassmill.studio.words import all_words
 
@@ -89,10 +89,22 @@ def run_routes(watcher: Watcher) -> APIRouter:
         step: Annotated[str, Query(max_length=500)] = "",
         rule: Annotated[str, Query(max_length=500)] = "",
         words: Annotated[str, Query(max_length=100)] = "",
+        masked: Annotated[str, Query(max_length=100)] = "",
     ) -> Response:
         folder = await asyncio.to_thread(run_folder, watcher, stage, run)
-        wanted = (folder, which, page, step, rule, words)
+        wanted = (folder, which, page, step, rule, words, masked)
         return json_response(await asyncio.get_running_loop().run_in_executor(_searches, page_of_documents, *wanted))
+
+    @router.get("/runs/{stage}/{run}/values")
+    async def values(
+        stage: str,
+        run: str,
+        step: Annotated[str, Query(max_length=500)],
+        rule: Annotated[str, Query(max_length=500)],
+    ) -> Response:
+        folder = await asyncio.to_thread(run_folder, watcher, stage, run)
+        found = await asyncio.get_running_loop().run_in_executor(_searches, values_of_rule, folder, step, rule)
+        return json_response({"values": found})
 
     @router.get("/runs/{stage}/{run}/files/{name}")
     def file(stage: str, run: str, name: str) -> Response:

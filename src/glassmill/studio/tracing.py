@@ -3,6 +3,7 @@
     POST /api/runs/{stage}/{run}/trace   a text's stretches in the training documents of that run's model
     GET  /api/runs/{stage}/{run}/way     how a kept document of that corpus run passed its filters
     GET  /api/runs/{stage}/{run}/why     how all records of a URL fared in that corpus run
+    GET  /api/runs/{stage}/{run}/html    a page's HTML, with what extraction took of it
 
 The first text of a run makes its index, if the run is small enough to wait for that.
 """
@@ -66,6 +67,17 @@ def trace_routes(watcher: Watcher) -> APIRouter:
         folder = run_folder(watcher, stage, run)
         return await _apart(lambda: _why(folder, url))
 
+    @router.get("/html")
+    async def html(
+        stage: str,
+        run: str,
+        source: Annotated[str, Query(max_length=1000)],
+        offset: Annotated[int, Query(ge=0, lt=2**62)],
+        url: Annotated[str, Query(min_length=1, max_length=4000)],
+    ) -> Response:
+        folder = run_folder(watcher, stage, run)
+        return await _apart(lambda: _html(folder, source, offset, url))
+
     return router
 
 
@@ -114,3 +126,13 @@ def _why(folder: Path, url: str) -> object:
 
     show = shown(folder)
     return {"ways": [plain_way(way, show) for way in why(folder, url)]}
+
+
+def _html(folder: Path, source: str, offset: int, url: str) -> object:
+    from glassmill.corpus.look.cut_away import cut_away
+    from glassmill.run.folder import read_manifest
+    from glassmill.run.given import with_content
+
+    webs = with_content(read_manifest(folder)["inputs"].get("web"), folder.parent.parent / "miniweb")
+    pieces, text = cut_away(folder, next(webs, None), source, offset, url)
+    return {"pieces": pieces, "text": text}

@@ -1,7 +1,7 @@
 """What the page asks about windows and answers that a training learned from.
 
-    GET /api/runs/{stage}/{run}/window     a window that a step of that model's training read, with its losses
-    GET /api/runs/{stage}/{run}/rollouts   all answers of a round of rl, with rewards and advantages
+GET /api/runs/{stage}/{run}/window     a window that a step of that model's training read, with its losses
+GET /api/runs/{stage}/{run}/rollouts   all answers of a round of rl, with rewards and advantages
 """
 
 from __future__ import annotations

@@ -5,22 +5,25 @@ import { getJson } from "../lib/api.js";
 import { useAsked } from "../lib/asked.js";
 import { count, plain } from "../lib/format.js";
 import { Nothing } from "./room.js";
+import { Slider } from "./slider.js";
 import { change, usePlace } from "../state/address.js";
 import { isFinished } from "../state/stages.js";
-import { ruleTitle, verdictWords } from "../state/words.js";
+import { ruleTitle, sentence, verdictWords } from "../state/words.js";
 
 /** @import {Stage} from "../state/store.js" */
 
 const SEARCH_WAIT_MS = 250;
+const MOST_VALUES = 1000; // in studio/documents.py
 
-/** @param {{corpus: Stage, which: "kept" | "dropped" | "quarantine", step: string, rules: Record<string, number>}} props */
-export function Examples({ corpus, which, step, rules }) {
+/** `masked`: only documents with personal data, and `rules` are its kinds.
+ * @param {{corpus: Stage, which: "kept" | "dropped" | "quarantine", step: string, rules: Record<string, number>, masked?: boolean}} props */
+export function Examples({ corpus, which, step, rules, masked = false }) {
   const { query } = usePlace();
   const rule = query.get("rule") ?? "";
   const words = query.get("words") ?? "";
   const page = Math.max(0, Math.floor(Number(query.get("page")) || 0));
   const finished = isFinished(corpus);
-  const search = new URLSearchParams({ which, step, rule, words, page: String(page) });
+  const search = new URLSearchParams({ which, step, words, page: String(page), ...(masked ? { masked: rule || "any" } : { rule }) });
   const path = finished ? `/api/runs/${corpus.run}/documents?${search}` : null;
   const { found: answer, trouble } = useAsked(path, (signal) => getJson(path ?? "", { signal }), { wait: SEARCH_WAIT_MS, keep: true });
   const live = corpus.examples.filter((e) => (which === "kept" ? e.kept : !e.kept && e.step === step && (!rule || e.rule === rule)));
@@ -28,24 +31,25 @@ export function Examples({ corpus, which, step, rules }) {
   const only = (/** @type {string} */ name) => change({ rule: name, page: null });
   const ordered = Object.entries(rules).sort((a, b) => b[1] - a[1]);
   return html`<div class="examples">
-    ${ordered.length > 0 && html`<div class="chips" role="group" aria-label="Rules">
-      <button type="button" class="chip" aria-pressed=${!rule} onClick=${() => only("")}>all rules</button>
+    ${ordered.length > 0 && html`<div class="chips" role="group" aria-label=${masked ? "Kinds" : "Rules"}>
+      <button type="button" class="chip" aria-pressed=${!rule} onClick=${() => only("")}>${masked ? "all kinds" : "all rules"}</button>
       ${ordered.map(([name, n]) => html`<button type="button" class="chip" key=${name} aria-pressed=${rule === name} onClick=${() => only(name)} title=${name}>
-        ${ruleTitle(name)} <span class="chip-count">${count(n)}</span></button>`)}
+        ${masked ? sentence(name) : ruleTitle(name)} <span class="chip-count">${count(n)}</span></button>`)}
     </div>`}
+    ${finished && which === "dropped" && rule && rules[rule] > 1 && html`<${Bound} key=${rule} run=${corpus.run} step=${step} rule=${rule} />`}
     ${finished && which !== "quarantine" && html`<label class="search"><span class="visually-hidden">Find in text or URL</span>
       <input type="search" placeholder="Find in text or URL" maxlength="100" value=${words} onInput=${(/** @type {any} */ e) => change({ words: e.target.value, page: null }, true)} /></label>`}
     ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}
     ${finished && !answer && !trouble && html`<${Nothing}>Opening …</${Nothing}>`}
     ${finished && answer && !rows.length && html`<${Nothing}>${which === "quarantine" ? "None: every record could be read." : "No pages."}</${Nothing}>`}
     ${!finished && !rows.length && html`<${Nothing}>The first examples will appear here in a moment.</${Nothing}>`}
-    <ul class="cards">${rows.map((/** @type {any} */ row) => html`<${Card} key=${row.id ?? row.url + row.t} row=${row} dropped=${which === "dropped"} />`)}</ul>
+    <ul class="cards">${rows.map((/** @type {any} */ row) => html`<${Card} key=${row.id ?? row.url + row.t} row=${row} dropped=${which === "dropped"} run=${finished ? corpus.run : null} />`)}</ul>
     ${finished && answer && answer.total > answer.page_rows && html`<${Pager} answer=${answer} page=${page} />`}
   </div>`;
 }
 
-/** @param {{row: any, dropped: boolean, children?: any}} props */
-export function Card({ row, dropped, children }) {
+/** @param {{row: any, dropped: boolean, run?: string | null, children?: any}} props `run`: of the corpus, if it is finished */
+export function Card({ row, dropped, run, children }) {
   const [whole, setWhole] = useState(false);
   const text = row.text ?? "";
   const long = text.length > 420;
@@ -54,11 +58,44 @@ export function Card({ row, dropped, children }) {
     ${dropped && row.rule && html`<${Verdict} rule=${row.rule} value=${row.value} bound=${row.bound} detail=${row.detail} />`}
     ${!dropped && html`<${Provenance} row=${row} />`}
     ${!text && ["read", "url"].includes(row.step) && html`<p class="provenance">Dropped before its text was read.</p>`}
-    ${text && html`<p class="page-text" data-whole=${whole}>${text}</p>`}
+    ${text && html`<p class="page-text" data-whole=${whole}>${marked(text, row.marks ?? [])}</p>`}
     ${!text && !row.rule && html`<p class="page-text">${row.cause ?? row.detail ?? ""}</p>`}
     ${long && html`<button type="button" class="link" onClick=${() => setWhole(!whole)}>${whole ? "Show less" : "Show the whole text"}</button>`}
+    ${run && text && row.offset != null && row.url && html`<${Original} path=${`/api/runs/${run}/html?${new URLSearchParams({ source: row.source, offset: String(row.offset), url: row.url })}`} />`}
     ${children}
   </li>`;
+}
+
+/** A text in which what was masked is marked. @param {string} text @param {[number, number, string][]} marks */
+function marked(text, marks) {
+  const ends = [0, ...marks.map(([, end]) => end)];
+  return html`${marks.map(([start, end, kind], i) => html`${text.slice(ends[i], start)}<mark class="masked" key=${i} title=${`masked: ${sentence(kind).toLowerCase()}`}>${text.slice(start, end)}</mark>`)}${text.slice(ends.at(-1))}`;
+}
+
+/** The HTML that a text was extracted from, asked for when it is opened. @param {{path: string}} props */
+function Original({ path }) {
+  const [open, setOpen] = useState(false);
+  const { found, trouble } = useAsked(open ? path : null, (signal) => getJson(path, { signal }));
+  return html`<details class="trace-way" onToggle=${(/** @type {any} */ e) => setOpen(e.currentTarget.open)}><summary>Its HTML beside the text</summary>
+    ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}
+    ${found && html`<p class="caption">Grey is what extraction cut away. Personal data is masked in both.</p><div class="original"><pre tabindex="0" aria-label="HTML">${found.pieces.map((/** @type {[string, boolean]} */ [text, kept], /** @type {number} */ i) => (kept ? html`<b key=${i}>${text}</b>` : text))}</pre>
+      <p class="page-text" data-whole="true" tabindex="0" aria-label="Text">${found.text}</p></div>`}</details>`;
+}
+
+/** How many pages another bound would have let pass, from the values that are stored. @param {{run: string | null, step: string, rule: string}} props */
+function Bound({ run, step, rule }) {
+  const path = `/api/runs/${run}/values?${new URLSearchParams({ step, rule })}`;
+  const [moved, setMoved] = useState(/** @type {number | null} */ (null));
+  const { found } = useAsked(path, (signal) => getJson(path, { signal }));
+  const values = /** @type {number[]} */ (found?.values ?? []);
+  const { gauge } = verdictWords(rule, values[0] ?? 0, 0);
+  if (values.length < 2 || !gauge) return null;
+  const at = moved ?? 0;
+  const ordered = gauge === "above" ? [...values].reverse() : values; // the first would be the first to pass
+  const bound = ordered[Math.max(0, at - 1)];
+  const pass = at ? ordered.filter((value) => (gauge === "above" ? value >= bound : value <= bound)).length : 0;
+  return html`<div class="bound"><${Slider} label="Another bound" at=${at} most=${values.length} says=${at ? verdictWords(rule, bound, bound).value : "as it is"} ends=${["the bound as it is", "one that all pass"]} choose=${setMoved} />
+    <p class="caption" role="status">${at ? html`With a bound of <strong>${verdictWords(rule, bound, bound).value}</strong>, ${count(pass)} of ${values.length} ${values.length === MOST_VALUES ? "(an even sample of all)" : "pages"} would pass this rule. Those after it may still drop them.` : "Move it to see how many pages a looser bound would let pass. What a stricter one would drop, only a new run says."}</p></div>`;
 }
 
 /** Why a page was dropped: the rule, and its sentence with the value it had and the bound it broke. @param {{rule: string, value: number, bound: number, detail?: string}} props */

@@ -32,7 +32,7 @@ export function Find({ run }) {
     ${asked && !found && !trouble && html`<${Nothing}>Looking …</${Nothing}>`}
     ${found && html`<p class="caption" role="status">${KINDS.map((which) => `${count(found[which].total)} ${which}`).join(", ")}.${KINDS.some((which) => found[which].total > SHOWN) ? ` The first ${SHOWN} of each are shown.` : ""}</p>
       ${!found.dropped.total && !found.kept.total && html`<${WayThrough} key=${words} path=${`/api/runs/${run}/why?${new URLSearchParams({ url: asked })}`} />`}
-      ${KINDS.map((which) => html`<ul class="cards" key=${which} aria-label=${which}>${found[which].rows.slice(0, SHOWN).map((/** @type {any} */ row) => html`<${Card} key=${row.id ?? row.url} row=${row} dropped=${which === "dropped"}>
+      ${KINDS.map((which) => html`<ul class="cards" key=${which} aria-label=${which}>${found[which].rows.slice(0, SHOWN).map((/** @type {any} */ row) => html`<${Card} key=${row.id ?? row.url} row=${row} dropped=${which === "dropped"} run=${run}>
         ${row.url && html`<${WayThrough} path=${`/api/runs/${run}/why?${new URLSearchParams({ url: row.url })}`} />`}<//>`)}</ul>`)}`}
   </div>`;
 }

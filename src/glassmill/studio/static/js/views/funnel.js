@@ -1,6 +1,8 @@
 // Room 1: pages in, what every filter takes out, documents out; drawn to scale, every step opens its pages.
 
 import { html, useEffect, useMemo, useRef } from "../lib/preact.js";
+import { getJson } from "../lib/api.js";
+import { useAsked } from "../lib/asked.js";
 import { count, percent } from "../lib/format.js";
 import { Nothing, Room } from "../parts/room.js";
 import { Examples } from "../parts/examples.js";
@@ -13,6 +15,8 @@ import { stepWords } from "../state/words.js";
 /** @import {RoomRow} from "../state/stages.js" */
 /** @import {Line, Stage} from "../state/store.js" */
 
+const MASKING = "pii";
+
 /** @param {{room: RoomRow, line: Line, now: number}} props */
 export function Funnel({ room, line, now }) {
   const corpus = line.stages[room.main];
@@ -22,13 +26,14 @@ export function Funnel({ room, line, now }) {
   const documents = steps.at(-1)?.out ?? 0;
   const text = Math.max(0, ...steps.map((step) => step.characters_in ?? 0));
   const textKept = text ? percent((steps.at(-1)?.characters_out ?? 0) / text) : "";
+  const masked = useMasked(isFinished(corpus) ? corpus.run : null);
   const toggle = (/** @type {string} */ name) => change({ open: open === name ? null : name, rule: null, words: null, page: null });
   return html`<${Room} id=${room.id} title=${room.heading} says=${room.says} now=${now} stages=${room.stages.map((name) => line.stages[name])}>
     ${isFinished(corpus) && corpus.run && html`<${Find} run=${corpus.run} />`}
     ${!steps.length && html`<${Nothing}>${room.waits}</${Nothing}>`}
     ${steps.length > 0 && html`<div class="funnel">
       <div class="funnel-end"><strong>${count(pagesIn)}</strong> pages come in</div>
-      ${steps.map((step) => html`<${Step} key=${step.step} step=${step} pagesIn=${pagesIn} open=${open === step.step} toggle=${toggle} corpus=${corpus} />`)}
+      ${steps.map((step) => html`<${Step} key=${step.step} step=${step} pagesIn=${pagesIn} open=${open === step.step} toggle=${toggle} corpus=${corpus} masked=${step.step === MASKING ? masked : {}} />`)}
       <${Outlet} documents=${documents} pagesIn=${pagesIn} textKept=${textKept} open=${open === "kept"} toggle=${() => toggle("kept")} corpus=${corpus} />
       <${Quarantine} open=${open === "quarantine"} toggle=${() => toggle("quarantine")} corpus=${corpus} />
     </div>`}
@@ -37,9 +42,16 @@ export function Funnel({ room, line, now }) {
   </${Room}>`;
 }
 
+/** How often each kind of personal data was masked in the documents of a finished run. @param {string | null} run @returns {Record<string, number>} */
+function useMasked(run) {
+  const path = `/api/runs/${run}/files/stats.json`;
+  return useAsked(run && path, () => getJson(path)).found?.pii ?? {};
+}
+
 /** One filter: its name, its piece of the stream, its numbers; opens what it dropped.
- * @param {{step: import("../state/events.js").Funnel, pagesIn: number, open: boolean, toggle: (name: string) => void, corpus: Stage}} props */
-function Step({ step, pagesIn, open, toggle, corpus }) {
+ * @param {{step: import("../state/events.js").Funnel, pagesIn: number, open: boolean, toggle: (name: string) => void, corpus: Stage, masked: Record<string, number>}} props */
+function Step({ step, pagesIn, open, toggle, corpus, masked }) {
+  const items = Object.values(masked).reduce((sum, number) => sum + number, 0);
   const words = stepWords(step.step);
   const dropped = Math.max(0, step.in - step.out);
   const panel = `step-${step.step}`;
@@ -53,13 +65,14 @@ function Step({ step, pagesIn, open, toggle, corpus }) {
       <${Stream} from=${step.in / pagesIn} to=${step.out / pagesIn} />
       <span class="funnel-numbers">
         ${dropped ? html`<span class="dropped">−${count(dropped)}</span><span class="funnel-share">${percent(dropped / pagesIn)} of all</span>`
-          : html`<span class="funnel-share">drops none</span>`}
+          : html`<span class="funnel-share">${items ? `${count(items)} masked` : "drops none"}</span>`}
       </span>
     </button>
     ${open && html`<div id=${panel} class="funnel-panel">
       <${Rules} step=${step} />
       ${step.quarantined > 0 && html`<p class="panel-says">${count(step.quarantined)} of these ${count(dropped)} could not be read; ${step.quarantined === 1 ? "it is" : "they are"} in the quarantine at the end of this funnel.</p>`}
-      <${Examples} corpus=${corpus} which="dropped" step=${step.step} rules=${step.dropped ?? {}} />
+      ${items > 0 && html`<p class="panel-says">${count(items)} ${items === 1 ? "piece" : "pieces"} of personal data were masked in these documents; each is marked.</p>`}
+      ${items > 0 ? html`<${Examples} corpus=${corpus} which="kept" step="" rules=${masked} masked />` : html`<${Examples} corpus=${corpus} which="dropped" step=${step.step} rules=${step.dropped ?? {}} />`}
     </div>`}
   </div>`;
 }

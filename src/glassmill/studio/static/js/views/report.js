@@ -5,6 +5,7 @@ import { getJson } from "../lib/api.js";
 import { clock, count, decimals, percent, plain } from "../lib/format.js";
 import { HandOn } from "../parts/handed.js";
 import { Figure, Nothing, Room } from "../parts/room.js";
+import { address } from "../state/address.js";
 import { has, isFinished, stageNames, stageRow } from "../state/stages.js";
 import { elapsed } from "../state/store.js";
 import { scoreWords, sentence, stepWords } from "../state/words.js";
@@ -65,7 +66,7 @@ function Score({ words, value, other }) {
 /** @param {{pii: any}} props */
 function PersonalData({ pii }) {
   return html`<${Figure} name="Personal data missed" value=${`${count(pii.missed)} of ${count(pii.planted)}`} tone=${pii.missed === 0 ? "good" : "fair"}
-    says=${`E-mails, phone numbers and addresses planted on kept pages that the filter did not mask.${pii.produced_by_model != null ? ` The model itself wrote out ${count(pii.produced_by_model)} of them.` : ""}`} />`;
+    says=${`E-mails, phone numbers and addresses planted on kept pages that the filter did not mask.${pii.produced_by_model != null ? ` The model itself wrote out ${count(pii.produced_by_model)} of them.` : ""}`}><a href=${address("documents", { open: "pii" })}>What was masked</a><//>`;
 }
 
 /** The last answers while the model is being asked. @param {{answers: import("../state/events.js").Answer[]}} props */

@@ -1,0 +1,102 @@
+"""A page's HTML with what extraction took of it: every piece of the HTML, and whether the text has it.
+
+In: a document of a corpus run, by its place among the run's input files, which are read again. Out: the HTML in pieces.
+Where the HTML says something twice, a piece may be taken for the other one; the words of the text are all there.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import NamedTuple
+
+from glassmill.corpus.document import Page
+from glassmill.corpus.extract.encoding import decode
+from glassmill.corpus.extract.extract import html_to_text
+from glassmill.corpus.look.shown import shown
+from glassmill.corpus.read.cut import Range
+from glassmill.corpus.read.files.kinds import WARC, kind_of
+from glassmill.corpus.read.sources import read_pages
+from glassmill.errors import UserError
+from glassmill.recipe import load_recipe
+from glassmill.run.inputs import recorded_inputs
+
+MOST_CHARACTERS = 40_000
+"""Of HTML that are shown; a page may have megabytes."""
+_PIECE = re.compile(
+    r"<!--.*?(?:-->|\Z)|<(script|style|noscript|template|svg)\b.*?(?:</\1\s*>|\Z)|<[a-zA-Z/!?][^>]*(?:>|\Z)|[^<\s]+|<",
+    re.DOTALL | re.IGNORECASE,
+)
+
+
+class Piece(NamedTuple):
+    """A piece of HTML, and whether its words are in the text."""
+
+    text: str
+    kept: bool
+
+
+def cut_away(run: Path, web: Path | None, source: str, offset: int, url: str) -> tuple[list[Piece], str]:
+    """The HTML of a page in pieces, and its text as extraction left it, both with personal data masked.
+
+    Args:
+        run: The corpus run.
+        web: The generated web that it read, if it did.
+        source, offset, url: Of the document.
+
+    Raises:
+        UserError: the input file is not there any more, has another page there, or is no archive of pages.
+    """
+    show = shown(run)
+    page = _page(_file_of(run, web, source), source, offset, url)
+    settings = load_recipe(run / "recipe.toml").corpus.extract
+    markup = decode(page.body, page.charset)[0]
+    text = html_to_text(markup, settings)
+    return list(pieces(str(show(markup[:MOST_CHARACTERS])), str(show(text)))), str(show(text[:MOST_CHARACTERS]))
+
+
+def pieces(markup: str, text: str) -> Iterator[Piece]:
+    """HTML cut where words of the text begin and end. Linear in tags; words are compared as they follow each other.
+
+    >>> [piece.text for piece in pieces("<nav>Home</nav><p>Ada &amp; Bo</p>", "Ada & Bo") if piece.kept]
+    ['Ada &amp; Bo']
+    """
+    places = [match.span() for match in _PIECE.finditer(markup) if not match[0].startswith("<")]
+    words = [html.unescape(markup[start:end]) for start, end in places]
+    begin = position = 0
+    for match in SequenceMatcher(None, words, text.split(), autojunk=False).get_matching_blocks():
+        for start, end in places[match.a : match.a + match.size]:
+            if markup[position:start].strip():  # something stands between: a tag, or words that were cut away
+                if begin < position:
+                    yield Piece(markup[begin:position], True)
+                yield Piece(markup[position:start], False)
+                begin = start
+            elif begin == position == 0:
+                begin = start
+            position = end
+    if begin < position:
+        yield Piece(markup[begin:position], True)
+    if position < len(markup):
+        yield Piece(markup[position:], False)
+
+
+def _file_of(run: Path, web: Path | None, source: str) -> Path:
+    paths = [Path(row["path"]) for row in recorded_inputs(run) if row["name"] == source]
+    paths += [web / "warc" / source] if web is not None and "/" not in source else []
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        raise UserError(f"{source}, which this page was read from, is not here any more, so its HTML is not known")
+    return path
+
+
+def _page(path: Path, source: str, offset: int, url: str) -> Page:
+    kind = kind_of(path)
+    if kind not in (WARC, "html"):
+        raise UserError(f"{source} is no archive of web pages: only of these, HTML stands beside the text")
+    found = next(read_pages(path, source, part=Range(offset, offset + 1) if kind == WARC else None), None)
+    if not isinstance(found, Page) or found.url != url.partition("#")[0] or found.kind != "html":
+        raise UserError(f"{source} has no page of HTML there any more: it is not the file that was read")
+    return found
