@@ -27,7 +27,7 @@ from glassmill.run.inputs import recorded_inputs
 MOST_CHARACTERS = 40_000
 """Of HTML that are shown; a page may have megabytes."""
 _PIECE = re.compile(
-    r"<!--.*?(?:-->|\Z)|<(script|style|noscript|template|svg)\b.*?(?:</\1\s*>|\Z)|<[a-zA-Z/!?][^>]*(?:>|\Z)|[^<\s]+|<",
+    r"<!--.*?(?:-->|\Z)|<(script|style|noscript|template|svg|title)\b.*?(?:</\1\s*>|\Z)|<[a-zA-Z/!?][^>]*(?:>|\Z)|[^<\s]+|<",
     re.DOTALL | re.IGNORECASE,
 )
 
@@ -54,31 +54,32 @@ def cut_away(run: Path, web: Path | None, source: str, offset: int, url: str) ->
     page = _page(_file_of(run, web, source), source, offset, url)
     settings = load_recipe(run / "recipe.toml").corpus.extract
     markup = decode(page.body, page.charset)[0]
-    text = html_to_text(markup, settings)
-    return list(pieces(str(show(markup[:MOST_CHARACTERS])), str(show(text)))), str(show(text[:MOST_CHARACTERS]))
+    text = str(show(html_to_text(markup, settings)[:MOST_CHARACTERS]))
+    return list(pieces(str(show(markup[:MOST_CHARACTERS])), text)), text
 
 
 def pieces(markup: str, text: str) -> Iterator[Piece]:
-    """HTML cut where words of the text begin and end. Linear in tags; words are compared as they follow each other.
+    """HTML cut where words of the text begin and end. Words are compared as they follow each other.
 
     >>> [piece.text for piece in pieces("<nav>Home</nav><p>Ada &amp; Bo</p>", "Ada & Bo") if piece.kept]
     ['Ada &amp; Bo']
     """
     places = [match.span() for match in _PIECE.finditer(markup) if not match[0].startswith("<")]
     words = [html.unescape(markup[start:end]) for start, end in places]
-    begin = position = 0
-    for match in SequenceMatcher(None, words, text.split(), autojunk=False).get_matching_blocks():
+    matcher = SequenceMatcher(None, words, text.split())  # frequent words only extend what others match: no page is slow
+    spans: list[list[int]] = []
+    for match in matcher.get_matching_blocks():
         for start, end in places[match.a : match.a + match.size]:
-            if markup[position:start].strip():  # something stands between: a tag, or words that were cut away
-                if begin < position:
-                    yield Piece(markup[begin:position], True)
-                yield Piece(markup[position:start], False)
-                begin = start
-            elif begin == position == 0:
-                begin = start
-            position = end
-    if begin < position:
-        yield Piece(markup[begin:position], True)
+            if spans and not markup[spans[-1][1] : start].strip():
+                spans[-1][1] = end
+            else:  # something stands between: a tag, or words that were cut away
+                spans.append([start, end])
+    position = 0
+    for start, end in spans:
+        if position < start:
+            yield Piece(markup[position:start], False)
+        yield Piece(markup[start:end], True)
+        position = end
     if position < len(markup):
         yield Piece(markup[position:], False)
 

@@ -8,7 +8,7 @@ import { Nothing } from "./room.js";
 import { Slider } from "./slider.js";
 import { change, usePlace } from "../state/address.js";
 import { isFinished } from "../state/stages.js";
-import { ruleTitle, sentence, verdictWords } from "../state/words.js";
+import { kindTitle, ruleTitle, verdictWords } from "../state/words.js";
 
 /** @import {Stage} from "../state/store.js" */
 
@@ -34,7 +34,7 @@ export function Examples({ corpus, which, step, rules, masked = false }) {
     ${ordered.length > 0 && html`<div class="chips" role="group" aria-label=${masked ? "Kinds" : "Rules"}>
       <button type="button" class="chip" aria-pressed=${!rule} onClick=${() => only("")}>${masked ? "all kinds" : "all rules"}</button>
       ${ordered.map(([name, n]) => html`<button type="button" class="chip" key=${name} aria-pressed=${rule === name} onClick=${() => only(name)} title=${name}>
-        ${masked ? sentence(name) : ruleTitle(name)} <span class="chip-count">${count(n)}</span></button>`)}
+        ${masked ? kindTitle(name) : ruleTitle(name)} <span class="chip-count">${count(n)}</span></button>`)}
     </div>`}
     ${finished && which === "dropped" && rule && rules[rule] > 1 && html`<${Bound} key=${rule} run=${corpus.run} step=${step} rule=${rule} />`}
     ${finished && which !== "quarantine" && html`<label class="search"><span class="visually-hidden">Find in text or URL</span>
@@ -69,7 +69,7 @@ export function Card({ row, dropped, run, children }) {
 /** A text in which what was masked is marked. @param {string} text @param {[number, number, string][]} marks */
 function marked(text, marks) {
   const ends = [0, ...marks.map(([, end]) => end)];
-  return html`${marks.map(([start, end, kind], i) => html`${text.slice(ends[i], start)}<mark class="masked" key=${i} title=${`masked: ${sentence(kind).toLowerCase()}`}>${text.slice(start, end)}</mark>`)}${text.slice(ends.at(-1))}`;
+  return html`${marks.map(([start, end, kind], i) => html`${text.slice(ends[i], start)}<mark class="masked" key=${i} title=${`masked: ${kindTitle(kind)}`}>${text.slice(start, end)}</mark>`)}${text.slice(ends.at(-1))}`;
 }
 
 /** The HTML that a text was extracted from, asked for when it is opened. @param {{path: string}} props */
@@ -94,8 +94,8 @@ function Bound({ run, step, rule }) {
   const ordered = gauge === "above" ? [...values].reverse() : values; // the first would be the first to pass
   const bound = ordered[Math.max(0, at - 1)];
   const pass = at ? ordered.filter((value) => (gauge === "above" ? value >= bound : value <= bound)).length : 0;
-  return html`<div class="bound"><${Slider} label="Another bound" at=${at} most=${values.length} says=${at ? verdictWords(rule, bound, bound).value : "as it is"} ends=${["the bound as it is", "one that all pass"]} choose=${setMoved} />
-    <p class="caption" role="status">${at ? html`With a bound of <strong>${verdictWords(rule, bound, bound).value}</strong>, ${count(pass)} of ${values.length} ${values.length === MOST_VALUES ? "(an even sample of all)" : "pages"} would pass this rule. Those after it may still drop them.` : "Move it to see how many pages a looser bound would let pass. What a stricter one would drop, only a new run says."}</p></div>`;
+  return html`<div class="bound"><${Slider} label="Another bound" at=${at} most=${values.length} says=${at ? verdictWords(rule, bound, NaN).value : "as it is"} ends=${["the bound as it is", "one that all pass"]} choose=${setMoved} />
+    <p class="caption" role="status">${at ? html`With a bound of <strong>${verdictWords(rule, bound, NaN).value}</strong>, ${count(pass)} of ${values.length} ${values.length === MOST_VALUES ? "(an even sample of all)" : "pages"} would pass this rule. Those after it may still drop them.` : "Move it to see how many pages a looser bound would let pass. What a stricter one would drop, only a new run says."}</p></div>`;
 }
 
 /** Why a page was dropped: the rule, and its sentence with the value it had and the bound it broke. @param {{rule: string, value: number, bound: number, detail?: string}} props */

@@ -81,6 +81,11 @@ export function written(value, bound, unit) {
   return unit === "share" ? `${text}%` : text;
 }
 
+const SHORT = /** @type {Record<string, string>} */ ({ ssn: "SSN", ip: "IP address", iban: "IBAN" });
+
+/** A kind of personal data. @param {string} kind */
+export const kindTitle = (kind) => SHORT[kind] ?? sentence(kind);
+
 /** @param {string} name */
 export function sentence(name) {
   const words = name.replaceAll(/[_/]+/g, " ").trim();

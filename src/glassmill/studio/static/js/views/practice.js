@@ -20,7 +20,9 @@ import { select, useSelection } from "../state/selection.js";
 const HELD_OUT = "held_out_reward: ";
 const DRAWN = "reward"; // the mean of a round's answers
 const TEACH = "groups_that_teach";
-const COLOURS = ["--glass", "--warm", "--good", "--poor", "--soft"];
+const COLOURS = ["--glass", "--warm", "--good", "--poor", "--soft", "--ink"];
+
+const kindOf = (/** @type {string} */ name) => name.slice(HELD_OUT.length).replaceAll("_", " ");
 
 /** @param {{room: RoomRow, line: Line, now: number}} props */
 export function Practice({ room, line, now }) {
@@ -33,7 +35,7 @@ export function Practice({ room, line, now }) {
     ${stage.marks.size > 0 && html`<div class="figures">
       ${last(DRAWN) != null && html`<${Figure} name="Reward" value=${decimals(last(DRAWN), 3)} says="Mean of the answers that the last round drew." />`}
       ${last(TEACH) != null && html`<${Figure} name="Groups that teach" value=${percent(last(TEACH))} says="Of those that a round needs: their answers differ in worth." />`}
-      ${kinds.map((name) => html`<${Figure} key=${name} name=${`Held out: ${name.slice(HELD_OUT.length)}`} value=${decimals(last(name), 3)} says="Mean reward on tasks that it never practises, by the likeliest answer." />`)}</div>`}
+      ${kinds.map((name) => html`<${Figure} key=${name} name=${`Held out: ${kindOf(name)}`} value=${decimals(last(name), 3)} says="Mean reward on tasks that it never practises, by the likeliest answer." />`)}</div>`}
     ${stage.rollouts.length > 0 && html`<${Rounds} stage=${stage} />`}
   </${Room}>`;
 }
@@ -46,7 +48,7 @@ function Rewards({ marks, names }) {
     return [steps, ...rows.map((row) => steps.map((step) => row.get(step) ?? null))];
   }, [names.map((name) => `${name}${marks.get(name)?.length}`).join()]);
   if (data[0].length < 2) return null;
-  const title = (/** @type {string} */ name) => (name === DRAWN ? "drawn answers" : `held out: ${name.slice(HELD_OUT.length)}`);
+  const title = (/** @type {string} */ name) => (name === DRAWN ? "drawn answers" : `held out: ${kindOf(name)}`);
   return html`<figure class="loss"><figcaption class="legend">${names.map((name, i) => html`<span class="key" key=${name} style=${{ "--key": `var(${COLOURS[i % COLOURS.length]})` }}>${title(name)}</span>`)}</figcaption>
     <${Chart} data=${data} xLabel="step" yLabel="mean reward" describe="Mean reward against step" series=${names.map((name, i) => ({ label: title(name), colour: COLOURS[i % COLOURS.length], width: i ? 2 : 2.5 }))} /></figure>`;
 }
