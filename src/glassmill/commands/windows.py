@@ -63,7 +63,7 @@ def _costliest(window: WindowLine, losses: Sequence[float]) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("place", "token"):
         table.add_column(name, justify="right" if name == "place" else "left")
-    both = [(name, window[name]) for name in ("then", "now") if window[name] is not None]  # type: ignore[literal-required]
+    both = [(name, found) for name, found in (("then", window["then"]), ("now", window["now"])) if found is not None]
     for name, _ in both:
         table.add_column(name, justify="right")
     for place in sorted(range(len(losses)), key=lambda place: -losses[place])[:COSTLIEST]:

@@ -66,7 +66,7 @@ def pieces(markup: str, text: str) -> Iterator[Piece]:
     """
     places = [match.span() for match in _PIECE.finditer(markup) if not match[0].startswith("<")]
     words = [html.unescape(markup[start:end]) for start, end in places]
-    matcher = SequenceMatcher(None, words, text.split())  # frequent words only extend what others match: no page is slow
+    matcher = SequenceMatcher(None, words, text.split())  # frequent words only extend a match, so no page is slow
     spans: list[list[int]] = []
     for match in matcher.get_matching_blocks():
         for start, end in places[match.a : match.a + match.size]:
