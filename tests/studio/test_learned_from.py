@@ -142,6 +142,7 @@ def test_the_windows_of_a_step_in_three_clicks_and_on_to_a_page_and_its_way(
     expect(page.get_by_role("button", name="change since")).to_have_attribute("aria-pressed", "true")
     page.get_by_text("Its way through the filters").first.click()
     expect(page.locator(".trace-way dl").first).to_contain_text("Language")
+    assert "step=9" in page.url  # what is opened does not lead away
     page.get_by_label("Window", exact=False).first.fill("2")
     page.keyboard.press("Enter")
     expect(page.locator("#windows .figures")).to_contain_text("this one alone was not measured")

@@ -13,6 +13,7 @@ import { kindTitle, ruleTitle, verdictWords } from "../state/words.js";
 /** @import {Stage} from "../state/store.js" */
 
 const SEARCH_WAIT_MS = 250;
+const WITH_HTML = /\.(w?arc|html?)\b/i; // what a page's HTML can be read from
 const MOST_VALUES = 1000; // in studio/documents.py
 
 /** `masked`: only documents with personal data, and `rules` are its kinds.
@@ -61,7 +62,7 @@ export function Card({ row, dropped, run, children }) {
     ${text && html`<p class="page-text" data-whole=${whole}>${marked(text, row.marks ?? [])}</p>`}
     ${!text && !row.rule && html`<p class="page-text">${row.cause ?? row.detail ?? ""}</p>`}
     ${long && html`<button type="button" class="link" onClick=${() => setWhole(!whole)}>${whole ? "Show less" : "Show the whole text"}</button>`}
-    ${run && text && row.offset != null && row.url && html`<${Original} path=${`/api/runs/${run}/html?${new URLSearchParams({ source: row.source, offset: String(row.offset), url: row.url })}`} />`}
+    ${run && text && row.url && WITH_HTML.test(row.source) && html`<${Original} path=${`/api/runs/${run}/html?${new URLSearchParams({ source: row.source, offset: String(row.offset), url: row.url })}`} />`}
     ${children}
   </li>`;
 }

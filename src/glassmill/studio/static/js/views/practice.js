@@ -87,6 +87,6 @@ function Answers({ group }) {
     ${!group.learned && html`<p class="caption">All answers were worth the same, or the round was full: nothing was learned from them.</p>`}
     <div class="wide"><table class="listing"><thead><tr><th scope="col">Answer</th><th scope="col" class="number">Reward</th><th scope="col" class="number">Advantage</th></tr></thead>
     <tbody>${group.answers.map((one, i) => html`<tr key=${i}><td class="rollout">${one.text || html`<span class="caption">nothing</span>`}${group.shown && i === group.answers.length - 1 && html` <span class="caption">(the task's own solution)</span>`}</td>
-      <td class="number">${plain(one.reward)}</td>
-      <td class="number">${decimals(one.advantage, 2)} <span class="advantage" data-sign=${(one.advantage ?? 0) < 0 ? "against" : "for"} aria-hidden="true"><span style=${{ width: `${(50 * Math.abs(one.advantage ?? 0)) / most}%` }}></span></span></td></tr>`)}</tbody></table></div></div>`;
+      <td class="number" data-name="reward">${plain(one.reward)}</td>
+      <td class="number" data-name="advantage">${decimals(one.advantage, 2)} <span class="advantage" data-sign=${(one.advantage ?? 0) < 0 ? "against" : "for"} aria-hidden="true"><span style=${{ width: `${(50 * Math.abs(one.advantage ?? 0)) / most}%` }}></span></span></td></tr>`)}</tbody></table></div></div>`;
 }

@@ -17,6 +17,7 @@ import { firstTraining, isFinished, lastModel } from "../state/stages.js";
 /** @typedef {{train: string, corpus: string | null, step: number, steps: number, row: number, rows: number, epoch: number, part: string, ids: number[], tokens: string[], documents: Crossed[], then: number[] | null, measured: number[], mean: {first: number, last: number, loss: number} | null, now: number[] | null, now_by: string}} Drawn */
 
 const DEAREST = 8; // nats, in full colour; the dearest of a vocabulary of 3,000 when all are equally likely
+const MOST_FIND = 100; // characters that can be looked for
 const KINDS = /** @type {const} */ ({ now: "loss now", then: "loss then", change: "change since" });
 
 /** @param {{line: Line}} props */
@@ -54,8 +55,8 @@ function Drawn({ drawn, run }) {
   const wanted = usePlace().query.get("by") ?? "";
   const chosen = useSelection(run).token;
   const { then, now, mean, tokens, documents } = drawn;
-  const change_ = then && now && now.map((loss, i) => loss - then[i]);
-  const by = /** @type {Record<string, number[] | null>} */ ({ now, then, change: change_ });
+  const moved = then && now && now.map((loss, i) => loss - then[i]);
+  const by = /** @type {Record<string, number[] | null>} */ ({ now, then, change: moved });
   const kinds = Object.keys(KINDS).filter((kind) => by[kind]);
   const kind = kinds.includes(wanted) ? wanted : kinds[0];
   const starts = new Map(documents.map((one, i) => [one.first, i + 1]));
@@ -87,8 +88,8 @@ function Drawn({ drawn, run }) {
     <ol class="trace-pages">${documents.map((one) => html`<li key=${one.first}>
       <p class="url">${one.url ?? one.source ?? `${one.shard}, row ${count(one.row)}`}</p>
       <p class="provenance">${one.first ? `From token ${count(one.first + 1)} of the window, from its beginning` : one.skipped ? `From its token ${count(one.skipped + 1)}` : "From its beginning"}; it has ${count(one.tokens)}.</p>
-      ${drawn.corpus && one.url && html`<p><a href=${address("documents", { find: one.url })}>The page among the documents</a></p>
-        <${WayThrough} key=${`${one.shard} ${one.row}`} path=${`/api/runs/${drawn.corpus}/way?${new URLSearchParams({ shard: one.shard, row: String(one.row) })}`} opened=${() => select({ run: drawn.corpus, document: one.url })} />`}
+      ${drawn.corpus && one.url && html`<p><a href=${address("documents", { find: one.url.slice(-MOST_FIND) })}>The page among the documents</a></p>
+        <${WayThrough} key=${`${one.shard} ${one.row}`} path=${`/api/runs/${drawn.corpus}/way?${new URLSearchParams({ shard: one.shard, row: String(one.row) })}`}/>`}
     </li>`)}</ol>`;
 }
 
