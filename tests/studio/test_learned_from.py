@@ -26,7 +26,7 @@ WINDOW = f"/api/runs/{RUN_OF['sft']}/window"
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The recorded line with its ids, losses of the first window of step 9, and two rounds of rl."""
+    """The recorded line with its ids and losses of the first window of step 9; and two rounds of rl, as a line."""
     folder = tmp_path_factory.mktemp("learned")
     copy_recorded(folder)
     encode_again(folder)
@@ -34,10 +34,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     log.emit(kinds.Window(8, tuple(place / 10 for place in range(64))))
     log.close()
     _practise(folder / PRACTICE)
-    path = folder / "lines" / "demo.json"
-    line = json.loads(path.read_text())
-    line["stages"].insert(-1, {"stage": "rl", "status": "done", "run": PRACTICE})
-    path.write_text(json.dumps(line))
+    line = json.loads((folder / "lines" / "demo.json").read_text())
+    stages = [{"stage": "rl", "status": "done", "run": PRACTICE}]
+    (folder / "lines" / "practice.json").write_text(json.dumps({**line, "name": "practice", "stages": stages}))
     return folder
 
 
@@ -123,7 +122,7 @@ def test_the_windows_of_a_step_in_three_clicks_and_on_to_a_page_and_its_way(
     watched = open_page(learned.url, view="run/demo/home")
     page: Page = watched.page
     go(page, "Windows")  # the first click
-    step = page.get_by_label("Step", exact=False).first
+    step = page.get_by_role("spinbutton", name="Step")
     step.fill("9")  # the second: into the field
     step.press("Enter")
     tokens = page.get_by_role("group", name="Tokens of window 1 of step 9")
@@ -143,7 +142,7 @@ def test_the_windows_of_a_step_in_three_clicks_and_on_to_a_page_and_its_way(
     page.get_by_text("Its way through the filters").first.click()
     expect(page.locator(".trace-way dl").first).to_contain_text("Language")
     assert "step=9" in page.url  # what is opened does not lead away
-    page.get_by_label("Window", exact=False).first.fill("2")
+    page.get_by_role("spinbutton", name="Window").fill("2")
     page.keyboard.press("Enter")
     expect(page.locator("#windows .figures")).to_contain_text("this one alone was not measured")
     page.get_by_role("link", name="The page among the documents").first.click()
@@ -154,7 +153,7 @@ def test_the_windows_of_a_step_in_three_clicks_and_on_to_a_page_and_its_way(
 @pytest.mark.slow
 def test_when_the_ids_are_gone_the_page_says_so(open_page: type, studio: RunningStudio) -> None:
     page: Page = open_page(studio.url, view="windows").page
-    expect(page.get_by_role("alert")).to_contain_text("is missing")
+    expect(page.get_by_role("alert")).to_contain_text("which the training read, is not here any more")
 
 
 # --- rounds of rl -----------------------------------------------------------------------------------------------------
@@ -165,7 +164,7 @@ def test_a_rounds_answers_are_shown_with_rewards_and_advantages(
     open_page: type, learned: RunningStudio, tmp_path: Path
 ) -> None:
     for width, scheme in ((1280, "light"), (390, "dark")):
-        watched = open_page(learned.url, width, scheme, view="run/demo/practice")
+        watched = open_page(learned.url, width, scheme, view="run/practice/practice")
         page: Page = watched.page
         rows = page.locator(".rollouts tbody tr")
         expect(page.locator(".rollouts .prompt")).to_have_text("Who is it 1?")
@@ -175,7 +174,7 @@ def test_a_rounds_answers_are_shown_with_rewards_and_advantages(
         expect(rows.nth(1)).to_contain_text("<img src=x onerror=alert(1)>")
         page.get_by_role("button", name="Next").click()
         expect(page.locator(".rollouts")).to_contain_text("(the task's own solution)")
-        page.get_by_label("Round").fill("0")
+        page.get_by_role("slider", name="Round").fill("0")
         expect(page.locator(".rollouts .prompt")).to_have_text("Who is it 0?")  # its file is gone; the event is there
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         keep(page, f"practice-{width}", tmp_path)
