@@ -114,7 +114,7 @@ def test_two_runs_are_compared_and_one_is_deleted(
     expect(page.get_by_role("table", name="Settings that differ")).to_contain_text("train.peak_lr")
     expect(page.get_by_role("table", name="Report").get_by_role("row", name="Facts known")).to_contain_text("0 %")
     expect(page.get_by_role("table", name="Funnel").get_by_role("row", name="Documents kept")).to_contain_text("114")
-    expect(page.get_by_role("img", name="Loss of both against step").first).to_be_visible()
+    expect(page.get_by_role("slider", name="Loss of both against step").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     keep(page, f"runs-{width}-{scheme}", tmp_path)
     page.reload()
