@@ -88,7 +88,7 @@ def test_what_heads_and_layers_add_to_a_logit_is_the_logit(shape: str, against: 
                 parameter.normal_(std=0.2)
     logits_TV = logits_of(model)
     for position, token in ((0, 5), (11, 90), (23, None)):
-        found = attribute(model, IDS, position, token, against)
+        found = attribute(model, trace(model, IDS), position, token, against)
         told = int(logits_TV[position].argmax()) if token is None else token
         expected = logits_TV[position][told] - (
             logits_TV[position].mean() if against is None else logits_TV[position][3]
@@ -105,11 +105,11 @@ def test_a_head_that_is_taken_out_takes_its_part_along() -> None:
     config, last = model.config, model.model.layers[-1]
     with torch.no_grad():
         last.mlp.down_proj.weight.zero_()
-    before = attribute(model, IDS, 23, 5, 7)
+    before = attribute(model, trace(model, IDS), 23, 5, 7)
     columns = slice(config.head_dim, 2 * config.head_dim)
     with torch.no_grad():
         last.self_attn.o_proj.weight[:, columns] = 0
-    after = attribute(model, IDS, 23, 5, 7)
+    after = attribute(model, trace(model, IDS), 23, 5, 7)
     scale = after.heads_LN[0, 0] / before.heads_LN[0, 0]  # the norm's own change
     assert after.heads_LN[-1, 1] == 0
     assert after.total == pytest.approx(scale * (before.total - before.heads_LN[-1, 1]), rel=1e-3)

@@ -10,6 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
+from glassmill.errors import ApiError
 from glassmill.infer.generate import Model
 from glassmill.serve import inside, research
 
@@ -118,3 +119,46 @@ def test_answers_have_bounds(http: httpx.Client, monkeypatch: pytest.MonkeyPatch
     assert "80,000 numbers; at most 1,000" in http.post("/internal/trace", json=body).text
     assert http.post("/internal/trace", json={**body, "heads": [9]}).status_code == 400
     assert http.post("/internal/trace", json={**body, "views": ["everything"]}).status_code == 400
+
+
+def test_one_pass_serves_every_place_head_and_token_of_a_text(http: httpx.Client, loaded: Model) -> None:
+    ids = loaded.prompt_ids("hello world")
+
+    def step(query: int, top: int) -> Any:
+        body = {"tokens": ids, "views": ["lens", "attention", "attribution"], "query": query, "token": 104, "top": top}
+        return http.post("/internal/trace", json=body).json()
+
+    inside._passes.clear()
+    cold = [step(3, 5)]
+    (seen,) = inside._passes[loaded].values()
+    warm = [step(3, 5), step(3, 2), step(5, 5)]
+    assert list(inside._passes[loaded].values()) == [seen]
+    inside._passes.clear()
+    assert warm[0] == cold[0] and warm[1] == step(3, 2)
+    inside._passes.clear()
+    assert warm[2] == step(5, 5)
+
+
+def test_passes_are_kept_within_bounds(http: httpx.Client, loaded: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(*ids: int) -> Any:
+        return http.post("/internal/trace", json={"tokens": ids, "views": ["attention"]}).json()["attention"]
+
+    inside._passes.clear()
+    first = ask(1, 2, 3)
+    (seen,) = inside._passes[loaded].values()
+    monkeypatch.setattr(inside, "KEPT_BYTES", 2 * seen.num_bytes)
+    for ids in ((4, 5, 6), (7, 8, 9)):
+        ask(*ids)
+    assert list(inside._passes[loaded]) == [(4, 5, 6), (7, 8, 9)] and ask(1, 2, 3) == first
+    monkeypatch.setattr(inside, "KEPT_BYTES", seen.num_bytes - 1)
+    inside._passes.clear()
+    assert ask(1, 2, 3) == first and not inside._passes[loaded]
+
+
+def test_nothing_is_computed_for_a_reader_who_has_gone_on(loaded: Model) -> None:
+    def never(transformer: object) -> None:
+        raise AssertionError("computed")
+
+    with pytest.raises(ApiError) as left:
+        inside.compute(loaded, never, 1, lambda: True)
+    assert left.value.status == 499

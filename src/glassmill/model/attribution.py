@@ -13,14 +13,13 @@ the vocabulary's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from glassmill.model.trace import Floats, attend
-from glassmill.model.transformer import Block, Transformer, rotation_at
+from glassmill.model.trace import Floats, Trace
+from glassmill.model.transformer import Block, Transformer
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,42 +43,37 @@ class Attribution:
 
 @torch.inference_mode()
 def attribute(
-    model: Transformer, ids: Sequence[int], position: int, token: int | None = None, against: int | None = None
+    model: Transformer, seen: Trace, position: int, token: int | None = None, against: int | None = None
 ) -> Attribution:
     """What speaks for `token` behind `position`.
 
     Args:
         model: On any device, of any type.
-        ids: The text; at least one token id, at most as many as the context holds. Only those up to `position` count.
-        position: A place in it.
+        seen: What happened in it when it read the text.
+        position: A place in the text.
         token: The next token to explain; `None`: the likeliest.
         against: The token it is compared with; `None`: the mean logit of the vocabulary.
     """
-    assert 0 <= position < len(ids) <= model.config.context_length
-    device, dtype = model.head_weight.device, model.head_weight.dtype
-    rotation = rotation_at(torch.arange(position + 1, device=device), model.config, dtype)
-    x_BTD = model.model.embed_tokens(torch.tensor([list(ids[: position + 1])], device=device))
-    terms, heads = [x_BTD[0, -1]], list[Tensor]()
-    for block in model.model.layers:
-        assert isinstance(block, Block)
-        _, mixed_BTNH = attend(block.self_attn, block.input_layernorm(x_BTD), rotation)
-        alone_NNH = torch.diag_embed(mixed_BTNH[0, -1].T, dim1=0, dim2=1)  # one head a row, the others zero
-        heads.append(block.self_attn.o_proj(alone_NNH.flatten(1)))
-        x_BTD = x_BTD + block.self_attn.o_proj(mixed_BTNH.flatten(-2))
-        feed_forward_out = block.mlp(block.post_attention_layernorm(x_BTD))
-        terms.append(feed_forward_out[0, -1])
-        x_BTD = x_BTD + feed_forward_out
-    last_D, norm = x_BTD[0, -1], model.model.norm
-    logits_V = model.logits(norm(last_D)).float()
+    weight_VD, norm = model.head_weight, model.model.norm
+    logits_V = seen.logits_TV[position]
     token = int(logits_V.argmax()) if token is None else token
-    others_VD = model.head_weight.float() if against is None else model.head_weight[against, None].float()
-    scale = torch.rsqrt(last_D.float().square().mean() + norm.eps)
-    direction_D = (model.head_weight[token].float() - others_VD.mean(dim=0)) * norm.weight.float() * scale
-    reference = logits_V.mean() if against is None else logits_V[against]
+    others_D = (weight_VD.float().mean(dim=0)) if against is None else weight_VD[against].float()
+    scale = torch.rsqrt(_at(seen.residual_RTD[-1, position], weight_VD).float().square().mean() + norm.eps)
+    direction_D = (weight_VD[token].float() - others_D) * norm.weight.float() * scale
+    heads = list[Tensor]()
+    for block, taken_NH in zip(model.model.layers, seen.taken_LTNH[:, position], strict=True):
+        assert isinstance(block, Block)
+        alone_NNH = torch.diag_embed(_at(taken_NH, weight_VD).T, dim1=0, dim2=1)  # one head a row, the others zero
+        heads.append(block.self_attn.o_proj(alone_NNH.flatten(1)).float() @ direction_D)
+    fed_LD = _at(seen.feed_forward_out_LTD[:, position], weight_VD).float()
     return Attribution(
         token=token,
-        embedding=float(terms[0].float() @ direction_D),
-        heads_LN=(torch.stack(heads).float() @ direction_D).cpu().numpy(),
-        feed_forward_L=(torch.stack(terms[1:]).float() @ direction_D).cpu().numpy(),
-        total=float(logits_V[token] - reference),
+        embedding=float(_at(seen.residual_RTD[0, position], weight_VD).float() @ direction_D),
+        heads_LN=torch.stack(heads).cpu().numpy(),
+        feed_forward_L=(fed_LD @ direction_D).cpu().numpy(),
+        total=float(logits_V[token] - (logits_V.mean() if against is None else logits_V[against])),
     )
+
+
+def _at(array: Floats, like: Tensor) -> Tensor:
+    return torch.from_numpy(array).to(like)

@@ -14,7 +14,7 @@ it after every layer as if it were the last.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,7 @@ class Trace:
         attention_LNTS: How much of each earlier position a head's query looks at; rows sum to 1, 0 above the diagonal.
             Without layers if it was not asked for.
         residual_RTD: The residual stream: the embeddings, then what it is after each layer.
+        taken_LTNH: What each head takes from the values it looks at; `o_proj` makes it what attention adds.
         attention_out_LTD: What each layer's attention adds to it.
         feed_forward_out_LTD: What each layer's feed-forward part adds to it.
         norms_RT: Length of each position's vector in the residual stream.
@@ -47,12 +48,18 @@ class Trace:
 
     attention_LNTS: Floats
     residual_RTD: Floats
+    taken_LTNH: Floats
     attention_out_LTD: Floats
     feed_forward_out_LTD: Floats
     norms_RT: Floats
     logits_TV: Floats
     lens_ids_RTK: Ids
     lens_logprobs_RTK: Floats
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that it takes."""
+        return sum(getattr(self, field.name).nbytes for field in fields(self))
 
 
 @torch.inference_mode()
@@ -73,7 +80,7 @@ def trace(model: Transformer, ids: Sequence[int], lens_top: int = 5, attention: 
     device, dtype = model.head_weight.device, model.head_weight.dtype
     rotation = rotation_at(torch.arange(len(ids), device=device), model.config, dtype)
     x_BTD = model.model.embed_tokens(torch.tensor([list(ids)], device=device))
-    residual, mixed, fed = [x_BTD], list[Tensor](), list[Tensor]()
+    residual, taken, mixed, fed = [x_BTD], list[Tensor](), list[Tensor](), list[Tensor]()
     weights = [torch.empty(0, model.config.num_heads, len(ids), len(ids))]
     for block in model.model.layers:
         assert isinstance(block, Block)
@@ -84,6 +91,7 @@ def trace(model: Transformer, ids: Sequence[int], lens_top: int = 5, attention: 
         x_BTD = x_BTD + feed_forward_out
         if attention:
             weights.append(weights_BNTS.cpu())
+        taken.append(mixed_BTNH)
         mixed.append(attention_out)
         fed.append(feed_forward_out)
         residual.append(x_BTD)
@@ -92,6 +100,7 @@ def trace(model: Transformer, ids: Sequence[int], lens_top: int = 5, attention: 
     return Trace(
         attention_LNTS=_numpy(torch.cat(weights)),
         residual_RTD=_numpy(residual_RTD),
+        taken_LTNH=_numpy(torch.cat(taken)),
         attention_out_LTD=_numpy(torch.cat(mixed)),
         feed_forward_out_LTD=_numpy(torch.cat(fed)),
         norms_RT=_numpy(residual_RTD.float().norm(dim=-1)),

@@ -7,9 +7,11 @@ two workers take everything that is long, so that many long requests wait for ea
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
-from collections.abc import Callable
+import threading
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -67,6 +69,23 @@ async def apart(request: Request, function: Callable[..., T], *arguments: object
     if len(await request.body()) > LONG_BYTES:
         return await asyncio.get_running_loop().run_in_executor(_long, function, *arguments)
     return await run_in_threadpool(function, *arguments)
+
+
+@contextlib.asynccontextmanager
+async def leaving(request: Request) -> AsyncIterator[Callable[[], bool]]:
+    """Whether the client of `request`, whose body was read, has left; to be asked from any thread."""
+    left = threading.Event()
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        left.set()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield left.is_set
+    finally:
+        watcher.cancel()
 
 
 def _finite(text: str) -> float:

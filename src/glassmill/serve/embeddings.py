@@ -79,7 +79,7 @@ def embed(model: Model, ids: list[int]) -> Floats:
             vector: Floats = hidden_TD.mean(dim=0).cpu().numpy()
             return vector
 
-    mean_D = compute(model, mean)
+    mean_D = compute(model, mean, len(ids))
     length = float(np.linalg.norm(mean_D))
     return mean_D / np.float32(length or 1.0)
 

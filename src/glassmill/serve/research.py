@@ -24,9 +24,9 @@ from glassmill.infer.compose import piece_of
 from glassmill.infer.decoder import Piece, new_row
 from glassmill.infer.sampling import log_normalizers, token_logprobs
 from glassmill.model.sizes import num_attention_parameters, num_feed_forward_parameters
-from glassmill.serve.bodies import apart, read, takes
+from glassmill.serve.bodies import apart, leaving, read, takes
 from glassmill.serve.errors import from_engine, json_response
-from glassmill.serve.inside import compute
+from glassmill.serve.inside import compute, look
 from glassmill.serve.messages import to_internal
 from glassmill.serve.provider import Provider, current_model
 from glassmill.serve.replies import token_key
@@ -91,7 +91,9 @@ def add_research(app: FastAPI, provider: Provider) -> None:
     @app.post("/internal/trace", openapi_extra=takes(TraceRequest))
     async def trace(request: Request) -> Response:
         body = await read(request, TraceRequest)
-        return await apart(request, _traced, await current_model(provider, body.model, request), body)
+        model = await current_model(provider, body.model, request)
+        async with leaving(request) as gone:
+            return await apart(request, _traced, model, body, gone)
 
 
 def _next_tokens(model: Model, body: NextTokensRequest) -> Response:
@@ -115,9 +117,8 @@ def _next_tokens(model: Model, body: NextTokensRequest) -> Response:
     return json_response({**answer, **({"logprobs": _rounded(logprobs_V)} if body.whole else {})})
 
 
-def _traced(model: Model, body: TraceRequest) -> Response:
+def _traced(model: Model, body: TraceRequest, gone: Callable[[], bool]) -> Response:
     from glassmill.model.attribution import attribute
-    from glassmill.model.trace import trace
 
     ids = _ids(model, body, min(MAX_TRACE_TOKENS, model.engine.max_length))
     layers = _chosen(body.layers, model.config.num_layers, "layers")
@@ -136,13 +137,13 @@ def _traced(model: Model, body: TraceRequest) -> Response:
         raise ApiError(400, f"the answer would have {why}", param="views", code="too_large")
     wanted = set(body.views)
 
-    def look(transformer: Transformer) -> tuple[Trace | None, Attribution | None]:
-        seen = trace(transformer, ids, body.top, "attention" in wanted) if wanted & sizes.keys() else None
+    def inside(transformer: Transformer) -> tuple[Trace, Attribution | None]:
+        seen = look(model, transformer, ids, body.top, "attention" in wanted)
         explained = "attribution" in wanted
-        return seen, attribute(transformer, ids, position, body.token, body.against) if explained else None
+        return seen, attribute(transformer, seen, position, body.token, body.against) if explained else None
 
     try:
-        seen, parts = compute(model, look)
+        seen, parts = compute(model, inside, len(ids), gone)
     except (UserError, QueueFull, EngineClosed) as error:
         raise from_engine(error, "model") from None
     answer: dict[str, Any] = {"model": model.name, "tokens": [_token(model, token) for token in ids]}
@@ -150,26 +151,26 @@ def _traced(model: Model, body: TraceRequest) -> Response:
         answer["shape"] = _shape(model)
     if parts is not None:
         answer["attribution"] = _attribution(model, parts, position, body.against)
-    if seen is not None:
-        arrays: dict[View, Callable[[], object]] = {
-            "lens": lambda: _lens(model, seen),
-            "norms": lambda: _rounded(seen.norms_RT),
-            "added": lambda: _added(seen),
-            "attention": lambda: _attention(seen, layers, heads, body.query),
-        }
-        answer |= {view: made() for view, made in arrays.items() if view in wanted}
+    arrays: dict[View, Callable[[], object]] = {
+        "lens": lambda: _lens(model, seen, body.top),
+        "norms": lambda: _rounded(seen.norms_RT),
+        "added": lambda: _added(seen),
+        "attention": lambda: _attention(seen, layers, heads, body.query),
+    }
+    answer |= {view: made() for view, made in arrays.items() if view in wanted}
     return json_response(answer)
 
 
-def _lens(model: Model, seen: Trace) -> list[list[Mapping[str, object]]]:
+def _lens(model: Model, seen: Trace, top: int) -> list[list[Mapping[str, object]]]:
     """For every reading of the residual stream, the embedding first, and every position, the likeliest tokens."""
-    words = {int(token): _token(model, int(token))["token"] for token in np.unique(seen.lens_ids_RTK)}
+    found_RTK, logprobs_RTK = seen.lens_ids_RTK[:, :, :top], seen.lens_logprobs_RTK[:, :, :top]
+    words = {int(token): _token(model, int(token))["token"] for token in np.unique(found_RTK)}
     return [
         [
             {"ids": ids_K, "tokens": [words[token] for token in ids_K], "logprobs": logprobs_K}
             for ids_K, logprobs_K in zip(ids_TK, logprobs_TK, strict=True)
         ]
-        for ids_TK, logprobs_TK in zip(seen.lens_ids_RTK.tolist(), _rounded(seen.lens_logprobs_RTK), strict=True)
+        for ids_TK, logprobs_TK in zip(found_RTK.tolist(), _rounded(logprobs_RTK), strict=True)
     ]
 
 

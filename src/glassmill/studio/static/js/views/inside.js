@@ -13,7 +13,7 @@ import { select, useSelection } from "../state/selection.js";
 /** @import {Seen, Step, Token} from "../parts/anatomy.js" */
 /** @import {Line} from "../state/store.js" */
 
-const HOVER_MS = 60;
+const HOVER_MS = 25;
 const LISTED = 6;
 const RESTING = 0.3;
 
