@@ -219,6 +219,9 @@ class LoopSettings(Settings):
         return betas
 
 
+MOST_SNAPSHOT_PARAMETERS = 5_000_000
+
+
 class TrainSettings(LoopSettings):
     """Pretraining on random windows."""
 
@@ -246,6 +249,11 @@ class TrainSettings(LoopSettings):
         (), description="continued at every report; empty: openings of held-out documents"
     )
     sample_tokens: int = runtime(48, ge=1)
+    snapshots: Literal["auto", "all", "none"] = runtime(
+        "auto",
+        description="weights kept after 0, 1, 2, 4, 8, ... steps, to look at how the model came to be; auto: those of "
+        f"models with at most {MOST_SNAPSHOT_PARAMETERS:,} parameters, 10 MB or less each",
+    )
 
     @field_validator("mixture")
     @classmethod

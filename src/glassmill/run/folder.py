@@ -55,6 +55,8 @@ NOT_ARTEFACTS = frozenset(
 SCRATCH_FOLDERS = frozenset({"checkpoints", "work"})
 LOGS = "logs"
 """The folder of what other programs log of a run; no artefacts."""
+SNAPSHOTS = "snapshots"
+"""The folder of weights that a training leaves to be looked at; no artefacts: see `train.snapshots`."""
 SEARCH, SUFFIXES = "search", "suffixes"
 """Folders of indexes that are made from a finished run's artefacts: see `search.index` and `tokens.suffixes`."""
 INDEXES = (SEARCH, SUFFIXES)
@@ -301,7 +303,7 @@ def discard(path: Path) -> None:
     """Deletes the artefacts of a damaged run, so that its stage can make them again: all of them, because a stage
     continues from what it finds. Plan and checkpoints stay: with them, the same bytes come out."""
     remove(path / "DONE")
-    for name in [*_artefacts(path), "manifest.json", "stats.json", "work", *INDEXES]:
+    for name in [*_artefacts(path), "manifest.json", "stats.json", "work", SNAPSHOTS, *INDEXES]:
         remove(path / name)
 
 
@@ -385,5 +387,5 @@ def _artefacts(path: Path) -> list[str]:
     return sorted(
         name.as_posix()
         for name in names
-        if name.parts[0] not in {*SCRATCH_FOLDERS, LOGS, *INDEXES} and name.as_posix() not in NOT_ARTEFACTS
+        if name.parts[0] not in {*SCRATCH_FOLDERS, LOGS, SNAPSHOTS, *INDEXES} and name.as_posix() not in NOT_ARTEFACTS
     )

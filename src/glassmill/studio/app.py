@@ -24,6 +24,7 @@ from glassmill.serve.guard import LOOPBACK
 from glassmill.serve.models import Models, named_sources
 from glassmill.serve.server import address_of, allowed_hosts, allowed_origins, bind, make_server
 from glassmill.stages import STAGES
+from glassmill.studio.grown import grown_routes
 from glassmill.studio.models import ModelKeeper
 from glassmill.studio.routes import run_routes, tokenizer_routes
 from glassmill.studio.runs import listing_routes
@@ -99,6 +100,7 @@ def create_app(
         app.include_router(run_routes(watcher))
         app.include_router(trace_routes(watcher))
         app.include_router(window_routes(watcher))
+        app.include_router(grown_routes(watcher))
     app.include_router(tokenizer_routes(watcher, model))
     app.mount("/static", StaticFiles(directory=STATIC))
     return app

@@ -4,6 +4,7 @@ model/        a Hugging Face model folder, the artefact
 adapter/      with `train.lora`, what was trained, in PEFT's form; in `model/` it is merged
 plan.json     number of steps, device, type, threads, step, torch
 metrics.csv   and logs/, with `train.log`: see `sinks`
+snapshots/    of a small model, its weights after 0, 1, 2, 4, ... steps: see `snapshots`
 checkpoints/  what an interrupted run continues from
 """
 
@@ -23,6 +24,7 @@ from glassmill.infer.torch_decoder import TorchDecoder
 from glassmill.model.sizes import num_parameters
 from glassmill.model.transformer import Transformer
 from glassmill.recipe import ModelSettings, Recipe, TrainSettings
+from glassmill.recipe.learning import MOST_SNAPSHOT_PARAMETERS
 from glassmill.run import kinds
 from glassmill.run.device import Facts
 from glassmill.run.folder import RunFolder
@@ -37,6 +39,7 @@ from glassmill.train.loop import fit
 from glassmill.train.plan import set_up
 from glassmill.train.rates import is_own
 from glassmill.train.samples import continue_greedily
+from glassmill.train.snapshots import save_snapshot
 from glassmill.train.sources import OWN, Reading, described, readings, warnings
 from glassmill.train.start import start_of
 
@@ -177,7 +180,9 @@ class Reporter:
         return round(bits_per_byte(decoder, self.ids, self.token_bytes, length, tokens, batch), 5)
 
     def sample(self, model: Transformer, step: int) -> None:
-        """Emit a continuation of every prompt, and what the first window costs that the next step reads."""
+        """Emit a continuation of every prompt, and what the first window of the next step costs; keep a snapshot."""
+        if self._keeps_snapshot(model):
+            save_snapshot(self.run.path, model, step)
         decoder, batches = TorchDecoder(model), self.batches
         losses = text_losses(decoder, batches.window(step * batches.rows), batches.document_end)
         self.run.emit(kinds.Window(step, tuple(losses.round(3).tolist())))
@@ -185,6 +190,12 @@ class Reporter:
             end = self.tokenizer.document_end_id
             written = continue_greedily(decoder, [end, *map(int, prompt)], self.settings.sample_tokens, [end])
             self.run.emit(kinds.Sample(step, self.tokenizer.decode(prompt), self.tokenizer.decode(written)))
+
+    def _keeps_snapshot(self, model: Transformer) -> bool:
+        wanted = self.settings.snapshots
+        small = num_parameters(model.config) <= MOST_SNAPSHOT_PARAMETERS
+        adapted = bool(self.settings.lora.rank)  # what adapters change is not all weights
+        return not adapted and (wanted == "all" or (wanted == "auto" and small))
 
     def _openings(self) -> list[np.ndarray]:
         """The first words of two held-out documents, for a recipe that names no prompts."""
