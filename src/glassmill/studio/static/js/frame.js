@@ -41,7 +41,7 @@ export function Frame({ views, here, line, lines, now, about, model, children })
       </div>
       <div class="bar-fold">
         ${lines.length > 1 && html`<label class="picker"><span class="visually-hidden">Run shown</span>
-          <select value=${line.name} onChange=${(/** @type {any} */ e) => go(address(here, {}, e.target.value))}>
+          <select value=${line.name} onChange=${(e) => go(address(here, {}, e.target.value))}>
             ${lines.map((entry) => html`<option value=${entry.name}>${entry.name} · ${STATUS_WORDS[entry.status] ?? entry.status}</option>`)}
           </select></label>`}
         <nav id="views" aria-label="Views" onClick=${() => setOpen(false)}><ul>

@@ -108,7 +108,7 @@ function KeyRequest() {
     <p class="says">This server requires its API key. The key stays in this browser tab.</p>
     <form class="key-form" onSubmit=${submit}>
       <label for="key">API key</label>
-      <input id="key" type="password" autocomplete="off" required value=${key} onInput=${(/** @type {any} */ e) => setKey(e.target.value)} />
+      <input id="key" type="password" autocomplete="off" required value=${key} onInput=${(e) => setKey(e.target.value)} />
       <button class="primary">Open the studio</button>
     </form></section></main>`;
 }

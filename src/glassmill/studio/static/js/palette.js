@@ -35,9 +35,9 @@ export function Palette({ views, lines, about, close }) {
     else return;
     event.preventDefault();
   };
-  return html`<dialog class="palette" ref=${dialog} aria-label="Find" onClose=${close} onClick=${(/** @type {any} */ e) => e.target === dialog.current && dialog.current?.close()}>
+  return html`<dialog class="palette" ref=${dialog} aria-label="Find" onClose=${close} onClick=${(e) => e.target === dialog.current && dialog.current?.close()}>
     <input type="text" role="combobox" aria-expanded="true" aria-controls="found" aria-activedescendant=${entries.length ? `found-${chosen}` : undefined} aria-label="Find a view, a run, a page or an action"
-      placeholder=${about.runs ? "A view, a run, a URL, a question …" : "A view, a question …"} maxlength="300" autocomplete="off" autofocus value=${words} onKeyDown=${key} onInput=${(/** @type {any} */ e) => (setWords(e.target.value), setAt(0))} />
+      placeholder=${about.runs ? "A view, a run, a URL, a question …" : "A view, a question …"} maxlength="300" autocomplete="off" autofocus value=${words} onKeyDown=${key} onInput=${(e) => (setWords(e.target.value), setAt(0))} />
     <ul id="found" role="listbox" aria-label="Found">
       ${entries.map((entry, i) => html`<li key=${`${entry.kind} ${entry.title}`} id=${`found-${i}`} role="option" aria-selected=${i === chosen} onClick=${() => take(entry)} onMouseMove=${() => i !== chosen && setAt(i)}>
         <span class="found-title">${entry.title}</span> <span class="found-kind">${entry.kind}</span></li>`)}

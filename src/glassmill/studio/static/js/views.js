@@ -6,6 +6,7 @@ import { Coin } from "./views/coin.js";
 import { Funnel } from "./views/funnel.js";
 import { Home } from "./views/home.js";
 import { Inside } from "./views/inside.js";
+import { Notebook } from "./views/notebook.js";
 import { Practice } from "./views/practice.js";
 import { Report } from "./views/report.js";
 import { Runs } from "./views/runs.js";
@@ -35,6 +36,7 @@ const VIEWS = [
   { id: "practice", title: "Practice", draw: Practice, shows: "rollouts" },
   { id: "report", title: "Report", draw: Report, shows: "scores" },
   { id: "chat", title: "Chat", draw: Chat, needs: "model" },
+  { id: "notebook", title: "Notebook", draw: Notebook, needs: "model" },
   { id: "inside", title: "Inside", draw: Inside, needs: "model" },
   { id: "coin", title: "Coin", draw: Coin, needs: "model" },
   { id: "runs", title: "Runs", draw: Runs, needs: "run" },

@@ -55,7 +55,7 @@ export function Chart({ data, series, height = 280, xLabel, yLabel, rightLabel =
     ${lines && html`<line class="grid" x1=${LEFT} x2=${LEFT + inside} y1=${TOP + axis.to(tick)} y2=${TOP + axis.to(tick)} />`}<text x=${where} y=${TOP + axis.to(tick) + 4} text-anchor=${anchor}>${plain(tick)}</text></g>`);
   return html`<div class="chart" ref=${place}>
     <svg width=${width} height=${height} role="slider" tabindex="0" aria-label=${describe} aria-valuemin=${xs[0] ?? 0} aria-valuemax=${xs.at(-1) ?? 0} aria-valuenow=${xs[here ?? xs.length - 1] ?? 0} aria-valuetext=${reading || describe}
-      onKeyDown=${key} onPointerDown=${(/** @type {any} */ e) => setDrag(pixel(e))} onPointerMove=${(/** @type {any} */ e) => setAt(nearest(pixel(e)))} onPointerUp=${release} onPointerLeave=${() => (setAt(null), setDrag(null))} onDblClick=${() => setRange(null)}>
+      onKeyDown=${key} onPointerDown=${(e) => setDrag(pixel(e))} onPointerMove=${(e) => setAt(nearest(pixel(e)))} onPointerUp=${release} onPointerLeave=${() => (setAt(null), setDrag(null))} onDblClick=${() => setRange(null)}>
       ${scale(left, LEFT - 8, "end", true)}${other && scale(other, LEFT + inside + 8, "start", false)}
       ${x.ticks.map((tick) => html`<text key=${tick} x=${LEFT + x.to(tick)} y=${height - BOTTOM + 16} text-anchor="middle">${plain(tick)}</text>`)}
       <text x=${LEFT + inside / 2} y=${height - 4} text-anchor="middle">${xLabel}</text>

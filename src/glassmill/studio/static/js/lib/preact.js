@@ -4,7 +4,8 @@ import * as library from "../../vendor/htm-preact.js";
 
 const preact = /** @type {any} */ (library);
 
-/** @type {(strings: TemplateStringsArray, ...values: any[]) => any} */
+/** What may stand in a template; a function there needs no types of its own. @typedef {((...given: any[]) => any) | object | string | number | boolean | null | undefined} Value */
+/** @type {(strings: TemplateStringsArray, ...values: Value[]) => any} */
 export const html = preact.html;
 /** @type {(tree: any, place: Element) => void} */
 export const render = preact.render;

@@ -39,7 +39,7 @@ export function Examples({ corpus, which, step, rules, masked = false }) {
     </div>`}
     ${finished && which === "dropped" && rule && rules[rule] > 1 && html`<${Bound} key=${rule} run=${corpus.run} step=${step} rule=${rule} />`}
     ${finished && which !== "quarantine" && html`<label class="search"><span class="visually-hidden">Find in text or URL</span>
-      <input type="search" placeholder="Find in text or URL" maxlength="100" value=${words} onInput=${(/** @type {any} */ e) => change({ words: e.target.value, page: null }, true)} /></label>`}
+      <input type="search" placeholder="Find in text or URL" maxlength="100" value=${words} onInput=${(e) => change({ words: e.target.value, page: null }, true)} /></label>`}
     ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}
     ${finished && !answer && !trouble && html`<${Nothing}>Opening …</${Nothing}>`}
     ${finished && answer && !rows.length && html`<${Nothing}>${which === "quarantine" ? "None: every record could be read." : "No pages."}</${Nothing}>`}
@@ -77,7 +77,7 @@ function marked(text, marks) {
 function Original({ path }) {
   const [open, setOpen] = useState(false);
   const { found, trouble } = useAsked(open ? path : null, (signal) => getJson(path, { signal }));
-  return html`<details class="trace-way" onToggle=${(/** @type {any} */ e) => setOpen(e.currentTarget.open)}><summary>Its HTML beside the text</summary>
+  return html`<details class="trace-way" onToggle=${(e) => setOpen(e.currentTarget.open)}><summary>Its HTML beside the text</summary>
     ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}
     ${found && html`<p class="caption">Grey is what extraction cut away. Personal data is masked in both.</p><div class="original"><pre tabindex="0" aria-label="HTML">${found.pieces.map((/** @type {[string, boolean]} */ [text, kept], /** @type {number} */ i) => (kept ? html`<b key=${i}>${text}</b>` : text))}</pre>
       <p class="page-text" data-whole="true" tabindex="0" aria-label="Text">${found.text}</p></div>`}</details>`;

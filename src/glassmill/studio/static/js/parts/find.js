@@ -27,7 +27,7 @@ export function Find({ run }) {
   const found = pair && { dropped: pair[0], kept: pair[1] };
   return html`<div class="find">
     <label><span class="visually-hidden">Find a page by URL or text</span>
-      <input type="search" placeholder="Why was this page dropped? A URL, or words of its text" maxlength="100" value=${words} onInput=${(/** @type {any} */ e) => change({ find: e.target.value }, true)} /></label>
+      <input type="search" placeholder="Why was this page dropped? A URL, or words of its text" maxlength="100" value=${words} onInput=${(e) => change({ find: e.target.value }, true)} /></label>
     ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}
     ${asked && !found && !trouble && html`<${Nothing}>Looking …</${Nothing}>`}
     ${found && html`<p class="caption" role="status">${KINDS.map((which) => `${count(found[which].total)} ${which}`).join(", ")}.${KINDS.some((which) => found[which].total > SHOWN) ? ` The first ${SHOWN} of each are shown.` : ""}</p>

@@ -2,6 +2,7 @@
 
 import { html } from "../lib/preact.js";
 import { clock, count, decimals, percent, plain, roughly } from "../lib/format.js";
+import { save } from "../lib/save.js";
 import { has, stageNames, stageRow, stageShowing } from "../state/stages.js";
 import { elapsed } from "../state/store.js";
 import { STATUS_WORDS, scoreWords, stepWords } from "../state/words.js";
@@ -15,16 +16,11 @@ th,td{text-align:left;padding:.4rem .8rem .4rem 0;border-bottom:1px solid #8884;
 
 /** @param {{line: Line, scores: Record<string, any>, now: number}} props */
 export function HandOn({ line, scores, now }) {
-  const save = (/** @type {string} */ ending, /** @type {string} */ kind, /** @type {(title: string, tables: Table[]) => string} */ write) => () => {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([write(`Report of ${line.name}`, tables(line, scores, now))], { type: kind }));
-    link.download = `${line.name}-report.${ending}`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-  };
+  const file = (/** @type {string} */ ending, /** @type {string} */ kind, /** @type {(title: string, tables: Table[]) => string} */ write) => () =>
+    save(`${line.name}-report.${ending}`, kind, write(`Report of ${line.name}`, tables(line, scores, now)));
   return html`<p class="buttons hand-on"><span class="caption">Hand it on:</span>
-    <button type="button" class="quiet" onClick=${save("md", "text/markdown", asMarkdown)}>Markdown</button>
-    <button type="button" class="quiet" onClick=${save("html", "text/html", asHtml)}>One HTML file</button></p>`;
+    <button type="button" class="quiet" onClick=${file("md", "text/markdown", asMarkdown)}>Markdown</button>
+    <button type="button" class="quiet" onClick=${file("html", "text/html", asHtml)}>One HTML file</button></p>`;
 }
 
 /** What the report says. @param {Line} line @param {Record<string, any>} scores @param {number} now @returns {Table[]} */

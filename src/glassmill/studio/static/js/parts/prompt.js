@@ -2,7 +2,7 @@
 // stands in the address, so that a link leads to the same.
 
 import { html, useEffect, useState } from "../lib/preact.js";
-import { inContext } from "../lib/completion.js";
+import { asSent, inContext } from "../lib/completion.js";
 import { change, usePlace } from "../state/address.js";
 import { conversationWith } from "../state/conversations.js";
 import { lastModel } from "../state/stages.js";
@@ -19,10 +19,10 @@ export const talkOf = (line, model) => line.name || (model?.name ?? "");
 /** What the address asks for, or a first question. @param {Line} line @param {any} model @returns {Wanted} */
 export function useWanted(line, model) {
   const { query } = usePlace();
-  const talk = conversationWith(talkOf(line, model)).talk;
+  const { talk, how } = conversationWith(talkOf(line, model));
   const upTo = /^\d+$/.test(query.get("talk") ?? "") ? Number(query.get("talk")) : -1;
   if (upTo >= 0 && upTo < talk.length) {
-    const said = inContext(talk.slice(0, upTo + 1)).map(({ role, content, tools }) => (tools.length ? { role, content, tool_uses: tools } : { role, content }));
+    const said = [...(how.system ? [{ role: "system", content: how.system }] : []), ...inContext(talk.slice(0, upTo + 1)).map(asSent)];
     return { key: `talk ${upTo} ${JSON.stringify(said)}`, body: { messages: said }, text: talk[upTo].content, form: "question", fromChat: true };
   }
   const base = lastModel(line)?.model === "base";
@@ -50,9 +50,9 @@ export function PromptBar({ wanted, model, doing, none, trouble }) {
   };
   return html`<form class="prompt-bar" onSubmit=${look}>
     <label class="visually-hidden" for="prompt">Prompt</label>
-    <textarea id="prompt" rows="2" maxlength=${LONGEST} value=${draft} disabled=${!ready} onInput=${(/** @type {any} */ e) => setDraft(e.target.value)} onKeyDown=${key}></textarea>
+    <textarea id="prompt" rows="2" maxlength=${LONGEST} value=${draft} disabled=${!ready} onInput=${(e) => setDraft(e.target.value)} onKeyDown=${key}></textarea>
     <div class="prompt-how">
-      <label>read as <select value=${form} onChange=${(/** @type {any} */ e) => setForm(e.target.value)}>
+      <label>read as <select value=${form} onChange=${(e) => setForm(e.target.value)}>
         <option value="question">a question</option><option value="text">a text</option></select></label>
       <button class="primary" disabled=${!ready || !draft}>${doing}</button>
     </div>

@@ -73,8 +73,8 @@ export function Figure({ value, unit, name, says, tone, children }) {
   </div>`;
 }
 
-/** A button that copies `text`. @param {{text: string}} props */
-export function Copy({ text }) {
+/** A button that copies `text`. @param {{text: string, look?: string}} props `look`: its class */
+export function Copy({ text, look = "quiet" }) {
   const [copied, setCopied] = useState(false);
   const timer = useRef(0);
   const copy = async () => {
@@ -83,7 +83,7 @@ export function Copy({ text }) {
     clearTimeout(timer.current);
     timer.current = setTimeout(() => setCopied(false), 1500);
   };
-  return html`<button class="quiet" type="button" onClick=${copy}>${copied ? "Copied" : "Copy"}</button>`;
+  return html`<button class=${look} type="button" onClick=${copy}>${copied ? "Copied" : "Copy"}</button>`;
 }
 
 /** Shown where there is nothing to see yet. @param {{children: any}} props */

@@ -34,7 +34,7 @@ export function Trace({ run, text, place }) {
     setBusy(0);
   };
   return html`<div class="trace-foot">
-    <button type="button" class="link" disabled=${busy > 0} onMouseDown=${(/** @type {Event} */ event) => event.preventDefault()} onClick=${look}>
+    <button type="button" class="link" disabled=${busy > 0} onMouseDown=${(event) => event.preventDefault()} onClick=${look}>
       ${marked ? "Trace the marked words" : "Trace these words"}</button>
     ${busy > 1 && html`<p class="caption" role="status">Looking … The first time, an index of the training documents is built; of a million tokens it takes less than a second.</p>`}
     ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}

@@ -2,17 +2,19 @@
 
 import { html, useEffect, useRef, useState } from "../lib/preact.js";
 import { complete, inContext, message } from "../lib/completion.js";
-import { count, decimals, duration, percent, visible } from "../lib/format.js";
-import { Markdown } from "../lib/markdown.js";
+import { count, duration } from "../lib/format.js";
 import { Room } from "../parts/room.js";
-import { Sources, subject } from "../parts/sources.js";
-import { Trace } from "../parts/trace.js";
-import { address, change, usePlace } from "../state/address.js";
-import { conversationWith } from "../state/conversations.js";
+import { Said } from "../parts/said.js";
+import { Sampling } from "../parts/sampling.js";
+import { subject } from "../parts/sources.js";
+import { Talks } from "../parts/talks.js";
+import { change, usePlace } from "../state/address.js";
+import { conversations, conversationWith } from "../state/conversations.js";
 import { has, isFinished, lastModel, stageNames, stageRow, stageShowing } from "../state/stages.js";
 import { secondsLeft } from "../state/store.js";
 
-/** @import {Citation, Message, Token} from "../lib/completion.js" */
+/** @import {Message} from "../lib/completion.js" */
+/** @import {Acts} from "../parts/said.js" */
 /** @import {Line} from "../state/store.js" */
 
 const PLAIN_QUESTIONS = ["What is 12 * 34?", "Who are you?", "Write one sentence about the sea."];
@@ -63,29 +65,26 @@ function NotYet({ line, now, model }) {
 /** @param {{of: string, ready: boolean, model: any, corpus: string | null, traced: string | null}} props `of`: the run that made the model, or "" */
 function Conversation({ of, ready, model, corpus, traced }) {
   const [, redraw] = useState(0);
+  const again = () => redraw((n) => n + 1);
   const conversation = conversationWith(of);
-  const { talk, changed } = conversation;
-  useEffect(() => conversation.subscribe(() => redraw((n) => n + 1)), []);
+  const { talk } = conversation;
+  useEffect(() => conversation.subscribe(again), [conversation]);
   const form = useRef(/** @type {HTMLElement | null} */ (null));
   const [draft, setDraft] = useState("");
-  const [temperature, setTemperature] = useState(0);
   const [showTokens, setShowTokens] = useState(false);
-  const busy = talk.at(-1)?.busy ?? false;
+  const last = talk.at(-1);
+  const busy = last?.busy ?? false;
 
-  const go = (/** @type {Message} */ said) => {
+  const go = (/** @type {Message} */ answer) => {
     conversation.abort = new AbortController();
-    complete({ model: model.name, before: talk.filter((one) => one !== said || said.content), answer: said, temperature, signal: conversation.abort.signal, changed });
-  };
-  const answer = () => {
-    const said = message("assistant");
-    talk.push(said);
-    go(said);
+    const before = conversation.talk.filter((one) => one !== answer || answer.content);
+    complete({ model: model.name, before, answer, how: conversation.how, signal: conversation.abort.signal, changed: () => conversation.changed() });
   };
   const ask = (/** @type {string} */ text) => {
     if (!text.trim() || busy || !ready) return;
-    talk.push(message("user", text.trim()));
+    conversation.add(message("user", text.trim()));
     setDraft("");
-    answer();
+    go(conversation.add(message("assistant")));
   };
   const wanted = usePlace().query.get("ask");
   useEffect(() => {
@@ -98,17 +97,30 @@ function Conversation({ of, ready, model, corpus, traced }) {
   }, [talk.length, busy]);
   const asked = new Set(talk.map((said) => said.content));
   const open = (model?.questions?.length ? model.questions : PLAIN_QUESTIONS).filter((/** @type {string} */ question) => !asked.has(question));
-  const again = () => {
-    talk.pop();
-    const question = talk.at(-1);
-    if (question) question.failed = false;
-    answer();
-  };
-  const more = () => {
-    const said = talk.at(-1);
-    if (said) go(said);
-  };
   const firstSeen = talk.findIndex((said) => !said.left);
+
+  /** What can be done with a message of the talk. @param {Message} said @returns {Acts} */
+  const actsOf = (said) => {
+    const question = conversation.said[said.up];
+    const ends = said === last && said.role === "assistant";
+    if (busy || !ready) return { again: null, more: null, edit: null, fork: null, show: null };
+    /** @type {(make: () => Message) => void} */
+    const anew = (make) => {
+      for (const one of talk) one.left = false; // less is said now; what still doesn't fit, the server tells
+      go(make());
+    };
+    return {
+      again: ends ? () => ((question.failed = false), go(conversation.add(message("assistant"), said.up))) : null,
+      more: ends && said.content && ["length", "stopped"].includes(said.ended) ? () => go(said) : null,
+      edit: said.role === "user" ? (text) => anew(() => (conversation.add(message("user", text), said.up), conversation.add(message("assistant")))) : null,
+      fork: (text, at, other) => {
+        if (!said.content.startsWith(text)) return; // what the calculator wrote lies between
+        const forced = { ...said.tokens[at], text: other.text, share: other.share, others: said.tokens[at].others.map((one) => ({ ...one, taken: one.text === other.text })) };
+        anew(() => conversation.add({ ...message("assistant", text + other.text), tokens: [...said.tokens.slice(0, at), forced], tools: said.tools.filter((tool) => tool.at <= text.length) }, said.up));
+      },
+      show: (other) => conversation.show(other),
+    };
+  };
   const key = (/** @type {KeyboardEvent} */ event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
       event.preventDefault();
@@ -116,28 +128,22 @@ function Conversation({ of, ready, model, corpus, traced }) {
     }
   };
   return html`<div class="chat">
+    ${conversation.said.length + conversations(of).length > 1 && html`<${Talks} conversation=${conversation} busy=${busy} model=${model?.name ?? ""} changed=${again} />`}
     <div class="talk" role="log" aria-label="Conversation" aria-live="polite">
-      ${talk.map((said, i) => {
-        const last = i === talk.length - 1 && !busy && said.role === "assistant";
-        return html`${i > 0 && i === firstSeen && html`<${Left} key="left" questions=${talk.slice(0, i).filter((one) => one.role === "user" && !one.failed).length} length=${talk.findLast((one) => one.context)?.context?.length} />`}
-          <${Said} key=${i} number=${i} said=${said} showTokens=${showTokens} corpus=${corpus} traced=${traced} about=${subject(talk[i - 1]?.content ?? "")} again=${last ? again : null} more=${last && said.content && ["length", "stopped"].includes(said.ended) ? more : null} />`;
-      })}
+      ${talk.map((said, i) => html`${i > 0 && i === firstSeen && html`<${Left} key="left" questions=${talk.slice(0, i).filter((one) => one.role === "user" && !one.failed).length} length=${talk.findLast((one) => one.context)?.context?.length} />`}
+          <${Said} key=${`${conversation.id} ${i}`} number=${i} said=${said} versions=${conversation.versions(said)} showTokens=${showTokens} corpus=${corpus} traced=${traced} about=${subject(talk[i - 1]?.content ?? "")} acts=${actsOf(said)} />`)}
     </div>
     <${ContextMeter} talk=${talk} />
     ${!busy && html`<${Suggestions} questions=${open} ready=${ready} ask=${ask} />`}
-    <form class="ask" ref=${form} onSubmit=${(/** @type {Event} */ e) => (e.preventDefault(), ask(draft))}>
+    <form class="ask" ref=${form} onSubmit=${(e) => (e.preventDefault(), ask(draft))}>
       <label class="visually-hidden" for="question">Your message</label>
       <textarea id="question" rows="2" placeholder=${ready ? "Ask something …" : "Opens when the model is ready"} disabled=${!ready} value=${draft}
-        maxlength="20000" onInput=${(/** @type {any} */ e) => setDraft(e.target.value)} onKeyDown=${key}></textarea>
+        maxlength="20000" onInput=${(e) => setDraft(e.target.value)} onKeyDown=${key}></textarea>
       ${busy ? html`<button type="button" class="primary stop" onClick=${() => conversation.abort?.abort()}>Stop</button>`
         : html`<button class="primary" disabled=${!ready || !draft.trim()}>Send</button>`}
     </form>
-    <div class="chat-settings">
-      <label>Temperature <input type="range" min="0" max="1.5" step="0.1" value=${temperature} onInput=${(/** @type {any} */ e) => setTemperature(Number(e.target.value))} />
-        <output>${decimals(temperature, 1)}</output></label>
-      <label class="check"><input type="checkbox" checked=${showTokens} onChange=${(/** @type {any} */ e) => setShowTokens(e.target.checked)} /> show how sure it was</label>
-      ${talk.length > 0 && html`<button type="button" class="quiet" disabled=${busy} onClick=${() => (talk.splice(0), changed())}>New conversation</button>`}
-    </div>
+    <${Sampling} how=${conversation.how} set=${(next) => ((conversation.how = { ...conversation.how, ...next }), conversation.changed())} system>
+      <label class="check"><input type="checkbox" checked=${showTokens} onChange=${(e) => setShowTokens(e.target.checked)} /> show how sure it was</label><//>
     <p class="caption">Temperature 0 always takes the likeliest token; the higher it is, the oftener another one is drawn.</p>
   </div>`;
 }
@@ -163,63 +169,4 @@ function Suggestions({ questions, ready, ask }) {
   if (!questions.length) return null;
   return html`<div class="suggestions"><p class="caption">Try one of these</p>
     ${questions.map((question) => html`<button type="button" class="chip" key=${question} disabled=${!ready} onClick=${() => ask(question)}>${question}</button>`)}</div>`;
-}
-
-/** @param {{number: number, said: Message, showTokens: boolean, corpus: string | null, traced: string | null, about: string, again: (() => void) | null, more: (() => void) | null}} props */
-function Said({ number, said, showTokens, corpus, traced, about, again, more }) {
-  const words = useRef(/** @type {HTMLElement | null} */ (null));
-  const mine = said.role === "user";
-  const speed = said.seconds > 0 && said.made > 1 ? `${decimals(said.made / said.seconds, 0)} tokens/s` : "";
-  const complete = !mine && !said.busy && said.content && !said.left && !said.failed;
-  return html`<article class="said" data-role=${said.role} data-out=${said.left || said.failed} aria-label=${mine ? "You" : "The model"}>
-    ${said.tools.map((tool, i) => html`<p class="tool" key=${i}><span class="tool-name">calculator</span><code>${tool.arguments}</code> = <code>${tool.result}</code></p>`)}
-    <div ref=${words}>${mine ? html`<p class="own">${said.content}</p>`
-      : showTokens && said.tokens.length ? html`<${Tokens} tokens=${said.tokens} />`
-      : said.content ? html`<${Markdown} text=${said.content} />`
-      : said.busy ? html`<p class="thinking" aria-label="The model is thinking"><i></i><i></i><i></i></p>`
-      : !said.note && html`<p class="nothing-said">The model ended its answer without a word.</p>`}</div>
-    ${said.citations && html`<${Citations} citations=${said.citations} />`}
-    ${!mine && (said.note || speed || again || complete) && html`<p class="said-foot">${[said.note, speed].filter(Boolean).join(" · ")}
-      ${more && html` <button type="button" class="link" onClick=${more}>Continue</button>`}
-      ${again && html` <button type="button" class="link" onClick=${again}>Try again</button>`}
-      ${complete && html` <a class="link" href=${address("inside", { talk: number, prompt: null, token: null })}>Look inside</a>
-        <a class="link" href=${address("coin", { talk: number, prompt: null })}>Flip the coin</a>`}</p>`}
-    ${!mine && !said.busy && said.content && traced && html`<${Trace} key=${said.content} run=${traced} text=${said.content} place=${words} />`}
-    ${!mine && !said.busy && corpus && about && html`<${Sources} key=${about} run=${corpus} about=${about} />`}
-  </article>`;
-}
-
-/** Which passages hold the answer. @param {{citations: Citation[]}} props */
-function Citations({ citations }) {
-  if (!citations.length) return html`<p class="caption">No passage of the documents holds this answer.</p>`;
-  return html`<div class="sources"><ul>${citations.map((one) => html`<li key=${`${one.document} ${one.start}`}><details>
-    <summary><span class="url">${one.document}</span>${one.section && ` ${one.section}`}${one.support < 1 && ` (${percent(one.support)} of the answer's words)`}</summary>
-    <p class="excerpt">${one.text}</p></details></li>`)}</ul></div>`;
-}
-
-/** Every token, the paler the surer; one that is chosen shows what else it could have been. @param {{tokens: Token[]}} props */
-function Tokens({ tokens }) {
-  const [picked, setPicked] = useState(/** @type {number | null} */ (null));
-  const token = picked == null ? null : tokens[picked];
-  return html`<div><p class="sure">${tokens.map((one, i) => html`<button type="button" key=${i} class="sure-token" data-doubt=${doubt(one.share)} aria-pressed=${picked === i}
-      onClick=${() => setPicked(i)} onMouseEnter=${() => setPicked(i)} title=${percent(one.share)}>${one.text.replaceAll("\n", "⏎\n")}</button>`)}</p>
-    ${token ? html`<${Others} token=${token} />`
-      : html`<p class="caption">The stronger the colour, the smaller the share of the token that was written. Choose one to see the others.</p>`}</div>`;
-}
-
-/** The likeliest tokens at one place, with the one that was written. @param {{token: Token}} props */
-function Others({ token }) {
-  const rest = 1 - token.others.reduce((sum, other) => sum + other.share, 0);
-  return html`<div class="others" role="status"><p class="caption">${token.temperature > 0
-      ? `The chance of each token at temperature ${decimals(token.temperature, 1)}:`
-      : "The model's own share for each token; temperature 0 always writes the largest:"}</p>
-    ${token.others.map((other, i) => html`<div class="other" key=${i} data-taken=${other.taken}>
-      <code>${visible(other.text)}${other.taken && html`<span class="visually-hidden"> (written)</span>`}</code>
-      <span class="share-bar" aria-hidden="true"><span style=${{ width: `${other.share * 100}%` }}></span></span><span class="number">${percent(other.share)}</span></div>`)}
-    ${rest > 0.0005 && html`<div class="other rest"><span>all others</span><span class="share-bar" aria-hidden="true"><span style=${{ width: `${rest * 100}%` }}></span></span><span class="number">${percent(rest)}</span></div>`}</div>`;
-}
-
-/** 0 (sure) to 4 (a guess). @param {number} share */
-function doubt(share) {
-  return [0.9, 0.6, 0.3, 0.1].filter((bound) => share < bound).length;
 }

@@ -68,8 +68,8 @@ function Board({ name, end }) {
   const go = (/** @type {Node} */ node) => (setLeft(0), setFlip(null), setAt(node));
   const bits = path.slice(1).map((node) => -(node.logprob ?? 0) / Math.LN2);
   return html`<div class="coin">
-    <${TokenRow} tokens=${path.map((node) => node.text)} at=${path.length - 1} choose=${(/** @type {number} */ i) => go(path[i])} label="The text so far, token by token"
-      look=${(/** @type {number} */ i) => ({ "data-surprise": path[i].logprob == null ? 0 : BITS.filter((bound) => -(path[i].logprob ?? 0) / Math.LN2 > bound).length, "data-here": i === path.length - 1,
+    <${TokenRow} tokens=${path.map((node) => node.text)} at=${path.length - 1} choose=${(i) => go(path[i])} label="The text so far, token by token"
+      look=${(i) => ({ "data-surprise": path[i].logprob == null ? 0 : BITS.filter((bound) => -(path[i].logprob ?? 0) / Math.LN2 > bound).length, "data-here": i === path.length - 1,
         title: path[i].logprob == null ? "the first token" : `${percent(Math.exp(path[i].logprob ?? 0))}, ${decimals(-(path[i].logprob ?? 0) / Math.LN2, 1)} bits` })} />
     <p class="caption">The stronger the colour, the more the token surprised the model${bits.length > 0 ? html`: ${decimals(bits.reduce((sum, one) => sum + one, 0), 1)} bits in ${count(bits.length)} tokens, ${decimals(bits.reduce((sum, one) => sum + one, 0) / bits.length, 2)} a token` : ""}. Choose a token to go back to it: what comes next is shown for that place.</p>
     <div class="moves">
@@ -124,7 +124,7 @@ function Bars({ next, survived, force }) {
 /** @param {{cuts: Cuts, set: (cuts: Cuts) => void}} props */
 function Sliders({ cuts, set }) {
   const one = (/** @type {keyof Cuts} */ name, /** @type {string} */ label, /** @type {any} */ range, /** @type {string} */ shown) => html`<label>${label}
-    <input type="range" ...${range} value=${cuts[name]} onInput=${(/** @type {any} */ e) => set({ ...cuts, [name]: Number(e.target.value) })} /><output>${shown}</output></label>`;
+    <input type="range" ...${range} value=${cuts[name]} onInput=${(e) => set({ ...cuts, [name]: Number(e.target.value) })} /><output>${shown}</output></label>`;
   return html`<div class="cuts">
     ${one("temperature", "Temperature", { min: 0, max: 3, step: 0.1 }, decimals(cuts.temperature, 1))}
     ${one("topK", "Top-k", { min: 0, max: 100, step: 1 }, cuts.topK ? count(cuts.topK) : "all")}

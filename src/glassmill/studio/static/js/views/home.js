@@ -78,9 +78,9 @@ function Ask({ model }) {
   const [question, setQuestion] = useState("");
   const ready = model?.state === "ready";
   const ask = (/** @type {string} */ text) => text.trim() && go(address("chat", { ask: text.trim() }));
-  return html`<form class="home-ask" onSubmit=${(/** @type {Event} */ e) => (e.preventDefault(), ask(question))}>
+  return html`<form class="home-ask" onSubmit=${(e) => (e.preventDefault(), ask(question))}>
       <label class="visually-hidden" for="home-question">A question for the model</label>
-      <input id="home-question" type="text" maxlength="2000" autocomplete="off" disabled=${!ready} placeholder=${ready ? "Ask the model something …" : "Opens when the model is ready"} value=${question} onInput=${(/** @type {any} */ e) => setQuestion(e.target.value)} />
+      <input id="home-question" type="text" maxlength="2000" autocomplete="off" disabled=${!ready} placeholder=${ready ? "Ask the model something …" : "Opens when the model is ready"} value=${question} onInput=${(e) => setQuestion(e.target.value)} />
       <button class="primary" disabled=${!ready || !question.trim()}>Ask</button>
     </form>
     ${ready && model.questions?.length > 0 && html`<div class="chips home-questions">${model.questions.slice(0, 3).map((/** @type {string} */ text) => html`<button type="button" class="chip" key=${text} onClick=${() => ask(text)}>${text}</button>`)}</div>`}`;
@@ -109,10 +109,10 @@ function Step({ name, stage, now, view }) {
   const words = stageRow(name);
   const label = `${words.title}: ${STATUS_WORDS[stage.status] ?? stage.status}${time && `, ${time}`}`;
   return html`<li data-status=${stage.status}>
-    <a href=${address(view)} aria-label=${label} aria-current=${stage.status === "running" ? "step" : undefined}>
+    <a href=${address(view)} aria-current=${stage.status === "running" ? "step" : undefined}>
       <${Ring} part=${share(stage) ?? (stage.status === "running" ? 0.12 : 0)} status=${stage.status} />
-      <span class="stage-name">${words.title}</span>
-      <span class="stage-time">${time || " "}${left != null && html`<span class="left"> −${clock(left)}</span>`}</span>
+      <span class="visually-hidden">${label}</span><span class="stage-name" aria-hidden="true">${words.title}</span>
+      <span class="stage-time" aria-hidden="true">${time || " "}${left != null && html`<span class="left"> −${clock(left)}</span>`}</span>
     </a></li>`;
 }
 

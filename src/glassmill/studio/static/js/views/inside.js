@@ -7,7 +7,9 @@ import { useAsked } from "../lib/asked.js";
 import { count, decimals, percent, visible } from "../lib/format.js";
 import { Room } from "../parts/room.js";
 import { Anatomy } from "../parts/anatomy.js";
+import { Growth } from "../parts/grown.js";
 import { PromptBar, TokenRow, useWanted } from "../parts/prompt.js";
+import { Shares } from "../parts/sure.js";
 import { select, useSelection } from "../state/selection.js";
 
 /** @import {Seen, Step, Token} from "../parts/anatomy.js" */
@@ -26,12 +28,12 @@ export function Inside({ line, model }) {
   return html`<${Room} id="inside" title="Inside the model" says="A text goes in at the bottom as numbers, passes every layer, and comes out as one likelihood for each possible next token. Choose a word to see that step.">
     <${PromptBar} wanted=${wanted} model=${model} doing="Look inside" none="There is no model to look into yet." trouble=${trouble} />
     ${ready && !seen && !trouble && html`<p class="nothing busy" role="status">Reading the text, layer by layer …</p>`}
-    ${seen && html`<${Looked} key=${wanted.key} name=${model.name} seen=${seen} />`}
+    ${seen && html`<${Looked} key=${wanted.key} name=${model.name} seen=${seen} trained=${line.stages.train?.run ?? null} />`}
   </${Room}>`;
 }
 
-/** @param {{name: string, seen: Seen}} props */
-function Looked({ name, seen }) {
+/** @param {{name: string, seen: Seen, trained: string | null}} props `trained`: the run that made the base model */
+function Looked({ name, seen, trained }) {
   const chosen = useSelection(name);
   const last = seen.tokens.length - 1;
   const [hovered, setHovered] = useState(/** @type {number | null} */ (null));
@@ -54,7 +56,7 @@ function Looked({ name, seen }) {
   const word = (/** @type {number} */ i) => `“${visible(seen.tokens[i].token)}”`;
   return html`<div class="looked">
     <${TokenRow} tokens=${seen.tokens.map((one) => one.token)} at=${kept} choose=${choose} over=${setHovered} label="The text, token by token"
-      look=${(/** @type {number} */ i) => ({ style: { "--seen": `${weights && i <= at ? Math.round((100 * weights[i]) / most) : 0}%` }, "data-here": i === at, "data-behind": i > at })} />
+      look=${(i) => ({ style: { "--seen": `${weights && i <= at ? Math.round((100 * weights[i]) / most) : 0}%` }, "data-here": i === at, "data-behind": i > at })} />
     <p class="caption">At ${word(at)}, token ${count(at + 1)} of ${count(last + 1)}, ${here ? `head ${here.head + 1} of layer ${here.layer + 1}` : "all heads together"} looked back at what is coloured. ${at < last ? html`Next in the text: <code>${visible(next.token)}</code>.` : html`The likeliest next token: <code>${visible(next.token)}</code>.`}</p>
     ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}
     <${Summary} seen=${seen} step=${step} at=${at} next=${next} />
@@ -65,7 +67,8 @@ function Looked({ name, seen }) {
         ${step && weights && html`<${LooksAt} seen=${seen} weights=${weights} here=${here} />`}
         ${step && html`<${Speaks} step=${step} rival=${rival} setRival=${setRival} pick=${pick} />`}
       </div>
-    </div></div>`;
+    </div>
+    ${trained && html`<${Growth} run=${trained} name=${name} seen=${seen} at=${kept} here=${here} />`}</div>`;
 }
 
 /** The weights of one head, or the mean of all. @param {Step} step @param {{layer: number, head: number} | null} here */
@@ -122,16 +125,14 @@ function terms(parts) {
 /** The likeliest next tokens at this place. @param {{says: Seen["lens"][0][0], next: Token}} props */
 function Next({ says, next }) {
   return html`<section><h3>What comes next</h3>
-    ${says.ids.map((id, i) => html`<div class="other" key=${id} data-taken=${id === next.id}><code>${visible(says.tokens[i])}</code>
-      <span class="share-bar" aria-hidden="true"><span style=${{ width: `${Math.exp(says.logprobs[i]) * 100}%` }}></span></span><span class="number">${percent(Math.exp(says.logprobs[i]))}</span></div>`)}</section>`;
+    <${Shares} rows=${says.ids.map((id, i) => ({ text: says.tokens[i], share: Math.exp(says.logprobs[i]), taken: id === next.id }))} /></section>`;
 }
 
 /** @param {{seen: Seen, weights: number[], here: {layer: number, head: number} | null}} props */
 function LooksAt({ seen, weights, here }) {
   const most = weights.map((weight, i) => ({ weight, i })).sort((a, b) => b.weight - a.weight).slice(0, LISTED);
   return html`<section><h3>${here ? `Layer ${here.layer + 1}, head ${here.head + 1} looks at` : "The heads look at"}</h3>
-    ${most.map(({ weight, i }) => html`<div class="other" key=${i}><code>${visible(seen.tokens[i].token)}</code>
-      <span class="share-bar" aria-hidden="true"><span style=${{ width: `${weight * 100}%` }}></span></span><span class="number">${percent(weight)}</span></div>`)}</section>`;
+    <${Shares} rows=${most.map(({ weight, i }) => ({ text: seen.tokens[i].token, share: weight }))} /></section>`;
 }
 
 /** What speaks for the token, and against it. @param {{step: Step, rival: boolean, setRival: (on: boolean) => void, pick: (one: {layer: number, head: number}) => void}} props */
@@ -141,7 +142,7 @@ function Speaks({ step, rival, setRival, pick }) {
   const rest = all.slice(LISTED).reduce((sum, one) => sum + one.value, 0);
   const most = Math.abs(all[0].value) || 1;
   return html`<section><h3>What speaks for ${quoted(step.attribution.token)}</h3>
-    <label class="caption">beside <select value=${rival ? "rival" : "mean"} onChange=${(/** @type {any} */ e) => setRival(e.target.value === "rival")}>
+    <label class="caption">beside <select value=${rival ? "rival" : "mean"} onChange=${(e) => setRival(e.target.value === "rival")}>
       <option value="mean">the average token</option><option value="rival">its strongest rival${step.attribution.against ? `, ${quoted(step.attribution.against)}` : ""}</option></select></label>
     ${[...shown, { name: `the other ${count(all.length - shown.length)}`, value: rest, layer: -1, head: -1 }].map((one) => html`<div class="term" key=${one.name} data-sign=${one.value < 0 ? "against" : "for"}>
       ${one.head < 0 ? html`<span>${one.name}</span>` : html`<button type="button" class="link" onClick=${() => pick({ layer: one.layer, head: one.head })}>${one.name}</button>`}

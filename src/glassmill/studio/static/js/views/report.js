@@ -29,7 +29,7 @@ export function Report({ room, line, lines, now }) {
     ${!known.length && stage.status !== "absent" && html`<${Nothing}>${stage.status === "running" ? "The model is answering questions …" : room.waits}</${Nothing}>`}
     ${stage.status === "running" && html`<${Answers} answers=${stage.answers} />`}
     ${known.length > 0 && others.length > 0 && html`<label class="beside">Compare with
-      <select value=${beside} onChange=${(/** @type {any} */ e) => setBeside(e.target.value)}><option value="">nothing</option>
+      <select value=${beside} onChange=${(e) => setBeside(e.target.value)}><option value="">nothing</option>
         ${others.map((one) => html`<option key=${one.name} value=${one.name}>${one.name}</option>`)}</select></label>`}
     ${known.length > 0 && html`<div class="figures report">
       ${known.map((words) => html`<${Score} key=${words.name} words=${words} value=${scores[words.name]} other=${other && { name: beside, value: other[words.name] }} />`)}
@@ -109,7 +109,7 @@ function Filters({ report }) {
   return html`<details class="more"><summary>How good were the filters?</summary>
     <div class="two">
       <${ShareTable} title="Junk found" says="The share of each kind of junk that was dropped." rows=${report.recall} name=${sentence} />
-      <${ShareTable} title="Correctly dropped" says="The share of each step's dropped pages that really were junk." rows=${report.precision} name=${(/** @type {string} */ step) => stepWords(step).title} />
+      <${ShareTable} title="Correctly dropped" says="The share of each step's dropped pages that really were junk." rows=${report.precision} name=${(step) => stepWords(step).title} />
     </div></details>`;
 }
 
@@ -140,7 +140,7 @@ function Exam({ run }) {
   const good = sorted.filter((one) => OUTCOMES[outcome(one)].good);
   const rest = sorted.filter((one) => !OUTCOMES[outcome(one)].good);
   const shown = [...rest.slice(0, Math.max(most, SHOWN_ANSWERS - good.length)), ...good].slice(0, SHOWN_ANSWERS);
-  return html`<details class="more" onToggle=${(/** @type {any} */ e) => setOpen(e.target.open)}><summary>Read the exam</summary>
+  return html`<details class="more" onToggle=${(e) => setOpen(e.target.open)}><summary>Read the exam</summary>
     ${answers && html`<p class="caption">${count(answers.length)} questions: ${said.join(", ")}. ${shown.length < answers.length ? `${count(shown.length)} of them are shown, ` : "Shown are "}those that are not right first.</p>
       <ul class="answers">${shown.map((one, i) => html`<${Answer} key=${i} one=${one} />`)}</ul>`}
   </details>`;

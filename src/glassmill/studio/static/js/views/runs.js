@@ -61,7 +61,7 @@ function Lines({ listing, one, other, ask }) {
     <tbody>${listing.lines.map((line) => {
       const own = line.stages.flatMap(({ run }) => (run && entries.has(run) ? [/** @type {RunEntry} */ (entries.get(run))] : []));
       return html`<tr key=${line.name}>
-        <td><input type="checkbox" aria-label=${`Compare ${line.name}`} checked=${line.name === one || line.name === other} onChange=${(/** @type {any} */ e) => choose(line.name, e.target.checked)} /></td>
+        <td><input type="checkbox" aria-label=${`Compare ${line.name}`} checked=${line.name === one || line.name === other} onChange=${(e) => choose(line.name, e.target.checked)} /></td>
         <th scope="row"><a href=${address("home", {}, line.name)}>${line.name}</a></th>
         <td><span class="state" data-status=${line.status}>${STATUS_WORDS[line.status]}</span></td><td>${when(line.started)}</td>
         <td><${Numbers} numbers=${Object.assign({}, ...own.map((entry) => entry.numbers))} last /></td>

@@ -27,5 +27,5 @@ print(answer.choices[0].message.content)`,
     <p class="says">The server implements the OpenAI API, so any client for that API can use your model.</p>
     <div class="snippet"><div class="snippet-head"><div class="chips" role="group" aria-label="Language">
       ${Object.keys(texts).map((name) => html`<button type="button" class="chip" key=${name} aria-pressed=${shown === name} onClick=${() => setShown(name)}>${name}</button>`)}
-    </div><${Copy} text=${text} /></div><pre class="code">${text}</pre></div></section>`;
+    </div><${Copy} text=${text} /></div><pre class="code" tabindex="0">${text}</pre></div></section>`;
 }

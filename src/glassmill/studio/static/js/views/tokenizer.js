@@ -79,7 +79,7 @@ function Explorer({ run }) {
     <label for="own-text">Your own text</label>
     <div class="coloured">
       <div class="mirror" ref=${mirror} aria-hidden="true">${same ? groups.map((group, i) => html`<span key=${i} class=${`t${i % HUES}`}>${group.text}</span>`) : html`<${Stale} text=${text} groups=${groups} />`}${" "}</div>
-      <textarea id="own-text" rows="4" maxlength="20000" spellcheck="false" value=${text} onInput=${(/** @type {any} */ e) => (setText(e.target.value), setPicked(null))} onScroll=${scroll}></textarea>
+      <textarea id="own-text" rows="4" maxlength="20000" spellcheck="false" value=${text} onInput=${(e) => (setText(e.target.value), setPicked(null))} onScroll=${scroll}></textarea>
     </div>
     ${problem && html`<p class="trouble">${problem}</p>`}
     ${answer && html`<div class="figures">

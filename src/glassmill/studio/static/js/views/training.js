@@ -50,7 +50,7 @@ function Loss({ metrics, last, validations }) {
   const other = BESIDE[beside] && data[3].some((value) => value != null) ? BESIDE[beside] : "";
   return html`<figure class="loss">
     <figcaption class="legend"><span class="key raw">measured</span><span class="key smooth">smoothed</span>${other && html`<span class="key second">${other}</span>`}
-      <label class="beside">Beside it <select value=${beside} onChange=${(/** @type {any} */ e) => change({ beside: e.target.value }, true)}><option value="none">nothing</option>${Object.entries(BESIDE).map(([name, title]) => html`<option key=${name} value=${name}>${title}</option>`)}</select></label></figcaption>
+      <label class="beside">Beside it <select value=${beside} onChange=${(e) => change({ beside: e.target.value }, true)}><option value="none">nothing</option>${Object.entries(BESIDE).map(([name, title]) => html`<option key=${name} value=${name}>${title}</option>`)}</select></label></figcaption>
     <${Chart} data=${other ? data : data.slice(0, 3)} xLabel="step" yLabel="loss (nats per token)" rightLabel=${other} describe=${`Loss against step; now ${decimals(last.loss, 2)} at step ${last.step}`}
       series=${[{ label: "measured", colour: "--glass-faint", width: 1 }, { label: "smoothed", colour: "--glass", width: 2.5 }, ...(other ? [{ label: other, colour: "--warm", width: 2, right: true }] : [])]} />
     <p class="caption">A point is the mean of the steps since the point before it; the smooth line fits the points around it.</p>

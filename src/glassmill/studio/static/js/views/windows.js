@@ -43,9 +43,9 @@ function Choice({ drawn, step, row, run }) {
   const go = (/** @type {number} */ to) => select({ run, step: Math.min(drawn.steps, Math.max(1, to || 1)), token: null });
   const turn = (/** @type {number} */ to) => change({ row: Math.min(drawn.rows, Math.max(1, to || 1)), token: null }, true);
   const number = (/** @type {string} */ name, /** @type {number} */ value, /** @type {number} */ most, /** @type {(to: number) => void} */ set) => html`<label>${name}
-    <input type="number" min="1" max=${most} value=${value} onChange=${(/** @type {any} */ e) => set(Math.floor(Number(e.target.value)))} /> of ${count(most)}</label>`;
+    <input type="number" min="1" max=${most} value=${value} onChange=${(e) => set(Math.floor(Number(e.target.value)))} /> of ${count(most)}</label>`;
   return html`<div class="window-choice">${number("Step", step, drawn.steps, go)} ${number("Window", row, drawn.rows, turn)}</div>
-    <${Slider} label="Step of the training" at=${step - 1} most=${drawn.steps - 1} says=${`step ${step}`} ends=${["step 1", `step ${count(drawn.steps)}`]} choose=${(/** @type {number} */ at) => go(at + 1)} />
+    <${Slider} label="Step of the training" at=${step - 1} most=${drawn.steps - 1} says=${`step ${step}`} ends=${["step 1", `step ${count(drawn.steps)}`]} choose=${(at) => go(at + 1)} />
     ${drawn.measured.length > 0 && html`<div class="chips" role="group" aria-label="Steps whose first window was measured"><span class="caption">Measured then:</span>
       ${drawn.measured.map((one) => html`<button type="button" class="chip" key=${one} aria-pressed=${one === step && row === 1} onClick=${() => (turn(1), go(one))}>${count(one)}</button>`)}</div>`}`;
 }

@@ -1,0 +1,48 @@
+// How sure a model was: tokens with their chances, and what else could have stood at one place.
+
+import { html, useState } from "../lib/preact.js";
+import { decimals, percent, visible } from "../lib/format.js";
+
+/** @import {Share, Token} from "../lib/completion.js" */
+
+const LEAST_REST = 0.0005;
+
+/** Every token, the paler the surer; one that is chosen shows what else it could have been.
+ * @param {{tokens: Token[], fork: ((text: string, at: number, other: Share) => void) | null}} props `fork`: go on from another token; `text` is what stands before it */
+export function Tokens({ tokens, fork }) {
+  const [picked, setPicked] = useState(/** @type {number | null} */ (null));
+  const token = picked == null ? null : tokens[picked];
+  const take = fork && ((/** @type {Share} */ other) => fork(tokens.slice(0, picked ?? 0).map((one) => one.text).join(""), picked ?? 0, other));
+  return html`<div><p class="sure">${tokens.map((one, i) => html`<button type="button" key=${i} class="sure-token" data-doubt=${doubt(one.share)} aria-pressed=${picked === i}
+      onClick=${() => setPicked(i)} onMouseEnter=${() => setPicked(i)} title=${percent(one.share)}>${one.text.replaceAll("\n", "⏎\n")}</button>`)}</p>
+    ${token ? html`<${Others} token=${token} take=${take} />`
+      : html`<p class="caption">The stronger the colour, the smaller the share of the token that was written. Choose one to see the others.</p>`}</div>`;
+}
+
+/** The likeliest tokens at one place, with the one that was written. @param {{token: Token, take: ((other: Share) => void) | null}} props */
+function Others({ token, take }) {
+  const rest = 1 - token.others.reduce((sum, other) => sum + other.share, 0);
+  return html`<div class="others" role="status"><p class="caption">${token.temperature > 0
+      ? `The chance of each token at temperature ${decimals(token.temperature, 1)}.`
+      : "The model's own share for each token; temperature 0 always writes the largest."}${take && " Choose another one to go on from it."}</p>
+    <${Shares} rows=${token.others.map((other) => ({ ...other, act: take && !other.taken && isText(other.text) ? () => take(other) : null }))} />
+    ${rest > LEAST_REST && html`<div class="other rest"><span>all others</span><${Bar} share=${rest} /></div>`}</div>`;
+}
+
+/** Tokens with their shares, a row each. @param {{rows: {text: string, share: number, taken?: boolean, act?: (() => void) | null}[]}} props */
+export function Shares({ rows }) {
+  return rows.map(({ text, share, taken, act }, i) => html`<div class="other" key=${i} data-taken=${taken ?? false}>
+    ${act ? html`<button type="button" class="link" onClick=${act} title="Go on from this token"><code>${visible(text)}</code></button>` : html`<code>${visible(text)}${taken && html`<span class="visually-hidden"> (written)</span>`}</code>`}
+    <${Bar} share=${share} /></div>`);
+}
+
+/** @param {{share: number}} props */
+function Bar({ share }) {
+  return html`<span class="share-bar" aria-hidden="true"><span style=${{ width: `${share * 100}%` }}></span></span><span class="number">${percent(share)}</span>`;
+}
+
+/** Not a control token, nor a part of a character. @param {string} text */
+const isText = (text) => text !== "" && !/^(<\|.*\|>$|bytes:)/s.test(text);
+
+/** 0 (sure) to 4 (a guess). @param {number} share */
+const doubt = (share) => [0.9, 0.6, 0.3, 0.1].filter((bound) => share < bound).length;
