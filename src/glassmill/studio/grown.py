@@ -70,7 +70,8 @@ def _grown(folder: Path, body: Grown) -> dict[str, object]:
     if not kept or not (folder / "model" / "config.json").is_file():
         return {"steps": []}
     found = tuple(Snapshot(step, path, path.stat().st_mtime_ns) for step, path in kept.items())
-    return _read(folder, found, tuple(body.tokens), body.query)
+    ids = tuple(body.tokens)
+    return _told(found, _passes(folder, found, ids), ids, body.query)
 
 
 class Snapshot(NamedTuple):
@@ -81,8 +82,32 @@ class Snapshot(NamedTuple):
     time: int
 
 
-@lru_cache(maxsize=64)
-def _read(folder: Path, kept: tuple[Snapshot, ...], ids: tuple[int, ...], query: int) -> dict[str, object]:
+class Pass(NamedTuple):
+    """What one snapshot makes of a text, for each of its positions; see `model.trace`."""
+
+    attention_LNTS: Floats
+    words_RT: list[list[str]]
+    shares_RT: Floats
+
+
+def _told(kept: tuple[Snapshot, ...], passes: Sequence[Pass], ids: tuple[int, ...], query: int) -> dict[str, object]:
+    scores_SLN = np.stack([induction_scores(one.attention_LNTS, ids) for one in passes])
+    layer, head = np.unravel_index(int(scores_SLN[-1].argmax()), scores_SLN.shape[1:])
+    return {
+        "steps": [snapshot.step for snapshot in kept],
+        "attention": [_rounded(one.attention_LNTS[:, :, query, : query + 1]) for one in passes],
+        "says": [
+            {"tokens": [words_T[query] for words_T in one.words_RT], "shares": _rounded(one.shares_RT[:, query])}
+            for one in passes
+        ],
+        "copied": len(copied(ids)),
+        "best": {"layer": int(layer), "head": int(head), "scores": _rounded(scores_SLN[:, layer, head])},
+    }
+
+
+@lru_cache(maxsize=2)
+def _passes(folder: Path, kept: tuple[Snapshot, ...], ids: tuple[int, ...]) -> list[Pass]:
+    """The text in every snapshot; kept, for a reader goes from token to token."""
     from glassmill.infer.compose import piece_of
     from glassmill.infer.folder import load_folder
     from glassmill.model.trace import trace
@@ -93,20 +118,17 @@ def _read(folder: Path, kept: tuple[Snapshot, ...], ids: tuple[int, ...], query:
     loaded = load_folder(folder / "model")
     if len(ids) > loaded.config.context_length or not all(0 <= token < loaded.config.vocab_size for token in ids):
         raise UserError(f"{folder.name} cannot read this text: it is too long, or has another model's tokens")
-    attention, says, scores = list[object](), list[object](), list[Floats]()
+    passes = list[Pass]()
     with pinned_threads(1):
         for snapshot in kept:
             loaded.model.load_state_dict(read_snapshot(snapshot.path))
             seen = trace(loaded.model, ids, 1)
-            attention.append(_rounded(seen.attention_LNTS[:, :, query, : query + 1]))
-            words = [token_key(piece_of(loaded.tokenizer, int(token))) for token in seen.lens_ids_RTK[:, query, 0]]
-            says.append({"tokens": words, "shares": _rounded(np.exp(seen.lens_logprobs_RTK[:, query, 0]))})
-            scores.append(induction_scores(seen.attention_LNTS, ids))
-    scores_SLN = np.stack(scores)
-    layer, head = np.unravel_index(int(scores_SLN[-1].argmax()), scores_SLN.shape[1:])
-    best = {"layer": int(layer), "head": int(head), "scores": _rounded(scores_SLN[:, layer, head])}
-    steps = [snapshot.step for snapshot in kept]
-    return {"steps": steps, "attention": attention, "says": says, "copied": len(copied(ids)), "best": best}
+            words = [
+                [token_key(piece_of(loaded.tokenizer, int(token))) for token in ids_T]
+                for ids_T in seen.lens_ids_RTK[:, :, 0]
+            ]
+            passes.append(Pass(seen.attention_LNTS, words, np.exp(seen.lens_logprobs_RTK[:, :, 0])))
+    return passes
 
 
 def copied(ids: Sequence[int]) -> list[tuple[int, int]]:

@@ -31,11 +31,11 @@ export function Growth({ run, name, seen, at, here }) {
   const most = Math.max(...weights);
   const says = grown.says[i];
   const words = `after step ${count(grown.steps[i])} of ${count(grown.steps[last])}`;
-  return html`<section class="grown"><h3>Through the training</h3>
+  return html`<section class="grown"><h3>Through pretraining</h3>
     <label>Step <input type="range" min="0" max=${last} value=${i} aria-valuetext=${words} onInput=${(e) => select({ ...chosen, run: name, step: grown.steps[Number(e.target.value)] })} /><output>${words}</output></label>
     <${TokenRow} tokens=${seen.tokens.map((one) => one.token)} at=${at} choose=${(token) => select({ ...chosen, run: name, token })} label="The text, as it was read at that step"
       look=${(t) => ({ style: { "--seen": `${t < weights.length ? Math.round((100 * weights[t]) / most) : 0}%` }, "data-here": t === at, "data-behind": t > at })} />
-    <p class="caption">Where ${here ? `head ${here.head + 1} of layer ${here.layer + 1}` : "all heads together"} looked back then. What each layer would have said: ${says.tokens.map((token, layer) => html`${layer > 0 && ", "}<code>${visible(token)}</code> ${percent(says.shares[layer])}`)}.</p>
+    <p class="caption">Where ${here ? `head ${here.head + 1} of layer ${here.layer + 1}` : "all heads together"} looked back then. What the model would have said next, before the first layer and after each: ${says.tokens.map((token, layer) => html`${layer > 0 && ", "}<code>${visible(token)}</code> ${percent(says.shares[layer])}`)}.</p>
     <p class="caption">${copying(grown)} ${!grown.copied && html`<button type="button" class="link" onClick=${() => change({ prompt: REPEATED, as: "text", talk: null, token: null })}>Read a text that repeats itself</button>`}</p></section>`;
 }
 
