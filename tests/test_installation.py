@@ -36,9 +36,11 @@ def test_a_wheel_holds_everything_and_the_core_where_it_could_be_compiled(tmp_pa
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     tracked = subprocess.run(
-        ["git", "ls-files", "src", "recipes"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "src", "recipes", "docs/lessons"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    wanted = {name.removeprefix("src/").replace("recipes/", "glassmill/recipes/") for name in tracked.stdout.split()}
+    homes = {"src/": "", "recipes/": "glassmill/recipes/", "docs/lessons/": "glassmill/lessons/"}
+    found = [(name, place) for name in tracked.stdout.split() for place in homes if name.startswith(place)]
+    wanted = {homes[place] + name.removeprefix(place) for name, place in found}
     assert {name for name in wanted if not name.endswith((".cpp", ".hpp"))} <= names
     has_core = any(name.startswith("glassmill/native/_core.") and not name.endswith(".pyi") for name in names)
     assert has_core == (compiler == "with a compiler")

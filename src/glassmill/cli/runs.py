@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -273,3 +274,33 @@ def clean(
     from glassmill.commands.clean import clean_lines
 
     show_result(clean_runs(runs, unfinished, yes, layers), as_json, clean_lines)
+
+
+@app.command(rich_help_panel=SETUP)
+def lessons(
+    number: Annotated[int | None, typer.Argument(help="of a lesson: shows its page", metavar="[NUMBER]")] = None,
+    exercise: Annotated[
+        bool, typer.Option("--exercise", help="write the stub of its exercise into this folder")
+    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="test your file in this folder")] = False,
+) -> None:
+    """Learn how each stage works: eight lessons, each with an exercise and the tests that decide it."""
+    from glassmill.commands import lessons as work
+
+    if number is None:
+        if exercise or check:
+            raise UserError("which lesson? `glassmill lessons 1 --exercise`")
+        show_result({"lessons": work.all_lessons()}, False, lambda found: work.lesson_table(found["lessons"]))
+        return
+    lesson = work.find_lesson(number)
+    if exercise:
+        print(f"wrote {work.begin(lesson, Path())}; fill it, then: glassmill lessons {number} --check")
+    if check:
+        result = work.check(lesson, Path())
+        print("\n".join(work.checked_lines(result)))
+        raise typer.Exit(1 if any(one["wrong"] is not None for one in result["tests"]) else 0)
+    if not exercise:
+        if sys.stdout.isatty():
+            show_result({"page": lesson}, False, lambda found: work.lesson_page(found["page"]))
+        else:
+            print(lesson.page.read_text(encoding="utf-8"), end="")
