@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glassmill.commands.lessons import importable
 from tests.line import quiet_environment
 
 _FENCE = re.compile(r"^```(\w+)( seen)?\n(.*?)^```$", re.M | re.S)
@@ -59,7 +60,7 @@ def run_page(page: str, folder: Path, short: Mapping[str, str]) -> list[str]:
     """
     wrongs: list[str] = []
     namespace: dict[str, Any] = {"__name__": "lesson"}
-    with contextlib.chdir(folder):
+    with contextlib.chdir(folder), importable(folder):
         for block in blocks(page):
             if block.kind == "console":
                 got, wrong = _shell(block.code, short)

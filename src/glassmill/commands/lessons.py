@@ -111,7 +111,7 @@ def check(lesson: Lesson, folder: Path) -> Checked:
     path = folder / lesson.stub.name
     if not path.is_file():
         raise UserError(f"no {path.name} in this folder; `glassmill lessons {lesson.number} --exercise` writes one")
-    with _importable(folder.resolve(), lesson.tests.parent):
+    with importable(folder.resolve(), lesson.tests.parent):
         try:
             tests = import_module(lesson.tests.stem)
         except Exception as error:  # whatever a learner's file raises
@@ -119,6 +119,22 @@ def check(lesson: Lesson, folder: Path) -> Checked:
         functions = [value for name, value in vars(tests).items() if name.startswith("test_")]
         tried = [_tried(function, path) for function in functions]
     return {"file": path.name, "solution": str(lesson.solution), "tests": tried}
+
+
+@contextmanager
+def importable(*folders: Path) -> Iterator[None]:
+    """Within, modules are first looked for in these folders, and are read anew."""
+    paths, no_bytecode = list(sys.path), sys.dont_write_bytecode
+    names = {path.stem for folder in folders for path in folder.glob("*.py")}
+    kept = {name: sys.modules.pop(name) for name in names & set(sys.modules)}
+    sys.path[:0], sys.dont_write_bytecode = map(str, folders), True
+    try:
+        yield
+    finally:
+        sys.path[:], sys.dont_write_bytecode = paths, no_bytecode
+        for name in names:
+            sys.modules.pop(name, None)
+        sys.modules.update(kept)
 
 
 def lesson_table(lessons: Sequence[Lesson]) -> list[Table | str]:
@@ -152,22 +168,6 @@ def checked_lines(result: Checked) -> list[str]:
 def _title(page: Path) -> str:
     with page.open(encoding="utf-8") as file:
         return file.readline().strip().lstrip("# 0123456789.")
-
-
-@contextmanager
-def _importable(folder: Path, tests: Path) -> Iterator[None]:
-    """Within, modules are first looked for in the learner's folder, then beside the tests, and are read anew."""
-    paths, modules, no_bytecode = list(sys.path), set(sys.modules), sys.dont_write_bytecode
-    names = {path.stem for place in (folder, tests) for path in place.glob("*.py")}
-    kept = {name: sys.modules.pop(name) for name in names & modules}
-    sys.path[:0], sys.dont_write_bytecode = [str(folder), str(tests)], True
-    try:
-        yield
-    finally:
-        sys.path[:], sys.dont_write_bytecode = paths, no_bytecode
-        for name in names:
-            sys.modules.pop(name, None)
-        sys.modules.update(kept)
 
 
 def _tried(function: Callable[[], None], path: Path) -> Tried:
