@@ -22,7 +22,8 @@ from glassmill.recipe.base import Settings
 
 FILES = (".py", ".safetensors", ".toml", ".json", ".js", ".cpp", ".hpp")
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+LESSONS = sorted((ROOT / "docs" / "lessons").glob("*.md"))
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), *LESSONS]
 DOCUMENTS = [path for path in DOCUMENTS if path.name != "log.md"]  # the log tells of what was
 SOURCES = [*DOCUMENTS, *sorted((ROOT / "recipes").glob("*.toml")), *sorted((ROOT / "docs").glob("*.sh"))]
 
