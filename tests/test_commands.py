@@ -46,6 +46,7 @@ HAPPIEST: dict[str, tuple[tuple[str, ...], ...]] = {
     "runs compare": (("{corpus}", "{corpus}", "--runs", RUNS),),
     "runs delete": (("{corpus}", "--runs", RUNS),),
     "doctor": (("--runs", RUNS),),
+    "lessons": ((), ("1",), ("2", "--exercise")),
     "clean": (("--runs", RUNS), ("--runs", RUNS, "--json")),
 }
 EMPTIEST: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -58,6 +59,7 @@ EMPTIEST: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "ablate": ((EMPTY, "model.depth=1,2"), ("", "model.depth=1,2"), ("demo",), ("demo", "")),
     "eval": ((EMPTY_FOLDER,), ("",)),
+    "lessons": (("--check",), ("1", "--check"), ("0",), ("",)),
     "export": ((EMPTY_FOLDER, "{new}"), (EMPTY_FOLDER, "{new}.html"), (EMPTY_FOLDER, "x.html", "--to", "q4_k")),
     "quantize": ((EMPTY_FOLDER,), ("",), (EMPTY_FOLDER, "--to", "")),
     "import": ((EMPTY_FOLDER, "--out", "{new}"), (EMPTY, "--out", "{new}")),
