@@ -70,8 +70,6 @@ def run_page(page: str, folder: Path, short: Mapping[str, str]) -> list[str]:
                 wrongs.append(f"{block.code}\n--- {wrong}")
             elif block.compared and block.printed is not None and not alike(block.printed, got):
                 wrongs.append(f"{block.code}\n--- says\n{got}\n--- the page has\n{block.printed}")
-            elif block.printed is not None and not got.strip():
-                wrongs.append(f"{block.code}\n--- prints nothing")
     return wrongs
 
 

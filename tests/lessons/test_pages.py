@@ -39,7 +39,7 @@ def test_every_block_of_a_lesson_runs_and_prints_what_the_page_has(lesson: Lesso
     solved = f"{begin} && cp {lesson.solution} ."  # a learner fills the stub
     if page.index(f"from {lesson.stub.stem} import") < page.index(begin):  # the page uses it before it asks for it
         shutil.copy(lesson.solution, folder)
-        solved = "echo"
+        solved = f"rm {lesson.stub.name} && {solved}"
     wrongs = run_page(page, folder, {**SHORT, begin: solved})
     assert not wrongs, "\n\n".join(wrongs)
 
