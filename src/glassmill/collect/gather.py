@@ -29,6 +29,7 @@ from glassmill.corpus.read.sources import read_sources
 from glassmill.recipe import ClassifierSettings, CorpusSettings
 from glassmill.run.files import atomic_json, atomic_path
 from glassmill.run.memory import peak_memory
+from glassmill.run.stores.stored import size_of
 from glassmill.run.worker import Link
 
 ADDED_SCHEMA = pa.schema([
@@ -206,9 +207,9 @@ class _Gather:
             return 1.0
         source, offset = self.last
         pages = self.counts["pages"]
-        size = float(source.path.stat().st_size)
+        size = float(size_of(source.path))
         if kind_of(source.path) == "parquet":
-            size = float(pq.read_metadata(source.path).num_rows)
+            size = float(pq.read_metadata(path if isinstance(path := source.path, Path) else path.open()).num_rows)
         elif source.path.name.lower().endswith(PACKED) and kind_of(source.path) != "warc":
             size *= PACKED_RATIO
         return min(1.0, offset / size * pages / max(pages - 1, 1)) or 1.0

@@ -20,6 +20,7 @@ from glassmill.corpus.read.files.kinds import CONTAINERS, OTHER, kind_of
 from glassmill.recipe import CorpusSettings
 from glassmill.run.executors import cores, map_shards
 from glassmill.run.files import sha256_file
+from glassmill.run.stores.stored import InputPath, StoredFile
 
 SAMPLE_FILES = 200
 SAMPLE_BYTES = 32 << 20
@@ -236,9 +237,13 @@ def _equal_files(sources: list[Source]) -> tuple[int, int]:
     repeats: Counter[str] = Counter(files=0, bytes=0)
     for size, group in by_size.items():
         if len(group) > 1:
-            more = len(group) - len({sha256_file(source.path) for source in group})
+            more = len(group) - len({_content(source.path) for source in group})
             repeats.update(files=more, bytes=more * size)
     return repeats["files"], repeats["bytes"]
+
+
+def _content(path: InputPath) -> str:
+    return path.content if isinstance(path, StoredFile) else sha256_file(path)
 
 
 def _repeated(texts: list[str]) -> float:

@@ -20,7 +20,7 @@ from glassmill.model.config import ModelConfig
 from glassmill.model.sizes import num_parameters
 from glassmill.recipe import Recipe, Settings, find_recipe, load_recipe
 from glassmill.run.files import atomic_write
-from glassmill.run.inputs import expand
+from glassmill.run.inputs import readable_files
 
 HEAD = """\
 # A recipe: which pages to use, and how. A setting that is commented out shows its default.
@@ -49,7 +49,7 @@ def write_template(path: Path, inputs: tuple[str, ...], force: bool = False, pro
     if path.exists() and not force:
         raise UserError(f"{path} exists; choose another name, or overwrite it with --force")
     profile = profile or profile_of(inputs)
-    expand(inputs)
+    readable_files(inputs)
     chosen = dict(_flat(tomllib.loads(find_recipe(profile).read_text(encoding="utf-8")), ""))
     chosen["corpus.inputs"] = list(inputs)
     steps, why = length_for(profile, inputs)
@@ -84,7 +84,7 @@ def _epochs(steps: int, recipe: Recipe, tokens: int) -> str:
 
 def profile_of(inputs: tuple[str, ...]) -> str:
     """`documents`, unless all inputs are WARC files: those are crawls, and need the rules for crawled pages."""
-    return "documents" if any(kind_of(path) != WARC for path in expand(inputs)) else "web"
+    return "documents" if any(kind_of(path) != WARC for path in readable_files(inputs)) else "web"
 
 
 def _flat(table: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:

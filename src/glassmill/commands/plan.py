@@ -23,7 +23,9 @@ from glassmill.model.sizes import num_parameters, training_bytes, training_flops
 from glassmill.pipeline import ready
 from glassmill.recipe import LoopSettings, Recipe
 from glassmill.run.folder import is_done, read_stats
-from glassmill.run.inputs import expand
+from glassmill.run.inputs import readable_files
+from glassmill.run.stores.address import is_address
+from glassmill.run.stores.stored import size_of
 from glassmill.stages import STAGES, Load, training_tokens
 from glassmill.train.base import shape_of
 from glassmill.train.rates import ROW_TOKENS
@@ -316,12 +318,12 @@ def input_bytes(recipe: Recipe) -> tuple[int, int]:
     pages = text = 0.0
     of_html = TEXT_SHARE if recipe.corpus.extract.main_content else WHOLE_PAGES
     for word in recipe.corpus.inputs:
-        if added := _added(Path(word).expanduser()):
+        if not is_address(word) and (added := _added(Path(word).expanduser())):
             pages += added
             text += added
             continue
-        for path in expand((word,)):
-            size, kind = path.stat().st_size, kind_of(path)
+        for path in readable_files((word,)):
+            size, kind = size_of(path), kind_of(path)
             unpacked = size * UNPACKED.get(path.suffix, 1.0)
             pages += unpacked
             text += unpacked * of_html if kind in (WARC, HTML) else size * DOCUMENT_TEXT.get(kind, PLAIN_TEXT)

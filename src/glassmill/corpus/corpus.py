@@ -43,8 +43,7 @@ from glassmill.run import kinds
 from glassmill.run.executors import cores
 from glassmill.run.files import atomic_write, remove
 from glassmill.run.folder import RunFolder, layers_of
-from glassmill.run.hashes import hash_files
-from glassmill.run.inputs import InputFile
+from glassmill.run.inputs import InputFile, known_contents
 from glassmill.run.names import user_path
 from glassmill.run.shards import folder_of
 from glassmill.run.worker import Link, load_function
@@ -160,8 +159,7 @@ def _layers(
     if not settings.layers or settings.exclude:
         return lambda shard: None
     folder.mkdir(mode=0o700, exist_ok=True)
-    paths = [source.path for source in sources if not source.refused]
-    digests = dict(zip(paths, hash_files(paths), strict=True))
+    digests = known_contents(source.path for source in sources if not source.refused)
     decides = {
         "version": VERSION,
         "facts": facts(settings.extract),

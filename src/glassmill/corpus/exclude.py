@@ -23,6 +23,7 @@ from glassmill.run.folder import is_done
 from glassmill.run.hashes import hash_files
 from glassmill.run.inputs import InputFile, recorded_inputs
 from glassmill.run.names import user_path
+from glassmill.run.stores.stored import StoredFile
 from glassmill.textfiles import read_text
 
 EXCLUDED = Rule("exclude/named", "taken out", "taken out by an entry of corpus.exclude")
@@ -107,11 +108,13 @@ def with_entries(settings: CorpusSettings, sources: Sequence[InputFile]) -> tupl
         return paths.get(path) or digests.get(digest) or by_glob
 
     readable = [one for one in sources if not one.refused]
-    hashed = hash_files([one.path for one in readable]) if digests else [None] * len(readable)
+    here = [(path, one.name) for one in readable if isinstance(path := one.path, Path)]
+    hashed = hash_files([path for path, _ in here]) if digests else [None] * len(here)
     found = [
-        (naming(str(one.path.absolute()), digest or ""), one.name) for one, digest in zip(readable, hashed, strict=True)
+        (naming(str(path.absolute()), digest or ""), name) for (path, name), digest in zip(here, hashed, strict=True)
     ]
-    for run in {one.path.parent.parent for one in readable if is_done(one.path.parent.parent)}:
+    found += [(naming(str(one.path), ""), one.name) for one in readable if isinstance(one.path, StoredFile)]
+    for run in {path.parent.parent for path, _ in here if is_done(path.parent.parent)}:
         found += [(naming(row["path"], row["content"]), row["name"]) for row in recorded_inputs(run)]
     named = [name for entry, name in found if entry is not None]
     changed = {"exclude": tuple(dict.fromkeys([*entries, *named])), "exclude_files": ()}

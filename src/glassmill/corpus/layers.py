@@ -30,6 +30,7 @@ from glassmill.corpus.memo import write
 from glassmill.corpus.read.cut import Found, Source
 from glassmill.run.files import remove, sha256_file
 from glassmill.run.shards import folder_of
+from glassmill.run.stores.stored import InputPath
 
 VERSION = 1
 NOTE = "layer.json"
@@ -78,12 +79,14 @@ class Extracted:
 Item = Extracted | Lost
 
 
-def layer_key(shard: Sequence[Source], digests: Mapping[Path, str | None], decides: Mapping[str, object]) -> str | None:
+def layer_key(
+    shard: Sequence[Source], digests: Mapping[InputPath, str | None], decides: Mapping[str, object]
+) -> str | None:
     """The name of a shard's layer, `3f/9a1c...`; None if one of its files cannot be read.
 
     Args:
         shard: Its inputs.
-        digests: SHA-256 of each file.
+        digests: SHA-256 of each file, or its tag in a store.
         decides: Everything else that decides the texts.
     """
     inputs = [

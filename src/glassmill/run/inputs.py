@@ -1,7 +1,8 @@
 """The user's own files: which ones a recipe names, what they are called, and a digest of all that counts of them.
 
-In: paths, folders, globs and run folders. Out: files in a fixed order. A run depends on the names, the order and the
-bytes of its inputs, not on where they are: a folder that moves gives the same digest.
+In: paths, folders, globs, run folders, and addresses of stores. Out: files in a fixed order. A run depends on the
+names, the order and the bytes of its inputs, not on where they are: a folder that moves gives the same digest. Of a
+file in a store its size and tag there stand for its bytes, which so need not be read twice.
 """
 
 from __future__ import annotations
@@ -23,15 +24,22 @@ from glassmill.run.hashes import Told, hash_files
 from glassmill.run.integrity import check_run_files
 from glassmill.run.names import user_path
 from glassmill.run.shards import find_shards, names_in
+from glassmill.run.stores.address import is_address, masked
+from glassmill.run.stores.stored import InputPath, StoredFile, size_of, stored_files
 
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
     """A file that the user names: its path, its name in what is made of it, and why it must not be read, if so."""
 
-    path: Path
+    path: InputPath
     name: str
     refused: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes; 0 of a file that must not be read."""
+        return 0 if self.refused else size_of(self.path)
 
 
 def input_files(words: Sequence[str], folders: int = 0) -> list[InputFile]:
@@ -43,7 +51,7 @@ def input_files(words: Sequence[str], folders: int = 0) -> list[InputFile]:
     Raises:
         UserError: a word names no file.
     """
-    found: dict[Path, str] = {}
+    found: dict[InputPath, str] = {}
     for word in words:
         for path, refused in _found(word).items():
             found.setdefault(path, refused)
@@ -69,10 +77,17 @@ def digest_of(contents: Iterable[tuple[str, str]]) -> str:
 
 
 def _contents(files: Sequence[InputFile], told: Told | None = None) -> list[str]:
-    readable = [file.path for file in files if not file.refused]
-    digests = dict(zip(readable, hash_files(readable, told=told), strict=True))
+    known = known_contents([file.path for file in files if not file.refused], told)
     # Hashing again raises, if one cannot be read.
-    return [file.refused or digests[file.path] or sha256_file(file.path) for file in files]
+    return [file.refused or known[file.path] or sha256_file(Path(str(file.path))) for file in files]
+
+
+def known_contents(paths: Iterable[InputPath], told: Told | None = None) -> dict[InputPath, str | None]:
+    """What stands for the bytes of each file: its SHA-256, or its tag in a store; None if it cannot be read."""
+    given = list(paths)
+    here = [path for path in given if isinstance(path, Path)]
+    digests: dict[InputPath, str | None] = dict(zip(here, hash_files(here, told=told), strict=True))
+    return digests | {path: path.content for path in given if isinstance(path, StoredFile)}
 
 
 # --- which files a run read, for those who ask later ------------------------------------------------------------------
@@ -84,8 +99,8 @@ class InputRow(TypedDict):
     Attributes:
         name: What it is called in what was made of it.
         path: Where it was.
-        content: Its SHA-256, or the reason why it was not read.
-        modified: Seconds since 1970.
+        content: Its SHA-256, of a file in a store its tag there; or the reason why it was not read.
+        modified: Seconds since 1970; 0 of a file in a store.
     """
 
     setting: str
@@ -103,13 +118,13 @@ def record_inputs(run: Path, named: Mapping[str, Iterable[InputFile]]) -> None:
         for setting, given in named.items():
             files = list(given)
             for file, content in zip(files, _contents(files), strict=True):
-                status = None if file.refused else file.path.stat()
+                status = file.path.stat() if isinstance(file.path, Path) and not file.refused else None
                 row: InputRow = {
                     "setting": setting,
                     "name": file.name,
-                    "path": valid(str(file.path.absolute())),
+                    "path": valid(str(file.path.absolute() if isinstance(file.path, Path) else file.path)),
                     "content": content,
-                    "bytes": status.st_size if status else 0,
+                    "bytes": file.size,
                     "modified": int(status.st_mtime) if status else 0,
                 }
                 out.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -134,7 +149,7 @@ def recorded_inputs(run: Path) -> Iterator[InputRow]:
             raise UserError(f"{run / INPUTS} is damaged; delete it, and the files are compared as a whole") from None
 
 
-def _names(paths: list[Path], depth: int) -> list[str]:
+def _names(paths: list[InputPath], depth: int) -> list[str]:
     while True:
         names = [valid("/".join(path.parts[-depth:])) for path in paths]
         if len(set(names)) == len(names) or depth >= max(len(path.parts) for path in paths):
@@ -148,13 +163,27 @@ def expand(words: Sequence[str]) -> list[Path]:
     A finished run stands for its documents. Hidden files and folders (`.git`) in a folder are left out.
 
     Raises:
-        UserError: a word names no file.
+        UserError: a word names no file, or one in a store, which only the corpus reads.
     """
+    for word in words:
+        if is_address(word):
+            raise UserError(f"input {shown(masked(word))!r}: only corpus.inputs reads from stores; copy it here first")
+    return [Path(str(path)) for path in readable_files(words)]
+
+
+def readable_files(words: Sequence[str]) -> list[InputPath]:
+    """As `expand`, with the files that addresses of stores name."""
     return list(dict.fromkeys(path for word in words for path, refused in _found(word).items() if not refused))
 
 
-def _found(word: str) -> dict[Path, str]:
+def _found(word: str) -> dict[InputPath, str]:
     """The files of one word, sorted, and why each must not be read; empty where it may."""
+    if is_address(word):
+        return stored_files(word)
+    return dict(_found_here(word).items())
+
+
+def _found_here(word: str) -> dict[Path, str]:
     if not word.strip():
         raise UserError("an input is empty; give a file, a folder, or a glob in quotes (. is this folder)")
     try:

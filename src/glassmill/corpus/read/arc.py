@@ -11,7 +11,7 @@ from __future__ import annotations
 import mmap
 import re
 
-from glassmill.corpus.read.mapped import find_from, search_from
+from glassmill.corpus.read.mapped import find_from, match_at, search_from
 from glassmill.corpus.read.records import Record, take_block
 from glassmill.corpus.read.streams import Stream
 
@@ -31,7 +31,7 @@ _LINE_ENDS = re.compile(rb"(?:\r?\n){0,%d}(?:\r\Z)?" % TRAILER_LINES)
 
 def begins_arc(data: bytes | mmap.mmap, position: int = 0, known: bool = False) -> bool:
     """Whether a header line starts there; with `known`, one whose URL cannot be the rest of another."""
-    if not (_KNOWN_SCHEME if known else _SCHEME).match(data, position):
+    if not match_at(_KNOWN_SCHEME if known else _SCHEME, data, position):
         return False
     end = data.find(b"\n", position, position + MAX_LINE_BYTES)
     return end >= 0 and parse_line(data[position:end]) is not None

@@ -14,9 +14,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from glassmill.corpus.read.files.kinds import CONTAINERS, SAMPLE, WARC, is_text, kind_of
+from glassmill.run.stores.stored import InputPath, of_words, words_of
 from glassmill.textfiles import SAMPLE_BYTES, encoding_shown_by
 
 FILES_PER_SHARD = 500
@@ -59,7 +59,7 @@ class Source:
     `begin`, `end`, `known`, `row`: see `Range`.
     """
 
-    path: Path
+    path: InputPath
     name: str
     size: int
     refused: str = ""
@@ -87,14 +87,14 @@ class Source:
 
     def as_input(self) -> list[object]:
         """What a task carries of it; see `of_input`."""
-        whole: list[object] = [str(self.path), self.name, self.refused]
+        whole: list[object] = [words_of(self.path), self.name, self.refused]
         return whole if self.is_whole else [*whole, self.begin, self.end, self.known, self.row]
 
 
 def of_input(given: Sequence[object]) -> Source:
     """The source that a task carries; its size is not known there."""
     path, name, *rest = given
-    return Source(Path(str(path)), str(name), 0, *rest)  # type: ignore[arg-type]  # as `as_input` wrote it
+    return Source(of_words(path), str(name), 0, *rest)  # type: ignore[arg-type]  # as `as_input` wrote it
 
 
 def cut(sources: Sequence[Source], shard_bytes: int, divide: bool = True) -> list[list[Source]]:
@@ -140,7 +140,7 @@ def _pieces(source: Source, most: int) -> list[Source]:
     return [replace(source, begin=begin, end=end, known=begin == 0) for begin, end in zip(begins, ends, strict=True)]
 
 
-def _lines_at(path: Path, places: Sequence[int]) -> list[tuple[int, int]]:
+def _lines_at(path: InputPath, places: Sequence[int]) -> list[tuple[int, int]]:
     """The first line that starts at or behind each place, and the lines before it; each line once. Nothing for a file
     that is packed, no text, or not in UTF-8."""
     with path.open("rb") as file:

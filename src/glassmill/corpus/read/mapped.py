@@ -7,9 +7,26 @@ from __future__ import annotations
 
 import mmap
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from glassmill.run.stores.spool import Spooled, SpooledMap
 
 STRIDE_BYTES = 8 << 20
 """How much is read before it is released."""
+MATCHED_BYTES = 1 << 16
+
+
+@contextmanager
+def mapped(path: Path | Spooled) -> Iterator[mmap.mmap]:
+    """The file, mapped until the block ends; it must not be empty."""
+    if isinstance(path, Spooled):
+        with path.map() as data:
+            yield data
+    else:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            yield data
 
 
 def release_before(data: bytes | mmap.mmap, end: int) -> None:
@@ -42,8 +59,23 @@ def search_from(
     """`pattern.search`, for a pattern that matches at most `longest` bytes."""
     end = len(data) if end is None else end
     for begin in range(position, end, STRIDE_BYTES):
-        match = pattern.search(data, begin, min(end, begin + STRIDE_BYTES + longest - 1))
+        behind = min(end, begin + STRIDE_BYTES + longest - 1)
+        if isinstance(data, SpooledMap):
+            data.load(begin, behind)
+        match = pattern.search(data, begin, behind)
         if match:
             return match
         release_before(data, begin)
     return None
+
+
+def match_at(pattern: re.Pattern[bytes], data: bytes | mmap.mmap, position: int = 0) -> re.Match[bytes] | None:
+    """`pattern.match`, for a pattern of which the first `MATCHED_BYTES` show whether it matches."""
+    size = MATCHED_BYTES
+    while True:
+        if isinstance(data, SpooledMap):
+            data.load(position, position + size)
+        match = pattern.match(data, position)
+        if match is None or match.end() < position + size or not isinstance(data, SpooledMap):
+            return match
+        size *= 16

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from glassmill.corpus.read.mapped import find_from
+from glassmill.corpus.read.mapped import find_from, match_at
 from glassmill.corpus.read.streams import Stream
 from glassmill.errors import BadRecord
 
@@ -45,13 +45,13 @@ class Record:
 
 def begins_warc(data: bytes | mmap.mmap, position: int = 0) -> bool:
     """Whether a record's version line starts there."""
-    return _VERSION.match(data, position) is not None
+    return match_at(_VERSION, data, position) is not None
 
 
 def find_warc(data: bytes | mmap.mmap, position: int = 0) -> int:
     """Where the next version line begins that has a line end before it, from `position` on; -1 if none does."""
     place = find_from(data, b"\nWARC/", position)
-    while place >= 0 and not _BEGIN.match(data, place):
+    while place >= 0 and not match_at(_BEGIN, data, place):
         place = find_from(data, b"\nWARC/", place + 1)
     return place + 1 if place >= 0 else -1
 

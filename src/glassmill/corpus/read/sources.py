@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import NotRequired, TypedDict, cast
 
 from glassmill.corpus.document import Lost, Page
 from glassmill.corpus.judge.web_address import MAX_URL_CHARACTERS
@@ -26,6 +27,8 @@ from glassmill.errors import BodyError, UserError
 from glassmill.recipe import FilesSettings
 from glassmill.run.executors import map_shards
 from glassmill.run.inputs import input_files
+from glassmill.run.stores.spool import copied, spooled
+from glassmill.run.stores.stored import InputPath
 from glassmill.run.worker import Link
 
 HTML_TYPES = frozenset(("text/html", "application/xhtml+xml", "application/xhtml"))
@@ -49,7 +52,7 @@ def find_sources(words: Sequence[str]) -> list[Source]:
         UserError: a word names no file, or none of the files can be read.
     """
     files = input_files(words)
-    sources = [Source(one.path, one.name, 0 if one.refused else one.path.stat().st_size, one.refused) for one in files]
+    sources = [Source(one.path, one.name, one.size, one.refused) for one in files]
     problem = ""
     for begin in range(0, len(sources), FILES_PROBED):
         found = _first_problem(sources[begin : begin + FILES_PROBED])
@@ -74,7 +77,7 @@ def _first_problem(sources: Sequence[Source]) -> str | None:
         if not is_certain:
             unknown.append(source)
     if unknown:
-        task = {"inputs": [[str(source.path), source.name] for source in unknown]}
+        task = {"inputs": [source.as_input() for source in unknown]}
         (result,) = map_shards(f"{__name__}:{probe.__name__}", [task], 1, cpu_limit_s=PROBE_CPU_S)
         if result["problem"] is None:
             return None
@@ -93,9 +96,9 @@ def _why_unreadable(source: Source) -> tuple[str, bool]:
 
 
 class ProbeTask(TypedDict):
-    """Paths and names of archives; `skip` as everywhere."""
+    """What a task carries of archives; `skip` as everywhere."""
 
-    inputs: list[list[str]]
+    inputs: list[list[object]]
     skip: NotRequired[list[tuple[int, str]]]
 
 
@@ -103,19 +106,21 @@ def probe(task: ProbeTask, link: Link) -> dict[str, str | None]:
     """Why the first of some archives cannot be read, if none can be: looks at the first record or member of each."""
     skipped = dict(task.get("skip", []))
     problem = ""
-    for position, (path, _) in enumerate(task["inputs"]):
+    for position, given in enumerate(task["inputs"]):
         link.mark(position)
-        cause = skipped.get(position) or _first_record_problem(Path(path))
+        cause = skipped.get(position) or _first_record_problem(of_input(given).path)
         if not cause:
             return {"problem": None}
         problem = problem or cause
     return {"problem": problem}
 
 
-def _first_record_problem(path: Path) -> str:
-    if kind_of(path) == "archive":
-        return why_refused(path, FilesSettings())
-    first = next(iter(read_records(path)), None)
+def _first_record_problem(path: InputPath) -> str:
+    kind = kind_of(path)
+    with at_hand(path, Range() if kind == WARC else None) as here:
+        if kind == "archive":
+            return why_refused(here, FilesSettings())
+        first = next(iter(read_records(here)), None)
     is_none = isinstance(first, Lost) and first.cause.startswith(("not a WARC", "no WARC version line"))
     return first.cause if is_none and isinstance(first, Lost) else ""
 
@@ -161,14 +166,33 @@ def read_source(
 
 
 def read_pages(
-    path: Path,
+    path: InputPath,
     name: str,
     max_record_bytes: int = MAX_RECORD_BYTES,
     files: FilesSettings = FilesSettings(),  # noqa: B008 (immutable)
     part: Range | None = None,
 ) -> Iterator[Page | Lost]:
     """The contents of one input file, or of a part of it."""
-    for item in _read(path, kind_of(path), Place(name, name), Bounds(files, max_record_bytes, _read, part)):
+    kind = kind_of(path)
+    with at_hand(path, part) as here:
+        yield from _within_limits(_read(here, kind, Place(name, name), Bounds(files, max_record_bytes, _read, part)))
+
+
+@contextmanager
+def at_hand(path: InputPath, part: Range | None) -> Iterator[Path]:
+    """The file where readers of local files can read it: one of a store as a copy, or as what they read of the part."""
+    if isinstance(path, Path):
+        yield path
+    elif part is None:
+        with copied(path) as here:
+            yield here
+    else:
+        with spooled(path, part.end) as filled:
+            yield cast("Path", filled)  # the readers of parts open and map it, and ask for its size
+
+
+def _within_limits(items: Items) -> Iterator[Page | Lost]:
+    for item in items:
         if len(item.url) > MAX_URL_CHARACTERS:
             cause = f"URL too long: {len(item.url)} characters, over the limit of {MAX_URL_CHARACTERS}"
             yield Lost(item.offset, item.cause if isinstance(item, Lost) else cause, item.url[:MAX_URL_CHARACTERS])

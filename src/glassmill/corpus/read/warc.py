@@ -23,7 +23,7 @@ from glassmill.corpus.read.frames.codec import CUT, Codec, next_frame, start_of
 from glassmill.corpus.read.frames.gzip import Gzip
 from glassmill.corpus.read.frames.lz4 import Lz4
 from glassmill.corpus.read.frames.zstd import Zstd
-from glassmill.corpus.read.mapped import search_from
+from glassmill.corpus.read.mapped import mapped, match_at, search_from
 from glassmill.corpus.read.records import (
     LONGEST_VERSION_LINE,
     Record,
@@ -35,6 +35,7 @@ from glassmill.corpus.read.records import (
 )
 from glassmill.corpus.read.streams import MAX_RATIO, FrameStream, PlainFile, Stream
 from glassmill.errors import BadRecord, DamagedError
+from glassmill.run.stores.spool import Spooled
 
 __all__ = ["MAX_RECORD_BYTES", "WANTED", "Record", "parse_headers", "read_records"]
 
@@ -51,7 +52,7 @@ _LINE_ENDS = re.compile(rb"[\r\n]+")
 
 
 def read_records(
-    path: Path,
+    path: Path | Spooled,
     wanted: frozenset[str] = WANTED,
     max_record_bytes: int = MAX_RECORD_BYTES,
     part: Range | None = None,
@@ -64,7 +65,7 @@ def read_records(
     if path.stat().st_size == 0:
         yield Lost(0, "empty file")
         return
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with mapped(path) as data:
         form, part = _form_of(data), part or Range()
         if form is None and part.begin == 0:
             yield Lost(0, "not a WARC file: no compressed frame, WARC version line or ARC header line")
@@ -240,7 +241,7 @@ def _is_record(data: bytes | mmap.mmap, place: int = 0) -> bool:
 
 def _begins_record(data: bytes | mmap.mmap) -> bool:
     """Whether it starts with a record, after line ends at most."""
-    ends = _LINE_ENDS.match(data)
+    ends = match_at(_LINE_ENDS, data)
     return _is_record(data, ends.end() if ends else 0)
 
 

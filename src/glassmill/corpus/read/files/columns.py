@@ -26,11 +26,16 @@ LONGEST_HEADER_BYTES = 1 << 20
 DEEPEST = 16
 
 
+def readable(path: Path) -> Path | IO[bytes]:
+    """What pyarrow opens: a path, or, of a file that is fetched as it is read, the file."""
+    return path if isinstance(path, Path) else path.open("rb")
+
+
 def rows_before(path: Path, part: Range) -> int:
     """The rows of a Parquet file in the row groups that start before a part of it."""
     import pyarrow.parquet as pq
 
-    metadata = pq.read_metadata(path)
+    metadata = pq.read_metadata(readable(path))
     groups = range(metadata.num_row_groups)
     return sum(metadata.row_group(group).num_rows for group in groups if _start(metadata, group) < part.begin)
 
@@ -48,7 +53,7 @@ def column_rows(
     """
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(readable(path)) as file:
         names = _flat(file, wanted)
         texts = [name for name in names if _is_text(file, name)]
         part = part or Range()
@@ -58,7 +63,7 @@ def column_rows(
         largest = _check_pages(path, file, names, files, max_bytes, groups)
     most = max(HARMLESS_BYTES, int(files.max_ratio * path.stat().st_size))
     rows = min(ROWS, max(1, BATCH_BYTES // max(largest, 1)))
-    with pq.ParquetFile(path, read_dictionary=texts, buffer_size=1 << 20) as file:
+    with pq.ParquetFile(readable(path), read_dictionary=texts, buffer_size=1 << 20) as file:
         for batch in file.iter_batches(batch_size=rows, columns=names, row_groups=groups):
             lengths = [_lengths(batch.column(name)) for name in texts]
             most -= sum(map(sum, lengths))

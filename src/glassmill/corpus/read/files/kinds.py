@@ -14,6 +14,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from glassmill.run.stores.stored import InputPath
+
 WARC, HTML, TEXT, OTHER = "warc", "html", "text", "other"
 
 
@@ -110,12 +112,12 @@ _CONTROL = bytes(code for code in range(32) if chr(code) not in "\t\n\r\f\v\b\x1
 _PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html)[\s>]", re.IGNORECASE)
 
 
-def kind_of(path: Path) -> str:
+def kind_of(path: InputPath) -> str:
     """The kind of the file at `path`; `other` is not read."""
     kind = kind_of_name(path.name)
     if kind not in (OTHER, "packed"):
         return kind
-    with path.open("rb") as file:
+    with path.open("rb", buffering=SAMPLE) as file:
         start = file.read(SAMPLE)
     return kind_of_start(start, path.name) if kind == OTHER else _inside(start)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from glassmill.corpus.read.cut import Range
-from glassmill.corpus.read.files.columns import HARMLESS_BYTES, column_rows, rows_before
+from glassmill.corpus.read.files.columns import HARMLESS_BYTES, column_rows, readable, rows_before
 from glassmill.corpus.read.files.plain import csv_lines
 from glassmill.corpus.read.files.structured import json_value
 from glassmill.errors import RefusedError, UnreadableError, UserError
@@ -157,7 +157,7 @@ def parquet_rows(path: Path, files: FilesSettings, max_bytes: int, part: Range |
     import pyarrow.parquet as pq
 
     try:
-        names = pq.read_schema(path).names
+        names = pq.read_schema(readable(path)).names
         if not any(name in names for name in files.text_fields):
             have = ", ".join(names[:12])
             raise UnreadableError(f"no column {' or '.join(files.text_fields)} (columns: {have}); see corpus.files")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import re
 
+from glassmill.corpus.read.mapped import match_at
 from glassmill.errors import DamagedError
 
 HEAD_BYTES = 8
@@ -13,7 +14,7 @@ _MAGIC = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 
 def is_skippable(data: mmap.mmap | bytes, position: int) -> bool:
     """Whether such a frame's magic is there."""
-    return _MAGIC.match(data, position) is not None
+    return match_at(_MAGIC, data, position) is not None
 
 
 def end_of_skippable(data: mmap.mmap, position: int, magic: bytes) -> int:
