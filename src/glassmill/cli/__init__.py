@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from glassmill.cli import collecting, line, models, runs  # noqa: F401
+from glassmill.cli import collecting, line, models, runs, stores  # noqa: F401
 from glassmill.cli.base import app
 from glassmill.cli.boundary import guarded
 

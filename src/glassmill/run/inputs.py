@@ -167,7 +167,8 @@ def expand(words: Sequence[str]) -> list[Path]:
     """
     for word in words:
         if is_address(word):
-            raise UserError(f"input {shown(masked(word))!r}: only corpus.inputs reads from stores; copy it here first")
+            advice = "copy it here (`glassmill pull` does that with a run)"
+            raise UserError(f"input {shown(masked(word))!r}: only corpus.inputs reads from stores; {advice}")
     return [Path(str(path)) for path in readable_files(words)]
 
 

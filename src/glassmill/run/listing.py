@@ -12,9 +12,11 @@ from typing import Any, Literal, NamedTuple, TypedDict
 
 from glassmill.errors import UserError
 from glassmill.foreign_json import load_json
+from glassmill.printable import shown
 from glassmill.run.files import bytes_of, is_held, remove
 from glassmill.run.folder import Manifest, is_done, layers_of, read_manifest
 from glassmill.run.names import find_folder
+from glassmill.run.stores.address import is_address
 from glassmill.stages import STAGES
 
 State = Literal["done", "running", "unfinished", "damaged"]
@@ -217,6 +219,8 @@ def delete(words: Sequence[str], runs: Path, really: bool) -> Deletion:
     paths = {run.path.resolve(): run for run in found}
     why: dict[str, str] = {}
     for word in words:
+        if is_address(word):
+            raise UserError(f"{shown(word)!r} lies in a store; delete it there with the store's own tools")
         path = find_folder(word, runs, _is_run, "run", "has events.jsonl").resolve()
         if path not in paths:
             raise UserError(f"{word} is no run under {runs}/")

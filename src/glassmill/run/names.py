@@ -1,7 +1,8 @@
 """From what people type to a folder: a path, or the name of a run under the runs folder.
 
 One resolver for every command, so that a run's name stands wherever a folder does. A name is `sft/demo-3f9a1c`,
-`demo-3f9a1c`, or what a report prints, such as `sft/demo-3f9a1c/model`.
+`demo-3f9a1c`, or what a report prints, such as `sft/demo-3f9a1c/model`; or the address of a published run, which is
+pulled first (see `published`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from glassmill.errors import UserError
 from glassmill.printable import shown
+from glassmill.run.stores.address import is_address
 
 MOST_NAMES = 5
 SIMILAR = 0.4
@@ -44,6 +46,8 @@ def find_folder(word: str | Path, runs: Path, fits: Fits, kind: str, lacks: str)
     Raises:
         UserError: There is none, or the name fits several runs; the message lists the nearest names.
     """
+    if is_address(word):
+        return _pulled(str(word), runs, fits, kind, lacks)
     path = user_path(str(word))
     if path.exists():
         return path
@@ -55,6 +59,15 @@ def find_folder(word: str | Path, runs: Path, fits: Fits, kind: str, lacks: str)
     raise UserError(
         f"{kind} {path}: no such folder, and no run of that name under {runs}/ {lacks}{_hint(path, runs, fits)}"
     )
+
+
+def _pulled(address: str, runs: Path, fits: Fits, kind: str, lacks: str) -> Path:
+    from glassmill.run.published import pull  # which reads manifests, whose module names runs
+
+    folder, _ = pull(address.rstrip("/").removesuffix("/model"), runs)
+    if not fits(folder):
+        raise UserError(f"{kind} {shown(address)}: what is published there is no run that {lacks}")
+    return folder
 
 
 def named(path: Path, runs: Path, fits: Fits) -> Iterator[Path]:

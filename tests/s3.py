@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 FAULTS = ("503", "500", "reset", "torn", "short", "silent", "lost")
-"""`503` Slow Down, `500`, `reset` before an answer, `torn`: half of the body, then the line breaks, `short`: fewer bytes
-than were asked for, and said so, `silent`: no answer, `lost`: the server does it, and nobody hears of it."""
+"""`503` Slow Down, `500`, `reset` before an answer, `torn`: half of the body, then the line breaks, `short`: fewer
+bytes than were asked for, and said so, `silent`: no answer, `lost`: the server does it, and nobody hears of it."""
 SECRET = "not-to-be-printed"
 SLOW_DOWN = (
     b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
