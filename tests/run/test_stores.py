@@ -1,4 +1,4 @@
-"""Object stores: addresses that hold no secret, requests that survive faults, runs that are seen whole or not at all."""
+"""Object stores: addresses hold no secret, requests survive faults, and runs are seen whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from glassmill.errors import UserError
-from glassmill.recipe import load_recipe
+from glassmill.recipe import make_recipe
 from glassmill.run.folder import Identity, is_done, open_run, run_damage
 from glassmill.run.given import prepared
 from glassmill.run.hashes import hash_files
@@ -145,7 +144,7 @@ def finished_run(runs: Path, name: str = "demo", content: bytes = b"text") -> Pa
     """A small finished run of the tokens stage."""
     identity = Identity("tokens", 1, {"n": name}, {"corpus": content.hex()})
     path = runs / "tokens" / f"{name}-{identity.digest[:6]}"
-    with open_run(path, identity, load_recipe(None, [f"name={name}"])) as run:
+    with open_run(path, identity, make_recipe({"name": name})) as run:
         for number in range(12):
             run.shard_path(f"ids-{number:05d}.bin").write_bytes(content * (number + 1) * 40_000)
         (path / "index.json").write_text("{}")
@@ -178,7 +177,11 @@ def test_files_of_a_store_are_listed_read_and_copied(s3: object, server: str, tm
         assert path.read_bytes() == data and path.name == "b.warc.gz"
     assert not path.exists()
 
-    (on_web,) = stored_files(f"{server}/web/in/b.warc.gz")  # the same server without a login, as a web server
+    on_web_address = f"{server}/web/in/b.warc.gz"  # the same server, as a web server
+    with pytest.raises(UserError, match="access denied"):
+        stored_files(on_web_address)
+    client._store("s3").chmod("web/in/b.warc.gz", "public-read")
+    (on_web,) = stored_files(on_web_address)
     assert isinstance(on_web, StoredFile) and (on_web.size, on_web.etag) == (file.size, file.etag)
     assert on_web.read_range(1_000_000, 1_000_050) == data[1_000_000:1_000_050]
 
@@ -217,12 +220,13 @@ def test_a_run_is_seen_whole_or_not_at_all_whatever_fails(
         folder, moved = pull(moved["run"], tmp_path / "there")
         assert (folder.name, moved["new"]) == (run.name, moved["files"]) and not run_damage(folder, again=True)
         assert proxy.met.total() > 20
+    s3(server)
     assert pull(f"s3://web/torn/tokens/{run.name}", tmp_path / "there")[1]["new"] == 0
     (folder / "index.json").write_text("damage")
     assert pull(f"s3://web/torn/tokens/{run.name}", tmp_path / "there")[1]["new"] and not run_damage(folder)
     names = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()} - {"lock"}
     assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == names
-    given = load_recipe(None, ["name=other", f"given.tokens=s3://web/torn/tokens/{run.name}"])
+    given = make_recipe({"given": {"tokens": f"s3://web/torn/tokens/{run.name}"}})
     assert prepared(given, tmp_path / "third").given["tokens"] == str(tmp_path / "third" / "tokens" / run.name)
 
 
@@ -283,7 +287,7 @@ def test_what_another_push_left_is_deleted_and_another_run_stays(s3: object, tmp
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("../../escape", "outside the run"), ("/etc/escape", "outside the run"), ("a/../../../escape", "outside the run"),
+        ("../../escape", "outside the run"), ("/etc/escape", "outside the run"), ("a/../../../x", "outside the run"),
         ("a\\..\\escape", "outside the run"), ("C:escape", "outside the run"), ("", "outside the run"),
         ("shards/new\nline", "not shown"), ("\x1b[2J", "not shown"), ("a\x00b", "not shown"), ("x" * 300, "too long"),
         ("a/" * 600 + "b", "too long"), ("x.partial", "temporary"), ("index.json/inner", "a file and as a folder"),
@@ -309,8 +313,7 @@ def test_a_list_that_is_none_is_one_line(s3: object, tmp_path: Path) -> None:
              b'{"run": "tokens/demo-123456", "content": "", "files": {"a": {"sha256": "0", "bytes": -1}}}']  # fmt: skip
     for data in lists:
         client.put_bytes(data, f"{place}/{PUBLISHED}")
-        begin = time.monotonic()
         with pytest.raises(UserError) as caught:
             pull(place, tmp_path / "runs")
-        assert "\n" not in str(caught.value) and time.monotonic() - begin < 60
+        assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
