@@ -282,26 +282,27 @@ def test_what_another_push_left_is_deleted_and_another_run_stays(s3: object, tmp
     assert not (tmp_path / "last" / "tokens" / run.name).exists()
 
 
+HOSTILE = {
+    "outside the run": ("../../x", "/etc/x", "a/../../../x", "a\\..\\x", "C:x", "", "a//b", "./x"),
+    "not shown": ("shards/new\nline", "\x1b[2J", "a\x00b", "no\u202esuch"),
+    "too long": ("x" * 300, "a/" * 600 + "b"),
+    "temporary": ("x.partial",),
+    "a file and as a folder": ("index.json/inner",),
+}
+
+
 @pytest.mark.slow
 @needs_server
-@pytest.mark.parametrize(
-    ("name", "line"),
-    [
-        ("../../escape", "outside the run"), ("/etc/escape", "outside the run"), ("a/../../../x", "outside the run"),
-        ("a\\..\\escape", "outside the run"), ("C:escape", "outside the run"), ("", "outside the run"),
-        ("shards/new\nline", "not shown"), ("\x1b[2J", "not shown"), ("a\x00b", "not shown"), ("x" * 300, "too long"),
-        ("a/" * 600 + "b", "too long"), ("x.partial", "temporary"), ("index.json/inner", "a file and as a folder"),
-    ],
-)  # fmt: skip
-def test_a_hostile_name_writes_nothing(name: str, line: str, s3: object, tmp_path: Path) -> None:
-    files = {one: {"sha256": "0" * 64, "bytes": 1} for one in ("index.json", name)}
+def test_a_hostile_name_writes_nothing(s3: object, tmp_path: Path) -> None:
     place = "s3://web/hostile/tokens/demo-123456"
-    client.put_bytes(
-        json.dumps({"run": "tokens/demo-123456", "content": "", "files": files}).encode(), f"{place}/{PUBLISHED}"
-    )
-    with pytest.raises(UserError, match=line) as caught:
-        pull(place, tmp_path / "runs")
-    assert str(caught.value).isprintable()
+    for line, names in HOSTILE.items():
+        for name in names:
+            files = {one: {"sha256": "0" * 64, "bytes": 1} for one in ("index.json", name)}
+            listed = json.dumps({"run": "tokens/demo-123456", "content": "", "files": files})
+            client.put_bytes(listed.encode(), f"{place}/{PUBLISHED}")
+            with pytest.raises(UserError, match=line) as caught:
+                pull(place, tmp_path / "runs")
+            assert str(caught.value).isprintable()
     assert not list(tmp_path.iterdir())
 
 
