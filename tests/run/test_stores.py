@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from glassmill.errors import UserError
+from glassmill.papers.chain import looked_at
 from glassmill.recipe import make_recipe
 from glassmill.run.folder import Identity, is_done, open_run, run_damage
 from glassmill.run.given import prepared
 from glassmill.run.hashes import hash_files
-from glassmill.run.inputs import expand, input_files
+from glassmill.run.inputs import expand, input_files, record_inputs, recorded_inputs
 from glassmill.run.names import find_folder
 from glassmill.run.published import PUBLISHED, UPLOADING, pull, push
 from glassmill.run.stores import client, persistence, web
@@ -190,6 +191,24 @@ def test_files_of_a_store_are_listed_read_and_copied(s3: object, server: str, tm
         file.read_range(0, 5)
     with pytest.raises(UserError, match="names no file in the store"):
         stored_files("s3://web/nothing/")
+
+
+@pytest.mark.slow
+@needs_server
+def test_an_audit_asks_the_store_whether_an_input_is_still_the_one_that_was_read(
+    s3: Callable[[Proxy | str], None], tmp_path: Path
+) -> None:
+    for name in ("same", "changed", "gone"):
+        client.put_bytes(name.encode(), f"s3://web/audit/{name}.txt")
+    (tmp_path / "here.txt").write_text("here")
+    words = ["s3://web/audit/", str(tmp_path / "here.txt")]
+    record_inputs(tmp_path, {"corpus.inputs": input_files(words)})
+    client.put_bytes(b"another", "s3://web/audit/changed.txt")
+    client.delete(["s3://web/audit/gone.txt"])
+    told = {row["name"]: how for row, how in looked_at(list(recorded_inputs(tmp_path)))}
+    assert told == {
+        "same.txt": "", "here.txt": "", "changed.txt": "is another one than was read", "gone.txt": "is missing"
+    }  # fmt: skip
 
 
 @pytest.mark.slow

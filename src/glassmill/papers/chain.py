@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +24,8 @@ from glassmill.run.hashes import hash_files
 from glassmill.run.inputs import InputRow, digest_files, digest_of, input_files, recorded_inputs
 from glassmill.run.integrity import NOTE, sealed_damage
 from glassmill.run.names import find_folder
+from glassmill.run.stores.address import is_address
+from glassmill.run.stores.stored import is_same
 from glassmill.stages import NAMES, Files, stage_named
 
 State = Literal["verified", "changed", "missing", "unknown", "not looked at"]
@@ -30,6 +33,7 @@ MOST_TOLD = 20
 """Files of one input that are named as changed."""
 MISSING = "is missing"
 AT_ONCE = 1000
+ASKED_AT_ONCE = 16
 """Files that are hashed together, so that a long list is never in memory."""
 
 
@@ -246,9 +250,10 @@ def looked_at(rows: list[InputRow]) -> Iterator[tuple[InputRow, str]]:
     """Every file with how it differs from what was read; empty if it doesn't."""
     for begin in range(0, len(rows), AT_ONCE):
         some = rows[begin : begin + AT_ONCE]
-        digests = hash_files([Path(row["path"]) for row in some], again=True)
-        by_path = dict(zip([row["path"] for row in some], digests, strict=True))
-        for row in some:
+        here = [row["path"] for row in some if not is_address(row["path"])]
+        by_path = dict(zip(here, hash_files([Path(path) for path in here], again=True), strict=True))
+        yield from _looked_at_in_stores([row for row in some if is_address(row["path"])])
+        for row in (row for row in some if not is_address(row["path"])):
             now = by_path[row["path"]]
             if len(row["content"]) != 64:  # it must not be read, and was not
                 yield row, ""
@@ -256,6 +261,20 @@ def looked_at(rows: list[InputRow]) -> Iterator[tuple[InputRow, str]]:
                 yield row, MISSING
             else:
                 yield row, "" if now == row["content"] else "has other bytes than were read"
+
+
+def _looked_at_in_stores(rows: list[InputRow]) -> Iterator[tuple[InputRow, str]]:
+    """The same of files in stores, by their tags there."""
+
+    def how(row: InputRow) -> str:
+        try:
+            same = is_same(row["path"], row["content"])
+        except UserError as error:
+            return f"cannot be looked at ({error})"
+        return MISSING if same is None else "" if same else "is another one than was read"
+
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+        yield from zip(rows, pool.map(how, rows), strict=True)
 
 
 @lru_cache(4096)
