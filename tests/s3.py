@@ -15,6 +15,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from glassmill.run.stores.client import put_file
 
 FAULTS = ("503", "500", "reset", "torn", "short", "silent", "lost")
 """`503` Slow Down, `500`, `reset` before an answer, `torn`: half of the body, then the line breaks, `short`: fewer
@@ -43,22 +46,39 @@ def environment(url: str) -> dict[str, str]:
 @contextmanager
 def s3_server() -> Iterator[str]:
     """The URL of a server with the bucket `web`."""
-    port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process, url = start_server("127.0.0.1", free_port())
     try:
-        for _ in range(600):
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.1)
-        line = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        line.request("PUT", "/web", headers={"Authorization": "AWS4-HMAC-SHA256 Credential=tester/x/us-east-1/s3/x"})
-        assert line.getresponse().status == 200
-        line.close()
-        yield f"http://127.0.0.1:{port}"
+        make_bucket(url)
+        yield url
     finally:
         process.kill()
         process.wait()
+
+
+def start_server(host: str, port: int, within: tuple[str, ...] = ()) -> tuple[subprocess.Popen[bytes], str]:
+    """A server that is starting, and its URL. `within`: a command that runs it, as in another network namespace."""
+    command = [*within, sys.executable, "-m", "moto.server", "-H", host, "-p", str(port)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL), f"http://{host}:{port}"
+
+
+def make_bucket(url: str) -> None:
+    """Waits for the server, and makes the bucket `web`."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    for _ in range(600):
+        with suppress(OSError), socket.create_connection((host, int(port)), 1):
+            break
+        time.sleep(0.1)
+    line = http.client.HTTPConnection(host, int(port), timeout=30)
+    line.request("PUT", "/web", headers={"Authorization": "AWS4-HMAC-SHA256 Credential=tester/x/us-east-1/s3/x"})
+    assert line.getresponse().status == 200
+    line.close()
+
+
+def upload(folder: Path, to: str) -> None:
+    """Every file of a folder, under its name."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            put_file(path, f"{to}/{path.relative_to(folder).as_posix()}")
 
 
 class Proxy:
@@ -170,3 +190,8 @@ def proxied(proxy: Proxy) -> Iterator[Proxy]:
 def with_environment(url: str) -> dict[str, str]:
     """This process's environment with the server in it."""
     return os.environ | environment(url)
+
+
+if __name__ == "__main__":  # python -m tests.s3 URL FOLDER ADDRESS, in the server's network namespace
+    make_bucket(sys.argv[1])
+    upload(Path(sys.argv[2]), sys.argv[3])

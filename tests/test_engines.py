@@ -22,9 +22,13 @@ import psutil
 import pytest
 
 from tests.line import contents, glassmill, quiet_environment
+from tests.s3 import environment, start_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX")]
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'glassmill[ray]'")
+needs_s3 = pytest.mark.skipif(
+    not all(map(find_spec, ("s3fs", "moto", "flask"))), reason="pip install 'glassmill[s3,dev]'"
+)
 needs_namespaces = pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0 or shutil.which("ip") is None,
     reason="network namespaces need Linux, root and iproute2",
@@ -201,6 +205,7 @@ class Cluster:
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            **environment("http://10.77.0.1:9100"),
         }
 
     def within(self, node: str) -> tuple[str, ...]:
@@ -222,8 +227,8 @@ class Cluster:
         ray = str(Path(sys.executable).parent / "ray")
         common = (f"--node-ip-address={self.addresses[node]}", "--num-cpus=1", "--object-store-memory=80000000")
         command = [*self.within(node), ray, "start", *options, *common, "--disable-usage-stats"]
-        environment = {**quiet_environment(), **self.environment}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+        known = {**quiet_environment(), **self.environment}
+        done = subprocess.run(command, env=known, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def processes(self, node: str) -> list[psutil.Process]:
@@ -281,3 +286,27 @@ def test_losing_one_ray_node_of_two_changes_no_byte(undisturbed: Hashes, runs: P
     assert cluster.lose("other") >= 2
     assert process.poll() is None, "the run was over before the node was lost"
     finish(process, runs, undisturbed)
+
+
+@needs_ray
+@needs_s3
+@needs_namespaces
+@pytest.mark.timeout(1200)
+def test_two_ray_nodes_read_their_pages_from_an_object_store(web: Path, tmp_path: Path, cluster: Cluster) -> None:
+    (pages,) = web.glob("miniweb/*/warc")
+    words = ("corpus", "web", "name=stored", "corpus.shard_mb=0.06", "corpus.workers=2")
+    done = glassmill(*words, f"corpus.inputs={pages}", "--runs", str(tmp_path / "disk"))
+    assert done.returncode == 0, done.stderr
+    within, known = cluster.within("head"), {**quiet_environment(), **cluster.environment}
+    server, url = start_server("10.77.0.1", 9100, within)
+    try:
+        load = [*within, sys.executable, "-m", "tests.s3", url, str(pages), "s3://web/pages"]
+        subprocess.run(load, env=known, check=True)
+        ray = ("corpus.inputs=s3://web/pages/", "run.executor=ray", "run.ray_address=10.77.0.1:6379")
+        command = [*within, sys.executable, "-m", "glassmill", *words, *ray, "--runs", str(tmp_path / "s3")]
+        done = subprocess.run(command, env=known, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    finally:
+        server.kill()
+        server.wait()
+    assert contents(tmp_path / "s3") == contents(tmp_path / "disk")

@@ -29,7 +29,7 @@ from tests.corpus.pages import PAGES, article, write_warc
 from tests.corpus.test_corpus import build, digests
 from tests.corpus.test_cut import MAKERS, jsonl, nested_warc, pages_warc, parquet, plain_warc
 from tests.line import contents
-from tests.s3 import FAULTS, SECRET, Proxy, environment, proxied, s3_server, with_environment
+from tests.s3 import FAULTS, SECRET, Proxy, environment, proxied, s3_server, upload, with_environment
 
 pytestmark = [
     pytest.mark.slow,
@@ -74,12 +74,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with zipfile.ZipFile(folder / "letters.zip", "w") as packed:
         packed.writestr("june.txt", article(94))
     return folder
-
-
-def upload(folder: Path, to: str) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            client.put_file(path, f"{to}/{path.relative_to(folder).as_posix()}")
 
 
 @pytest.fixture

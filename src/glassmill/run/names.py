@@ -2,7 +2,7 @@
 
 One resolver for every command, so that a run's name stands wherever a folder does. A name is `sft/demo-3f9a1c`,
 `demo-3f9a1c`, or what a report prints, such as `sft/demo-3f9a1c/model`; or the address of a published run, which is
-pulled first (see `published`).
+pulled first (see `published`). So words come from commands and recipes, never from clients or from files of strangers.
 """
 
 from __future__ import annotations

@@ -34,14 +34,14 @@ def entry_at(address: str) -> Entry | None:
     Raises:
         UserError: the store cannot be asked.
     """
-    if scheme_of(address) in WEB:
-        return Entry(address, *persistently(address, lambda: _web().look(address)))
-    store = _store(scheme_of(address))
+    scheme = scheme_of(address)
 
     def look() -> Entry | None:
-        store.invalidate_cache()
         try:
-            return _entry(address, store.info(_path(address)))
+            if scheme in WEB:
+                return Entry(address, *_web().look(address))
+            _store(scheme).invalidate_cache()
+            return _entry(address, _store(scheme).info(_path(address)))
         except (FileNotFoundError, IsADirectoryError):
             return None
 

@@ -7,6 +7,7 @@ looked at are fetched into a file without a name, as large as the whole and empt
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import mmap
 import os
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from glassmill.errors import UserError
 from glassmill.run.files import is_held, locked, remove
 from glassmill.run.stores.stored import RangeReader, StoredFile
 
@@ -83,9 +85,10 @@ class Spooled:
         behind = next((one for one in range(number + 1, behind) if one in self._have), behind)
         data = self.file.read_range(number * BLOCK_BYTES, min(behind * BLOCK_BYTES, self.file.size))
         place = number * BLOCK_BYTES
-        while data:  # a write may be short
-            written = os.pwrite(self._disk.fileno(), data, place)
-            data, place = data[written:], place + written
+        with _telling_of_full_disks():
+            while data:  # a write may be short
+                written = os.pwrite(self._disk.fileno(), data, place)
+                data, place = data[written:], place + written
         self._have.update(range(number, behind))
 
 
@@ -138,12 +141,23 @@ def copied(file: StoredFile) -> Iterator[Path]:
         with locked(folder / "lock", "process"):
             (folder / "file").mkdir()
             path = folder / "file" / (file.name if _PLAIN.fullmatch(file.name) else f"file{_suffixes(file.name)}")
-            with path.open("wb") as out:
+            with _telling_of_full_disks(), path.open("wb") as out:
                 for begin in range(0, file.size, COPY_BYTES):
                     out.write(file.read_range(begin, min(file.size, begin + COPY_BYTES)))
             yield path
     finally:
         remove(folder)
+
+
+@contextmanager
+def _telling_of_full_disks() -> Iterator[None]:
+    """A full disk is not taken for a damaged file by those who read the copy."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise UserError(f"no space left in {tempfile.gettempdir()}; name another folder with TMPDIR") from None
+        raise
 
 
 def _suffixes(name: str) -> str:
