@@ -15,13 +15,19 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 from glassmill.run.stores.client import put_file
 
 FAULTS = ("503", "500", "reset", "torn", "short", "silent", "lost")
 """`503` Slow Down, `500`, `reset` before an answer, `torn`: half of the body, then the line breaks, `short`: fewer
 bytes than were asked for, and said so, `silent`: no answer, `lost`: the server does it, and nobody hears of it."""
+needs_server = pytest.mark.skipif(
+    not all(map(find_spec, ("s3fs", "moto", "flask"))), reason="no S3 here: pip install 'glassmill[s3,dev]'"
+)
 SECRET = "not-to-be-printed"
 SLOW_DOWN = (
     b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"

@@ -22,13 +22,10 @@ import psutil
 import pytest
 
 from tests.line import contents, glassmill, quiet_environment
-from tests.s3 import environment, start_server
+from tests.s3 import environment, needs_server, start_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX")]
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'glassmill[ray]'")
-needs_s3 = pytest.mark.skipif(
-    not all(map(find_spec, ("s3fs", "moto", "flask"))), reason="pip install 'glassmill[s3,dev]'"
-)
 needs_namespaces = pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0 or shutil.which("ip") is None,
     reason="network namespaces need Linux, root and iproute2",
@@ -289,7 +286,7 @@ def test_losing_one_ray_node_of_two_changes_no_byte(undisturbed: Hashes, runs: P
 
 
 @needs_ray
-@needs_s3
+@needs_server
 @needs_namespaces
 @pytest.mark.timeout(1200)
 def test_two_ray_nodes_read_their_pages_from_an_object_store(web: Path, tmp_path: Path, cluster: Cluster) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import random
 import signal
@@ -10,7 +9,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,36 +28,11 @@ from tests.corpus.pages import PAGES, article, write_warc
 from tests.corpus.test_corpus import build, digests
 from tests.corpus.test_cut import MAKERS, jsonl, nested_warc, pages_warc, parquet, plain_warc
 from tests.line import contents
-from tests.s3 import FAULTS, SECRET, Proxy, environment, proxied, s3_server, upload, with_environment
+from tests.s3 import FAULTS, SECRET, Proxy, needs_server, proxied, upload, with_environment
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not all(map(importlib.util.find_spec, ("s3fs", "moto", "flask"))), reason="pip install 'glassmill[s3,dev]'"
-    ),
-]
+pytestmark = [pytest.mark.slow, needs_server]
 KILLS = int(os.environ.get("GLASSMILL_KILLS", "2"))
 """`GLASSMILL_KILLS=20` for the number in docs/log.md."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with s3_server() as url:
-        yield url
-
-
-@pytest.fixture
-def s3(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """Points this process at a server, or at a proxy before it."""
-
-    def use(url: str) -> None:
-        for name, value in environment(url).items():
-            monkeypatch.setenv(name, value)
-        client._store.cache_clear()
-
-    use(server)
-    yield use
-    client._store.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -107,14 +81,14 @@ def test_a_range_of_an_object_gives_what_it_gives_on_disk(
 
 
 @pytest.mark.usefixtures("in_process")
-def test_a_hundred_faults_change_no_byte(s3: Callable[[str], None], server: str, files: Path, tmp_path: Path) -> None:
+def test_a_hundred_faults_change_no_byte(s3: Callable[[str], None], s3_url: str, files: Path, tmp_path: Path) -> None:
     upload(files, "s3://web/mixed")
     words = ("corpus.shard_mb=0.003", "corpus.layers=false")
     build(tmp_path / "disk", [files], *words)
     wanted = digests(tmp_path / "disk")
     assert len(wanted) > 20
     rare = tuple(kind for kind in FAULTS if kind != "silent") * 5 + ("silent",)  # each takes a timeout
-    with proxied(Proxy(server, faults=100, share=0.5, kinds=rare)) as proxy:
+    with proxied(Proxy(s3_url, faults=100, share=0.5, kinds=rare)) as proxy:
         s3(proxy.url)
         for number in range(9):
             build(tmp_path / f"s3-{number}", ["s3://web/mixed/"], *words)
@@ -127,10 +101,10 @@ def test_a_hundred_faults_change_no_byte(s3: Callable[[str], None], server: str,
 
 
 def test_killed_calls_continue_and_a_second_one_reads_nothing(
-    s3: object, server: str, files: Path, tmp_path: Path
+    s3: object, s3_url: str, files: Path, tmp_path: Path
 ) -> None:
     upload(files, "s3://web/killed")
-    with proxied(Proxy(server)) as proxy:
+    with proxied(Proxy(s3_url)) as proxy:
 
         def command(inputs: str, runs: str) -> list[str]:
             words = [f"corpus.inputs={inputs}", "name=killed", "corpus.workers=2", "corpus.shard_mb=0.01"]

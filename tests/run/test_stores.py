@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from glassmill.errors import UserError
 from glassmill.papers.chain import looked_at
-from glassmill.recipe import make_recipe
-from glassmill.run.folder import Identity, is_done, open_run, run_damage
-from glassmill.run.given import prepared
-from glassmill.run.hashes import hash_files
 from glassmill.run.inputs import expand, input_files, record_inputs, recorded_inputs
-from glassmill.run.names import find_folder
-from glassmill.run.published import PUBLISHED, UPLOADING, pull, push
 from glassmill.run.stores import client, persistence, web
 from glassmill.run.stores.address import masked
 from glassmill.run.stores.spool import copied, spooled
 from glassmill.run.stores.stored import StoredFile, stored_files
-from tests.s3 import SECRET, Proxy, environment, proxied, s3_server, with_environment
-
-needs_server = pytest.mark.skipif(
-    not all(map(importlib.util.find_spec, ("s3fs", "moto", "flask"))), reason="pip install 'glassmill[s3,dev]'"
-)
-
+from tests.s3 import needs_server
 
 # --- without a server -------------------------------------------------------------------------------------------------
 
@@ -48,6 +33,7 @@ def test_nothing_of_a_store_is_imported_before_an_address_is() -> None:
     ("address", "line"),
     [
         ("ftp://host/x", "no store of that kind is read; known: s3://, gs://"),
+        ("/runs", "is no address of a store; write s3://bucket/prefix"),
         ("s3://", "names no bucket; write s3://bucket/prefix/"),
         ("s3://KEY:TOP@bucket/x", r"'s3://\*\*\*@bucket/x' holds a secret.*AWS_ACCESS_KEY_ID"),
         ("https://host/a.gz?X-Amz-Signature=TOP&part=1", r"X-Amz-Signature=\*\*\*&part=1' holds a secret"),
@@ -86,7 +72,7 @@ def test_only_the_corpus_reads_from_stores() -> None:
 @pytest.mark.parametrize(
     ("error", "tries", "line"),
     [
-        (FileNotFoundError("x"), 1, "no such file"),
+        (FileNotFoundError("x"), 1, "no such file or bucket; check the name"),
         (PermissionError("Forbidden"), 1, "access denied .*AWS_ACCESS_KEY_ID"),
         (TimeoutError(), persistence.TRIES, "no answer within 30 s, 8 times in a row; run the same command again"),
         (ConnectionResetError("reset\nby peer"), persistence.TRIES, "reset by peer, 8 times in a row"),
@@ -121,41 +107,9 @@ def test_a_redirect_leads_to_no_other_host_and_to_no_weaker_scheme(to: str) -> N
 # --- with a server ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with s3_server() as url:
-        yield url
-
-
-@pytest.fixture
-def s3(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Proxy | str], None]]:
-    """Points this process at a server, or at a proxy before it."""
-
-    def use(to: Proxy | str) -> None:
-        for name, value in environment(to if isinstance(to, str) else to.url).items():
-            monkeypatch.setenv(name, value)
-        client._store.cache_clear()
-
-    use(server)
-    yield use
-    client._store.cache_clear()
-
-
-def finished_run(runs: Path, name: str = "demo", content: bytes = b"text") -> Path:
-    """A small finished run of the tokens stage."""
-    identity = Identity("tokens", 1, {"n": name}, {"corpus": content.hex()})
-    path = runs / "tokens" / f"{name}-{identity.digest[:6]}"
-    with open_run(path, identity, make_recipe({"name": name})) as run:
-        for number in range(12):
-            run.shard_path(f"ids-{number:05d}.bin").write_bytes(content * (number + 1) * 40_000)
-        (path / "index.json").write_text("{}")
-        run.finish({"tokens": 12})
-    return path
-
-
 @pytest.mark.slow
 @needs_server
-def test_files_of_a_store_are_listed_read_and_copied(s3: object, server: str, tmp_path: Path) -> None:
+def test_files_of_a_store_are_listed_read_and_copied(s3: object, s3_url: str, tmp_path: Path) -> None:
     keys = ["in/b.warc.gz", "in/a/z.txt", "in/a.txt", "in/.git/config", "in/sub/.hidden", "in/key with [odd] &=+ü.txt"]
     data = os.urandom(3_000_000)
     for key in keys:
@@ -178,7 +132,7 @@ def test_files_of_a_store_are_listed_read_and_copied(s3: object, server: str, tm
         assert path.read_bytes() == data and path.name == "b.warc.gz"
     assert not path.exists()
 
-    on_web_address = f"{server}/web/in/b.warc.gz"  # the same server, as a web server
+    on_web_address = f"{s3_url}/web/in/b.warc.gz"  # the same server, as a web server
     with pytest.raises(UserError, match="access denied"):
         stored_files(on_web_address)
     client._store("s3").chmod("web/in/b.warc.gz", "public-read")
@@ -195,9 +149,7 @@ def test_files_of_a_store_are_listed_read_and_copied(s3: object, server: str, tm
 
 @pytest.mark.slow
 @needs_server
-def test_an_audit_asks_the_store_whether_an_input_is_still_the_one_that_was_read(
-    s3: Callable[[Proxy | str], None], tmp_path: Path
-) -> None:
+def test_an_audit_asks_the_store_whether_an_input_is_still_the_one_that_was_read(s3: object, tmp_path: Path) -> None:
     for name in ("same", "changed", "gone"):
         client.put_bytes(name.encode(), f"s3://web/audit/{name}.txt")
     (tmp_path / "here.txt").write_text("here")
@@ -209,131 +161,3 @@ def test_an_audit_asks_the_store_whether_an_input_is_still_the_one_that_was_read
     assert told == {
         "same.txt": "", "here.txt": "", "changed.txt": "is another one than was read", "gone.txt": "is missing"
     }  # fmt: skip
-
-
-@pytest.mark.slow
-@needs_server
-def test_a_run_is_seen_whole_or_not_at_all_whatever_fails(
-    s3: Callable[[Proxy | str], None], server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = finished_run(tmp_path / "runs")
-    with proxied(Proxy(server, faults=10**6, share=0.5, kinds=("503", "torn", "reset"))) as proxy:
-        s3(proxy)
-        monkeypatch.setattr(persistence, "TRIES", 2)
-        failures = 0
-        while failures < 40:
-            try:
-                moved = push(run, "s3://web/torn")
-                break
-            except UserError as error:
-                failures += 1
-                assert "2 times in a row" in str(error) and SECRET not in str(error)
-            monkeypatch.setattr(persistence, "TRIES", 8)
-            with pytest.raises(UserError, match="no published run at"):
-                pull(f"s3://web/torn/tokens/{run.name}", tmp_path / "none")
-            monkeypatch.setattr(persistence, "TRIES", 2)
-        proxy.share = 0.2
-        monkeypatch.setattr(persistence, "TRIES", 8)
-        moved = push(run, "s3://web/torn")
-        assert moved["new"] == 0 and failures
-        folder, moved = pull(moved["run"], tmp_path / "there")
-        assert (folder.name, moved["new"]) == (run.name, moved["files"]) and not run_damage(folder, again=True)
-        assert proxy.met.total() > 20
-    s3(server)
-    assert pull(f"s3://web/torn/tokens/{run.name}", tmp_path / "there")[1]["new"] == 0
-    (folder / "index.json").write_text("damage")
-    assert pull(f"s3://web/torn/tokens/{run.name}", tmp_path / "there")[1]["new"] and not run_damage(folder)
-    names = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()} - {"lock"}
-    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == names
-    given = make_recipe({"given": {"tokens": f"s3://web/torn/tokens/{run.name}"}})
-    assert prepared(given, tmp_path / "third").given["tokens"] == str(tmp_path / "third" / "tokens" / run.name)
-
-
-@pytest.mark.slow
-@needs_server
-def test_killed_pushes_leave_nothing_to_see_and_are_continued(s3: object, server: str, tmp_path: Path) -> None:
-    run = finished_run(tmp_path / "runs", content=os.urandom(20))
-    code = (
-        "import sys; from pathlib import Path; from glassmill.run import published\n"
-        "def told(done, total):\n"
-        "    if done >= total * float(sys.argv[3]): import os; os.kill(os.getpid(), 9)\n"
-        "published.AT_ONCE = 2\n"
-        "print(published.push(Path(sys.argv[1]), sys.argv[2], told)['new'])"
-    )
-    new = 0
-    for share in (0.01, 0.3, 0.5, 2):
-        command = [sys.executable, "-c", code, str(run), "s3://web/killed", str(share)]
-        done = subprocess.run(command, env=with_environment(server), capture_output=True, text=True)
-        if share < 1:
-            assert done.returncode == -signal.SIGKILL, done.stderr
-            with pytest.raises(UserError, match="its push was cut off or is under way; push it again"):
-                find_folder(f"s3://web/killed/tokens/{run.name}", tmp_path / "there", is_done, "run", "is finished")
-        else:
-            new = int(done.stdout)
-    assert 0 < new < 10, "the last push continued the others"
-    folder, _ = pull(f"s3://web/killed/tokens/{run.name}", tmp_path / "there")
-    assert hash_files(sorted(folder.glob("shards/*"))) == hash_files(sorted(run.glob("shards/*")))
-    left = {entry.address.rpartition("/")[2] for entry in client.entries_under("s3://web/killed/")}
-    assert PUBLISHED in left and UPLOADING not in left
-
-
-@pytest.mark.slow
-@needs_server
-def test_what_another_push_left_is_deleted_and_another_run_stays(s3: object, tmp_path: Path) -> None:
-    run = finished_run(tmp_path / "runs")
-    place = f"s3://web/other/tokens/{run.name}"
-    client.put_bytes(b'{"run": "another"}', f"{place}/{UPLOADING}")
-    shard = run / "shards" / "ids-00003.bin"
-    client.put_bytes(bytes(shard.stat().st_size), f"{place}/shards/ids-00003.bin")
-    client.put_bytes(b"left", f"{place}/shards/stray.bin")
-    assert push(run, "s3://web/other/")["run"] == place
-    folder, _ = pull(place, tmp_path / "there")
-    assert not run_damage(folder, again=True) and not (folder / "shards" / "stray.bin").exists()
-
-    other = finished_run(tmp_path / "more", content=b"other").rename(tmp_path / "more" / "tokens" / run.name)
-    with pytest.raises(UserError, match="holds another run of that name"):
-        push(other, "s3://web/other")
-    with pytest.raises(UserError, match="is another run of that name; give another folder"):
-        pull(place, tmp_path / "more")
-    client.put_bytes(b"x" * shard.stat().st_size, f"{place}/shards/ids-00003.bin")
-    with pytest.raises(UserError, match=r"ids-00003.bin has other bytes than were pushed"):
-        pull(place, tmp_path / "last")
-    assert not (tmp_path / "last" / "tokens" / run.name).exists()
-
-
-HOSTILE = {
-    "outside the run": ("../../x", "/etc/x", "a/../../../x", "a\\..\\x", "C:x", "", "a//b", "./x"),
-    "not shown": ("shards/new\nline", "\x1b[2J", "a\x00b", "no\u202esuch"),
-    "too long": ("x" * 300, "a/" * 600 + "b"),
-    "temporary": ("x.partial",),
-    "a file and as a folder": ("index.json/inner",),
-}
-
-
-@pytest.mark.slow
-@needs_server
-def test_a_hostile_name_writes_nothing(s3: object, tmp_path: Path) -> None:
-    place = "s3://web/hostile/tokens/demo-123456"
-    for line, names in HOSTILE.items():
-        for name in names:
-            files = {one: {"sha256": "0" * 64, "bytes": 1} for one in ("index.json", name)}
-            listed = json.dumps({"run": "tokens/demo-123456", "content": "", "files": files})
-            client.put_bytes(listed.encode(), f"{place}/{PUBLISHED}")
-            with pytest.raises(UserError, match=line) as caught:
-                pull(place, tmp_path / "runs")
-            assert str(caught.value).isprintable()
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.slow
-@needs_server
-def test_a_list_that_is_none_is_one_line(s3: object, tmp_path: Path) -> None:
-    place = "s3://web/damaged/tokens/demo-123456"
-    lists = [b"{", b"[]", b'{"run": 1}', b'{"run": "../up", "content": "", "files": {}}',
-             b'{"run": "tokens/demo-123456", "content": "", "files": {"a": {"sha256": "0", "bytes": -1}}}']  # fmt: skip
-    for data in lists:
-        client.put_bytes(data, f"{place}/{PUBLISHED}")
-        with pytest.raises(UserError) as caught:
-            pull(place, tmp_path / "runs")
-        assert "\n" not in str(caught.value)
-    assert not list(tmp_path.iterdir())

@@ -48,7 +48,9 @@ def scheme_of(address: str) -> str:
         UserError: no store that glassmill reads, or the address holds a secret.
     """
     match = _ADDRESS.match(address)
-    scheme = match[1].lower() if match else ""
+    if match is None:
+        raise UserError(f"{shown(address)!r} is no address of a store; write s3://bucket/prefix")
+    scheme = match[1].lower()
     if scheme not in STORES and scheme not in WEB:
         known = ", ".join(f"{name}://" for name in (*STORES, *WEB))
         raise UserError(f"{shown(masked(address))!r}: no store of that kind is read; known: {known}")

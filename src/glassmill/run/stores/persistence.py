@@ -70,7 +70,7 @@ def _why_permanent(address: str, error: Exception) -> str:
     if isinstance(error, PermissionError):
         return f"access denied ({_cause(error)}); check the name, or {credentials}"
     if isinstance(error, FileNotFoundError):
-        return "no such file; check the name"
+        return "no such file or bucket; check the name"
     return _cause(error) if isinstance(error, PERMANENT) else ""
 
 
