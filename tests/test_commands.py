@@ -50,6 +50,8 @@ HAPPIEST: dict[str, tuple[tuple[str, ...], ...]] = {
     "clean": (("--runs", RUNS), ("--runs", RUNS, "--json")),
 }
 EMPTIEST: dict[str, tuple[tuple[str, ...], ...]] = {
+    "push": (("", "s3://bucket/runs", "--runs", RUNS), ("{corpus}", ""), (EMPTY_FOLDER, "s3://bucket", "--runs", RUNS)),
+    "pull": (("", "--runs", RUNS), ("s3://", "--runs", RUNS), ("{corpus}", "--runs", RUNS)),
     "add": ((EMPTY,), (EMPTY_FOLDER,), (EMPTY, "--yes", "--runs", RUNS)),
     "init": (("{new}.toml", "--input", EMPTY_FOLDER), ("{new}.toml", "--input", EMPTY), ("",)),
     "plan": ((EMPTY,), ("",), ("web",), ("documents",), ("documents", f"corpus.inputs={EMPTY}")),
