@@ -17,7 +17,7 @@ from glassmill.evals.own import read_questions
 from glassmill.recipe import Recipe
 from glassmill.run import given
 from glassmill.run.events import Listener
-from glassmill.run.inputs import expand, readable_files
+from glassmill.run.inputs import check_named
 from glassmill.run.line import Line
 from glassmill.run.team import follow, follows, leading
 from glassmill.stages import STAGES, check_recipe
@@ -57,7 +57,7 @@ def ready(recipe: Recipe, runs: Path, until: str | None = None) -> Recipe:
         recipe = before.prepared_preferences(recipe, runs)
     for stage in wanted:
         for setting, files in stage.files(recipe).items():
-            (readable_files if setting == "corpus.inputs" else expand)(files.words)
+            check_named(files.words, stores=setting == "corpus.inputs")
     if "eval" in names and recipe.eval.questions:
         read_questions(Path(recipe.eval.questions))
     return recipe

@@ -65,7 +65,7 @@ def test_the_automatic_step_is_the_fused_one_in_one_process_on_a_cpu(has_bfloat1
 
 
 def test_without_the_native_core_gradients_come_from_autograd(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("glassmill.train.kernels.available", lambda: False)
+    monkeypatch.setattr("glassmill.native.trains", lambda: False)
     assert set_up(TrainSettings(device="cpu"), 160).step == "autograd"
     with pytest.raises(UserError, match=r"^step = fused is .*, not one without the native core; set step=auto$"):
         set_up(TrainSettings(device="cpu", step="fused"), 160)

@@ -36,6 +36,7 @@ from glassmill.run.folder import (
 from glassmill.run.inputs import InputFile, digest_files, record_inputs
 from glassmill.run.places import place
 from glassmill.run.shards import folder_of, shard_name
+from glassmill.run.stores.stored import place_of
 
 STAGE = "add"
 VERSION = 4
@@ -58,7 +59,7 @@ def add(
     settings = recipe.corpus
     parts: dict[str, Settings | int | str] = {"files": settings.files, "extract": settings.extract}
     parts |= {"max_record_bytes": settings.max_record_bytes, "language": settings.language}
-    files = [InputFile(source.path, source.name, source.refused) for source in sources]
+    files = [InputFile(place_of(source.path), source.name, source.refused) for source in sources]
     facts = extraction_facts(settings.extract)
     identity = Identity(STAGE, VERSION, settings_identity(**parts), {"files": digest_files(files)}, facts)
     folder = place(runs, recipe.name, identity)

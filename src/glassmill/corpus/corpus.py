@@ -26,7 +26,7 @@ from glassmill.corpus.dedup.keys import family
 from glassmill.corpus.document import documents
 from glassmill.corpus.exclude import entries_of, unused, with_entries
 from glassmill.corpus.extract.extract import WITHOUT_CORE, engine_of
-from glassmill.corpus.facts import facts, resolved
+from glassmill.corpus.facts import VERSION, facts, resolved
 from glassmill.corpus.finish import Finished, FinishTask
 from glassmill.corpus.judge.url_lists import built_lists
 from glassmill.corpus.layers import layer_key
@@ -46,11 +46,10 @@ from glassmill.run.folder import RunFolder, layers_of
 from glassmill.run.inputs import InputFile, known_contents
 from glassmill.run.names import user_path
 from glassmill.run.shards import folder_of
+from glassmill.run.stores.stored import place_of
 from glassmill.run.worker import Link, load_function
 
 __all__ = ["VERSION", "make", "resolved"]
-
-VERSION = 7
 
 SECONDS_BETWEEN_FUNNELS = 1.0
 DOCUMENTS_IN_PROCESS = 100_000
@@ -72,7 +71,7 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
     if settings.extract.engine == "auto" and engine_of(settings.extract) == "resiliparse":
         run.emit(kinds.Warned(WITHOUT_CORE))
     sources = _sources(settings, web)
-    settings, used = with_entries(settings, [InputFile(one.path, one.name, one.refused) for one in sources])
+    settings, used = with_entries(settings, [InputFile(place_of(one.path), one.name, one.refused) for one in sources])
     shards = cut(sources, int(settings.shard_mb * (1 << 20)))
     work = run.path / "work"
     work.mkdir(mode=0o700, exist_ok=True)  # texts lie there before anything is masked
@@ -159,7 +158,7 @@ def _layers(
     if not settings.layers or settings.exclude:
         return lambda shard: None
     folder.mkdir(mode=0o700, exist_ok=True)
-    digests = known_contents(source.path for source in sources if not source.refused)
+    digests = known_contents(place_of(source.path) for source in sources if not source.refused)
     decides = {
         "version": VERSION,
         "facts": facts(settings.extract),

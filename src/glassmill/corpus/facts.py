@@ -24,8 +24,6 @@ agree with their plain twins; tests compare them.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.resources
 import platform
 import sys
 import unicodedata
@@ -35,7 +33,10 @@ from importlib.metadata import PackageNotFoundError, version
 from glassmill import native
 from glassmill.corpus.extract.extract import engine_of
 from glassmill.recipe import ExtractSettings, Recipe
+from glassmill.run.files import installed, sha256_file
 
+VERSION = 7
+"""Of the verb `corpus`."""
 LIBRARIES = ("resiliparse", "chardetng-py", "pypdfium2", "pyarrow", "olefile", "isal", "brotli", "backports.zstd")
 DIGEST_CHARACTERS = 8
 
@@ -74,8 +75,7 @@ def extraction_facts(settings: ExtractSettings) -> dict[str, str | int]:
 
 @cache
 def _digest(package: str, file: str) -> str:
-    content = importlib.resources.files(package).joinpath(file).read_bytes()
-    return hashlib.sha256(content).hexdigest()[:DIGEST_CHARACTERS]
+    return sha256_file(installed(package, file))[:DIGEST_CHARACTERS]
 
 
 def _version(name: str) -> str:

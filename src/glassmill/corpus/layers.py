@@ -30,7 +30,7 @@ from glassmill.corpus.memo import write
 from glassmill.corpus.read.cut import Found, Source
 from glassmill.run.files import remove, sha256_file
 from glassmill.run.shards import folder_of
-from glassmill.run.stores.stored import InputPath
+from glassmill.run.stores.stored import Place, place_of
 
 VERSION = 1
 NOTE = "layer.json"
@@ -80,7 +80,7 @@ Item = Extracted | Lost
 
 
 def layer_key(
-    shard: Sequence[Source], digests: Mapping[InputPath, str | None], decides: Mapping[str, object]
+    shard: Sequence[Source], digests: Mapping[Place, str | None], decides: Mapping[str, object]
 ) -> str | None:
     """The name of a shard's layer, `3f/9a1c...`; None if one of its files cannot be read.
 
@@ -90,7 +90,7 @@ def layer_key(
         decides: Everything else that decides the texts.
     """
     inputs = [
-        [one.name, one.refused or digests.get(one.path), one.refused, one.begin, one.end, one.known] for one in shard
+        [one.name, one.refused or digests.get(place_of(one.path)), one.refused, one.begin, one.end, one.known] for one in shard
     ]
     if any(content is None for _, content, *_ in inputs):
         return None

@@ -52,6 +52,7 @@ __all__ = [
     "available",
     "instruction_set",
     "split",
+    "trains",
 ]
 
 SCHEMES = ("cl100k_base", "llama3", "gpt2", "gpt2_digits", "o200k_base", "whitespace", "none")
@@ -62,6 +63,11 @@ BRANCHES = ("contraction", "letters", "number", "punctuation", "end_space", "new
 def available() -> bool:
     """Whether the native core was built for this installation."""
     return _BUILT
+
+
+def trains() -> bool:
+    """Whether it was built by a compiler that has the vector types of the kernels for training."""
+    return _BUILT and hasattr(_core, "Bf16Step")
 
 
 def instruction_set() -> str | None:

@@ -1,8 +1,8 @@
 """Where tensors are computed, decided once: device, type of matrix products, threads, rank and world size.
 
 Settings and the machine in, one `Device` out. What it says changes the bytes of a model, so it is part of a run's
-identity and of its plan. Torch is imported when something is decided, not when this module is: a command that trains
-nothing doesn't wait for it.
+identity and of its plan. Torch is not imported here, nor by deciding, if it has answered before (`torch_says`): a
+command that trains nothing doesn't wait for it.
 
     torchrun sets RANK, LOCAL_RANK and WORLD_SIZE; without them there is one process, rank 0 of 1.
 """
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from glassmill.errors import UserError
 from glassmill.run.memory import available_memory
+from glassmill.run.torch_says import said
 
 if TYPE_CHECKING:
     import torch
@@ -98,25 +99,26 @@ def resolve(device: DeviceName = "auto", dtype: DtypeName = "auto", threads: int
     Raises:
         UserError: this machine doesn't have the device.
     """
-    import torch
-
-    kind = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    torch = said()
+    kind = device if device != "auto" else "cuda" if torch.cuda else "cpu"
+    available = {"cpu": True, "cuda": torch.cuda, "mps": torch.mps}
     if not available[kind]:
-        raise UserError(
-            f"device = {kind}: torch {torch.__version__} finds none on this machine; set device=auto or cpu"
-        )
+        raise UserError(f"device = {kind}: torch {torch.version} finds none on this machine; set device=auto or cpu")
     place = place_from(os.environ)
-    processor = torch.backends.cpu.get_cpu_capability()
+    processor = torch.processor
     if kind == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else matrix products differ from run to run
-        processor = torch.cuda.get_device_name(place.local_rank)
+        if place.local_rank >= len(torch.gpus):
+            raise UserError(
+                f"LOCAL_RANK = {place.local_rank}: this machine has {len(torch.gpus)} GPUs; start as many processes"
+            )
+        processor = torch.gpus[place.local_rank]
     return Device(
         kind=kind,
         processor=processor,
         dtype=dtype if dtype != "auto" else best_dtype(kind, d_model),
         threads=threads or _threads(),
-        torch_version=torch.__version__,
+        torch_version=torch.version,
         place=place,
     )
 
@@ -140,11 +142,9 @@ def _threads() -> int:
 
     torchrun sets OMP_NUM_THREADS=1 where the user set nothing, so that 1 says nothing.
     """
-    import torch
-
     ranks = local_world_size(os.environ)
     if ranks == 1 or os.environ.get("OMP_NUM_THREADS", "1") != "1":
-        return torch.get_num_threads()
+        return said().threads
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // ranks)
 
@@ -165,7 +165,7 @@ _TORCHRUN = (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "1"))
 
 def best_dtype(kind: str, d_model: int) -> Literal["float32", "bfloat16"]:
     """bfloat16 where the device multiplies it faster and the matrices are large enough to gain, else float32."""
-    wide = kind == "cuda" or (kind == "cpu" and d_model >= BFLOAT16_WIDTH and _cpu_multiplies_bfloat16())
+    wide = kind == "cuda" or (kind == "cpu" and d_model >= BFLOAT16_WIDTH and said().bfloat16)
     return "bfloat16" if wide else "float32"
 
 
@@ -177,11 +177,4 @@ def inference_dtype(kind: str, weight_bytes: int) -> Literal["float32", "bfloat1
     """
     if kind != "cpu":
         return None
-    return "bfloat16" if weight_bytes >= LARGE_BYTES and _cpu_multiplies_bfloat16() else "float32"
-
-
-def _cpu_multiplies_bfloat16() -> bool:
-    import torch
-
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private: a later torch may not have them
-    return any(getattr(torch.cpu, name, bool)() for name in checks)
+    return "bfloat16" if weight_bytes >= LARGE_BYTES and said().bfloat16 else "float32"

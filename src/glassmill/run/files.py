@@ -14,6 +14,7 @@ import platform
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,18 @@ def cache_folder() -> Path:
         return Path(os.environ["GLASSMILL_CACHE"])
     base = os.environ.get("LOCALAPPDATA") if os.name == "nt" else os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "glassmill"
+
+
+def installed(package: str, name: str) -> Path:
+    """A file that lies in an installed package, which is not imported for it.
+
+    Raises:
+        FileNotFoundError: the package is not installed.
+    """
+    found = find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise FileNotFoundError(f"the package {package} is not installed")
+    return Path(found.submodule_search_locations[0]) / name
 
 
 def sha256_file(path: Path) -> str:

@@ -10,13 +10,14 @@ import contextlib
 import importlib
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from glassmill.errors import UserError, Waiting
 from glassmill.recipe import Recipe
-from glassmill.run import kinds
+from glassmill.run import kinds, torch_says
 from glassmill.run.events import Entry, Listener, read_events
 from glassmill.run.files import atomic_json
 from glassmill.run.folder import (
@@ -119,8 +120,7 @@ class Line:
         if stage.name not in self.wanted:
             return
         given = stage.given(self.folders)
-        identity = stage_identity(stage, self.recipe, given, self._hashing(stage.name))
-        folder = place(self.runs, self.recipe.name, identity, getattr(self.recipe, stage.name).chosen())
+        identity, folder = self._find(stage, given)
         self.folders[stage.name] = folder
         damaged = run_damage(folder) if is_done(folder) else []
         if is_done(folder) and not damaged:
@@ -140,10 +140,19 @@ class Line:
             self._set(stage.name, "done")
         self.seconds[stage.name] = working_seconds(self.folders[stage.name])
 
+    def _find(self, stage: Stage, given: Mapping[str, Path]) -> tuple[Identity, Path]:
+        identity = stage_identity(stage, self.recipe, given, self._hashing(stage.name))
+        chosen = getattr(self.recipe, stage.name).chosen()
+        folder = place(self.runs, self.recipe.name, identity, chosen)
+        if not is_done(folder) and torch_says.load():
+            identity = replace(identity, resolved=resolve(stage.facts or stage.verb, self.recipe))
+            folder = place(self.runs, self.recipe.name, identity, chosen)
+        return identity, folder
+
     def _make(
         self, stage: Stage, identity: Identity, given: Mapping[str, Path], folder: Path, damaged: list[Damage]
     ) -> None:
-        with open_run(folder, identity, self.recipe, self.listeners, stage.verb) as run:
+        with open_run(folder, identity, self.recipe, self.listeners, stage.facts or stage.verb) as run:
             if damaged:
                 run.emit(
                     kinds.Warned(f"{folder / damaged[0].name} {damaged[0].what}; the stage {stage.name} runs again")
@@ -206,8 +215,9 @@ def stage_identity(stage: Stage, recipe: Recipe, given: Mapping[str, Path], told
     """
     settings = {name: getattr(recipe, name) for name in stage.sections}
     settings |= {"settings": getattr(recipe, stage.name), **stage.seed(recipe)}
-    version = importlib.import_module(stage.verb).VERSION
-    digests, resolved = _digests(given, stage.files(recipe), told), resolve(stage.verb, recipe)
+    facts = stage.facts or stage.verb
+    version = importlib.import_module(facts).VERSION
+    digests, resolved = _digests(given, stage.files(recipe), told), resolve(facts, recipe)
     return Identity(stage.name, version, settings_identity(**settings), digests, resolved)
 
 

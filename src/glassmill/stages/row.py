@@ -74,6 +74,7 @@ class Stage:
     Attributes:
         name: Names its section of the recipe, its command, and its folder under `runs`.
         verb: Module with `VERSION` and `make(run, settings, **inputs)`.
+        facts: Module with its `VERSION` and `resolved`, where the verb's own takes long to import; empty: `verb`.
         help: What its command does, in one sentence.
         leaves: What it leaves in its run folder.
         title: One or two words.
@@ -103,6 +104,7 @@ class Stage:
     leaves: str
     title: str
     doing: str
+    facts: str = ""
     inputs: tuple[Input, ...] = ()
     sections: tuple[str, ...] = ()
     files: Callable[[Recipe], Mapping[str, Files]] = _no_files

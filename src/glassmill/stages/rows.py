@@ -168,6 +168,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         name="corpus",
         verb="glassmill.corpus.corpus",
+        facts="glassmill.corpus.facts",
         help="Turn web pages into clean documents, and record why every other page was dropped.",
         leaves="clean documents, and every dropped page with its reason",
         headline=("records", "kept"),
@@ -223,6 +224,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         name="train",
         verb="glassmill.train.train",
+        facts="glassmill.train.facts",
         help="Train a base model on the token ids.",
         leaves="a base model, which continues text",
         headline=("parameters", "steps", "val_bpb"),
@@ -245,6 +247,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         name="sft",
         verb="glassmill.tune.sft",
+        facts="glassmill.tune.sft_facts",
         help="Tune the base model on conversations into an assistant.",
         leaves="an assistant, which answers",
         headline=("conversations", "steps", "held_out_loss"),
@@ -269,6 +272,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         name="dpo",
         verb="glassmill.tune.dpo",
+        facts="glassmill.tune.dpo_facts",
         help="Tune a model on pairs of a better and a worse answer.",
         leaves="an assistant that answers like the better answers",
         headline=("pairs", "steps", "held_out_accuracy"),
@@ -286,6 +290,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         name="rl",
         verb="glassmill.tune.rl",
+        facts="glassmill.tune.rl_facts",
         help="Improve the tuned model by its own answers to tasks that can be checked.",
         leaves="an assistant that answers more tasks right, and every answer that it learned from",
         headline=("tasks", "steps"),

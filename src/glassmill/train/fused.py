@@ -18,14 +18,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from glassmill import native
 from glassmill.model.attention import documents_of
 from glassmill.model.config import ModelConfig
 from glassmill.model.layers import RMSNorm
 from glassmill.model.loss import CHUNK_ROWS
 from glassmill.model.transformer import Block, Transformer
-from glassmill.train import kernels
 from glassmill.train.fused_attention import AttentionScratch, FusedAttention
-from glassmill.train.kernels import Kernels
+from glassmill.train.kernels import MOST_CHANNELS, Kernels
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 GLOBAL_HOOKS = tuple(f"_global{hooks}" for hooks in HOOKS)
@@ -34,7 +34,7 @@ PARAMETER_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
 
 def reason_against(model: nn.Module) -> str | None:
     """Why `FusedStep` can't compute the gradients of `model`; None if it can."""
-    if not kernels.available():
+    if not native.trains():
         return "the native core is missing"
     if type(model) is not Transformer:
         return f"the model is wrapped ({type(model).__name__})"
@@ -45,8 +45,8 @@ def reason_against(model: nn.Module) -> str | None:
             return f"{name} is {str(parameter.dtype).removeprefix('torch.')}, not float32"
     if model.config.qkv_bias:
         return "its queries, keys and values have biases"
-    if model.config.head_dim > kernels.MOST_CHANNELS:
-        return f"its heads have more than {kernels.MOST_CHANNELS} channels"
+    if model.config.head_dim > MOST_CHANNELS:
+        return f"its heads have more than {MOST_CHANNELS} channels"
     return _strange_module(model, _plain_model(model.config))
 
 

@@ -22,11 +22,6 @@ MOST_CHANNELS = 1024
 """Of a head."""
 
 
-def available() -> bool:
-    """Whether the core was built, by a compiler that has the vector types it needs."""
-    return native.available() and hasattr(native._core, "Bf16Step")
-
-
 class Heads:
     """Layout and rotation of the heads of every layer.
 

@@ -19,13 +19,13 @@ from dataclasses import asdict, dataclass, fields, replace
 from statistics import median
 from typing import Any, Literal, NamedTuple
 
+from glassmill import native
 from glassmill.errors import UserError
 from glassmill.recipe import LoopSettings
 from glassmill.run import kinds
 from glassmill.run.device import Device, Facts, resolve
 from glassmill.run.folder import RunFolder
 from glassmill.run.places import PLAN
-from glassmill.train import kernels
 from glassmill.train.deadline import Deadline
 from glassmill.train.schedule import Cut
 
@@ -75,9 +75,9 @@ def set_up(settings: LoopSettings, d_model: int) -> Setup:
     if settings.step == "fused" and settings.dropout:
         raise UserError("step = fused has no dropout; set step=auto, or dropout=0")
     plain = not settings.lora.rank and not settings.activation_checkpointing and not settings.dropout
-    can_fuse = device.kind == "cpu" and device.place.world_size == 1 and kernels.available() and plain
+    can_fuse = device.kind == "cpu" and device.place.world_size == 1 and native.trains() and plain
     if settings.step == "fused" and not can_fuse:
-        what = f"{device.place.world_size} on {device.kind}" if kernels.available() else "one without the native core"
+        what = f"{device.place.world_size} on {device.kind}" if native.trains() else "one without the native core"
         raise UserError(f"step = fused is for one process on a CPU, not {what}; set step=auto")
     check_processes(settings, device.place.world_size)
     step: Literal["fused", "autograd"] = "fused" if can_fuse and settings.step != "autograd" else "autograd"

@@ -23,35 +23,27 @@ from glassmill.infer.folder import save_folder
 from glassmill.infer.torch_decoder import TorchDecoder
 from glassmill.model.sizes import num_parameters
 from glassmill.model.transformer import Transformer
-from glassmill.recipe import ModelSettings, Recipe, TrainSettings
+from glassmill.recipe import ModelSettings, TrainSettings
 from glassmill.recipe.learning import MOST_SNAPSHOT_PARAMETERS
 from glassmill.run import kinds
-from glassmill.run.device import Facts
 from glassmill.run.folder import RunFolder
 from glassmill.tokens.shards import Shards
 from glassmill.tokens.tokenizer import Tokenizer
 from glassmill.train.adapting import publish_adapter
-from glassmill.train.base import shape_of
 from glassmill.train.batches import Windows
 from glassmill.train.deadline import Deadline
+from glassmill.train.facts import VERSION, resolved
 from glassmill.train.known_text import KnownText, for_measuring
 from glassmill.train.loop import fit
-from glassmill.train.plan import set_up
 from glassmill.train.rates import is_own
 from glassmill.train.samples import continue_greedily
 from glassmill.train.snapshots import save_snapshot
 from glassmill.train.sources import OWN, Reading, described, readings, warnings
 from glassmill.train.start import start_of
 
-VERSION = 6
+__all__ = ["VERSION", "make", "resolved"]
+
 PROMPT_TOKENS = 8
-
-
-def resolved(recipe: Recipe) -> Facts:
-    """What this machine decides and no run may change on its way: the type of products, for the run's identity."""
-    return set_up(
-        recipe.train, shape_of(recipe.model, recipe.train.base, recipe.tokenizer.vocab_size).d_model
-    ).identity()
 
 
 def make(

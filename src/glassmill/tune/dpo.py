@@ -14,9 +14,8 @@ from pathlib import Path
 from glassmill.errors import UserError
 from glassmill.model.sizes import num_parameters
 from glassmill.model.transformer import Transformer
-from glassmill.recipe import DpoSettings, Recipe
+from glassmill.recipe import DpoSettings
 from glassmill.run import kinds
-from glassmill.run.device import Facts
 from glassmill.run.folder import RunFolder
 from glassmill.tokens.chat import render_with_mask
 from glassmill.tokens.tokenizer import Tokenizer
@@ -26,23 +25,16 @@ from glassmill.train.objective import check_alone
 from glassmill.train.order import permuted
 from glassmill.train.plan import set_up
 from glassmill.train.rates import preferring
-from glassmill.tune.before import start_of, width_of_start
+from glassmill.tune.before import start_of
+from glassmill.tune.dpo_facts import VERSION, resolved
 from glassmill.tune.model import fresh, publish
 from glassmill.tune.packing import Rendered, pages_of
 from glassmill.tune.pairs import Pair, read_pairs
 from glassmill.tune.preferences import Preferences, RenderedPair, answer_logprobs
 
-VERSION = 2
+__all__ = ["VERSION", "make", "resolved"]
+
 MOST_HELD_OUT = 256
-
-
-def resolved(recipe: Recipe) -> Facts:
-    """What this machine decides: the type of products.
-
-    Raises:
-        UserError: a base names no model folder, or its config.json is damaged.
-    """
-    return set_up(recipe.dpo, width_of_start(recipe, "dpo")).identity()
 
 
 def make(

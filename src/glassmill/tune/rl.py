@@ -20,18 +20,15 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from glassmill import native
 from glassmill.errors import UserError
 from glassmill.infer.folder import load_folder
 from glassmill.miniweb.practice import held_out_questions, make_practice, read_world
 from glassmill.model.sizes import num_parameters
 from glassmill.model.transformer import Transformer
-from glassmill.recipe import Recipe, RlSettings
+from glassmill.recipe import RlSettings
 from glassmill.run import kinds
-from glassmill.run.device import Facts
 from glassmill.run.files import atomic_write
 from glassmill.run.folder import RunFolder
 from glassmill.tokens.chat import render
@@ -42,33 +39,22 @@ from glassmill.train.objective import check_alone
 from glassmill.train.order import permuted
 from glassmill.train.plan import set_up
 from glassmill.train.rates import preferring
-from glassmill.tune.before import start_of, width_of_start
+from glassmill.tune.before import start_of
 from glassmill.tune.groups import GroupPolicy, shown
 from glassmill.tune.model import fresh, publish
 from glassmill.tune.packing import pages_of
+from glassmill.tune.rl_facts import VERSION, resolved
 from glassmill.tune.rollouts import Drawing, decoder_of, draw
 from glassmill.tune.tasks import Task, read_tasks, tasks_of
 
-VERSION = 2
+__all__ = ["VERSION", "make", "resolved"]
+
 NUM_TASKS = 4000
 """Of the town."""
 QUESTIONS = "questions.jsonl"
 """What the evaluation asks besides the town's questions: held-out tasks of a kind that only rl practises."""
 SAMPLES = 3
 MOST_HELD_OUT = 400
-
-
-def resolved(recipe: Recipe) -> Facts:
-    """What this machine decides: the type of products, and who draws the answers.
-
-    Raises:
-        UserError: a base names no model folder, or its config.json is damaged.
-    """
-    return {
-        **set_up(recipe.rl, width_of_start(recipe, "rl")).identity(),
-        "decoder": "native" if native.available() and not recipe.rl.lora.rank else "torch",
-        "numpy": ".".join(np.__version__.split(".")[:2]),  # draws the answers
-    }
 
 
 def make(

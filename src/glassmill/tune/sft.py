@@ -20,9 +20,8 @@ from glassmill.errors import UserError
 from glassmill.infer.folder import load_folder
 from glassmill.model.sizes import num_parameters
 from glassmill.model.transformer import Transformer
-from glassmill.recipe import Recipe, SftSettings
+from glassmill.recipe import SftSettings
 from glassmill.run import kinds
-from glassmill.run.device import Facts
 from glassmill.run.folder import RunFolder
 from glassmill.tokens.tokenizer import Tokenizer
 from glassmill.train.adapting import adapt
@@ -32,23 +31,15 @@ from glassmill.train.loop import fit
 from glassmill.train.order import permuted
 from glassmill.train.plan import set_up
 from glassmill.train.rates import is_own, settled
-from glassmill.tune.before import check_length, start_of, width_of_start
+from glassmill.tune.before import check_length, start_of
 from glassmill.tune.examples import Counts, examples
 from glassmill.tune.model import publish
 from glassmill.tune.packing import MixedBatches, PackedConversations, pages_of
 from glassmill.tune.reading import Placed, read_conversations
 from glassmill.tune.reports import Reporter
+from glassmill.tune.sft_facts import VERSION, resolved
 
-VERSION = 4
-
-
-def resolved(recipe: Recipe) -> Facts:
-    """What this machine decides and no run may change on its way: the type of products, for the run's identity.
-
-    Raises:
-        UserError: a base names no model folder, or its config.json is damaged.
-    """
-    return set_up(recipe.sft, width_of_start(recipe, "sft")).identity()
+__all__ = ["VERSION", "make", "resolved"]
 
 
 def make(

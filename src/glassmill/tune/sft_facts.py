@@ -1,0 +1,19 @@
+"""What decides the bytes of the verb `sft` besides settings and inputs. Nothing here loads torch."""
+
+from __future__ import annotations
+
+from glassmill.recipe import Recipe
+from glassmill.run.device import Facts
+from glassmill.train.plan import set_up
+from glassmill.tune.before import width_of_start
+
+VERSION = 4
+
+
+def resolved(recipe: Recipe) -> Facts:
+    """What this machine decides and no run may change on its way: the type of products, for the run's identity.
+
+    Raises:
+        UserError: a base names no model folder, or its config.json is damaged.
+    """
+    return set_up(recipe.sft, width_of_start(recipe, "sft")).identity()
