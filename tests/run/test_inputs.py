@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from glassmill.errors import UserError
-from glassmill.run.inputs import digest_files, expand, input_files
+from glassmill.run import hashes
+from glassmill.run.inputs import check_named, digest_files, expand, input_files
 
 
 @pytest.fixture
@@ -56,6 +58,27 @@ def test_a_word_that_names_no_file_is_an_error_that_repeats_it(folder: Path, wor
         expand((word,))
 
 
+def test_files_are_in_the_order_of_their_paths(folder: Path) -> None:
+    """Folder by folder: a name that is another's beginning comes first, whatever follows it."""
+    for name in ("x/b.txt", "x-1/a.txt", "x.txt", "x/a/z.txt", "x/a-1.txt", "x y/é.txt", "X/a.txt"):
+        (folder / "many" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "many" / name).write_text(name)
+    found = expand(("many",))
+    assert len(found) == 7 and found == sorted(found)
+    assert [file.place for file in input_files(["many"])] == [str(path) for path in found]
+
+
+@pytest.mark.parametrize("word", ["nothing.txt", "*.pdf", "empty", " ", "pipe"])
+def test_what_is_looked_at_before_all_else_is_refused_in_the_same_words(folder: Path, word: str) -> None:
+    (folder / "empty").mkdir()
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(UserError) as first:
+        check_named(("a.txt", word))
+    with pytest.raises(UserError) as second:
+        expand((word,))
+    assert str(first.value) == str(second.value)
+
+
 def test_a_tilde_is_the_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("USERPROFILE" if os.name == "nt" else "HOME", str(folder))
     assert expand(("~/a.txt",)) == [folder / "a.txt"]
@@ -85,6 +108,45 @@ def test_a_digest_holds_names_order_and_bytes_and_not_the_place(folder: Path) ->
     (folder / "here/two/a.html").rename(folder / "here/two/c.html")
     others.append(digest("here"))  # another name: it is in every document
     assert len({before, *others}) == len(others) + 1
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "another byte, same size and time": lambda place: same_time(place / "b.html", lambda path: path.write_text("2")),
+    "a byte more": lambda place: (place / "b.html").write_text("11"),
+    "a file more": lambda place: (place / "c.html").write_text("1"),
+    "a file less": lambda place: (place / "b.html").unlink(),
+    "another name": lambda place: (place / "b.html").rename(place / "c.html"),
+    "a file in the place of another": lambda place: (place / "spare").rename(place / "b.html"),
+    "two that change places": lambda place: swap(place / "a.html", place / "b.html"),
+}
+
+
+def same_time(path: Path, change: Callable[[Path], object]) -> None:
+    before = path.stat()
+    change(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def swap(one: Path, other: Path) -> None:
+    one.rename(one.with_name("third"))
+    other.rename(one)
+    one.with_name("third").rename(other)
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_every_change_is_noticed_though_the_hashes_are_remembered(
+    what: str, folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLASSMILL_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setattr(hashes, "SETTLED_NS", -(10**18))
+    place = folder / "pages"
+    place.mkdir()
+    for name, text in (("a.html", "0"), ("b.html", "1"), ("spare", "3"), ("same", "1")):
+        (place / name).write_text(text)
+    before = digest("pages")
+    assert digest("pages") == before
+    CHANGES[what](place)
+    assert digest("pages") != before
 
 
 def test_a_link_that_leads_out_of_its_folder_counts_as_refused(folder: Path, tmp_path_factory: pytest.TempPathFactory):

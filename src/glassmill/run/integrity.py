@@ -44,7 +44,7 @@ def damage(
     found: list[Damage] = []
     there: list[str] = []
     for name in expected:
-        stamp = stamp_of(folder / name)
+        stamp = stamp_of(f"{folder}/{name}")
         if stamp is None:
             found.append(Damage(name, "is missing"))
         elif sizes is not None and name in sizes and sizes[name] != stamp[0]:
@@ -61,7 +61,7 @@ def damage(
 
 def _differing(folder: Path, names: list[str], expected: Mapping[str, str], again: bool) -> dict[str, str | None]:
     """The files whose digest is another, and which."""
-    digests = hash_files([folder / name for name in names], again)
+    digests = hash_files([f"{folder}/{name}" for name in names], again)
     return {name: now for name, now in zip(names, digests, strict=True) if now != expected[name]}
 
 

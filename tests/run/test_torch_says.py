@@ -1,0 +1,50 @@
+"""What torch said in another process stands for what it would say; loading it is left out where nothing is to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from glassmill.run import torch_says
+from glassmill.run.torch_says import FILE, Said
+
+ASK = """
+import json, sys
+from glassmill.run.torch_says import load, said
+answers = said()
+asked = "torch" in sys.modules
+print(json.dumps([answers, asked, load(), said() == answers]))
+"""
+
+
+def ask(cache: Path, **variables: str) -> tuple[Said, bool, bool, bool]:
+    """The answers in a fresh process, whether torch was loaded for them, and then by `load`, and says the same."""
+    environment = {**os.environ, "GLASSMILL_CACHE": str(cache), **variables}
+    done = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, env=environment, check=True)
+    answers, loaded, later, same = json.loads(done.stdout)
+    return Said(*answers)._replace(gpus=tuple(answers[4])), loaded, later, same
+
+
+def test_torch_is_asked_once_and_again_where_something_differs(tmp_path: Path) -> None:
+    first, loaded, *_ = ask(tmp_path, OMP_NUM_THREADS="1")
+    assert loaded and (first.version, first.threads) == (torch.__version__, 1)
+    assert ask(tmp_path, OMP_NUM_THREADS="1") == (first, False, True, True)
+    other, loaded, *_ = ask(tmp_path, OMP_NUM_THREADS="2")
+    assert loaded and other == first._replace(threads=2)
+    assert len(json.loads((tmp_path / FILE).read_text())) == 2
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "{}"])
+def test_a_damaged_file_costs_time_and_nothing_else(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("GLASSMILL_CACHE", str(tmp_path))
+    (tmp_path / FILE).write_text(content)
+    torch_says._remembered.cache_clear()
+    assert torch_says._remembered() is None
+    torch_says._remembered.cache_clear()
+    assert torch_says.said().threads == torch.get_num_threads()
