@@ -1,4 +1,4 @@
-"""What a run costs whose only change is a Gopher bound, beside a first run: CPU seconds of all processes, and the clock.
+"""What a run costs whose only change is a Gopher bound, beside a first run: CPU seconds of all processes, and time.
 
     python bench/rerun.py PAGES.warc.gz... [--pairs 3]
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import resource
 import subprocess
@@ -30,7 +31,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     print(machine())
-    settings = [f"corpus.inputs={[str(path.resolve()) for path in given.pages]}", f"corpus.workers={given.workers}"]
+    settings = [
+        f"corpus.inputs={json.dumps([str(path.resolve()) for path in given.pages])}",
+        f"corpus.workers={given.workers}",
+    ]
     with tempfile.TemporaryDirectory() as folder:
         expected = documents(timed(Path(folder) / "nothing", [*settings, BOUND], "from nothing")[2])
         for pair in range(given.pairs):

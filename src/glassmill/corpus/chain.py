@@ -18,7 +18,7 @@ from glassmill.corpus.exclude import Exclusion, emptied, entries_of
 from glassmill.corpus.extract.encoding import decode, html_of
 from glassmill.corpus.extract.extract import clean, html_to_text
 from glassmill.corpus.judge.classifier import Classifier
-from glassmill.corpus.judge.gopher import gopher_quality, gopher_repetition
+from glassmill.corpus.judge.gopher import gopher_quality, gopher_repetition, signs_of
 from glassmill.corpus.judge.language import judge_language
 from glassmill.corpus.judge.quality import c4, fineweb
 from glassmill.corpus.judge.rule import Direction, Rule, Unit, Verdict
@@ -111,6 +111,7 @@ class Chain:
         one = settings.model_dump(mode="json")
         self._language = memo.step("language", one["language"], partial(_judged_language, settings.language))
         self._numbers = memo.step("words", {}, self._count)
+        self._signs = memo.step("signs", {}, signs_of)
         self._counted: tuple[str, WordCounts] | None = None
         self._inner = 0.0
         self._repetition = memo.step("gopher_repetition", one["gopher_repetition"], self._judge_repetition)
@@ -244,7 +245,7 @@ class Chain:
         return _broken(gopher_repetition(text, self._counts(text), self.settings.gopher_repetition))
 
     def _judge_quality(self, text: str) -> Broken:
-        return _broken(gopher_quality(text, self._counts(text), self.settings.gopher_quality))
+        return _broken(gopher_quality(text, self._counts(text), self.settings.gopher_quality, self._signs))
 
     def _counts(self, text: str) -> WordCounts:
         return Counted(self._numbers(text), lambda: self._words(text))

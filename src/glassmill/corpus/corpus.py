@@ -15,6 +15,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def make(run: RunFolder, settings: CorpusSettings, seed: int, web: Path | None =
     begin, asked = time.perf_counter(), entries_of(settings)
     if settings.extract.engine == "auto" and engine_of(settings.extract) == "resiliparse":
         run.emit(kinds.Warned(WITHOUT_CORE))
-    sources = _sources(settings, web)
+    sources = _sources(run, settings, web)
     settings, used = with_entries(settings, [InputFile(place_of(one.path), one.name, one.refused) for one in sources])
     shards = cut(sources, int(settings.shard_mb * (1 << 20)))
     work = run.path / "work"
@@ -180,7 +181,7 @@ def _folder(work: Path, number: int, shard: Sequence[Source]) -> Path:
     return work / f"{folder_of(number)}{number:05d}{again}"
 
 
-def _sources(settings: CorpusSettings, web: Path | None) -> list[Source]:
+def _sources(run: RunFolder, settings: CorpusSettings, web: Path | None) -> list[Source]:
     words = settings.inputs
     if not words and web is not None:
         words = (str(web / "warc"),)
@@ -188,7 +189,7 @@ def _sources(settings: CorpusSettings, web: Path | None) -> list[Source]:
         raise UserError(
             "corpus.inputs is empty and the recipe has no miniweb stage; name WARC files or folders in corpus.inputs"
         )
-    return find_sources(words)
+    return find_sources(words, partial(run.map, light=True))  # by a worker that stays for the pages
 
 
 def _hash_lists(run: RunFolder, settings: CorpusSettings, web: Path | None) -> dict[str, str]:

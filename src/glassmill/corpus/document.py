@@ -168,10 +168,9 @@ def table_of(documents: list[Document], schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def write_table(table: pa.Table, path: Path, compression_level: int = PARQUET["compression_level"]) -> None:
+def write_table(table: pa.Table, path: Path) -> None:
     """Parquet with fixed options and no metadata of time or place: equal rows give equal bytes."""
-    options: ParquetOptions = {**PARQUET, "compression_level": compression_level}
-    pq.write_table(table, path, row_group_size=2048, **options)
+    pq.write_table(table, path, row_group_size=2048, **PARQUET)
 
 
 def documents(run: str | Path, dropped: bool = False) -> Iterator[Document]:

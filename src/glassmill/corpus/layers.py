@@ -90,7 +90,8 @@ def layer_key(
         decides: Everything else that decides the texts.
     """
     inputs = [
-        [one.name, one.refused or digests.get(place_of(one.path)), one.refused, one.begin, one.end, one.known] for one in shard
+        [one.name, one.refused or digests.get(place_of(one.path)), one.refused, one.begin, one.end, one.known]
+        for one in shard
     ]
     if any(content is None for _, content, *_ in inputs):
         return None
@@ -174,8 +175,9 @@ class Layer:
             pieces: Long documents were cut, so that what a page was before is not known any more.
         """
         for name in self._files:
-            table = pq.read_table(self.folder / name, columns=["state", "page_url", "step"])
-            for row in table.to_pylist():
+            with pq.ParquetFile(self.folder / name) as file:  # `read_table` imports half a second of pyarrow
+                rows = file.read(columns=["state", "page_url", "step"]).to_pylist()
+            for row in rows:
                 state, url = row["state"], row["page_url"].decode("utf-8", "surrogatepass")
                 if state == UNREAD and not dropped(url):
                     return False

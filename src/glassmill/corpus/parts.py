@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
+import pyarrow.parquet as pq
 
-from glassmill.corpus.document import DROPPED_SCHEMA, KEPT_SCHEMA, Document, Quarantined, table_of, write_table
+from glassmill.corpus.document import DROPPED_SCHEMA, KEPT_SCHEMA, Document, Quarantined, table_of
 from glassmill.corpus.layers import PAGES, Pages
 from glassmill.corpus.read.cut import Found
 from glassmill.run.files import atomic_json, atomic_path
@@ -73,8 +74,12 @@ class Part:
     def write(self, folder: Path) -> None:
         with atomic_path(folder) as temporary:
             temporary.mkdir(parents=True)
-            write_table(table_of(self.kept, KEPT_SCHEMA), temporary / "kept.parquet", compression_level=1)
-            write_table(table_of(self.dropped, DROPPED_SCHEMA), temporary / "dropped.parquet", compression_level=1)
+            for name, documents, schema in (
+                ("kept", self.kept, KEPT_SCHEMA),
+                ("dropped", self.dropped, DROPPED_SCHEMA),
+            ):
+                path = temporary / f"{name}.parquet"
+                pq.write_table(table_of(documents, schema), path, compression="lz4", write_statistics=False)
             if self.pages is not None:
                 self.pages.write(temporary / PAGES)
             keys = np.stack(self.keys) if self.keys else np.zeros((0, 1), np.uint64)

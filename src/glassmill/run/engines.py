@@ -16,7 +16,7 @@ from pathlib import Path
 
 from glassmill.recipe import RunSettings
 from glassmill.run import executors
-from glassmill.run.executors import Limits, OnEvent, OnResult, Result, Task
+from glassmill.run.executors import Crew, Limits, OnEvent, OnResult, Result, Task
 from glassmill.run.resolved import Check
 
 
@@ -32,6 +32,7 @@ def map_shards(
     cpu_limit_s: float = 20.0,
     light: bool = False,
     check: Check | None = None,
+    crew: Crew | None = None,
 ) -> list[Result]:
     """`function` on every task, on the engine of the recipe. See `executors.map_shards`, whose promises hold for all.
 
@@ -40,6 +41,7 @@ def map_shards(
         scratch: A folder that all machines see, for what array tasks read and leave.
         light: Not worth a round of an array job: children of this process do it there.
         check: What every worker must find on its machine before it touches an item.
+        crew: Children of this process, for what they do.
 
     Raises:
         Waiting: array tasks have to work first (slurm only).
@@ -57,7 +59,9 @@ def map_shards(
         from glassmill.run.array import lay_out
 
         return lay_out(scratch / "array", function, tasks, limits, check)
-    return executors.map_shards(function, tasks, workers, on_event=on_event, on_result=on_result, check=check, **limits)
+    return executors.map_shards(
+        function, tasks, workers, on_event=on_event, on_result=on_result, check=check, crew=crew, **limits
+    )
 
 
 def release() -> None:

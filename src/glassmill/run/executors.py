@@ -43,6 +43,15 @@ OnEvent = Callable[[Event], None]
 OnResult = Callable[[int, Result], None]
 
 
+class Map(TypedDict):
+    """What a child is told before the tasks of a map."""
+
+    function: str
+    cpu_limit_s: float
+    memory_limit_mb: int
+    check: Check | None
+
+
 class Limits(TypedDict):
     """What a worker may take: see `map_shards`."""
 
@@ -82,6 +91,48 @@ class _Child:
                     pipe.close()
 
 
+class Crew:
+    """Children that wait for work between the maps of a run: starting one takes longer than many a shard."""
+
+    def __init__(self) -> None:
+        self.children: list[_Child] = []
+        self.inbox: queue.Queue[tuple[_Child, Answer | None]] = queue.Queue()
+
+    def start(self) -> _Child:
+        """One more."""
+        environment = dict(os.environ)
+        source = str(Path(__file__).resolve().parents[2])  # the child imports the very package that runs here
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [source, environment.get("PYTHONPATH")]))
+        environment.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # others reserve a gigabyte at once
+        command, pipe = [sys.executable, "-m", "glassmill.run.worker"], subprocess.PIPE
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, encoding="utf-8", env=environment)
+        child = _Child(process)
+        self.children.append(child)
+        child.listener = threading.Thread(target=self._listen, args=(child,), daemon=True)
+        child.listener.start()
+        return child
+
+    def close(self) -> None:
+        """Kills them all."""
+        for child in self.children:
+            child.process.kill()
+        for child in self.children:
+            child.close()
+        self.children.clear()
+        self.inbox = queue.Queue()
+
+    def _listen(self, child: _Child) -> None:
+        assert child.process.stdout
+        inbox = self.inbox
+        for line in child.process.stdout:
+            try:
+                inbox.put((child, json.loads(line)))
+            except json.JSONDecodeError:
+                break  # cut off in the middle of a line: the child is dying
+        child.process.wait()
+        inbox.put((child, None))
+
+
 def cores() -> int:
     """The cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -98,6 +149,7 @@ def map_shards(
     worker_timeout_s: float = 900.0,
     memory_limit_mb: int = MEMORY_LIMIT_MB,
     check: Check | None = None,
+    crew: Crew | None = None,
 ) -> list[Result]:
     """Runs `function(task, link)` (a name, `package.module:function`) on every task.
 
@@ -112,6 +164,7 @@ def map_shards(
         memory_limit_mb: Megabytes that the items of a task may take in a child, beyond what it has before the first
             one; 0: no limit. Linux only.
         check: What every child must find on its machine before its first task; see `resolved.check_machine`.
+        crew: Whose children work, and stay in it unless something fails; by default they end with the map.
 
     Returns:
         The results, in the order of the tasks.
@@ -120,73 +173,56 @@ def map_shards(
         UserError: raised by the function or the check, or the disk is full.
         ShardError: the function raised anything else, or its child crashed repeatedly before its first item.
     """
-    limits: Limits = {
-        "cpu_limit_s": cpu_limit_s, "worker_timeout_s": worker_timeout_s, "memory_limit_mb": memory_limit_mb
+    work: Map = {
+        "function": function, "cpu_limit_s": cpu_limit_s, "memory_limit_mb": memory_limit_mb, "check": check
     }  # fmt: skip
-    supervisor = _Supervisor(function, tasks, on_event, on_result, limits, check)
-    return supervisor.run(workers or cores())
+    own = crew or Crew()
+    supervisor = _Supervisor(work, tasks, on_event, on_result, worker_timeout_s, own)
+    try:
+        results = supervisor.run(min(workers or cores(), len(tasks)))
+    except BaseException:
+        own.close()
+        raise
+    if crew is None:
+        own.close()
+    return results
 
 
 class _Supervisor:
     def __init__(
         self,
-        function: str,
+        work: Map,
         tasks: Sequence[Task],
         on_event: OnEvent | None,
         on_result: OnResult | None,
-        limits: Limits,
-        check: Check | None,
+        worker_timeout_s: float,
+        crew: Crew,
     ) -> None:
-        given = str(limits["cpu_limit_s"]), str(limits["memory_limit_mb"])
-        self.command = [sys.executable, "-m", "glassmill.run.worker", function, *given]
+        self.work = work
         self.tasks = tasks
+        self.crew = crew
         self.skip: dict[int, list[tuple[int, str]]] = {}  # task -> position and cause
         self.on_event = on_event or (lambda event: None)
         self.on_result = on_result or (lambda index, result: None)
-        self.worker_timeout_s = limits["worker_timeout_s"]
-        self.check = check
+        self.worker_timeout_s = worker_timeout_s
+        self.workers = 0
         self.waiting = deque(range(len(tasks)))
         self.results: dict[int, Result] = {}
         self.deaths: dict[int, tuple[int | None, int]] = {}  # task -> where its child died last, times in a row
-        self.inbox: queue.Queue[tuple[_Child, Answer | None]] = queue.Queue()
-        self.children: list[_Child] = []
 
     def run(self, workers: int) -> list[Result]:
-        try:
-            for _ in range(min(workers, len(self.tasks))):
-                self._start()
-            while len(self.results) < len(self.tasks):
-                self._step()
-        finally:
-            for child in self.children:
-                child.process.kill()
-            for child in self.children:
-                child.close()
+        self.workers = workers
+        for child in self.crew.children[:workers]:
+            self._employ(child)
+        while len(self.crew.children) < workers:
+            self._employ(self.crew.start())
+        while len(self.results) < len(self.tasks):
+            self._step()
         return [self.results[index] for index in range(len(self.tasks))]
 
-    def _start(self) -> None:
-        environment = dict(os.environ)
-        source = str(Path(__file__).resolve().parents[2])  # the child imports the very package that runs here
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [source, environment.get("PYTHONPATH")]))
-        environment.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # others reserve a gigabyte at once
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(self.command, stdin=pipe, stdout=pipe, text=True, encoding="utf-8", env=environment)
-        child = _Child(process)
-        self.children.append(child)
-        child.listener = threading.Thread(target=self._listen, args=(child,), daemon=True)
-        child.listener.start()
-        self._send(child, self.check)
+    def _employ(self, child: _Child) -> None:
+        self._send(child, {"map": self.work})
         self._assign(child)
-
-    def _listen(self, child: _Child) -> None:
-        assert child.process.stdout
-        for line in child.process.stdout:
-            try:
-                self.inbox.put((child, json.loads(line)))
-            except json.JSONDecodeError:
-                break  # cut off in the middle of a line: the child is dying
-        child.process.wait()
-        self.inbox.put((child, None))
 
     def _send(self, child: _Child, value: object) -> None:
         assert child.process.stdin
@@ -200,13 +236,13 @@ class _Supervisor:
             return
         child.index, child.position, child.heard = self.waiting.popleft(), None, time.monotonic()
         skip = {"skip": self.skip[child.index]} if child.index in self.skip else {}
-        self._send(child, {**self.tasks[child.index], **skip})
+        self._send(child, {"task": {**self.tasks[child.index], **skip}})
 
     def _step(self) -> None:
         try:
-            child, answer = self.inbox.get(timeout=1.0)
+            child, answer = self.crew.inbox.get(timeout=1.0)
         except queue.Empty:
-            for silent in self.children:
+            for silent in self.crew.children:
                 if silent.index >= 0 and time.monotonic() - silent.heard > self.worker_timeout_s:
                     silent.silent = True
                     silent.process.kill()
@@ -234,13 +270,13 @@ class _Supervisor:
 
     def _reap(self, child: _Child) -> None:
         """A child died: its shard goes back to the front of the queue, without the item that killed it."""
-        self.children.remove(child)
+        self.crew.children.remove(child)
         child.close()
         if child.index >= 0 and child.index not in self.results:
             self._attribute_crash(child)
             self.waiting.appendleft(child.index)
-        if self.waiting:
-            self._start()
+        if self.waiting and len(self.crew.children) < self.workers:
+            self._employ(self.crew.start())
 
     def _attribute_crash(self, child: _Child) -> None:
         """Finds the item that killed the child, or ends the run if the child dies before any item.

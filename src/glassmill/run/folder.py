@@ -39,7 +39,7 @@ from glassmill.foreign_json import load_json
 from glassmill.recipe import Recipe, RunSettings, Settings
 from glassmill.run import engines, kinds
 from glassmill.run.events import EventLog, Listener
-from glassmill.run.executors import OnEvent, OnResult, Result, Task
+from glassmill.run.executors import Crew, OnEvent, OnResult, Result, Task
 from glassmill.run.files import atomic_json, atomic_write, locked, remove, sha256_file, sweep
 from glassmill.run.integrity import Damage, damage
 from glassmill.run.resolved import Check, Resolved
@@ -132,13 +132,20 @@ class RunFolder:
     """One stage's folder while the stage fills it. `open_run` makes it; the stage's verb receives it."""
 
     def __init__(
-        self, path: Path, identity: Identity, log: EventLog, engine: RunSettings, check: Check | None = None
+        self,
+        path: Path,
+        identity: Identity,
+        log: EventLog,
+        engine: RunSettings,
+        check: Check | None = None,
+        crew: Crew | None = None,
     ) -> None:
         self.path = path
         self.identity = identity
         self._log = log
         self._engine = engine
         self._check = check
+        self._crew = crew
 
     @property
     def stage(self) -> str:
@@ -196,6 +203,7 @@ class RunFolder:
             cpu_limit_s=cpu_limit_s,
             light=light,
             check=self._check,
+            crew=self._crew,
         )
 
     def shard_path(self, name: str) -> Path:
@@ -330,13 +338,13 @@ def open_run(
     path.mkdir(parents=True, exist_ok=True)
     with locked(path / "lock", "glassmill process"):
         log = EventLog(path / "events.jsonl", identity.stage, listeners)
-        begin = time.perf_counter()
+        begin, crew = time.perf_counter(), Crew()
         try:
             if recipe.run.executor != "slurm":  # array tasks may be working there
                 sweep(path)
             atomic_write(path / "recipe.toml", recipe_toml(recipe))
             log.emit(kinds.Start(run=path.name, digest=identity.digest))
-            yield RunFolder(path, identity, log, recipe.run, _check(verb, identity, recipe))
+            yield RunFolder(path, identity, log, recipe.run, _check(verb, identity, recipe), crew)
             log.emit(kinds.Done(seconds=round(time.perf_counter() - begin, 3)))
         except Waiting as wait:
             log.emit(kinds.Note(str(wait)))
@@ -345,6 +353,7 @@ def open_run(
             log.emit(kinds.Failed(str(error) or type(error).__name__))
             raise
         finally:
+            crew.close()
             engines.release()
             log.close()
 

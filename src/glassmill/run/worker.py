@@ -1,8 +1,9 @@
 """A supervised child: reads tasks as JSON lines, runs a named function on each, answers in JSON lines.
 
-`glassmill.run.executors` starts it as `python -m glassmill.run.worker MODULE:FUNCTION CPU_LIMIT_S MEMORY_LIMIT_MB`.
-The first line is what the machine must be like (`resolved.Check`, or null), every further line a task. The function has
-the form `function(task, link) -> result`. It is ordinary importable code, so it runs the same under any other engine.
+`glassmill.run.executors` starts it. A line `{"map": ...}` names the function, its limits, and what the machine must be
+like (`resolved.Check`, or null); the lines `{"task": ...}` after it are its tasks, until another map begins. The
+function has the form `function(task, link) -> result`. It is ordinary importable code, so it runs the same under any
+other engine.
 When the supervisor is gone, standard input ends, and the child ends with it: a shard has one worker.
 """
 
@@ -17,6 +18,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, TextIO, TypedDict
 
 from glassmill.errors import UserError
@@ -92,7 +94,7 @@ def load_function(name: str) -> ShardFunction:
     return function
 
 
-def main(function_name: str, cpu_limit_s: float, memory_limit_mb: int) -> None:
+def main() -> None:
     answers = _own_stdout()
 
     def send(answer: Answer) -> None:
@@ -103,15 +105,21 @@ def main(function_name: str, cpu_limit_s: float, memory_limit_mb: int) -> None:
             os._exit(1)  # the supervisor is gone: stop at once, a rerun repeats this shard
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle
-    lines = _lines()
-    check = json.loads(next(lines))
-    if check is not None and not _attempt(send, lambda: check_machine(check)):
-        return
-    function = load_function(function_name)
-    link = Link(send, cpu_limit_s, memory_limit_mb)
-    for line in lines:
-        _attempt(send, lambda line=line: send({"done": function(json.loads(line), link)}))  # type: ignore[misc]
-        link.rest()
+    for line in _lines():
+        given = json.loads(line)
+        if "map" in given:
+            work = given["map"]
+            if work["check"] is not None and not _attempt(send, partial(check_machine, work["check"])):
+                return
+            function = load_function(work["function"])
+            link = Link(send, work["cpu_limit_s"], work["memory_limit_mb"])
+        else:
+            _attempt(send, partial(_do, function, given["task"], link, send))
+            link.rest()
+
+
+def _do(function: ShardFunction, task: dict[str, Any], link: Link, send: Callable[[Answer], None]) -> None:
+    send({"done": function(task, link)})
 
 
 def _attempt(send: Callable[[Answer], None], work: Callable[[], None]) -> bool:
@@ -152,4 +160,4 @@ def _own_stdout() -> TextIO:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]))
+    main()

@@ -15,7 +15,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, TypedDict
 
 import numpy as np
@@ -124,6 +124,7 @@ def normalise(text: str) -> list[str]:
     return _WORD.findall(_NUMBER.sub("0", text))
 
 
+@cache
 def _characters(page: int) -> list[str | None]:
     """What `normalise` makes of each of the 256 characters from `256 * page` on: see `_stands_for`."""
     return [_stands_for(chr(point)) for point in range(256 * page, 256 * page + 256)]

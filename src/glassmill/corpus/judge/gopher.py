@@ -7,7 +7,7 @@ FineWeb kept. One document in, one verdict out; reads and writes nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from glassmill.corpus.judge.rule import Direction, Rule, Unit, Verdict
 from glassmill.corpus.judge.scripts import has_no_blanks, words_in
@@ -191,10 +191,27 @@ def duplicates(elements: Iterable[str]) -> tuple[int, int]:
     return number, characters
 
 
-def gopher_quality(text: str, words: WordCounts, bounds: GopherQualitySettings) -> Verdict | None:
-    """The first rule on prose that the document breaks, or `None` if it stays."""
+def signs_of(text: str) -> list[int]:
+    """Of a text its hashes, ellipses, lines, lines with a bullet, and lines that end in an ellipsis."""
+    lines = text.splitlines() or [""]
+    return [
+        text.count("#"),
+        sum(map(text.count, ELLIPSES)),
+        len(lines),
+        sum(line.lstrip().startswith(BULLETS) for line in lines),
+        sum(line.rstrip().endswith(ELLIPSES) for line in lines),
+    ]
+
+
+def gopher_quality(
+    text: str, words: WordCounts, bounds: GopherQualitySettings, signs: Callable[[str], list[int]] = signs_of
+) -> Verdict | None:
+    """The first rule on prose that the document breaks, or `None` if it stays.
+
+    `signs`: `signs_of`, or who remembers what it said.
+    """
     if has_no_blanks(text):
-        return _quality_without_blanks(text, words, bounds)
+        return _quality_without_blanks(text, words, bounds, signs)
     number = words.num_words
     if number < bounds.min_words:
         return TOO_FEW_WORDS.broken(number, bounds.min_words)
@@ -205,42 +222,32 @@ def gopher_quality(text: str, words: WordCounts, bounds: GopherQualitySettings) 
         return SHORT_WORDS.broken(mean, bounds.min_word_length)
     if mean > bounds.max_word_length:
         return LONG_WORDS.broken(mean, bounds.max_word_length)
-    return (
-        _quality_of_symbols(text, len(words), bounds)
-        or _quality_of_lines(text, bounds)
-        or _quality_of_vocabulary(words, bounds)
-    )
+    return _quality_of_signs(signs(text), len(words), bounds) or _quality_of_vocabulary(words, bounds)
 
 
-def _quality_without_blanks(text: str, words: WordCounts, bounds: GopherQualitySettings) -> Verdict | None:
+def _quality_without_blanks(
+    text: str, words: WordCounts, bounds: GopherQualitySettings, signs: Callable[[str], list[int]]
+) -> Verdict | None:
     """For a text without blanks between words: rules on the length of words and on English ones say nothing of it."""
     number = words.num_words + words_in(text)
     if number < bounds.min_words:
         return TOO_FEW_WORDS.broken(number, bounds.min_words)
     if number > bounds.max_words:
         return TOO_MANY_WORDS.broken(number, bounds.max_words)
-    return _quality_of_symbols(text, number, bounds) or _quality_of_lines(text, bounds)
+    return _quality_of_signs(signs(text), number, bounds)
 
 
-def _quality_of_symbols(text: str, number: float, bounds: GopherQualitySettings) -> Verdict | None:
+def _quality_of_signs(signs: list[int], number: float, bounds: GopherQualitySettings) -> Verdict | None:
+    hashes, ellipses, lines, bullets, trailing = signs
     tokens = number or 1
-    hashes = text.count("#") / tokens
-    if hashes > bounds.max_symbol_share:
-        return TOO_MANY_HASHES.broken(hashes, bounds.max_symbol_share)
-    ellipses = sum(text.count(ellipsis) for ellipsis in ELLIPSES) / tokens
-    if ellipses > bounds.max_symbol_share:
-        return TOO_MANY_ELLIPSES.broken(ellipses, bounds.max_symbol_share)
-    return None
-
-
-def _quality_of_lines(text: str, bounds: GopherQualitySettings) -> Verdict | None:
-    lines = text.splitlines() or [""]
-    bullets = sum(line.lstrip().startswith(BULLETS) for line in lines) / len(lines)
-    if bullets > bounds.max_bullet_lines:
-        return BULLET_LINES.broken(bullets, bounds.max_bullet_lines)
-    trailing = sum(line.rstrip().endswith(ELLIPSES) for line in lines) / len(lines)
-    if trailing > bounds.max_ellipsis_lines:
-        return ELLIPSIS_LINES.broken(trailing, bounds.max_ellipsis_lines)
+    if hashes / tokens > bounds.max_symbol_share:
+        return TOO_MANY_HASHES.broken(hashes / tokens, bounds.max_symbol_share)
+    if ellipses / tokens > bounds.max_symbol_share:
+        return TOO_MANY_ELLIPSES.broken(ellipses / tokens, bounds.max_symbol_share)
+    if bullets / lines > bounds.max_bullet_lines:
+        return BULLET_LINES.broken(bullets / lines, bounds.max_bullet_lines)
+    if trailing / lines > bounds.max_ellipsis_lines:
+        return ELLIPSIS_LINES.broken(trailing / lines, bounds.max_ellipsis_lines)
     return None
 
 

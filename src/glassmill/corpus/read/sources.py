@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from glassmill.corpus.read.http import UNKNOWN_TYPES, Response, is_binary, parse
 from glassmill.corpus.read.warc import MAX_RECORD_BYTES, Record, read_records
 from glassmill.errors import BodyError, UserError
 from glassmill.recipe import FilesSettings
-from glassmill.run.executors import map_shards
+from glassmill.run.executors import Result, map_shards
 from glassmill.run.inputs import input_files
 from glassmill.run.stores.spool import copied, spooled
 from glassmill.run.stores.stored import InputPath
@@ -45,8 +45,11 @@ FILES_PROBED = 500
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?!\d{1,5}(?:/|\Z))")
 
 
-def find_sources(words: Sequence[str]) -> list[Source]:
+def find_sources(words: Sequence[str], mapped: Callable[..., list[Result]] = map_shards) -> list[Source]:
     """The files that paths, folders and globs name. A file goes by its name, with folders where that is not unique.
+
+    Args:
+        mapped: Does what `map_shards` does.
 
     Raises:
         UserError: a word names no file, or none of the files can be read.
@@ -55,7 +58,7 @@ def find_sources(words: Sequence[str]) -> list[Source]:
     sources = [Source(one.path, one.name, one.size, one.refused) for one in files]
     problem = ""
     for begin in range(0, len(sources), FILES_PROBED):
-        found = _first_problem(sources[begin : begin + FILES_PROBED])
+        found = _first_problem(sources[begin : begin + FILES_PROBED], mapped)
         if found is None:
             return sources
         problem = problem or found
@@ -63,7 +66,7 @@ def find_sources(words: Sequence[str]) -> list[Source]:
     raise UserError(f"no pages in input {sources[0].path}: {problem}{more}; give {SUPPORTED}")
 
 
-def _first_problem(sources: Sequence[Source]) -> str | None:
+def _first_problem(sources: Sequence[Source], mapped: Callable[..., list[Result]]) -> str | None:
     """Why the first of them cannot be read, if none can be; None as soon as one can.
 
     What must be opened for that is opened in a supervised child: nobody knows what it holds.
@@ -78,7 +81,7 @@ def _first_problem(sources: Sequence[Source]) -> str | None:
             unknown.append(source)
     if unknown:
         task = {"inputs": [source.as_input() for source in unknown]}
-        (result,) = map_shards(f"{__name__}:{probe.__name__}", [task], 1, cpu_limit_s=PROBE_CPU_S)
+        (result,) = mapped(f"{__name__}:{probe.__name__}", [task], 1, cpu_limit_s=PROBE_CPU_S)
         if result["problem"] is None:
             return None
         problem = result["problem"] if unknown[0] is sources[0] else problem
