@@ -30,6 +30,10 @@ def touch(task: dict[str, Any], link: Link) -> dict[str, Any]:
     return {}
 
 
+def who(task: dict[str, Any], link: Link) -> dict[str, Any]:
+    return {"pid": os.getpid()}
+
+
 def square(task: dict[str, Any], link: Link) -> dict[str, Any]:
     print("a library that prints does not disturb the pipe")
     link.tell(kinds.Progress(done=1, total=1))

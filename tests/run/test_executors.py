@@ -4,6 +4,7 @@ either."""
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ import pytest
 
 from glassmill.errors import ShardError, UserError
 from glassmill.run import executors, kinds
-from glassmill.run.executors import map_shards
+from glassmill.run.executors import Crew, map_shards
 
 HERE = Path(__file__).parent
 
@@ -43,6 +44,25 @@ def test_items_that_kill_or_hang_a_worker_are_set_aside_and_their_neighbours_are
         {"total": 11, "set_aside": [1]},
         {"total": 7, "set_aside": []},
     ]
+
+
+def test_the_children_of_a_crew_stay_for_the_next_map_with_the_limits_of_that() -> None:
+    crew = Crew()
+    try:
+        (first,) = map_shards("shard_functions:who", [{}], 1, crew=crew)
+        assert map_shards("shard_functions:who", [{}, {}], 1, crew=crew) == [first, first]
+        walked = map_shards("shard_functions:walk_items", [{"items": [1, 0, 3]}], 1, cpu_limit_s=0.3, crew=crew)
+        assert walked == [{"total": 4, "set_aside": [1]}]
+        (second,) = map_shards("shard_functions:who", [{}], 1, crew=crew)
+        os.kill(second["pid"], signal.SIGKILL)  # while it waits for work
+        _wait_until(lambda: not _is_running(second["pid"]))
+        (third,) = map_shards("shard_functions:who", [{}], 1, crew=crew)
+        assert len({one["pid"] for one in (first, second, third)}) == 3
+        with pytest.raises(UserError, match="too small"):
+            map_shards("shard_functions:complain", [{}], 1, crew=crew)
+        assert not crew.children and not _is_running(third["pid"])
+    finally:
+        crew.close()
 
 
 def test_a_worker_killed_from_outside_costs_only_the_repeat_of_its_shard(tmp_path: Path) -> None:
@@ -86,7 +106,7 @@ def test_an_item_at_which_the_system_ran_out_of_memory_is_set_aside_at_once(
 def test_a_worker_ends_with_its_supervisor_even_in_the_middle_of_a_task(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     call = f"map_shards('shard_functions:outlive', {[{'pid_file': str(pid_file)}]}, 1)"
-    code = f"from glassmill.run.executors import map_shards; {call}"
+    code = f"from glassmill.run.executors import Crew, map_shards; {call}"
     supervisor = subprocess.Popen([sys.executable, "-c", code])
     _wait_until(lambda: pid_file.exists() and pid_file.read_text() != "")
     worker = int(pid_file.read_text())
