@@ -2,11 +2,14 @@
 
     python bench/dedup.py                                   # 5 million documents, 256 MB a task
     python bench/dedup.py --documents 1000000 --memory-mb 16
+    python bench/dedup.py --documents 33400000 --rounds     # 500 million keys, the last step in rounds of tasks
+    python bench/dedup.py --both                            # one task and rounds, and whether the tables are equal
 
 Each document is a row of band keys as MinHash gives them (14 bands and the key of the whole text); one in five is a
 near copy of an earlier document: it shares a few bands with it, or a few with another copy of it. Rows are made on
 the fly and written as the corpus stage writes them. Prints the peak resident memory of the whole process, in which
-the tasks run one after the other; the planted clusters are checked against the truth.
+the tasks run one after the other; the planted clusters are checked against the truth. Without `--rounds` the last step
+is one task; the CPU seconds of every kind of task, and the most memory that one allocated, are in a table.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +25,9 @@ from typing import Any
 import numpy as np
 from machine import machine
 
-from glassmill.corpus.dedup.duplicates import Rows, find_duplicates
+from glassmill.corpus.dedup.duplicates import find_duplicates
+from glassmill.corpus.dedup.rows import Rows
+from glassmill.corpus.dedup.table import read_table
 from glassmill.run.memory import peak_memory
 from glassmill.run.worker import Link, load_function
 
@@ -35,27 +41,58 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=5_000_000)
     parser.add_argument("--memory-mb", type=int, default=256)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--rounds", action="store_true")
+    parser.add_argument("--both", action="store_true")
+    parser.add_argument("--trace", action="store_true", help="count what tasks allocate; takes twice the time")
     arguments = parser.parse_args()
+    print(f"{machine()}, numpy {np.__version__}")
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        measure(Path(folder), arguments.documents, arguments.memory_mb)
+        rows = write_documents(Path(folder), arguments.documents)
+        if arguments.trace:
+            tracemalloc.start()
+        tables = [
+            measure(rows, Path(folder), arguments.documents, arguments.memory_mb, in_rounds)
+            for in_rounds in ([False, True] if arguments.both else [arguments.rounds])
+        ]
+        if arguments.both:
+            print("equal tables" if np.array_equal(*tables) else "DIFFERENT TABLES")
 
 
-def measure(folder: Path, documents: int, memory_mb: int) -> None:
-    rows = write_documents(folder, documents)
+def measure(rows: list[Rows], folder: Path, documents: int, memory_mb: int, in_rounds: bool) -> np.ndarray:
+    work = folder / ("rounds" if in_rounds else "one")
+    spent.clear()
     begin, cpu = time.perf_counter(), time.process_time()
-    table = find_duplicates(rows, 0, COLUMNS, memory_mb << 20, folder / "work", run_tasks)
+    one_task = 0 if in_rounds else documents
+    table = read_table(find_duplicates(rows, 0, COLUMNS, memory_mb << 20, work, run_tasks, one_task))
     seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
     peak = peak_memory() / (1 << 20)
-    disk = sum(path.stat().st_size for path in (folder / "work").rglob("*") if path.is_file()) / 1e9
-    print(f"{machine()}, numpy {np.__version__}")
-    print(f"{documents:,} documents, {memory_mb} MB a task: peak RSS {peak:.0f} MB, {disk:.2f} GB on disk")
+    disk = sum(path.stat().st_size for path in work.rglob("*") if path.is_file()) / 1e9
+    print(f"{documents:,} documents, {memory_mb} MB a task, the last step in {'rounds' if in_rounds else 'one task'}: "
+          f"peak RSS {peak:.0f} MB, {disk:.2f} GB on disk")  # fmt: skip
     print(f"{seconds:.0f} s, {cpu:.0f} s of CPU time")
-    print(check(np.load(table, mmap_mode="r"), documents))
+    print("tasks                    rounds   tasks   CPU s   largest task, MB allocated")
+    for function, (calls, tasks, in_tasks, allocated) in spent.items():
+        print(f"  {function:22} {calls:6} {tasks:7} {in_tasks:7.1f} {allocated / (1 << 20):7.0f}")
+    print(check(table, documents))
+    return table
 
 
-def run_tasks(function: str, tasks: Sequence[dict[str, Any]]) -> None:
+spent: dict[str, tuple[int, int, float, int]] = {}
+"""Of every kind of task: calls, tasks, CPU seconds, and bytes of the largest one."""
+
+
+def run_tasks(function: str, tasks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    name = function.rpartition(":")[2]
+    results = []
+    calls, number, seconds, most = spent.get(name, (0, 0, 0.0, 0))
     for task in tasks:
-        load_function(function)(task, Link())
+        tracemalloc.reset_peak()
+        before, begin = tracemalloc.get_traced_memory()[0], time.process_time()
+        results.append(load_function(function)(task, Link()))
+        seconds += time.process_time() - begin
+        most = max(most, tracemalloc.get_traced_memory()[1] - before)
+    spent[name] = calls + 1, number + len(tasks), seconds, most
+    return results
 
 
 def original_of(numbers: np.ndarray) -> np.ndarray:

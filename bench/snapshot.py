@@ -24,6 +24,7 @@ from dedup import COLUMNS, run_tasks, write_documents
 from machine import machine
 
 from glassmill.corpus.dedup.duplicates import find_duplicates
+from glassmill.recipe import DedupSettings
 from glassmill.run.shards import find_shards
 from glassmill.tokens.tokenizer import Tokenizer
 
@@ -55,7 +56,7 @@ def unpacked_bytes(warc: Path) -> int:
 def duplicates(documents: int, folder: Path) -> float:
     """CPU seconds for a million documents."""
     rows, begin = write_documents(folder, documents), time.process_time()
-    find_duplicates(rows, 0, COLUMNS, 256 << 20, folder / "work", run_tasks)
+    find_duplicates(rows, 0, COLUMNS, 256 << 20, folder / "work", run_tasks, DedupSettings().one_task)
     return (time.process_time() - begin) / documents * 1e6
 
 

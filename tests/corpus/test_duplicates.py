@@ -15,16 +15,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glassmill.corpus.dedup import duplicates
 from glassmill.corpus.dedup.clusters import Clusters
-from glassmill.corpus.dedup.duplicates import EARLIER, EXACT, Rows, find_duplicates
+from glassmill.corpus.dedup.duplicates import find_duplicates
+from glassmill.corpus.dedup.rows import Rows
+from glassmill.corpus.dedup.table import EARLIER, EXACT, read_table
+from glassmill.run.worker import Link, load_function
 
 COLUMNS = 3
+WAYS = {"one task": 10**9, "rounds": 0}
+"""Up to how many documents the last step is one task."""
 
 
-def in_process(function: str, tasks: Sequence[dict[str, Any]]) -> None:
-    for task in tasks:
-        getattr(duplicates, function.rpartition(":")[2])(task)
+def in_process(function: str, tasks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [load_function(function)(task, Link()) for task in tasks]
 
 
 def write_keys(folder: Path, tables: Sequence[np.ndarray]) -> list[Rows]:
@@ -68,41 +71,52 @@ def test_any_memory_gives_the_clusters_that_plain_union_find_gives(
 ) -> None:
     folder = tmp_path_factory.mktemp("keys")
     tables = random_tables(seed, sizes)
-    path = find_duplicates(write_keys(folder / "keys", tables), earlier, COLUMNS, memory, folder, in_process)
-    assert np.array_equal(np.load(path), plain(tables, earlier))
+    rows = write_keys(folder / "keys", tables)
+    for way, one_task in WAYS.items():
+        path = find_duplicates(rows, earlier, COLUMNS, memory, folder / way, in_process, one_task)
+        assert np.array_equal(read_table(path), plain(tables, earlier)), way
 
 
-def test_a_key_that_all_documents_share_costs_one_entry_a_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("one_task", WAYS.values(), ids=WAYS)
+def test_a_key_that_all_documents_share_costs_one_entry_a_run(one_task: int, tmp_path: Path) -> None:
     table = np.column_stack([np.arange(5000, dtype=np.uint64), np.full((5000, COLUMNS), 7, np.uint64)])
-    path = find_duplicates(write_keys(tmp_path / "keys", [table]), 0, COLUMNS, 96 * 1000, tmp_path, in_process)
-    assert (np.load(path) == [0, 5000, EXACT]).all()
+    rows = write_keys(tmp_path / "keys", [table])
+    path = find_duplicates(rows, 0, COLUMNS, 96 * 1000, tmp_path, in_process, one_task)
+    assert (read_table(path) == [0, 5000, EXACT]).all()
     runs = sorted(path.parent.glob("run-*"))
     assert [(run / "keys.bin").stat().st_size for run in runs] == [COLUMNS * 8] * 5
 
 
-def test_a_search_that_is_cut_off_at_any_task_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("one_task", WAYS.values(), ids=WAYS)
+def test_a_search_that_is_cut_off_at_any_task_goes_on_to_the_same_bytes(one_task: int, tmp_path: Path) -> None:
     tables = random_tables(1, [30, 40, 50])
     rows = write_keys(tmp_path / "keys", tables)
-    whole = find_duplicates(rows, 0, COLUMNS, 2000, tmp_path / "whole", in_process).read_bytes()
+    whole = content(find_duplicates(rows, 0, COLUMNS, 2000, tmp_path / "whole", in_process, one_task))
 
     class Cut(Exception):
         pass
 
-    for stop in range(0, 40, 6):
+    for stop in range(0, 40 if one_task else 76, 6):
         left = stop
 
-        def fragile(function: str, tasks: Sequence[dict[str, Any]]) -> None:
+        def fragile(function: str, tasks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             nonlocal left
+            results = []
             for task in tasks:
                 if left == 0:
                     raise Cut
                 left -= 1
-                in_process(function, [task])
+                results += in_process(function, [task])
+            return results
 
         work = tmp_path / f"cut-{stop}"
         with contextlib.suppress(Cut):
-            find_duplicates(rows, 0, COLUMNS, 2000, work, fragile)
-        assert find_duplicates(rows, 0, COLUMNS, 2000, work, in_process).read_bytes() == whole
+            find_duplicates(rows, 0, COLUMNS, 2000, work, fragile, one_task)
+        assert content(find_duplicates(rows, 0, COLUMNS, 2000, work, in_process, one_task)) == whole
+
+
+def content(table: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in table.iterdir()}
 
 
 @pytest.mark.slow

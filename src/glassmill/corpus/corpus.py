@@ -21,9 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from glassmill.corpus.dedup.duplicates import Rows, find_duplicates
+from glassmill.corpus.dedup.duplicates import find_duplicates
 from glassmill.corpus.dedup.index import read_index, write_index
 from glassmill.corpus.dedup.keys import family
+from glassmill.corpus.dedup.rows import Rows
 from glassmill.corpus.document import documents
 from glassmill.corpus.exclude import entries_of, unused, with_entries
 from glassmill.corpus.extract.extract import WITHOUT_CORE, engine_of
@@ -223,26 +224,27 @@ def _earlier(settings: CorpusSettings, seed: int) -> list[Rows]:
 def _cluster(
     run: RunFolder, shards: list[Rows], settings: CorpusSettings, earlier: list[Rows]
 ) -> tuple[list[int], str | None]:
-    """Finds the duplicates; returns where each shard's rows begin in the table of clusters, and the table's path."""
+    """Finds the duplicates; returns where each shard's rows begin in the table of clusters, and the table's folder."""
     before = sum(rows.end for rows in earlier)
     firsts = np.concatenate([[0], np.cumsum([rows.end for rows in shards])]) + before
     if not settings.dedup.enabled:
         return firsts[:-1].tolist(), None
 
-    def run_tasks(function: str, tasks: Sequence[Mapping[str, object]]) -> None:
-        if firsts[-1] <= DOCUMENTS_IN_PROCESS:  # starting a worker takes longer than the work
-            for task in tasks:
-                load_function(function)(dict(task), Link())
-        else:
-            run.map(function, tasks, settings.workers, cpu_limit_s=0, light=True)
+    one_task = settings.dedup.one_task
+
+    def run_tasks(function: str, tasks: Sequence[Mapping[str, object]]) -> Sequence[Mapping[str, Any]]:
+        if firsts[-1] <= min(DOCUMENTS_IN_PROCESS, one_task):  # starting a worker takes longer than the work
+            return [load_function(function)(dict(task), Link()) for task in tasks]
+        return run.map(function, tasks, settings.workers, cpu_limit_s=0, light=bool(firsts[-1] <= one_task))
 
     path = find_duplicates(
         [*earlier, *shards],
         before,
         1 + settings.dedup.num_bands * settings.dedup.near,
-        settings.dedup.memory_mb << 20,
+        int(settings.dedup.memory_mb * (1 << 20)),
         run.path / "work",
         run_tasks,
+        one_task,
     )
     return firsts[:-1].tolist(), str(path)
 

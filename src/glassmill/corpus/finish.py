@@ -14,7 +14,7 @@ from typing import NotRequired, TypedDict
 import numpy as np
 import pyarrow.parquet as pq
 
-from glassmill.corpus.dedup.duplicates import EARLIER
+from glassmill.corpus.dedup.table import EARLIER, Table
 from glassmill.corpus.dedup.verdicts import as_duplicate
 from glassmill.corpus.document import (
     DROPPED_SCHEMA,
@@ -69,7 +69,7 @@ def finish_shard(task: FinishTask, link: Link | None = None) -> Finished:
     if report.exists() and kept_path.exists() and dropped_path.exists():
         done: Finished = json.loads(report.read_text(encoding="utf-8"))
         return done
-    clusters = np.load(task["clusters"], mmap_mode="r", allow_pickle=False) if task["clusters"] else None
+    clusters = Table(Path(task["clusters"])) if task["clusters"] else None
     memo = Memo(Path(layer) / "masked.memo" if (layer := task.get("layer")) else None)
     finish = _Finish(settings, clusters, int(task["first"]), skip, link, memo)
     index: list[np.ndarray] = []
@@ -103,7 +103,7 @@ class _Finish:
     def __init__(
         self,
         settings: CorpusSettings,
-        clusters: np.ndarray | None,
+        clusters: Table | None,
         first: int,
         skip: dict[int, str],
         link: Link,
@@ -179,8 +179,7 @@ class _Finish:
         """The survivor's id, the size of the cluster, and flags; without deduplication every document is alone."""
         if self.clusters is None:
             return int(document.id, 16), 1, 0
-        survivor, size, flags = self.clusters[self.first + self.number].tolist()
-        return survivor, size, flags
+        return self.clusters.row(self.first + self.number)
 
     def _mask(self, document: Document) -> None:
         if self.settings.pii.enabled:

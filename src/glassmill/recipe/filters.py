@@ -129,7 +129,12 @@ class DedupSettings(Settings):
     ngram: int = Field(5, ge=1, le=20, description="words per shingle")
     against: tuple[str, ...] = user_files(description="finished corpus runs; documents that they kept are dropped here")
     index: bool = Field(True, description="store the keys of the kept documents, for the `against` of later runs")
-    memory_mb: int = runtime(256, ge=1, description="memory of one search task; the rest is on disk")
+    memory_mb: float = runtime(256, gt=0, description="memory of one search task; the rest is on disk")
+    one_task: int = runtime(
+        50_000_000,
+        ge=0,
+        description="up to so many documents the search ends in one task; above, in rounds of tasks on all machines",
+    )
 
 
 class PiiSettings(Settings):

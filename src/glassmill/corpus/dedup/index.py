@@ -11,8 +11,8 @@ from typing import TypedDict
 
 import numpy as np
 
-from glassmill.corpus.dedup.duplicates import Rows
 from glassmill.corpus.dedup.keys import Family
+from glassmill.corpus.dedup.rows import Rows
 from glassmill.run.files import atomic_json, sha256_file
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from glassmill.corpus.dedup.duplicates import EARLIER, EXACT
+from glassmill.corpus.dedup.table import EARLIER, EXACT
 from glassmill.corpus.document import Document
 from glassmill.corpus.judge.rule import Rule
 
