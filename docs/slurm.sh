@@ -3,6 +3,8 @@
 # Five jobs, each after the one before: the shards are laid out, judged by an array job, looked through for duplicates,
 # finished by a second array job, published. The folder of the runs and the inputs are on a file system that all nodes see.
 # After a failure run it again: every job skips what is done.
+# Above corpus.dedup.one_task documents the search for duplicates is array jobs too, about 20: JOIN=20 bash docs/slurm.sh ...
+# Those too many find nothing to do; if they were too few, run it again.
 set -euo pipefail
 recipe=$1 tasks=$2 words=("${@:3}")
 
@@ -15,7 +17,7 @@ submit() { # job name, sbatch options, --, command
 }
 
 stage=(glassmill corpus "$recipe" "${words[@]}" run.executor=slurm)
-for round in judge finish; do
+for round in judge $(seq -f join-%g "${JOIN:-0}") finish; do
   suffix= submit --job-name=glassmill --cpus-per-task=4 --mem=16G -- "${stage[@]}"
   suffix='--task $SLURM_ARRAY_TASK_ID' \
     submit --job-name="glassmill-$round" --array="0-$((tasks - 1))" --cpus-per-task=2 --mem=4G -- \

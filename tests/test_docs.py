@@ -25,7 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LESSONS = sorted((ROOT / "docs" / "lessons").glob("*.md"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), *LESSONS]
 DOCUMENTS = [path for path in DOCUMENTS if path.name != "log.md"]  # the log tells of what was
-SOURCES = [*DOCUMENTS, *sorted((ROOT / "recipes").glob("*.toml")), *sorted((ROOT / "docs").glob("*.sh"))]
+EXAMPLES = [*(ROOT / "docs").glob("*.sh"), *(ROOT / "docs").glob("*.yaml"), *(ROOT / "docs").glob("Dockerfile")]
+SOURCES = [*DOCUMENTS, *sorted((ROOT / "recipes").glob("*.toml")), *sorted(EXAMPLES)]
 
 
 @cache
