@@ -21,7 +21,7 @@ import numpy as np
 
 from glassmill.corpus.dedup.clusters import Clusters
 from glassmill.corpus.dedup.one_task import ClusterTask
-from glassmill.corpus.dedup.pairs import written
+from glassmill.corpus.dedup.pairs import folder_of_pairs, written
 from glassmill.corpus.dedup.rounds import join_in_rounds
 from glassmill.corpus.dedup.rows import Cut, Keys, Map, Ranges, Rows, RunTask, Task, read_column, rows_of
 from glassmill.run import kinds
@@ -79,7 +79,7 @@ def find_duplicates(
         whole = ClusterTask(**base, sources=cuts, earlier=earlier, memory_bytes=memory_bytes)
         run(f"{HERE}.one_task:cluster", [whole])
     else:
-        join_in_rounds(runs, [_pairs_of(task) for task in pairs], earlier, run)
+        join_in_rounds(runs, earlier, run)
     return folder / "clusters"
 
 
@@ -151,7 +151,7 @@ def sort_run(task: RunTask, link: Link | None = None) -> dict[str, object]:
 def pair_up(task: PairTask, link: Link | None = None) -> dict[str, object]:
     """Pairs of survivors of different runs that share a key of one column, in one range of keys: each of the later
     runs' with the first run's."""
-    ranges, out = Ranges.of(task), _pairs_of(task)
+    ranges, out = Ranges.of(task), folder_of_pairs(task, task["column"], task["range"])
     if out.exists():
         return {}
     keys: list[Keys] = []
@@ -188,7 +188,3 @@ def _bounds(ranges: int) -> Keys:
 
 def _run_folder(task: Task, run: int) -> Path:
     return Path(task["folder"]) / f"run-{run:05d}"
-
-
-def _pairs_of(task: PairTask) -> Path:
-    return Path(task["folder"]) / f"pairs-{task['column']:02d}" / f"{task['range']:05d}"

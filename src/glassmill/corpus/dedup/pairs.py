@@ -13,9 +13,14 @@ from typing import BinaryIO, Literal
 
 import numpy as np
 
-from glassmill.corpus.dedup.rows import Numbers, Ranges
+from glassmill.corpus.dedup.rows import Numbers, Ranges, Task
 
 Side = Literal["larger", "smaller"]
+
+
+def folder_of_pairs(task: Task, column: int, place: int) -> Path:
+    """Where the pairs are that share a key of one column, in one range of keys."""
+    return Path(task["folder"]) / f"pairs-{column:02d}" / f"{place:05d}"
 
 
 class PairWriter:

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glassmill.corpus.dedup.pairs import Side, read_pairs, written
+from glassmill.corpus.dedup.pairs import Side, folder_of_pairs, read_pairs, written
 from glassmill.corpus.dedup.rows import Map, Numbers, Ranges, RunTask, Task, read_column, rows_of
 from glassmill.corpus.dedup.table import Survivors, part_path, write_part
 from glassmill.run import kinds
@@ -36,41 +36,34 @@ HERE = "glassmill.corpus.dedup.rounds"
 
 
 class StarTask(RunTask):
-    """`inputs`: folders of pairs to read; `out`: the folder of pairs to write."""
+    """`stage`: which one it belongs to, from 0; it reads what the one before it wrote."""
 
-    inputs: Sequence[str]
-    out: str
+    stage: int
 
 
 class TableTask(RunTask):
-    """`stars`: folders with the last pairs; `earlier`: how many documents, the first, belong to earlier corpora."""
+    """`stage`: the last one of stars; `earlier`: how many documents, the first, belong to earlier corpora."""
 
-    stars: Sequence[str]
+    stage: int
     earlier: int
 
 
-def join_in_rounds(runs: Sequence[RunTask], pairs: Sequence[Path], earlier: int, run: Map) -> None:
-    """Makes clusters of the pairs, and a table of these in as many parts as there are runs.
+def join_in_rounds(runs: Sequence[RunTask], earlier: int, run: Map) -> None:
+    """Makes clusters of all pairs, and a table of these in as many parts as there are runs.
 
     Args:
-        runs: A task for each run; a run's folder has its own clusters.
-        pairs: Folders of pairs between survivors of runs.
+        runs: A task for each run; a run's folder has its own clusters, `folder_of_pairs` the pairs of their survivors.
         run: Runs a task function on tasks.
     """
     folder = Path(runs[0]["folder"])
-    stars, last = list(map(str, pairs)), _newest_stage(folder)
-    if last >= 0:
-        stars = _outputs(folder, last, runs)
-    while last < 0 or last % 2 == 0 or _moved(folder, last):
+    last = max((int(path.parent.name[-3:]) for path in folder.glob("stars-???/moved.json")), default=-1)
+    while last < 0 or last % 2 == 0 or _note(_stage(folder, last)):
         last += 1
-        outs = _outputs(folder, last, runs)
-        tasks = [StarTask(**one, inputs=stars, out=out) for one, out in zip(runs, outs, strict=True)]
+        tasks = [StarTask(**one, stage=last) for one in runs]
         results = run(f"{HERE}:{'large_star' if last % 2 else 'small_star'}", tasks)
         atomic_json(_stage(folder, last) / "moved.json", sum(result["moved"] for result in results))
-        if last:
-            remove(_stage(folder, last - 1))
-        stars = outs
-    tail = [TableTask(**one, stars=stars, earlier=earlier) for one in runs]
+        remove(_stage(folder, last - 1))
+    tail = [TableTask(**one, stage=last, earlier=earlier) for one in runs]
     for name in ("settle", "answer", "write"):
         run(f"{HERE}:{name}", tail)
 
@@ -79,18 +72,19 @@ def _stage(folder: Path, number: int) -> Path:
     return folder / f"stars-{number:03d}"
 
 
-def _outputs(folder: Path, number: int, runs: Sequence[Task]) -> list[str]:
-    return [str(_stage(folder, number) / f"{place:05d}") for place in range(len(runs))]
+def _written_by(task: Task, stage: int) -> list[Path]:
+    """The folders of pairs that a stage left; before the first, those of `pair_up`."""
+    folder, runs = Path(task["folder"]), len(Ranges.of(task))
+    if stage >= 0:
+        return [_stage(folder, stage) / f"{place:05d}" for place in range(runs)]
+    columns = range(task["columns"] if runs > 1 else 0)
+    return [folder_of_pairs(task, column, place) for column in columns for place in range(task["ranges"])]
 
 
-def _moved(folder: Path, number: int) -> int:
-    moved: int = json.loads((_stage(folder, number) / "moved.json").read_text())
-    return moved
-
-
-def _newest_stage(folder: Path) -> int:
-    """The last stage that is complete, -1 if none is: the stages before it are gone."""
-    return max((int(path.parent.name[-3:]) for path in folder.glob("stars-???/moved.json")), default=-1)
+def _note(folder: Path) -> int | None:
+    """How much moved in a stage, or in one task of it, if that is done."""
+    note = folder / "moved.json"
+    return int(json.loads(note.read_text())) if note.exists() else None
 
 
 # --- stars ------------------------------------------------------------------------------------------------------------
@@ -102,7 +96,7 @@ def small_star(task: StarTask, link: Link | None = None) -> dict[str, int]:
     Reads pairs sorted by their larger document, writes them sorted by either. `moved` counts those that changed.
     """
     stars = _Stars(task, link)
-    if (moved := stars.done()) is not None:
+    if (moved := _note(stars.out)) is not None:
         return {"moved": moved}
     moved = 0
     with (
@@ -134,7 +128,7 @@ def large_star(task: StarTask, link: Link | None = None) -> dict[str, int]:
     documents with several smaller neighbours: where it is 0 in all ranges, all pairs are stars around survivors.
     """
     stars = _Stars(task, link)
-    if (moved := stars.done()) is not None:
+    if (moved := _note(stars.out)) is not None:
         return {"moved": moved}
     with atomic_path(stars.out) as temporary, written(_made(temporary), "larger", stars.ranges) as up:
         least = stars.least()
@@ -153,14 +147,9 @@ class _Stars:
     def __init__(self, task: StarTask, link: Link | None) -> None:
         self.ranges, self.place = Ranges.of(task), task["run"]
         self.begin, self.end = self.ranges.span(self.place)
-        self.inputs, self.at_once = [Path(path) for path in task["inputs"]], task["pairs_at_once"]
-        self.out = Path(task["out"])
+        self.inputs, self.at_once = _written_by(task, task["stage"] - 1), task["pairs_at_once"]
+        self.out = _stage(Path(task["folder"]), task["stage"]) / f"{self.place:05d}"
         self.link = link or Link()
-
-    def done(self) -> int | None:
-        """What moved, if an earlier attempt finished."""
-        note = self.out / "moved.json"
-        return int(json.loads(note.read_text())) if note.exists() else None
 
     def read(self, side: Side) -> Iterator[tuple[Numbers, Numbers]]:
         """The pairs of which one side lies in the range: the larger documents, and the smaller."""
@@ -194,7 +183,7 @@ def settle(task: TableTask, link: Link | None = None) -> dict[str, object]:
     out = folder / "labels" / f"{task['run']:05d}"
     if out.exists():
         return {}
-    stars = _Stars(StarTask(**_base(task), inputs=task["stars"], out=str(out)), link)
+    stars = _Stars(StarTask(**_base(task), stage=task["stage"] + 1), link)  # reads what the last stage wrote
     labels = stars.least()
     with (folder / f"run-{task['run']:05d}" / "pairs.bin").open("rb") as file:
         while len(pairs := np.fromfile(file, ranges.kind, 2 * stars.at_once).reshape(-1, 2)):
