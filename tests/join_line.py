@@ -22,8 +22,8 @@ from glassmill.recipe import RunSettings
 from glassmill.run.array import run_array_task
 from glassmill.run.engines import map_shards
 
-COLUMNS, EARLIER, RUNS, ARRAY_TASKS = 4, 5_000, 5, 3
-DOCUMENTS = 60_000
+COLUMNS, EARLIER, RUNS, ARRAY_TASKS = 3, 2_000, 3, 2
+DOCUMENTS = 20_000
 MEMORY_BYTES = 96 * DOCUMENTS // RUNS
 
 

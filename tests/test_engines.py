@@ -39,6 +39,8 @@ WEB = (
     "corpus.shard_mb=0.06",
 )
 """Every WARC file is cut, and a shard is some dozens of pages."""
+ROUNDS = ("corpus.dedup.one_task=0", "corpus.dedup.memory_mb=0.02")
+"""Duplicates are joined in rounds of tasks, of two hundred documents each."""
 RAY = ("run.executor=ray", "corpus.workers=2")
 Hashes = dict[str, dict[str, str]]
 
@@ -74,8 +76,8 @@ def copy(web: Path, runs: Path) -> Path:
 # --- undisturbed ------------------------------------------------------------------------------------------------------
 
 
-def test_three_local_workers_give_the_hashes_of_one(undisturbed: Hashes, runs: Path) -> None:
-    done = glassmill("corpus", "demo", *WEB, "corpus.workers=3", "--runs", str(runs))
+def test_three_local_workers_that_join_in_rounds_give_the_hashes_of_one(undisturbed: Hashes, runs: Path) -> None:
+    done = glassmill("corpus", "demo", *WEB, *ROUNDS, "corpus.workers=3", "--runs", str(runs))
     assert done.returncode == 0, done.stderr
     assert contents(runs) == undisturbed
 
