@@ -141,7 +141,7 @@ def sort_run(task: RunTask, link: Link | None = None) -> dict[str, object]:
         pairs = np.stack([survivors[members], members], axis=1) + first
         (temporary / "pairs.bin").write_bytes(pairs.astype(ranges.kind).tobytes())
         with (temporary / "owners.bin").open("rb") as owners_file, (temporary / "numbers.bin").open("wb") as file:
-            while len(owners := np.fromfile(owners_file, np.uint32, MOST_PAIRS_AT_ONCE)):
+            while len(owners := np.fromfile(owners_file, np.uint32, task["pairs_at_once"])):
                 file.write((survivors[owners] + first).astype(ranges.kind).tobytes())
         (temporary / "owners.bin").unlink()
         np.save(temporary / "places.npy", places, allow_pickle=False)

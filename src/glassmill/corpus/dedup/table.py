@@ -82,9 +82,10 @@ def write_part(
     header = {"descr": "<u8", "fortran_order": False, "shape": (len(labels), 3)}
     with atomic_path(out) as temporary, temporary.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
-        for begin in range(0, len(labels), ROWS_AT_ONCE):
+        step = max(1, min(ROWS_AT_ONCE, len(labels) // 8))
+        for begin in range(0, len(labels), step):
             link.tell(kinds.Alive())
-            some = slice(begin, begin + ROWS_AT_ONCE)
+            some = slice(begin, begin + step)
             at, own = np.array(places[some]), survivors.exact[: len(labels)][some]
             flags = (own == survivors.exact[at]) * EXACT + (labels[some] < earlier) * EARLIER
             columns = (survivors.ids[at], survivors.sizes[at], flags)
