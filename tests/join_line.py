@@ -33,7 +33,7 @@ def write_keys(folder: Path) -> None:
     table = chance.integers(0, 2**64, (DOCUMENTS, 1 + COLUMNS), np.uint64)
     table[:, 0] = np.arange(DOCUMENTS)
     for column in range(1, 1 + COLUMNS):
-        copies = chance.choice(DOCUMENTS, DOCUMENTS // 4, replace=False)
+        copies = chance.choice(DOCUMENTS, DOCUMENTS // 12, replace=False)
         table[copies, column] = table[chance.permutation(copies) // 2, column]
     for number, part in enumerate(np.array_split(table, 3)):
         np.save(folder / f"keys-{number}.npy", np.asfortranarray(part), allow_pickle=False)
