@@ -7,6 +7,9 @@
 # Those too many find nothing to do; if they were too few, run it again.
 set -euo pipefail
 recipe=$1 tasks=$2 words=("${@:3}")
+rounds=(judge)
+for ((number = 1; number <= ${JOIN:-0}; number++)); do rounds+=("join-$number"); done
+rounds+=(finish)
 
 last=
 submit() { # job name, sbatch options, --, command
@@ -17,7 +20,7 @@ submit() { # job name, sbatch options, --, command
 }
 
 stage=(glassmill corpus "$recipe" "${words[@]}" run.executor=slurm)
-for round in judge $(seq -f join-%g "${JOIN:-0}") finish; do
+for round in "${rounds[@]}"; do
   suffix= submit --job-name=glassmill --cpus-per-task=4 --mem=16G -- "${stage[@]}"
   suffix='--task $SLURM_ARRAY_TASK_ID' \
     submit --job-name="glassmill-$round" --array="0-$((tasks - 1))" --cpus-per-task=2 --mem=4G -- \
