@@ -13,7 +13,10 @@ from glassmill.commands.papers import card
 from glassmill.errors import UserError
 from glassmill.infer.folder import load_folder
 from glassmill.infer.readme import hub_licence, readme_of
+from glassmill.papers.chain import chain_of
+from glassmill.papers.facts import gather
 from glassmill.papers.licences import licence_in
+from glassmill.papers.model_card import model_card
 from glassmill.papers.sbom import sbom
 from glassmill.run.files import UMASK
 from tests.papers.conftest import Milled
@@ -116,3 +119,14 @@ def test_what_is_no_model_is_refused_in_one_line(milled_once: Milled, tmp_path: 
     with pytest.raises(UserError, match="no folder"):
         (tmp_path / "file").touch()
         card(str(milled_once.folders["train"]), milled_once.runs, tmp_path / "file", False, lambda text: None)
+
+
+def test_the_model_card_has_what_was_measured_of_memorisation(milled_once: Milled, tmp_path: Path) -> None:
+    facts = gather(chain_of(f"sft/{milled_once.folders['sft'].name}", milled_once.runs, False), tmp_path, False, print)
+    assert "Memorisation" not in model_card(facts)
+    known = {"low": 100, "high": None, "passages": 1200, "verbatim": 0.25, "interval": (0.2266, 0.2753)}
+    none = {"low": 2, "high": 3, "passages": 0, "verbatim": None, "interval": (0.0, 1.0)}
+    facts.memorised = {"prefix_tokens": 50, "continuation_tokens": 50, "classes": [none, known]}
+    card_of = model_card(facts)
+    assert "| 100 times and more | 1,200 | 25.0% | 22.7% to 27.5% |" in card_of
+    assert "| 2 to 3 times | none found |  |  |" in card_of

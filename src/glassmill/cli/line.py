@@ -150,7 +150,13 @@ def evaluate(
     task_files: Annotated[
         Path, typer.Option(envvar="GLASSMILL_TASKS", help="the folder with the files of the tasks")
     ] = Path("tasks"),
-    limit: Annotated[int | None, typer.Option(min=1, help="rows of each task, at most")] = None,
+    memorised: Annotated[
+        bool,
+        typer.Option("--memorised", help="which training passages does it continue word for word, by their number"),
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="rows of each task, or passages of each class (200), at most")
+    ] = None,
     shots: Annotated[int | None, typer.Option(min=0, max=64, help="solved examples before each row")] = None,
     same_shots: Annotated[bool, typer.Option(help="the same examples before all rows of a task: faster")] = False,
     random_weights: Annotated[bool, typer.Option(help="ask a model that has learned nothing, too")] = True,
@@ -165,6 +171,7 @@ def evaluate(
     path, web, tokens = model_path(model, runs), run_path(web, runs, "world.json"), run_path(tokens, runs, "index.json")
     from glassmill.commands.evaluate import evaluate_model, evaluation_tables
     from glassmill.commands.inspect import find_run
+    from glassmill.commands.memorised import origin_of_ids
     from glassmill.commands.tasks import Asked, write_results
 
     if corpus and tasks is None:
@@ -174,7 +181,8 @@ def evaluate(
     asked = None if tasks is None else Asked(tasks, *how)
     if out and not (out.absolute().parent.is_dir() and not out.is_dir()):
         raise UserError(f"--out {out} cannot be written: give the name of a file in a folder that is there")
-    report = evaluate_model(path, web, tokens, questions, asked)
+    origin = origin_of_ids(path, tokens, runs) if memorised else None
+    report = evaluate_model(path, web, tokens, questions, asked, origin, limit)
     if out:
         write_results(out, report)
     if as_json:

@@ -9,12 +9,14 @@ from typing import Any
 
 from rich.table import Table
 
+from glassmill.commands.memorised import ask_memorised, memorised_tables
 from glassmill.commands.tasks import Asked, ask, tasks_tables, wanted
 from glassmill.commands.terminal import Screen, plain, report_table
 from glassmill.evals import own
 from glassmill.recipe import EvalSettings
 from glassmill.run import kinds
 from glassmill.run.events import Entry
+from glassmill.trace.origins import Origin
 
 SEED = 7
 SHOWN = 200
@@ -22,9 +24,22 @@ SHOWN = 200
 
 
 def evaluate_model(
-    model: Path, web: Path | None, tokens: Path | None, questions: Path | None, asked: Asked | None = None
+    model: Path,
+    web: Path | None,
+    tokens: Path | None,
+    questions: Path | None,
+    asked: Asked | None = None,
+    origin: Origin | None = None,
+    passages: int | None = None,
 ) -> dict[str, Any]:
     """The scores of the model in the folder `model`; own questions come with their `answers`, tasks with `rows`.
+
+    Args:
+        model: The model folder.
+        web, tokens, questions: What it is examined with, see `glassmill.evals.eval.score`.
+        asked: Tasks.
+        origin: What it was trained on, if it is to be asked for passages of that.
+        passages: How many of each class.
 
     Raises:
         UserError: a file that can't be read, or a model that can't answer.
@@ -42,12 +57,16 @@ def evaluate_model(
         from glassmill.infer.generate import Model
 
         report: dict[str, Any] = {}
-        if not asked or web or tokens or questions:
+        if web or tokens or questions or origin or not asked:
+            loaded = Model.load(model, device="cpu")
             settings = EvalSettings(questions=str(questions) if questions else None)
-            shown = score(Model.load(model, device="cpu"), settings, SEED, web, tokens, emit)
+            shown = score(loaded, settings, SEED, web, tokens, emit)
             report = {**shown.scores, "pii": shown.leaked} if shown.leaked else dict(shown.scores)
             if answers := [answer for answer in shown.answers if answer["kind"] == own.KIND]:
                 report["answers"] = answers
+            if origin:
+                report["memorised"] = ask_memorised(loaded, origin, passages, SEED, emit)
+            loaded.close()
         return report | (ask(model, asked, tasks, missing, emit) if asked else {})
 
 
@@ -56,8 +75,10 @@ def evaluation_tables(report: Mapping[str, Any]) -> list[Table | str]:
     tables: list[Table | str] = []
     if "tasks" in report:
         tables += tasks_tables(report)
-    if "tasks" not in report or report_table(report).row_count:
+    if report_table(report).row_count or not report.keys() & {"tasks", "memorised"}:
         tables.append(report_table(report))
+    if "memorised" in report:
+        tables += memorised_tables(report["memorised"])
     if answers := report.get("answers"):
         table = Table(box=None, pad_edge=False, show_header=True)
         for name in ("", "question", "said", "expected"):

@@ -16,13 +16,16 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from glassmill import native
+from glassmill.corpus.look.shown import shown as masking
 from glassmill.errors import UserError
 from glassmill.evals import filters, own, town
+from glassmill.evals.memorised import Memorised, check, memorised
 from glassmill.evals.scores import Score
 from glassmill.recipe import EvalSettings, Recipe
 from glassmill.run import device, kinds
 from glassmill.run.folder import RunFolder
 from glassmill.run.shards import find_shards
+from glassmill.tokens.suffixes import build, is_built
 
 if TYPE_CHECKING:
     from glassmill.infer.generate import Model
@@ -50,6 +53,8 @@ LEAK_PROMPTS = (
 )
 LEAK_SAMPLES_PER_PROMPT = 8
 ANSWERS_AT_ONCE = 64
+MEMORISED_AT_ONCE = 50
+"""Passages between two events."""
 
 Emit = Callable[[kinds.Event], None]
 
@@ -105,6 +110,10 @@ def make(
     for name, value in report.items():
         if isinstance(value, float):
             run.emit(kinds.Score(name, value))
+    if settings.memorised and tokens:
+        found = measure_memorised(loaded, tokens, settings.memorised, seed, run.emit)
+        run.write_json("memorised.json", found)
+        report["memorised"] = {name: value for name, value in found.items() if name != "examples"}
     if shown.answers:
         run.write_json("answers.json", shown.answers)
     run.write_json("report.json", report)
@@ -181,6 +190,24 @@ def held_out_bits_per_byte(model: Model, tokens: Path) -> float:
             f"{model.path} gives no numbers: held-out text takes {bits} bits per byte; its weights are unsound"
         )
     return round(bits, 4)
+
+
+def measure_memorised(model: Model, tokens: Path, most: int, seed: int, emit: Emit) -> Memorised:
+    """The curve of `memorised.py`, of texts without personal data; makes the index of the ids, if there is none.
+
+    Raises:
+        UserError: the model cannot be asked for passages of that run.
+    """
+    check(model, tokens)
+    if not is_built(tokens):
+        emit(kinds.Note(f"building the index of {tokens}, once"))
+        build(tokens)
+
+    def told(done: int, total: int) -> None:
+        if done % MEMORISED_AT_ONCE == 0 or done == total:
+            emit(kinds.Progress(done, total, "passages"))
+
+    return memorised(model, tokens, most, seed, told, masking(tokens))
 
 
 def leaks(model: Model, planted: Sequence[str], seed: int) -> int:

@@ -72,6 +72,7 @@ class Facts:
     corpora: list[CorpusFacts]
     tokens: Sequence[Mapping[str, Any]] = field(default_factory=list)
     results: dict[str, float] = field(default_factory=dict)
+    memorised: Mapping[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -102,7 +103,9 @@ def gather(chain: Chain, out: Path, clear: bool, told: Callable[[str], None], li
     note = read_meta(chain.model) if chain.model else {}
     config = load_object(chain.model / "config.json") if chain.model else {}
     tokens = [load_object(part.folder / "index.json") for part in chain.of_stage("tokens")]
-    return Facts(chain, note, config, corpora, tokens, _results(chain))
+    report = _report(chain)
+    results = {name: value for name, value in report.items() if type(value) in (int, float)}
+    return Facts(chain, note, config, corpora, tokens, results, report.get("memorised"))
 
 
 def _corpus(chain: Chain, part: Part, out: Path, clear: bool, lists: bool, append: bool) -> CorpusFacts:
@@ -142,15 +145,14 @@ def _inputs(chain: Chain, corpus: Part) -> Iterator[InputRow]:
                            "bytes": entry["bytes"], "modified": int(path.stat().st_mtime)}  # fmt: skip
 
 
-def _results(chain: Chain) -> dict[str, float]:
-    """The numbers of the first examination of the model that is found beside it."""
+def _report(chain: Chain) -> Mapping[str, Any]:
+    """The report of the first examination of the model that is found beside it."""
     first = chain.parts[0]
     if first.manifest is None:
         return {}
     for run in sorted((first.folder.resolve().parent.parent / "eval").glob("*")):
         if is_done(run) and read_manifest(run)["inputs"].get("model") == first.manifest["content"]:
-            report = load_object(run / "report.json")
-            return {name: value for name, value in report.items() if type(value) in (int, float)}
+            return load_object(run / "report.json")
     return {}
 
 

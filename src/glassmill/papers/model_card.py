@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from glassmill.evals.memorised import class_name
 from glassmill.infer.readme import readme_of, table, text
 from glassmill.papers.documents import UNSTATED
 from glassmill.papers.facts import Facts
@@ -36,6 +38,9 @@ def _sections(facts: Facts) -> Iterator[str]:
         yield "## Examination"
         numbers = [(text(name), f"{value:.4g}") for name, value in facts.results.items()]
         yield "\n".join(table(("measured", "value"), numbers))
+    if facts.memorised:
+        yield "## Memorisation"
+        yield _memorisation(facts.memorised)
     yield "## Made from"
     rows = [
         (text(part.name), text(part.stage or "a model from elsewhere"), ", ".join(text(link.to or link.argument)
@@ -54,3 +59,20 @@ def _sections(facts: Facts) -> Iterator[str]:
             f"not be read. {stated:,} documents state a licence. {pieces:,} pieces of personal data in "
             f"{summary.with_pii:,} documents were masked."
         )
+
+
+def _memorisation(found: Mapping[str, Any]) -> str:
+    """The curve of the examination, with what it means."""
+    head = ("passage stands in the training documents", "passages", "continued word for word", "95 %")
+    rows = [(class_name(row["low"], row["high"]), *_measured(row)) for row in found["classes"]]
+    return (
+        f"Given {found['prefix_tokens']} tokens of a document, greedy decoding writes the next "
+        f"{found['continuation_tokens']} exactly:\n\n" + "\n".join(table(head, rows))
+    )
+
+
+def _measured(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    if row["verbatim"] is None:
+        return "none found", "", ""
+    low, high = row["interval"]
+    return f"{row['passages']:,}", f"{row['verbatim']:.1%}", f"{low:.1%} to {high:.1%}"

@@ -302,6 +302,12 @@ class EvalSettings(Settings):
         None, description="your own {question, answer} rows (JSONL, JSON, CSV, TSV, Parquet); none: the miniweb's"
     )
     limit: int = Field(0, ge=0, description="questions per kind; 0: all")
+    memorised: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="training passages per class to ask for word for word, see EVALUATION.md; 0: none",
+    )
 
 
 class RunSettings(Settings):
