@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -103,7 +104,7 @@ def test_passages_do_not_overlap_and_none_is_taken_twice(runs: Path) -> None:
     index = SuffixIndex(runs / "tokens/r-1")
     groups, drawn = draw_passages(index, 1000, seed=2)
     places = sorted(index.places(ids, most=1)[0] for group in groups for ids in group.ids)
-    for one, other in zip(places, places[1:], strict=False):
+    for one, other in itertools.pairwise(places):
         assert one.shard != other.shard or other.first - one.first >= LENGTH
     firsts = index.shards.documents_of(0)[:, 0]
     lengths = np.diff(firsts, append=index.shards.entries[0]["tokens"]) - 1

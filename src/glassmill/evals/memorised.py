@@ -24,7 +24,7 @@ from glassmill.evals.exam_scores import share_interval
 from glassmill.infer.decoder import Decoder, Piece, new_row
 from glassmill.infer.sampling import log_normalizers
 from glassmill.tokens.shards import Shards
-from glassmill.tokens.suffixes import SuffixIndex
+from glassmill.tokens.suffixes import Place, SuffixIndex
 
 if TYPE_CHECKING:
     from glassmill.infer.generate import Model
@@ -201,7 +201,7 @@ def draw_passages(index: SuffixIndex, most: int, seed: int, most_draws: int = MO
         count = max(1, index.count(passage))  # it may lie across a cut of the index
         low = max(bound for bound, _ in TIMES if bound <= count)
         seen[low] += 1
-        if len(ids[low]) < most and taken.take(*(index.places(passage, most=1) or [(shard, first)])[0]):
+        if len(ids[low]) < most and taken.take(*(index.places(passage, most=1) or [Place(shard, first)])[0]):
             ids[low].append(passage)
         if all(len(found) == most for found in ids.values()):
             break
