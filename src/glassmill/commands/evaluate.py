@@ -9,7 +9,8 @@ from typing import Any
 
 from rich.table import Table
 
-from glassmill.commands.memorised import ask_memorised, memorised_tables
+from glassmill.commands.examined import examined_tables
+from glassmill.commands.memorised import ask_memorised
 from glassmill.commands.tasks import Asked, ask, tasks_tables, wanted
 from glassmill.commands.terminal import Screen, plain, report_table
 from glassmill.evals import own
@@ -61,7 +62,7 @@ def evaluate_model(
             loaded = Model.load(model, device="cpu")
             settings = EvalSettings(questions=str(questions) if questions else None)
             shown = score(loaded, settings, SEED, web, tokens, emit)
-            report = {**shown.scores, "pii": shown.leaked} if shown.leaked else dict(shown.scores)
+            report = {**shown.scores, **({"pii": shown.leaked} if shown.leaked else {}), **shown.tables}
             if answers := [answer for answer in shown.answers if answer["kind"] == own.KIND]:
                 report["answers"] = answers
             if origin:
@@ -77,8 +78,7 @@ def evaluation_tables(report: Mapping[str, Any]) -> list[Table | str]:
         tables += tasks_tables(report)
     if report_table(report).row_count or not report.keys() & {"tasks", "memorised"}:
         tables.append(report_table(report))
-    if "memorised" in report:
-        tables += memorised_tables(report["memorised"])
+    tables += examined_tables(report)
     if answers := report.get("answers"):
         table = Table(box=None, pad_edge=False, show_header=True)
         for name in ("", "question", "said", "expected"):

@@ -172,10 +172,9 @@ def report_tables(report: Mapping[str, object]) -> list[Table | str]:
         tables.append(funnel_table([row for row in rows if isinstance(row, kinds.Funnel)]))
     tables += _corpus_lines(report)
     tables.append(report_table(report))
-    if isinstance(memorised := report.get("memorised"), dict):
-        from glassmill.commands.memorised import memorised_tables
+    from glassmill.commands.examined import examined_tables
 
-        tables += memorised_tables(memorised)
+    tables += examined_tables(report)
     if isinstance(mixture := report.get("mixture"), dict):
         from glassmill.train.sources import described
 

@@ -11,12 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from glassmill.corpus.judge.rule import Verdict
 from glassmill.run.shards import find_shards
+
+LOCAL = "(local files)"
 
 
 @dataclass(slots=True)
@@ -198,6 +201,17 @@ def read_documents(path: Path) -> Iterator[Document]:
             for row in batch.to_pylist():
                 row["pii"] = [Span(**span) for span in row.get("pii") or []]
                 yield Document(**{"date": "", **row})
+
+
+def domain_of(url: str) -> str:
+    """The host without `www.`; all files that have none count together."""
+    if "://" not in url:
+        return LOCAL
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:  # an impossible address
+        return "(no host)"
+    return host.removeprefix("www.") or LOCAL
 
 
 def _utf8(text: str) -> str:

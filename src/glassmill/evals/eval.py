@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,6 +19,7 @@ from glassmill import native
 from glassmill.corpus.look.shown import shown as masking
 from glassmill.errors import UserError
 from glassmill.evals import filters, own, town
+from glassmill.evals.by_source import SourceRow, by_source, held_out_sources
 from glassmill.evals.memorised import Memorised, check, memorised
 from glassmill.evals.scores import Score
 from glassmill.recipe import EvalSettings, Recipe
@@ -30,7 +31,7 @@ from glassmill.tokens.suffixes import build, is_built
 if TYPE_CHECKING:
     from glassmill.infer.generate import Model
 
-VERSION = 2
+VERSION = 3
 
 BITS_PER_BYTE = Score(
     "val_bpb",
@@ -105,8 +106,8 @@ def make(
         report |= filters.filter_scores(truth, fate)
         personal |= filters.pii_scores(truth, fate)
     loaded = Model.load(model, device="cpu")
-    shown = score(loaded, settings, seed, web, tokens, run.emit, practice)
-    report |= {"pii": personal | shown.leaked, **shown.scores}
+    shown = score(loaded, settings, seed, web, tokens, run.emit, practice, documents)
+    report |= {"pii": personal | shown.leaked, **shown.scores, **shown.tables}
     for name, value in report.items():
         if isinstance(value, float):
             run.emit(kinds.Score(name, value))
@@ -122,11 +123,18 @@ def make(
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the model itself shows: its scores, every answer with its question, and the personal data that it leaks."""
+    """What the model itself shows: its scores, every answer with its question, the personal data that it leaks, and
+    bits per byte by source."""
 
     scores: dict[str, float | None]
     answers: list[dict[str, object]]
     leaked: dict[str, int]
+    sources: list[SourceRow] | None
+
+    @property
+    def tables(self) -> dict[str, object]:
+        """What is no single number, as the report has it."""
+        return {"val_bpb_by_source": self.sources} if self.sources else {}
 
 
 def score(
@@ -137,11 +145,13 @@ def score(
     tokens: Path | None,
     emit: Emit,
     practice: Path | None = None,
+    documents: Path | None = None,
 ) -> Shown:
     """Bits per byte where there are `tokens`, the answers to the questions, and leaks where `web` has a truth."""
     scores: dict[str, float | None] = {}
+    sources: list[SourceRow] | None = None
     if tokens:
-        scores["val_bpb"] = held_out_bits_per_byte(model, tokens)
+        scores["val_bpb"], sources = held_out_bits(model, tokens, documents)
     questions = _questions(settings, web, practice)
     said = ask(model, questions, emit)
     answers: list[dict[str, object]] = [
@@ -154,7 +164,7 @@ def score(
         scores |= town.town_scores(*zip(*of_town, strict=True))
     truth = read_truth(web)
     leaked = {"produced_by_model": leaks(model, filters.planted_strings(truth), seed)} if truth else {}
-    return Shown(scores, answers, leaked)
+    return Shown(scores, answers, leaked, sources)
 
 
 def ask(model: Model, questions: Sequence[town.Question], emit: Emit) -> list[str]:
@@ -179,17 +189,25 @@ def is_right(question: town.Question, said: str) -> bool:
     return town.is_right(question, said)
 
 
-def held_out_bits_per_byte(model: Model, tokens: Path) -> float:
+class HeldOutBits(NamedTuple):
+    """Bits per byte of all held-out documents, and by their source; None where their corpus run is gone."""
+
+    per_byte: float
+    sources: list[SourceRow] | None
+
+
+def held_out_bits(model: Model, tokens: Path, corpus: Path | None = None) -> HeldOutBits:
     """Bits per byte of the held-out documents of a tokens run, in windows of the model's own context length."""
-    from glassmill.evals.bits_per_byte import bits_per_byte
+    from glassmill.evals.bits_per_byte import bits_by_document
     from glassmill.evals.held_out import held_out
 
-    bits = bits_per_byte(model, *held_out(tokens, model.tokenizer), model.config.context_length)
-    if not math.isfinite(bits):
+    bits = bits_by_document(model, *held_out(tokens, model.tokenizer), model.config.context_length)
+    if not math.isfinite(bits.per_byte):
         raise UserError(
-            f"{model.path} gives no numbers: held-out text takes {bits} bits per byte; its weights are unsound"
+            f"{model.path} gives no numbers: held-out text takes {bits.per_byte} bits per byte; its weights are unsound"
         )
-    return round(bits, 4)
+    sources = held_out_sources(tokens, corpus)
+    return HeldOutBits(round(bits.per_byte, 4), None if sources is None else by_source(bits, sources))
 
 
 def measure_memorised(model: Model, tokens: Path, most: int, seed: int, emit: Emit) -> Memorised:

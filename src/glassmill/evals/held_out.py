@@ -8,7 +8,7 @@ whatever the vocabularies are.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,17 @@ from glassmill.tokens.shards import Shards
 from glassmill.tokens.tokenizer import Tokenizer
 
 
-def held_out(tokens: Path, vocabulary: Tokenizer) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Ids of all held-out documents, shape `(n,)`, and UTF-8 bytes of every id, shape `(V,)`.
+class HeldOut(NamedTuple):
+    """Ids of all held-out documents, shape `(n,)`; UTF-8 bytes of every id of the vocabulary, `(V,)`; and the number of
+    the document that each of the ids is of, `(n,)`."""
+
+    ids: npt.NDArray[Any]
+    token_bytes: npt.NDArray[Any]
+    document_n: npt.NDArray[Any]
+
+
+def held_out(tokens: Path, vocabulary: Tokenizer) -> HeldOut:
+    """The held-out documents of a tokens run, in order.
 
     Raises:
         UserError: the run is encoded with another vocabulary, and the run of that vocabulary is gone.
@@ -29,10 +38,17 @@ def held_out(tokens: Path, vocabulary: Tokenizer) -> tuple[npt.NDArray[Any], npt
     shards = Shards(tokens, "validation")
     lengths = np.load(tokens / "token_bytes.npy", allow_pickle=False)
     if np.array_equal(lengths, vocabulary.text_lengths()):
-        return shards.ids, lengths
+        return HeldOut(shards.ids, lengths, _documents(shards.ids, shards.eos_id))
     end = vocabulary.document_end_id
     encoded = [[*vocabulary.encode(text), end] for text in _texts(shards, _vocabulary_of(tokens))]
-    return np.array([id for ids in encoded for id in ids], np.int64), vocabulary.text_lengths()
+    ids = np.array([id for ids in encoded for id in ids], np.int64)
+    return HeldOut(ids, vocabulary.text_lengths(), _documents(ids, end))
+
+
+def _documents(ids: npt.NDArray[Any], end: int) -> npt.NDArray[np.int64]:
+    ends = ids == end
+    numbers: npt.NDArray[np.int64] = np.cumsum(ends) - ends
+    return numbers
 
 
 def _texts(shards: Shards, vocabulary: Tokenizer) -> list[str]:

@@ -12,14 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from glassmill.corpus.document import Document, documents
+from glassmill.corpus.document import Document, documents, domain_of
 from glassmill.papers.licences import Licences
 from glassmill.run.inputs import InputRow
 
 LARGEST = 100
-LOCAL = "(local files)"
 UNSTATED = "none stated"
 
 
@@ -134,14 +132,3 @@ def _push(heap: list[tuple[int, int, Row]], item: tuple[int, int, Row]) -> None:
         heapq.heappush(heap, item)
     elif item[:2] > heap[0][:2]:
         heapq.heapreplace(heap, item)
-
-
-def domain_of(url: str) -> str:
-    """The host without `www.`; all files that have none count together."""
-    if "://" not in url:
-        return LOCAL
-    try:
-        host = urlsplit(url).hostname or ""
-    except ValueError:  # an impossible address
-        return "(no host)"
-    return host.removeprefix("www.") or LOCAL

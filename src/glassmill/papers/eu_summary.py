@@ -10,8 +10,9 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from glassmill.corpus.document import LOCAL
 from glassmill.infer.readme import table, text
-from glassmill.papers.documents import LOCAL, UNSTATED
+from glassmill.papers.documents import UNSTATED
 from glassmill.papers.facts import CorpusFacts, Facts
 from glassmill.papers.personal_data import LIMITS, pii_settings, replaced_by
 
