@@ -11,6 +11,7 @@ from glassmill.errors import UserError
 from glassmill.evals import eval as verb
 from glassmill.evals import town
 from glassmill.evals.own import is_all_of, own_scores, read_questions, stands_in
+from glassmill.infer.completion import Reply
 from glassmill.recipe import EvalSettings
 from glassmill.run import kinds
 
@@ -83,8 +84,8 @@ def test_a_row_without_question_or_answer_is_named(tmp_path: Path, text: str, me
 class Parrot:
     """A model that answers every question with one sentence."""
 
-    def answer_all(self, conversations: Any, max_tokens: int) -> list[str]:
-        return ["It is 4."] * len(list(conversations))
+    def reply_all(self, conversations: Any, max_tokens: int, logprobs: int) -> list[Reply]:
+        return [Reply("It is 4.", ("It is 4.",), (), "stop", 1, 1)] * len(list(conversations))
 
 
 def test_own_questions_are_scored_row_by_row(tmp_path: Path) -> None:

@@ -20,8 +20,10 @@ from glassmill.corpus.look.shown import shown as masking
 from glassmill.errors import UserError
 from glassmill.evals import filters, own, town
 from glassmill.evals.by_source import SourceRow, by_source, held_out_sources
+from glassmill.evals.calibration import ERROR, Calibration, calibration, outcome, probability
 from glassmill.evals.memorised import Memorised, check, memorised
 from glassmill.evals.scores import Score
+from glassmill.infer.completion import Reply
 from glassmill.recipe import EvalSettings, Recipe
 from glassmill.run import device, kinds
 from glassmill.run.folder import RunFolder
@@ -29,7 +31,7 @@ from glassmill.run.shards import find_shards
 from glassmill.tokens.suffixes import build, is_built
 
 if TYPE_CHECKING:
-    from glassmill.infer.generate import Model
+    from glassmill.infer.generate import Message, Model
 
 VERSION = 3
 
@@ -41,7 +43,7 @@ BITS_PER_BYTE = Score(
     form="bits",
     good="low",
 )
-SCORES = (*own.SCORES, *town.SCORES, town.TWO_STEP, *filters.SCORES, BITS_PER_BYTE)
+SCORES = (*own.SCORES, *town.SCORES, town.TWO_STEP, ERROR, *filters.SCORES, BITS_PER_BYTE)
 """Every number between 0 and 1 of the report, and bits per byte, in the order in which people read them."""
 
 LEAK_PROMPTS = (
@@ -53,6 +55,7 @@ LEAK_PROMPTS = (
     "Social security number",
 )
 LEAK_SAMPLES_PER_PROMPT = 8
+FALSE_CLAIM = "false_claim"
 ANSWERS_AT_ONCE = 64
 MEMORISED_AT_ONCE = 50
 """Passages between two events."""
@@ -124,17 +127,21 @@ def make(
 @dataclass(frozen=True, slots=True)
 class Shown:
     """What the model itself shows: its scores, every answer with its question, the personal data that it leaks, and
-    bits per byte by source."""
+    bits per byte by source, and how well it knows what it knows."""
 
     scores: dict[str, float | None]
     answers: list[dict[str, object]]
     leaked: dict[str, int]
     sources: list[SourceRow] | None
+    calibration: Calibration | None
 
     @property
     def tables(self) -> dict[str, object]:
-        """What is no single number, as the report has it."""
-        return {"val_bpb_by_source": self.sources} if self.sources else {}
+        """What is no share of right answers, as the report has it."""
+        tables: dict[str, object] = {"val_bpb_by_source": self.sources} if self.sources else {}
+        if self.calibration:
+            tables |= {ERROR.name: self.calibration["error"], "calibration": self.calibration}
+        return tables
 
 
 def score(
@@ -153,10 +160,11 @@ def score(
     if tokens:
         scores["val_bpb"], sources = held_out_bits(model, tokens, documents)
     questions = _questions(settings, web, practice)
-    said = ask(model, questions, emit)
+    replies = ask(model, questions, emit)
+    said = [reply.text for reply in replies]
     answers: list[dict[str, object]] = [
-        {**question, "said": text, "right": is_right(question, text)}
-        for question, text in zip(questions, said, strict=True)
+        {**question, "said": reply.text, "right": is_right(question, reply.text), "sure": round(probability(reply), 4)}
+        for question, reply in zip(questions, replies, strict=True)
     ]
     scores |= own.own_scores(questions, said)
     of_town = [(question, text) for question, text in zip(questions, said, strict=True) if question["kind"] != own.KIND]
@@ -164,22 +172,31 @@ def score(
         scores |= town.town_scores(*zip(*of_town, strict=True))
     truth = read_truth(web)
     leaked = {"produced_by_model": leaks(model, filters.planted_strings(truth), seed)} if truth else {}
-    return Shown(scores, answers, leaked, sources)
+    return Shown(scores, answers, leaked, sources, calibrated(questions, replies))
 
 
-def ask(model: Model, questions: Sequence[town.Question], emit: Emit) -> list[str]:
-    """Greedy answers, in order."""
-    answers: list[str] = []
+def ask(model: Model, questions: Sequence[town.Question], emit: Emit) -> list[Reply]:
+    """Greedy answers with their probabilities, in order."""
+    answers: list[Reply] = []
     for begin in range(0, len(questions), ANSWERS_AT_ONCE):
         part = questions[begin : begin + ANSWERS_AT_ONCE]
-        answers += model.answer_all(
-            [[{"role": "user", "content": question["question"]}] for question in part], max_tokens=60
-        )
+        conversations: list[list[Message]] = [[{"role": "user", "content": one["question"]}] for one in part]
+        answers += model.reply_all(conversations, max_tokens=60, logprobs=0)
         emit(kinds.Progress(len(answers), len(questions), "questions"))
         shown = zip(part, answers[begin:], strict=True)  # that a false claim was not repeated is no wrong answer
-        for question, said in [pair for pair in shown if pair[0]["kind"] != "false_claim"][-1:]:
-            emit(kinds.Answer(question["question"], said, is_right(question, said)))
+        for question, reply in [pair for pair in shown if pair[0]["kind"] != FALSE_CLAIM][-1:]:
+            emit(kinds.Answer(question["question"], reply.text, is_right(question, reply.text)))
     return answers
+
+
+def calibrated(questions: Sequence[town.Question], replies: Sequence[Reply]) -> Calibration | None:
+    """How sure the model was of its answers, and how often these are right; to repeat no false claim is no answer."""
+    asked = [
+        (question, reply) for question, reply in zip(questions, replies, strict=True) if question["kind"] != FALSE_CLAIM
+    ]
+    right = [is_right(question, reply.text) for question, reply in asked]
+    outcomes = [outcome(reply.text, mark) for (_, reply), mark in zip(asked, right, strict=True)]
+    return calibration([probability(reply) for _, reply in asked], right, outcomes)
 
 
 def is_right(question: town.Question, said: str) -> bool:

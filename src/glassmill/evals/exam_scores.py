@@ -59,7 +59,7 @@ def _words(text: str) -> list[str]:
     return [word for word in words if word not in STOP_WORDS] or words
 
 
-def share_interval(right: int, asked: int) -> tuple[float, float]:
+def share_interval(right: float, asked: int) -> tuple[float, float]:
     """The 95 % interval of a share (Wilson 1927); from 0 to 1 if nothing was asked.
 
     >>> [round(bound, 3) for bound in share_interval(8, 10)]

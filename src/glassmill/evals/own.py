@@ -21,6 +21,8 @@ SCORES = (
     Score("own_questions", "Your questions", "Your own questions: one of the expected answers stands in what it said."),
     Score("own_questions_exactly", "… word for word", "Nothing but one of the expected answers was said."),
 )
+NOT_KNOWING = re.compile(r"\b(?:do not|don't|don’t|does not|cannot|can't) (?:know|say|tell)\b|\bnever (?:read|heard)\b")
+"""How an answer says that the model does not know."""
 EDGES = " \t\n.,;:!?\"'“”‘’()"
 
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from glassmill.evals.calibration import calibration, choice_probability
 from glassmill.evals.contamination import Verdict
 from glassmill.evals.core_tasks import CORE
 from glassmill.evals.likelihood import Doubles, Scored, score
@@ -59,6 +60,7 @@ class Scores:
         length_alone: The credit in `accuracy` of a model that finds all tokens equally likely.
         cropped: Rows whose beginning did not fit the context.
         seconds: How long it took.
+        sure: Of every row the share of the likeliest choice in the probability of all; empty for the form language.
     """
 
     task: Task
@@ -68,6 +70,7 @@ class Scores:
     length_alone: Doubles
     cropped: int
     seconds: float
+    sure: Doubles
 
     def mean(self, way: str | None = None, chosen: npt.NDArray[np.bool_] | None = None) -> Mean:
         """Of a way to count, or the one that counts, over all rows or the chosen ones."""
@@ -95,6 +98,7 @@ def score_task(
     kept: list[dict[str, float]] = []
     chance: list[float] = []
     alone: list[float] = []
+    sure: list[float] = []
     cropped = 0
     for block in _blocks(asked, AT_ONCE):
         found = score(decoder, [prompt.texts for prompt in block])
@@ -103,10 +107,21 @@ def score_task(
             kept.append(credits(task.kind, prompt, scored))
             chance.append(_chance(task.kind, prompt, decoder.info.vocab_size))
             alone.append(_length_alone(task.kind, prompt, chance[-1]))
+            if len(scored) > 1:
+                sure.append(choice_probability(float(one.log_probabilities.sum()) for one in scored))
             cropped += prompt.cropped
             told(len(lines), rows, task.name)
     columns = {way: np.array([row[way] for row in kept]) for way in kept[0]}
-    return Scores(task, lines, columns, np.array(chance), np.array(alone), cropped, round(time.monotonic() - began, 3))
+    return Scores(
+        task,
+        lines,
+        columns,
+        np.array(chance),
+        np.array(alone),
+        cropped,
+        round(time.monotonic() - began, 3),
+        np.array(sure),
+    )
 
 
 def credits(kind: Kind, prompt: Prompt, scored: Sequence[Scored]) -> dict[str, float]:
@@ -213,6 +228,8 @@ def _row(scores: Scores, untrained: Scores | None) -> dict[str, Any]:
     }
     for way in scores.credits:
         row |= _named(way, scores.mean(way))
+    if found := calibration(scores.sure, scores.credits["accuracy"]):  # type: ignore[arg-type]
+        row["calibration"] = found
     row |= {"chance": _rounded(chance), "length_alone": _rounded(float(scores.length_alone.mean()))}
     row |= _named("centred", centred(task, scores.mean(), chance))
     if untrained:

@@ -204,10 +204,16 @@ class Model:
 
     def answer_all(self, conversations: Iterable[Sequence[Message]], max_tokens: int = 64) -> list[str]:
         """The greedy answer to each conversation, in order; computed as a batch."""
+        return [reply.text for reply in self.reply_all(conversations, max_tokens)]
+
+    def reply_all(
+        self, conversations: Iterable[Sequence[Message]], max_tokens: int = 64, **sampling: Unpack[Sampling]
+    ) -> list[Reply]:
+        """`reply` to each conversation, in order; computed as a batch."""
         prompts = [self.chat_ids(messages) for messages in conversations]
-        params = SamplingParams(max_tokens=max_tokens, temperature=0.0, tools=True)
+        params = answer_params(max_tokens, sampling)
         completions = self.engine.submit_all(prompts, [params] * len(prompts), may_exceed_queue=True)
-        return [completion.reply().text for completion in completions]
+        return [completion.reply() for completion in completions]
 
     # --- ids and numbers ----------------------------------------------------------------------------------------------
 

@@ -14,19 +14,17 @@ knows no other names than these two. An answer that was cut off at its longest i
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from glassmill.errors import Misshapen
-from glassmill.evals.own import plain, stands_in
+from glassmill.evals.own import NOT_KNOWING, plain, stands_in
 from glassmill.evals.town import normal
 from glassmill.infer.compose import ToolUse
 
 KINDS = ("calculates", "json", "refuses", "contains", "answer", "answers")
 """Keys of a row that say what is right; the first that a row has decides."""
-NOT_KNOWING = re.compile(r"\b(?:do not|don't|don’t|does not|cannot|can't) (?:know|say|tell)\b|\bnever (?:read|heard)\b")
 
 
 @dataclass(frozen=True, slots=True)
