@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from glassmill.model.lora import TARGETS, adapter_state, add_lora, load_adapter_state, merge_lora
+from glassmill.model.sizes import adapter_parameters
 from glassmill.model.transformer import Transformer
 from glassmill.train.gradients import AutogradGradients, Batch
 from glassmill.train.optimizer import Optimizer
@@ -35,6 +36,15 @@ def adapted(steps: int = 0, kind: str = "muon") -> Transformer:
 
 def test_a_fresh_adapter_changes_no_bit_of_the_output() -> None:
     assert torch.equal(logits_of(adapted()), logits_of(random_model(SHAPES["qwen3"])))
+
+
+def test_their_numbers_are_known_before_they_are_built() -> None:
+    for name in sorted(SHAPES):
+        model = random_model(SHAPES[name])
+        add_lora(model, rank=3, alpha=6, targets=("q_proj", "down_proj"))
+        built = sum(one.numel() for one in model.parameters() if one.requires_grad)
+        assert adapter_parameters(model.config, 3, ("q_proj", "down_proj")) == built > 0
+        assert adapter_parameters(model.config, 0, TARGETS) == 0
 
 
 @pytest.mark.parametrize("kind", ["muon", "adamw"])

@@ -11,7 +11,7 @@ from glassmill.commands.adapt import adapt, adapted_tables
 from glassmill.corpus.document import documents
 from glassmill.errors import UserError
 from glassmill.tokens.tokenizer import Tokenizer
-from tests.evals.test_exam import DOCUMENTS
+from tests.evals.test_exam import DOCUMENTS, manual
 from tests.random_models import save_random
 
 
@@ -52,6 +52,33 @@ def test_documents_come_in_and_measured_answers_out(tiny_tokenizer: Tokenizer, t
     for path in Path(str(second["corpus"])).rglob("*"):
         assert not path.is_file() or b"brass key" not in path.read_bytes(), path
     assert gone not in (runs / "adapt/mills/report.json").read_text()
+
+
+@pytest.mark.slow
+def test_a_training_learns_nothing_of_the_documents_that_the_exam_asks_about(
+    tiny_tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    base = save_random(tmp_path / "base", tiny_tokenizer, 1024)
+    docs, runs = tmp_path / "docs", tmp_path / "runs"
+    docs.mkdir()
+    for document in map(manual, range(40)):
+        (docs / Path(document.url).name).write_text(document.text)
+    result = adapt([str(docs)], base, "mills", runs, 20, 7, lambda text: None, minutes=0.05)
+    learned = result["learned"]
+    assert learned is not None and learned["steps"] >= 1 and learned["weights"] == "all"
+    exam = [json.loads(line) for line in (runs / "adapt/mills/exam.jsonl").read_text().splitlines()]
+    taught = [json.loads(line)["messages"] for line in (runs / "adapt/mills/learned.jsonl").read_text().splitlines()]
+    assert len(taught) == learned["conversations"] >= 10
+    assert not {row["question"] for row in exam} & {messages[0]["content"] for messages in taught}
+    names = {Path(row["document"]).stem for row in exam}
+    assert not [m for m in taught if any(f" {name} " in m[0]["content"] for name in names)]
+    assert [score["way"] for score in result["ways"]] == [
+        "bare", "free", "quote", "adapted_bare", "adapted_free", "adapted_quote",
+    ]  # fmt: skip
+    assert learned["kept"]["perplexity"] != learned["kept"]["perplexity_before"]
+    assert "trained, with search, quoting" in str(adapted_tables(result)[0].columns[0]._cells)  # type: ignore[union-attr]
+    model = learned["model"] if result["best"].startswith("adapted_") else str(base)
+    assert result["serve"].startswith(f"glassmill serve {model}")
 
 
 def _tuples(result: object) -> dict[str, object]:

@@ -87,19 +87,25 @@ def adapt(
     exclude: Annotated[
         list[str] | None, typer.Option(help="a document to leave out: path, URL, glob or SHA-256; may be repeated")
     ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="train the model on the documents, too, for at most so long")
+    ] = None,
+    memory: Annotated[float, typer.Option(min=0.1, help="GB that the training may take")] = 4.0,
     seed: int = 7,
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
     """Documents in, measured answers out: corpus, search index, an exam made from the documents, and scores.
 
-    The exam (runs/adapt/NAME/exam.jsonl) may be corrected; called again, everything else is reused.
+    The exam (runs/adapt/NAME/exam.jsonl) may be corrected; called again, everything else is reused. With --minutes the
+    model is trained on the documents, and what is best of all is named.
     """
     base_path = model_path(base, runs)
     from glassmill.commands.adapt import adapt as make
     from glassmill.commands.adapt import adapted_tables
 
-    show_result(make(docs, base_path, out, runs, questions, seed, notify, exclude or ()), as_json, adapted_tables)
+    made = make(docs, base_path, out, runs, questions, seed, notify, exclude or (), minutes, memory * 1e9)
+    show_result(made, as_json, adapted_tables)
 
 
 if TYPE_CHECKING:

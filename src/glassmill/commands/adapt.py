@@ -3,6 +3,7 @@
     runs/corpus/NAME-<hash6>/   the documents, cleaned, with their search index
     runs/adapt/NAME/exam.jsonl  questions made from the documents; corrected ones stay
     runs/adapt/NAME/report.json scores, and every answer
+    runs/sft/NAME-<hash6>/      with `minutes`: the model, trained on the documents (`adapt_training.py`)
 
 The corpus comes from the recipe `documents`; called again it is not made again. Of changed documents the index takes in
 the difference, and questions about documents that are gone are deleted. The exam is taken by the model alone, and from
@@ -12,6 +13,7 @@ other questions.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -20,6 +22,7 @@ from typing import TypedDict
 
 from rich.table import Table
 
+from glassmill.commands.adapt_training import Learned, learn
 from glassmill.commands.terminal import Screen, plain
 from glassmill.corpus.document import documents
 from glassmill.errors import UserError
@@ -33,6 +36,17 @@ from glassmill.run.files import atomic_json, atomic_write
 from glassmill.search.index import open_index
 
 EXAM, REPORT = "exam.jsonl", "report.json"
+ADAPTED = "adapted_"
+SAYS = {
+    "bare": "the model alone",
+    "free": "with search, in its own words",
+    "quote": "with search, quoting",
+    "adapted_bare": "trained, alone",
+    "adapted_free": "trained, with search, in its own words",
+    "adapted_quote": "trained, with search, quoting",
+}
+MEMORY_BYTES = 4e9
+MOST_LEARNED = 2000
 FEWEST = 10
 """Questions below which no exam says anything."""
 
@@ -41,6 +55,7 @@ class Adapted(TypedDict):
     """What came of it.
 
     Attributes:
+        learned: The trained model, if one was asked for; a way that begins with `adapted_` is its.
         best: The way to answer that was right most often on the questions for choosing.
         serve: The command that serves it.
         cpu_minutes: Of this process; workers that read documents come on top.
@@ -52,6 +67,7 @@ class Adapted(TypedDict):
     exam: str
     base: str
     ways: list[WayScore]
+    learned: Learned | None
     best: str
     serve: str
     cpu_minutes: float
@@ -67,8 +83,12 @@ def adapt(
     seed: int,
     told: Callable[[str], None],
     exclude: Sequence[str] = (),
+    minutes: float | None = None,
+    memory_bytes: float = MEMORY_BYTES,
 ) -> Adapted:
     """Make the corpus, its index and the exam, let the model in the folder `base` take it, and say which way is best.
+
+    With `minutes`, that model is also trained on the documents, in at most `memory_bytes`, and takes the exam, too.
 
     Raises:
         UserError: No such documents, too little text for an exam, or an exam that cannot be read.
@@ -88,7 +108,8 @@ def adapt(
     place = runs / "adapt" / name
     place.mkdir(parents=True, exist_ok=True)
     if not (place / EXAM).is_file():
-        rows = make_exam(documents(corpus), questions, seed)
+        read = (one for one in documents(corpus) if minutes is None or not _is_learned(one.url))
+        rows = make_exam(read, questions, seed)
         if len(rows) < FEWEST:
             raise UserError(
                 f"{corpus}: its documents give {len(rows)} questions, too few for an exam; write at least {FEWEST} "
@@ -100,16 +121,32 @@ def adapt(
     told(f"{len(exam)} questions in {place / EXAM} (correct them and call this again); loading {base}")
     from glassmill.infer.generate import Model
 
-    model, found = Model.load(base, device="cpu"), Documents(index)
+    found = Documents(index)
     answers: dict[str, list[Answered]] = {}
     ways: list[WayScore] = []
-    for way in WAYS:
-        told(f"taking the exam: {way}")
-        answers[way], seconds = timed(model, exam, way, found)
-        ways.append(way_score(way, answers[way], answers["bare"], seed, seconds))
-    model.close()
-    best = max(ways, key=lambda score: score["chosen_by"])["way"]
-    with_documents = "" if best == "bare" else f" --documents {corpus} --answers {best}"
+
+    def take(folder: Path, prefix: str) -> None:
+        model = Model.load(folder, device="cpu")
+        for way in WAYS:
+            name = prefix + way
+            told(f"taking the exam: {SAYS[name]}")
+            answers[name], seconds = timed(model, exam, way, found)
+            ways.append(way_score(name, answers[name], answers["bare"], seed, seconds))
+        model.close()
+
+    take(base, "")
+    learned: Learned | None = None
+    if minutes is not None:
+        asked = {str(row.get("document", "")).partition("#")[0] for row in exam}
+        left = (one for one in documents(corpus) if one.url.partition("#")[0] not in asked)
+        with Screen() as screen:
+            teaching = make_exam(left, MOST_LEARNED, seed)
+            learned = learn(settings, base, place, teaching, runs, minutes, memory_bytes, (screen,))
+        take(Path(learned["model"]), ADAPTED)
+    fit = [score for score in ways if not (learned and learned["kept"]["forgot"] and score["way"].startswith(ADAPTED))]
+    best = max(fit, key=lambda score: score["chosen_by"])["way"]
+    served, way = (learned["model"] if learned and best.startswith(ADAPTED) else base), best.removeprefix(ADAPTED)
+    with_documents = "" if way == "bare" else f" --documents {corpus} --answers {way}"
     result: Adapted = {
         "corpus": str(corpus),
         "documents": index.num_documents,
@@ -117,13 +154,19 @@ def adapt(
         "exam": str(place / EXAM),
         "base": str(base),
         "ways": ways,
+        "learned": learned,
         "best": best,
-        "serve": f"glassmill serve {base}{with_documents}",
+        "serve": f"glassmill serve {served}{with_documents}",
         "cpu_minutes": round((time.process_time() - begin) / 60, 2),
         "answers": answers,
     }
     atomic_json(place / REPORT, result)
     return result
+
+
+def _is_learned(url: str) -> bool:
+    """Whether a document is for learning: half of them are, and an exam that is made for a training asks about none."""
+    return hashlib.sha256(b"learned\0" + url.partition("#")[0].encode()).digest()[0] % 2 == 0
 
 
 def _leave_out_gone(exam: Path, names: Collection[str], told: Callable[[str], None]) -> None:
@@ -144,9 +187,6 @@ def _document_of(line: str) -> str | None:
     return name if isinstance(name, str) else None
 
 
-SAYS = {"bare": "the model alone", "free": "with search, in its own words", "quote": "with search, quoting"}
-
-
 def adapted_tables(result: Adapted) -> list[Table | str]:
     """The same for people."""
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -165,7 +205,16 @@ def adapted_tables(result: Adapted) -> list[Table | str]:
         )
     asked = result["ways"][0]["asked"]
     about = f"{asked} held-out questions about {result['documents']:,} documents ({plain(result['exam'])})"
-    return [table, f"[dim]{about}; {result['cpu_minutes']:.1f} CPU minutes[/dim]", plain(result["serve"])]
+    lines: list[Table | str] = []
+    if learned := result["learned"]:
+        kept, what = learned["kept"], "all weights" if learned["weights"] == "all" else "adapters"
+        lines.append(
+            f"trained {learned['steps']:,} steps ({what}) on the documents and {learned['conversations']:,} questions "
+            f"about those that the exam leaves alone; perplexity of general text {kept['perplexity_before']:.2f} "
+            f"before, {kept['perplexity']:.2f} after"
+            + (": too much is forgotten to serve it" if kept["forgot"] else "")
+        )
+    return [table, *lines, f"[dim]{about}; {result['cpu_minutes']:.1f} CPU minutes[/dim]", plain(result["serve"])]
 
 
 def _interval(bounds: tuple[float, float]) -> str:

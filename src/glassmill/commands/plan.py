@@ -19,7 +19,13 @@ from glassmill.commands.terminal import plain, size
 from glassmill.corpus.read.files.kinds import HTML, WARC, kind_of
 from glassmill.infer.find import read_config
 from glassmill.model.config import ModelConfig
-from glassmill.model.sizes import num_parameters, training_bytes, training_flops_per_token, weight_bytes
+from glassmill.model.sizes import (
+    adapter_parameters,
+    num_parameters,
+    training_bytes,
+    training_flops_per_token,
+    weight_bytes,
+)
 from glassmill.pipeline import ready
 from glassmill.recipe import LoopSettings, Recipe
 from glassmill.run.folder import is_done, read_stats
@@ -65,6 +71,7 @@ class Kept(TypedDict):
     step: str
     dtype: str
     recompute: bool
+    adapters: int
 
 
 class Plan(TypedDict):
@@ -180,7 +187,9 @@ def _kept_by(settings: LoopSettings, config: ModelConfig) -> Kept:
     from glassmill.train.plan import set_up
 
     setup = set_up(settings, config.d_model)
-    return {"step": setup.step, "dtype": setup.device.dtype, "recompute": settings.activation_checkpointing}
+    adapters = adapter_parameters(config, settings.lora.rank, settings.lora.targets)
+    recompute = settings.activation_checkpointing
+    return {"step": setup.step, "dtype": setup.device.dtype, "recompute": recompute, "adapters": adapters}
 
 
 def micro_batch(batch_tokens: int, micro_batch_tokens: int, length: int) -> tuple[int, int]:

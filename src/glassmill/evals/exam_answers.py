@@ -39,13 +39,14 @@ class WayScore(TypedDict):
     """A way to answer, on the questions that are held out: shares, with 95 % intervals.
 
     Attributes:
+        way: Its name; that of a trained model's begins with `adapted_`.
         gain: `right` minus that of the model alone; its interval is of the difference.
         cited: Of the right answers, those whose first citation holds the answer.
         unanswered: Where the documents say nothing, by what the search found.
         seconds: Of processor time, for all questions.
     """
 
-    way: Way
+    way: str
     asked: int
     right: float
     right_interval: tuple[float, float]
@@ -98,7 +99,7 @@ def _marked(row: Mapping[str, Any], said: str, ground: Grounded | None) -> Answe
     }
 
 
-def way_score(way: Way, answered: Sequence[Answered], bare: Sequence[Answered], seed: int, seconds: float) -> WayScore:
+def way_score(way: str, answered: Sequence[Answered], bare: Sequence[Answered], seed: int, seconds: float) -> WayScore:
     """The score of a way on the held-out questions, beside the model alone; `chosen_by` is its share on the others."""
     held_out = [one for one in answered if one["part"] == "held_out"]
     alone = [one["right"] for one in bare if one["part"] == "held_out"]
@@ -113,7 +114,7 @@ def way_score(way: Way, answered: Sequence[Answered], bare: Sequence[Answered], 
         "right_interval": _rounded(share_interval(sum(right), len(right))),
         "gain": round(_share(right) - _share(alone), 4),
         "gain_interval": _rounded(difference_interval(alone, right, seed)),
-        "cited": _share(cited) if way != "bare" and cited else None,
+        "cited": _share(cited) if not way.endswith("bare") and cited else None,
         "cited_interval": _rounded(share_interval(sum(cited), len(cited))),
         "unanswered": _share([one["said"] == NOTHING for one in held_out]),
         "kinds": {kind: _share(marks) for kind, marks in kinds.items()},

@@ -6,7 +6,7 @@ planning for). A backward pass costs twice its forward pass (Kaplan et al. 2020,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from glassmill.model.config import ModelConfig
 
@@ -60,6 +60,12 @@ def parameter_shapes(config: ModelConfig) -> Iterator[tuple[str, tuple[int, ...]
         yield "lm_head.weight", (config.vocab_size, D)
 
 
+def adapter_parameters(config: ModelConfig, rank: int, targets: Collection[str]) -> int:
+    """Numbers in the low-rank adapters of these layers of every block."""
+    shapes = ((name.removesuffix(".weight").rpartition(".")[2], shape) for name, shape in parameter_shapes(config))
+    return sum(rank * sum(shape) for layer, shape in shapes if layer in targets and len(shape) == 2)
+
+
 def num_tensors(config: ModelConfig) -> int:
     """How many names `parameter_shapes` gives, without counting them one by one."""
     block = 9 + 2 * config.qk_norm + 3 * config.qkv_bias
@@ -96,6 +102,7 @@ def training_bytes(
     step: str = "fused",
     dtype: str = "float32",
     recompute: bool = False,
+    adapters: int = 0,
 ) -> int:
     """Peak memory of training: weights, gradients, optimizer state, what a step keeps, and the copy that is saved.
 
@@ -110,8 +117,15 @@ def training_bytes(
         step: `fused` or `autograd`.
         dtype: Of matrix products, `float32` or `bfloat16`; weights and gradients are float32.
         recompute: Activation checkpointing.
+        adapters: Numbers of the adapters that learn instead of the weights (`adapter_parameters`), by autograd; 0: the
+            weights learn.
     """
     parameters, tokens = num_parameters(config), rows * length
+    if adapters:
+        logits_bytes = 8 * min(tokens, LOSS_ROWS) * config.vocab_size
+        kept = int(SLACK * activation_bytes(config, tokens, dtype, recompute)) + logits_bytes
+        cast = 0 if dtype == "float32" else 2 * parameters  # autocast keeps the frozen matrices in that type, too
+        return 4 * (parameters + 7 * adapters) + max(kept + cast, 4 * parameters)  # merged and saved as a copy
     groups, head = _matrices_by_shape(config), config.vocab_size * config.d_model
     momenta = 2 * parameters - (sum(groups.values()) if optimizer == "muon" else 0)
     orthogonalising = 4 * max(groups.values()) if optimizer == "muon" else 0

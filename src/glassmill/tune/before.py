@@ -11,7 +11,8 @@ from glassmill.errors import UserError
 from glassmill.infer.find import find_model_folder, read_config
 from glassmill.model.config import ModelConfig
 from glassmill.recipe import DpoSettings, Recipe, RlSettings, SftSettings
-from glassmill.train.base import Base, find_base, read_base
+from glassmill.tokens.tokenizer import Tokenizer
+from glassmill.train.base import Base, find_base, read_base, same_vocabulary
 from glassmill.train.rates import is_own
 from glassmill.tune.pairs import read_pairs
 from glassmill.tune.reading import read_conversations
@@ -127,10 +128,11 @@ def prepared(recipe: Recipe, runs: Path) -> Recipe:
     else:
         base = read_chat_base(find_base("sft.base", recipe.sft.base, runs))
         check_length(recipe.sft, base.config)
-        if "tokens" in recipe.stages and recipe.sft.pages and not is_own(base.meta):
+        if "tokens" in recipe.stages and recipe.sft.pages and not (is_own(base.meta) or _encodes(recipe, base)):
             raise UserError(
                 f"sft.base = {recipe.sft.base!r} has a vocabulary of its own ({base.tokenizer.vocab_size} tokens), and "
-                "the recipe's pages are encoded with another; set sft.pages=0, or leave tokens out of stages"
+                "the recipe's pages are encoded with another; set sft.pages=0, or leave tokens out of stages, or set "
+                f"tokenizer.base={recipe.sft.base}"
             )
         recipe = recipe.model_copy(update={"sft": recipe.sft.model_copy(update={"base": str(base.folder)})})
     learned = total = 0
@@ -143,3 +145,9 @@ def prepared(recipe: Recipe, runs: Path) -> Recipe:
             "assistant with words in it (and without weight 0)"
         )
     return recipe
+
+
+def _encodes(recipe: Recipe, base: Base) -> bool:
+    """Whether the recipe's pages are in the vocabulary of the model."""
+    given = recipe.tokenizer.base
+    return given is not None and same_vocabulary(Tokenizer.load(given), base.tokenizer)
