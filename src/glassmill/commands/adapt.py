@@ -16,17 +16,18 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from rich.table import Table
 
-from glassmill.commands.adapt_training import Learned, learn
+from glassmill.commands.adapt_training import QUESTIONS as LEARNED
+from glassmill.commands.adapt_training import Learned, check_enough, learn
 from glassmill.commands.terminal import Screen, plain
 from glassmill.corpus.document import documents
 from glassmill.errors import UserError
-from glassmill.evals.exam import exam_lines, make_exam
+from glassmill.evals.exam import ExamRow, exam_lines, make_exam
 from glassmill.evals.exam_answers import WAYS, Answered, WayScore, timed, way_score
 from glassmill.evals.exam_scores import read_exam
 from glassmill.infer.grounding import Documents
@@ -107,6 +108,7 @@ def adapt(
     index = open_index(corpus, told)
     place = runs / "adapt" / name
     place.mkdir(parents=True, exist_ok=True)
+    (place / LEARNED).unlink(missing_ok=True)  # it may repeat sentences of documents that are gone
     if not (place / EXAM).is_file():
         read = (one for one in documents(corpus) if minutes is None or not _is_learned(one.url))
         rows = make_exam(read, questions, seed)
@@ -118,6 +120,10 @@ def adapt(
         atomic_write(place / EXAM, exam_lines(rows))
     _leave_out_gone(place / EXAM, {document.url.partition("#")[0] for document in documents(corpus)}, told)
     exam = read_exam(place / EXAM)
+    teaching: list[ExamRow] = []
+    if minutes is not None:
+        teaching = _others(exam, corpus, seed)
+        check_enough(teaching, place / EXAM)
     told(f"{len(exam)} questions in {place / EXAM} (correct them and call this again); loading {base}")
     from glassmill.infer.generate import Model
 
@@ -137,10 +143,7 @@ def adapt(
     take(base, "")
     learned: Learned | None = None
     if minutes is not None:
-        asked = {str(row.get("document", "")).partition("#")[0] for row in exam}
-        left = (one for one in documents(corpus) if one.url.partition("#")[0] not in asked)
         with Screen() as screen:
-            teaching = make_exam(left, MOST_LEARNED, seed)
             learned = learn(settings, base, place, teaching, runs, minutes, memory_bytes, (screen,))
         take(Path(learned["model"]), ADAPTED)
     fit = [score for score in ways if not (learned and learned["kept"]["forgot"] and score["way"].startswith(ADAPTED))]
@@ -162,6 +165,14 @@ def adapt(
     }
     atomic_json(place / REPORT, result)
     return result
+
+
+def _others(exam: Sequence[Mapping[str, Any]], corpus: Path, seed: int) -> list[ExamRow]:
+    """Questions about the documents that no question of the exam is about."""
+    asked = {str(row.get("document", "")).partition("#")[0] for row in exam}
+    known = {row["question"] for row in exam}
+    left = (one for one in documents(corpus) if one.url.partition("#")[0] not in asked)
+    return [row for row in make_exam(left, MOST_LEARNED, seed) if row["question"] not in known]
 
 
 def _is_learned(url: str) -> bool:

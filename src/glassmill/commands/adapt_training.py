@@ -32,6 +32,7 @@ LEARNING = (
     "sft.pages=0.5",
 )
 QUESTIONS = "learned.jsonl"
+"""In the folder of the exam: the conversations that are learned."""
 FEWEST = 10
 """Conversations below which a tuning teaches nothing but them."""
 WINDOW = 256
@@ -60,6 +61,15 @@ class Learned(TypedDict):
     kept: Kept
 
 
+def check_enough(rows: Sequence[ExamRow], exam: Path) -> None:
+    """Raises UserError where there are too few questions to learn from beside those of the exam."""
+    if len(rows) < FEWEST:
+        raise UserError(
+            f"the documents that the exam leaves alone give {len(rows)} questions, too few to learn from; delete the "
+            f"questions about some documents from {exam}, or leave --minutes out"
+        )
+
+
 def learn(
     corpus: Sequence[str],
     base: Path,
@@ -83,13 +93,8 @@ def learn(
         listeners: Hear its events.
 
     Raises:
-        UserError: too few questions, a model that holds no conversation, or a training that diverged.
+        UserError: more memory is needed, a model that holds no conversation, or a training that diverged.
     """
-    if len(rows) < FEWEST:
-        raise UserError(
-            f"the documents that the exam leaves alone give {len(rows)} questions, too few to learn from; delete "
-            f"questions of some documents from {place / 'exam.jsonl'}, lower --questions, or leave --minutes out"
-        )
     atomic_write(place / QUESTIONS, "".join(_conversation(row) for row in rows))
     settings = (
         *(setting for setting in corpus if not setting.startswith("stages=")),
@@ -132,7 +137,7 @@ def kept(before: Path, after: Path) -> Kept:
 
 
 def _that_fits(settings: Sequence[str], base: Path, runs: Path, memory_bytes: float) -> tuple[Recipe, int]:
-    """The recipe that teaches most weights within the memory, and what it takes; the smallest one where none fits."""
+    """The recipe that teaches all weights, or adapters, within the memory, and what it takes."""
     from glassmill.infer.find import find_model_folder, read_config
 
     config = read_config(find_model_folder(base))
@@ -140,8 +145,11 @@ def _that_fits(settings: Sequence[str], base: Path, runs: Path, memory_bytes: fl
         recipe = ready(load_recipe(find_recipe("documents"), (*settings, f"sft.lora.rank={rank}")), runs)
         needed = stage_memory(recipe, config, config, os.cpu_count() or 1)["sft"]
         if needed <= memory_bytes:
-            break
-    return recipe, needed
+            return recipe, needed
+    raise UserError(
+        f"training adapters of {base} takes about {needed / 1e9:.1f} GB, and --memory allows {memory_bytes / 1e9:.1f}; "
+        "allow more, or take a smaller model"
+    )
 
 
 def _conversation(row: ExamRow) -> str:

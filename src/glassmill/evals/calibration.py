@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, NotRequired, TypedDict
 
 import numpy as np
+import numpy.typing as npt
 
 from glassmill.evals.exam_scores import share_interval
 from glassmill.evals.own import NOT_KNOWING, plain
@@ -72,7 +73,7 @@ class Calibration(TypedDict):
     bins: list[Bin]
 
 
-def calibration(sure: Sequence[float], credit: Sequence[float], outcomes: Sequence[Outcome] = ()) -> Calibration | None:
+def calibration(sure: npt.ArrayLike, credit: npt.ArrayLike, outcomes: Sequence[Outcome] = ()) -> Calibration | None:
     """The table; None without answers.
 
     Args:
@@ -80,9 +81,9 @@ def calibration(sure: Sequence[float], credit: Sequence[float], outcomes: Sequen
         credit: 1 for a right one, 0 for a wrong one; ties share the point.
         outcomes: What each of them is, if that is to be told.
     """
-    if not len(sure):
-        return None
     p, right = np.asarray(sure, np.float64), np.asarray(credit, np.float64)
+    if not len(p):
+        return None
     place = np.clip(np.ceil(p * NUM_BINS).astype(int) - 1, 0, NUM_BINS - 1)
     bins = [_bin(number, p[place == number], right[place == number]) for number in range(NUM_BINS)]
     if outcomes:

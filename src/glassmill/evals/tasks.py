@@ -228,7 +228,7 @@ def _row(scores: Scores, untrained: Scores | None) -> dict[str, Any]:
     }
     for way in scores.credits:
         row |= _named(way, scores.mean(way))
-    if found := calibration(scores.sure, scores.credits["accuracy"]):  # type: ignore[arg-type]
+    if found := calibration(scores.sure, scores.credits["accuracy"]):
         row["calibration"] = found
     row |= {"chance": _rounded(chance), "length_alone": _rounded(float(scores.length_alone.mean()))}
     row |= _named("centred", centred(task, scores.mean(), chance))
