@@ -23,7 +23,7 @@ def ids() -> np.ndarray:
     """Rows of a chain in which each token has a few frequent successors, some of them for several tokens."""
     chance = np.random.default_rng(1)
     rows = np.zeros((200, 65), np.uint16)
-    rows[:, 0] = chance.integers(0, V, 200)
+    rows[:, 0] = chance.integers(0, V - 4, 200)
     for column in range(1, 65):
         rows[:, column] = (rows[:, column - 1] // 2 * 7 + chance.geometric(0.4, 200)) % (V - 4)
     return rows
@@ -88,6 +88,16 @@ def test_the_first_weights_are_a_function_of_seed_and_text(ids: np.ndarray) -> N
     assert torch.equal(weights(1, ids), weights(1, ids))
     assert not torch.equal(weights(1, ids), weights(2, ids))
     assert not torch.equal(weights(1, ids), weights(1, ids[:100]))
+
+
+def test_a_token_without_successors_gets_an_embedding_by_chance(ids: np.ndarray) -> None:
+    tables = first_tables(count_bigrams(ids, V), 16, torch.Generator().manual_seed(1))
+    assert tables.embedding_VR[V - 4 :].norm(dim=1).max() < 0.05
+    initialize(model := Transformer(CONFIG), 1, count_bigrams(ids, V))
+    embeddings = model.model.embed_tokens.weight.detach()[V - 4 :]
+    torch.testing.assert_close(embeddings.norm(dim=1), torch.full((4,), float(embeddings[0].norm())))
+    own = embeddings - embeddings.mean(0)
+    assert torch.nn.functional.cosine_similarity(own[0], own[1], dim=0) < 0.5
 
 
 def test_tokens_that_never_occur_get_finite_weights() -> None:

@@ -47,7 +47,7 @@ class FirstTables(NamedTuple):
     """What follows from the counts alone.
 
     Attributes:
-        embedding_VR: Rows of length 1.
+        embedding_VR: Rows of length 1, next to nothing for a token that has no successor.
         head_VR: Its products with the embedding are the middle term of the module's formula.
         frequency_V: Log-frequencies, with mean 0.
     """
@@ -79,7 +79,7 @@ def first_tables(bigrams: Bigrams, rank: int, generator: torch.Generator) -> Fir
     lengths_V = embedding_VR.norm(dim=1)
     typical = (lengths_V * weight_V.square()).sum()
     return FirstTables(
-        embedding_VR / lengths_V.clamp(min=1e-6)[:, None],
+        embedding_VR / lengths_V.clamp(min=1e-2)[:, None],  # below it there are errors of rounding alone
         typical * right_VR * sizes_R.sqrt() / p_V.sqrt()[:, None],
         p_V.log() - p_V.log().mean(),
     )
