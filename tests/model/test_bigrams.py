@@ -90,6 +90,18 @@ def test_the_first_weights_are_a_function_of_seed_and_text(ids: np.ndarray) -> N
     assert not torch.equal(weights(1, ids), weights(1, ids[:100]))
 
 
+def test_the_tables_do_not_depend_on_the_number_of_threads(ids: np.ndarray) -> None:
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(first_tables(count_bigrams(ids, V), 32, torch.Generator().manual_seed(1)))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
 def test_a_token_without_successors_gets_an_embedding_by_chance(ids: np.ndarray) -> None:
     tables = first_tables(count_bigrams(ids, V), 16, torch.Generator().manual_seed(1))
     assert tables.embedding_VR[V - 4 :].norm(dim=1).max() < 0.05

@@ -386,7 +386,14 @@ def test_a_served_model_shows_its_tokenizer_its_chat_and_a_program_that_works(
     try:
         watched = open_page(server.url)
         expect(watched.page.get_by_label("Your message")).to_be_enabled(timeout=30_000)
-        assert watched.page.locator("#views a").all_inner_texts() == ["Tokenizer", "Chat", "Inside", "Coin", "API"]
+        assert watched.page.locator("#views a").all_inner_texts() == [
+            "Tokenizer",
+            "Chat",
+            "Notebook",
+            "Inside",
+            "Coin",
+            "API",
+        ]
         go(watched.page, "Tokenizer")
         expect(watched.page.locator(".ids button").first).to_be_visible()
         go(watched.page, "API")

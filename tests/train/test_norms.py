@@ -20,8 +20,9 @@ from tests.train.builders import MODEL
 from tests.train.test_train import Town, train_town
 
 
-def test_norms_are_those_of_all_the_weights_of_a_group_together() -> None:
-    model = Transformer(ModelConfig(vocab_size=64, **MODEL.shape()))
+@pytest.mark.parametrize("tied", [True, False])
+def test_norms_are_those_of_all_the_weights_of_a_group_together(tied: bool) -> None:
+    model = Transformer(ModelConfig(vocab_size=64, **MODEL.model_copy(update={"tie_embeddings": tied}).shape()))
     initialize(model, 1)
     named = dict(model.named_parameters())
     for parameter in named.values():
@@ -32,7 +33,8 @@ def test_norms_are_those_of_all_the_weights_of_a_group_together() -> None:
             parameter.mul_(1.25 if parameter.ndim == 2 else 1.0)
     norms = before.after()
     sizes = {group: sum(p.numel() for name, p in named.items() if group_of(name) == group) for group in GROUPS}
-    assert sizes.pop("head") == 0  # tied
+    assert sizes["head"] == (0 if tied else 64 * MODEL.d_model)
+    sizes = {group: size for group, size in sizes.items() if size}
     assert norms.gradients == pytest.approx({group: 0.5 * math.sqrt(size) for group, size in sizes.items()})
     assert norms.updates == pytest.approx({group: 0.0 if group == "norms" else 0.25 for group in sizes}, rel=1e-5)
 

@@ -67,11 +67,12 @@ def test_a_model_that_learns_at_no_rate_is_an_error() -> None:
 
 
 def start(town: Town, **changes: object) -> Start:
-    return start_of(TRAIN.model_copy(update=changes), 7, town[0], MODEL)
+    model = MODEL.model_copy(update={"tie_embeddings": changes.pop("tied", False)})
+    return start_of(TRAIN.model_copy(update=changes), 7, town[0], model)
 
 
 def test_a_new_model_gains_at_rising_rates_and_diverges_at_the_highest_the_same_way_every_time(town: Town) -> None:
-    settings = {"optimizer": "adamw", "peak_lr": 0.003, "embedding_lr": 0.003, "batch_tokens": 128}
+    settings = {"optimizer": "adamw", "peak_lr": 0.003, "embedding_lr": 0.003, "batch_tokens": 128, "tied": True}
     rates = factors(40, 5)
     told: list[int] = []
     points = rising(start(town, **settings), rates, told.append)

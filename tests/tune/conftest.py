@@ -39,7 +39,7 @@ def tuned(town: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> 
     """The run of a model that has learned to answer, but not yet well."""
     folder, (tokens, tokenizer) = tmp_path_factory.mktemp("tuned"), town
     settings = TRAIN.model_copy(update={"steps": 80})
-    model = MODEL.model_copy(update={"context_length": 64})
+    model = MODEL.model_copy(update={"context_length": 64, "tie_embeddings": True})
     run_stage(train, folder / "base", settings, tokens=tokens, tokenizer=tokenizer, model_settings=model)
     rows = [{"prompt": f"What is {name}?", "completion": f"A {job}."} for name, job in JOBS.items()]
     settings = SftSettings(

@@ -45,7 +45,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("town")
     tokens, tokenizer = write_tokens(folder)
     settings = TRAIN.model_copy(update={"steps": 80})
-    model = MODEL.model_copy(update={"context_length": 64})
+    model = MODEL.model_copy(update={"context_length": 64, "tie_embeddings": True})
     run_stage(train, folder / "base", settings, tokens=tokens, tokenizer=tokenizer, model_settings=model)
     web = folder / "web"
     web.mkdir()

@@ -92,7 +92,19 @@ def _frequencies(tokens_N: Tensor, bigrams: Bigrams) -> Tensor:
 
 
 def _decompose(matrix: Tensor, rank: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """The largest singular values of a sparse matrix, with their vectors as columns."""
+    """The largest singular values of a sparse matrix, with their vectors as columns.
+
+    By one thread: vectors of singular values that hardly differ turn with the last bit of a sum.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _decomposed(matrix, rank, generator)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _decomposed(matrix: Tensor, rank: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
     transposed = matrix.t()
     basis = torch.linalg.qr(torch.sparse.mm(matrix, torch.randn(matrix.shape[1], rank, generator=generator)))[0]
     for _ in range(POWER_ITERATIONS):
