@@ -65,6 +65,17 @@ def test_the_children_of_a_crew_stay_for_the_next_map_with_the_limits_of_that() 
         crew.close()
 
 
+def test_a_crew_of_more_children_than_a_map_needs_takes_over_from_one_that_dies(tmp_path: Path) -> None:
+    crew = Crew()
+    try:
+        map_shards("shard_functions:who", [{}, {}], 2, crew=crew)
+        task = {"marker": str(tmp_path / "died")}
+        assert map_shards("shard_functions:die_once", [task], 1, crew=crew) == [{"survived": True}]
+        assert len(crew.children) == 1, "the other one of the two did it"
+    finally:
+        crew.close()
+
+
 def test_a_worker_killed_from_outside_costs_only_the_repeat_of_its_shard(tmp_path: Path) -> None:
     tasks = [{"marker": str(tmp_path / f"{n}")} for n in range(3)]
     assert map_shards("shard_functions:die_once", tasks, 2) == [{"survived": True}] * 3
@@ -106,7 +117,7 @@ def test_an_item_at_which_the_system_ran_out_of_memory_is_set_aside_at_once(
 def test_a_worker_ends_with_its_supervisor_even_in_the_middle_of_a_task(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     call = f"map_shards('shard_functions:outlive', {[{'pid_file': str(pid_file)}]}, 1)"
-    code = f"from glassmill.run.executors import Crew, map_shards; {call}"
+    code = f"from glassmill.run.executors import map_shards; {call}"
     supervisor = subprocess.Popen([sys.executable, "-c", code])
     _wait_until(lambda: pid_file.exists() and pid_file.read_text() != "")
     worker = int(pid_file.read_text())

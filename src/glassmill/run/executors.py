@@ -275,8 +275,9 @@ class _Supervisor:
         if child.index >= 0 and child.index not in self.results:
             self._attribute_crash(child)
             self.waiting.appendleft(child.index)
-        if self.waiting and len(self.crew.children) < self.workers:
-            self._employ(self.crew.start())
+        idle = [one for one in self.crew.children if one.index < 0]
+        if self.waiting and len(self.crew.children) - len(idle) < self.workers:
+            self._employ(idle[0] if idle else self.crew.start())
 
     def _attribute_crash(self, child: _Child) -> None:
         """Finds the item that killed the child, or ends the run if the child dies before any item.
