@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from glassmill.errors import UserError
+from glassmill.recipe import make_recipe
 from glassmill.run import hashes
+from glassmill.run.folder import Identity, open_run
 from glassmill.run.inputs import check_named, digest_files, expand, input_files
+from glassmill.run.shards import shard_name
 
 
 @pytest.fixture
@@ -66,6 +69,17 @@ def test_files_are_in_the_order_of_their_paths(folder: Path) -> None:
     found = expand(("many",))
     assert len(found) == 7 and found == sorted(found)
     assert [file.place for file in input_files(["many"])] == [str(path) for path in found]
+
+
+def test_the_files_of_a_run_are_in_the_order_of_its_shards(tmp_path: Path) -> None:
+    """From the 250th on they lie in folders, which a sort by path would put before the first ones."""
+    with open_run(tmp_path / "corpus" / "demo", Identity("corpus", 1, {}, {}), make_recipe({"name": "demo"})) as run:
+        names = [shard_name("documents", number) for number in (0, 249, 250, 500)]
+        for name in names:
+            (run.path / name).parent.mkdir(parents=True, exist_ok=True)
+            (run.path / name).write_text(name)
+        run.finish({})
+    assert expand([str(run.path)]) == [run.path / name for name in names]
 
 
 @pytest.mark.parametrize("word", ["nothing.txt", "*.pdf", "empty", " ", "pipe"])

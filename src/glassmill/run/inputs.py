@@ -175,7 +175,7 @@ def _parts(place: Place) -> Sequence[str]:
 def expand(words: Sequence[str]) -> list[Path]:
     """The readable files that paths, folders and globs name: those of a word sorted, each file once.
 
-    A finished run stands for its documents. Hidden files and folders (`.git`) in a folder are left out.
+    A finished run stands for its documents, in their order. Hidden files and folders (`.git`) in a folder are left out.
 
     Raises:
         UserError: a word names no file, or one in a store, which only the corpus reads.
@@ -215,20 +215,15 @@ def _refuse(address: str) -> NoReturn:
 
 
 def _found(word: str) -> Mapping[Place, str]:
-    """The files of one word, sorted, and why each must not be read; empty where it may."""
+    """The files of one word in their order, and why each must not be read; empty where it may."""
     if is_address(word):
         return stored_files(word)
-    listed = _listed(word)
-    return {place: listed[place] for place in sorted(listed, key=_folder_by_folder)}
-
-
-def _folder_by_folder(place: str) -> str:
-    """Orders places as paths are: a folder's files before those of a folder that is named like it, and more."""
-    return os.path.normcase(place).replace(os.sep, "\0")
+    return {**_listed(word)}
 
 
 def _listed(word: str, most: int | None = None) -> dict[str, str]:
-    """The files of one word, of a folder and a glob at most so many."""
+    """The files of one word, which is no address: of a run in the order of its shards, else sorted; of a folder and a
+    glob at most so many."""
     if not word.strip():
         raise UserError("an input is empty; give a file, a folder, or a glob in quotes (. is this folder)")
     try:
@@ -251,7 +246,12 @@ def _listed(word: str, most: int | None = None) -> dict[str, str]:
         raise UserError(f"input {shown(word)!r} cannot be opened: {reason}") from None
     if not found:
         raise UserError(f"input {shown(word)!r} names no file; give a file, a folder with files, or a glob in quotes")
-    return found
+    return {place: found[place] for place in sorted(found, key=_folder_by_folder)}
+
+
+def _folder_by_folder(place: str) -> str:
+    """Orders places as paths are: a folder's files before those of a folder that is named like it, and more."""
+    return os.path.normcase(place).replace(os.sep, "\0")
 
 
 def _inside(root: str) -> Iterator[tuple[str, str]]:
