@@ -115,6 +115,17 @@ def test_a_search_that_is_cut_off_at_any_task_goes_on_to_the_same_bytes(one_task
         assert content(find_duplicates(rows, 0, COLUMNS, 2000, work, in_process, one_task)) == whole
 
 
+def test_a_search_that_is_cut_off_goes_on_in_the_other_way_to_the_same_table(tmp_path: Path) -> None:
+    tables = random_tables(1, [30, 40, 50])
+    rows = write_keys(tmp_path / "keys", tables)
+    for first, then in ((0, 10**9), (10**9, 0)):
+        work = tmp_path / f"first-{first}"
+        cut = find_duplicates(rows, 0, COLUMNS, 2000, work, in_process, first)
+        sorted(cut.iterdir())[-1].unlink()
+        whole = find_duplicates(rows, 0, COLUMNS, 2000, work, in_process, then)
+        assert np.array_equal(read_table(whole), plain(tables, 0))
+
+
 def content(table: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in table.iterdir()}
 

@@ -51,8 +51,8 @@ def join(folder: Path, count: int, edges: np.ndarray, per_run: int, at_once: int
         for begin in range(0, len(edges), at_once):
             file.add(edges[begin : begin + at_once].max(1), edges[begin : begin + at_once].min(1))
     rounds = Rounds()
-    join_in_rounds(runs, 0, rounds.run)
-    return read_table(folder / "clusters"), rounds.stages
+    table = join_in_rounds(runs, 0, rounds.run)
+    return read_table(table), rounds.stages
 
 
 def plain(count: int, edges: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from glassmill.corpus.dedup.clusters import Clusters
-from glassmill.corpus.dedup.one_task import ClusterTask
+from glassmill.corpus.dedup.one_task import TABLE, ClusterTask
 from glassmill.corpus.dedup.pairs import folder_of_pairs, written
 from glassmill.corpus.dedup.rounds import join_in_rounds
 from glassmill.corpus.dedup.rows import Cut, Keys, Map, Ranges, Rows, RunTask, Task, read_column, rows_of
@@ -78,9 +78,8 @@ def find_duplicates(
         cuts = [(str(rows.path), rows.begin, rows.end) for rows in sources]
         whole = ClusterTask(**base, sources=cuts, earlier=earlier, memory_bytes=memory_bytes)
         run(f"{HERE}.one_task:cluster", [whole])
-    else:
-        join_in_rounds(runs, earlier, run)
-    return folder / "clusters"
+        return folder / TABLE
+    return join_in_rounds(runs, earlier, run)
 
 
 def _groups(sources: Sequence[Rows], per_run: int) -> Iterator[list[Cut]]:

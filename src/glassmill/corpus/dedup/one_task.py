@@ -17,6 +17,8 @@ from glassmill.corpus.dedup.table import ROWS_AT_ONCE, Survivors, part_path, wri
 from glassmill.run import kinds
 from glassmill.run.worker import Link
 
+TABLE = "clusters-whole"
+"""Not the folder of the rounds: a search that was cut off may go on as the other one, if the setting has changed."""
 BYTES_PER_DOCUMENT = 24
 """Label, size, id, key."""
 
@@ -33,7 +35,7 @@ def cluster(task: ClusterTask, link: Link | None = None) -> dict[str, object]:
     """All pairs become clusters, and these a table of one part."""
     link = link or Link()
     folder, count = Path(task["folder"]), task["count"]
-    out = part_path(folder / "clusters", 0)
+    out = part_path(folder / TABLE, 0)
     if out.exists():
         return {}
     kind = Ranges.of(task).kind

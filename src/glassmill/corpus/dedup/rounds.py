@@ -33,6 +33,7 @@ from glassmill.run.files import atomic_json, atomic_path, remove
 from glassmill.run.worker import Link
 
 HERE = "glassmill.corpus.dedup.rounds"
+TABLE = "clusters"
 
 
 class StarTask(RunTask):
@@ -48,8 +49,8 @@ class TableTask(RunTask):
     earlier: int
 
 
-def join_in_rounds(runs: Sequence[RunTask], earlier: int, run: Map) -> None:
-    """Makes clusters of all pairs, and a table of these in as many parts as there are runs.
+def join_in_rounds(runs: Sequence[RunTask], earlier: int, run: Map) -> Path:
+    """Makes clusters of all pairs, and a table of these in as many parts as there are runs; returns its folder.
 
     Args:
         runs: A task for each run; a run's folder has its own clusters, `folder_of_pairs` the pairs of their survivors.
@@ -66,6 +67,7 @@ def join_in_rounds(runs: Sequence[RunTask], earlier: int, run: Map) -> None:
     tail = [TableTask(**one, stage=last, earlier=earlier) for one in runs]
     for name in ("settle", "answer", "write"):
         run(f"{HERE}:{name}", tail)
+    return folder / TABLE
 
 
 def _stage(folder: Path, number: int) -> Path:
@@ -238,7 +240,7 @@ def answer(task: TableTask, link: Link | None = None) -> dict[str, object]:
 def write(task: TableTask, link: Link | None = None) -> dict[str, object]:
     """One part of the table."""
     ranges, folder, place = Ranges.of(task), Path(task["folder"]), task["run"]
-    out = part_path(folder / "clusters", place)
+    out = part_path(folder / TABLE, place)
     if out.exists():
         return {}
     begin, end = ranges.span(place)
