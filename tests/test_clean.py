@@ -66,6 +66,19 @@ def test_unfinished_runs_go_on_demand_but_never_one_in_use(runs: Path) -> None:
     assert left == {"done-111111", "busy-333333"}
 
 
+def test_a_pull_goes_unless_it_is_under_way(runs: Path) -> None:
+    work = runs / "train" / ".pull-demo-444444"
+    for name in ("shards/ids.bin.partial", "DONE", "events.jsonl"):
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / name).write_text("")
+    with FileLock(work.with_name(f"{work.name}.lock")):
+        clean(runs, unfinished=True, delete=True)
+        assert (work / "shards/ids.bin.partial").exists()
+    assert ".pull-demo-444444" not in [entry["run"].partition("/")[2] for entry in list_runs(runs)["runs"]]
+    clean(runs, unfinished=False, delete=True)
+    assert not work.exists()
+
+
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--runs"):
         clean(tmp_path / "none", False, False)

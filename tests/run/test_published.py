@@ -121,6 +121,33 @@ def test_what_another_push_left_is_deleted_and_another_run_stays(s3: object, tmp
     assert not (tmp_path / "last" / "tokens" / run.name).exists()
 
 
+def test_a_push_does_not_publish_over_files_that_another_one_has_begun_to_upload(s3: object, tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "runs")
+    place = f"s3://web/two/tokens/{run.name}"
+    with pytest.raises(UserError, match="another push of this run is under way"):
+        push(run, "s3://web/two", lambda done, total: client.put_bytes(b'{"run": "another"}', f"{place}/{UPLOADING}"))
+    with pytest.raises(UserError, match="no published run at"):
+        pull(place, tmp_path / "there")
+
+
+def test_a_pull_replaces_no_run_that_came_while_its_files_did(s3: object, tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "runs")
+    place = push(run, "s3://web/came")["run"]
+    work, whole = tmp_path / "work", tmp_path / "whole" / "tokens" / run.name
+    begun = work / "tokens" / run.name
+    with pytest.raises(UserError, match="is an unfinished run of that name"):
+        pull(place, work, lambda done, total: begun.mkdir(exist_ok=True))
+    assert begun.is_dir() and not list(begun.iterdir())
+    inodes = []
+
+    def finished(done: int, total: int) -> None:
+        if not whole.exists():
+            inodes.append(finished_run(tmp_path / "whole").stat().st_ino)
+
+    assert pull(place, tmp_path / "whole", finished)[0] == whole and [whole.stat().st_ino] == inodes
+    assert [path.name for path in whole.parent.iterdir()] == [run.name]
+
+
 HOSTILE = {
     "outside the run": ("../../x", "/etc/x", "a/../../../x", "a\\..\\x", "C:x", "", "a//b", "./x"),
     "not shown": ("shards/new\nline", "\x1b[2J", "a\x00b", "no\u202esuch"),

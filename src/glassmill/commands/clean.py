@@ -14,7 +14,7 @@ from typing import TypedDict
 from glassmill.commands.terminal import plain, size
 from glassmill.errors import UserError
 from glassmill.run.files import TEMPORARY, bytes_of, is_held, remove
-from glassmill.run.folder import SCRATCH_FOLDERS, is_done, layers_of
+from glassmill.run.folder import PULLING, SCRATCH_FOLDERS, is_done, layers_of
 
 
 class Left(TypedDict):
@@ -59,9 +59,11 @@ def clean_lines(result: CleanResult) -> list[str]:
 
 def _left(runs: Path, unfinished: bool) -> Iterator[Left]:
     for run in sorted(path for path in runs.glob("*/*") if path.is_dir() and not path.is_symlink()):
-        if run == layers_of(runs) or is_held(run / "lock"):  # a corpus run may be writing layers
+        pulled = run.name.startswith(PULLING)
+        lock = run.with_name(f"{run.name}.lock") if pulled else run / "lock"
+        if run == layers_of(runs) or is_held(lock):  # a corpus run may be writing layers
             continue
-        if run.name.endswith(TEMPORARY):
+        if pulled or run.name.endswith(TEMPORARY):
             yield _item(run, "left by a killed process")
         elif is_done(run):
             yield from (

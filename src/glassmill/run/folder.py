@@ -53,6 +53,8 @@ NOT_ARTEFACTS = frozenset(
     }
 )  # fmt: skip
 SCRATCH_FOLDERS = frozenset({"checkpoints", "work"})
+PULLING = ".pull-"
+"""How the name of a folder begins in which `published` collects the files of a run that it pulls."""
 LOGS = "logs"
 """The folder of what other programs log of a run; no artefacts."""
 SNAPSHOTS = "snapshots"

@@ -105,7 +105,7 @@ def _runs(runs: Path) -> Iterator[_Run]:
     if not runs.is_dir():
         raise UserError(f"no runs folder at {runs}; name it with --runs")
     for path in sorted(runs.glob("*/*")):
-        if path.is_symlink() or not _is_run(path):
+        if path.is_symlink() or path.name.startswith(".") or not _is_run(path):
             continue
         state: State = "unfinished"
         manifest = None

@@ -82,7 +82,7 @@ def named(path: Path, runs: Path, fits: Fits) -> Iterator[Path]:
 
 def _hint(path: Path, runs: Path, fits: Fits) -> str:
     """The names that are nearest to what was typed, or the newest."""
-    known = [run for run in runs.glob("*/*") if run.is_dir() and fits(run)]
+    known = [run for run in runs.glob("*/[!.]*") if run.is_dir() and fits(run)]
     known.sort(key=lambda run: -run.stat().st_mtime)
     names = [run.relative_to(runs).as_posix() for run in known]
     wanted = path.parent.as_posix() if path.name == "model" and len(path.parts) > 1 else path.as_posix()

@@ -25,7 +25,7 @@ from glassmill.errors import UserError
 from glassmill.foreign_json import load_json
 from glassmill.printable import printable, shown
 from glassmill.run.files import TEMPORARY, disk_full, locked, remove, sha256_file, sync
-from glassmill.run.folder import INPUTS, FileEntry, is_done, read_manifest, run_damage
+from glassmill.run.folder import INPUTS, PULLING, FileEntry, is_done, read_manifest, run_damage
 from glassmill.run.stores.address import parts_of, scheme_of
 from glassmill.run.stores.client import delete, entries_under, entry_at, put_bytes, put_file, read_range
 
@@ -83,6 +83,8 @@ def push(folder: Path, address: str, told: Told | None = None) -> Moved:
     missing = [name for name, entry in ours["files"].items() if have.get(name) != entry["bytes"]]
     _all(missing, ours, told, lambda name: put_file(folder / name, f"{place}/{name}"))
     _check_sizes(place, ours)
+    if _list_at(f"{place}/{UPLOADING}") != ours:  # its files may lie over some of these
+        raise UserError(f"{shown(place)}: another push of this run is under way; push again when that has ended")
     put_bytes(_text(ours), f"{place}/{PUBLISHED}")
     delete([f"{place}/{UPLOADING}"])
     return {"run": place, "files": len(ours["files"]), "bytes": _bytes(ours), "new": len(missing)}
@@ -103,30 +105,40 @@ def pull(address: str, runs: Path, told: Told | None = None) -> tuple[Path, Move
         raise UserError(f"no published run at {shown(place)}: {why}")
     folder = runs / published["run"]
     moved: Moved = {"run": published["run"], "files": len(published["files"]), "bytes": _bytes(published), "new": 0}
-    if is_done(folder):
-        if read_manifest(folder)["content"] != published["content"]:
-            raise UserError(f"{folder} is another run of that name; give another folder with --runs")
-        if not run_damage(folder):
-            return folder, moved
-    elif folder.exists():
-        raise UserError(f"{folder} is an unfinished run of that name; finish or delete it, or give another --runs")
-    work, lock = folder.with_name(f".pull-{folder.name}"), folder.with_name(f".pull-{folder.name}.lock")
-    work.mkdir(parents=True, exist_ok=True)
+    if _is_here(folder, published):
+        return folder, moved
+    work = folder.with_name(f"{PULLING}{folder.name}")
+    work.parent.mkdir(parents=True, exist_ok=True)
+    lock = work.with_name(f"{work.name}.lock")
     with locked(lock, "pull"):
         try:
+            work.mkdir(exist_ok=True)
             missing = [name for name, entry in published["files"].items() if not _is_whole(work / name, entry)]
             _all(missing, published, told, lambda name: _fetch(place, name, published["files"][name], work))
             for one in run_damage(work):
                 raise UserError(f"{shown(place)}/{one.name} {one.what}, though it is what was published; push it again")
             sync(work)
-            remove(folder)
-            work.rename(folder)
+            if not _is_here(folder, published):  # again: the files may have taken hours
+                remove(folder)
+                work.rename(folder)
+            remove(work)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise disk_full(work) from None
             raise
     remove(lock)
     return folder, {**moved, "new": len(missing)}
+
+
+def _is_here(folder: Path, published: Publication) -> bool:
+    """Whether the folder is the published run, and whole."""
+    if not folder.exists():
+        return False
+    if not is_done(folder):
+        raise UserError(f"{folder} is an unfinished run of that name; finish or delete it, or give another --runs")
+    if read_manifest(folder)["content"] != published["content"]:
+        raise UserError(f"{folder} is another run of that name; give another folder with --runs")
+    return not run_damage(folder)
 
 
 # --- what lies in the store -------------------------------------------------------------------------------------------

@@ -106,7 +106,8 @@ class SpooledMap(mmap.mmap):
             begin, end, _ = place.indices(len(self))
             self.load(begin, end)
         else:
-            self.load(place, place + 1)
+            begin = range(len(self))[place]
+            self.load(begin, begin + 1)
         return super().__getitem__(place)
 
     def find(self, wanted: Any, begin: Any = 0, end: Any = None) -> int:
