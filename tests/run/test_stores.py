@@ -104,6 +104,15 @@ def test_a_redirect_leads_to_no_other_host_and_to_no_weaker_scheme(to: str) -> N
     assert web._followed("https://host/a", "https://host/a", "/b") == "https://host/b"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="TMPDIR is the user's own there")
+def test_copies_lie_in_no_folder_that_somebody_else_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / f"glassmill-inputs-{os.getuid()}").symlink_to(tmp_path / "theirs")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(UserError, match="belongs to somebody else; .*TMPDIR"), copied(StoredFile("s3://b/x", 0, "1")):
+        pass
+
+
 # --- with a server ----------------------------------------------------------------------------------------------------
 
 

@@ -216,12 +216,10 @@ def _refuse(address: str) -> NoReturn:
 
 def _found(word: str) -> Mapping[Place, str]:
     """The files of one word in their order, and why each must not be read; empty where it may."""
-    if is_address(word):
-        return stored_files(word)
-    return {**_listed(word)}
+    return stored_files(word) if is_address(word) else _listed(word)
 
 
-def _listed(word: str, most: int | None = None) -> dict[str, str]:
+def _listed(word: str, most: int | None = None) -> dict[Place, str]:
     """The files of one word, which is no address: of a run in the order of its shards, else sorted; of a folder and a
     glob at most so many."""
     if not word.strip():

@@ -120,9 +120,8 @@ class Line:
         if stage.name not in self.wanted:
             return
         given = stage.given(self.folders)
-        identity, folder = self._find(stage, given)
+        identity, folder, damaged = self._find(stage, given)
         self.folders[stage.name] = folder
-        damaged = run_damage(folder) if is_done(folder) else []
         if is_done(folder) and not damaged:
             self.folders[stage.name] = settled(folder)
             self._set(stage.name, "skipped")
@@ -140,14 +139,17 @@ class Line:
             self._set(stage.name, "done")
         self.seconds[stage.name] = working_seconds(self.folders[stage.name])
 
-    def _find(self, stage: Stage, given: Mapping[str, Path]) -> tuple[Identity, Path]:
+    def _find(self, stage: Stage, given: Mapping[str, Path]) -> tuple[Identity, Path, list[Damage]]:
+        """Where the run is or will be; what torch was remembered to say decides only that nothing is to do."""
         identity = stage_identity(stage, self.recipe, given, self._hashing(stage.name))
         chosen = getattr(self.recipe, stage.name).chosen()
         folder = place(self.runs, self.recipe.name, identity, chosen)
-        if not is_done(folder) and torch_says.load():
+        damaged = _damage(folder)
+        if (damaged or not is_done(folder)) and torch_says.load():
             identity = replace(identity, resolved=resolve(stage.facts or stage.verb, self.recipe))
             folder = place(self.runs, self.recipe.name, identity, chosen)
-        return identity, folder
+            damaged = _damage(folder)
+        return identity, folder, damaged
 
     def _make(
         self, stage: Stage, identity: Identity, given: Mapping[str, Path], folder: Path, damaged: list[Damage]
@@ -232,6 +234,10 @@ def working_seconds(folder: Path) -> float:
             begin = entry.time_s
         last = entry.time_s
     return round(total + (last - begin if begin is not None else 0.0), 3)
+
+
+def _damage(folder: Path) -> list[Damage]:
+    return run_damage(folder) if is_done(folder) else []
 
 
 def _digests(runs: Mapping[str, Path], files: Mapping[str, Files], told: Told | None) -> dict[str, str]:

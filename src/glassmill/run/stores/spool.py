@@ -136,6 +136,8 @@ def copied(file: StoredFile) -> Iterator[Path]:
     """A copy of the whole file, under its name as far as a disk takes it, until the block ends."""
     root = Path(tempfile.gettempdir()) / f"glassmill-inputs-{os.getuid() if hasattr(os, 'getuid') else 'all'}"
     root.mkdir(mode=0o700, exist_ok=True)
+    if hasattr(os, "getuid") and (root.is_symlink() or root.stat().st_uid != os.getuid()):
+        raise UserError(f"{root} belongs to somebody else; name another folder with TMPDIR")
     _clean(root)
     folder = Path(tempfile.mkdtemp(dir=root))
     try:
