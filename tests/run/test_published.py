@@ -17,9 +17,11 @@ from glassmill.recipe import make_recipe
 from glassmill.run.folder import Identity, is_done, open_run, run_damage
 from glassmill.run.given import prepared
 from glassmill.run.hashes import hash_files
+from glassmill.run.inputs import input_files
 from glassmill.run.names import find_folder
-from glassmill.run.published import PUBLISHED, UPLOADING, pull, push
+from glassmill.run.published import pull, push
 from glassmill.run.stores import client, persistence
+from glassmill.run.stores.address import PUBLISHED, UPLOADING
 from tests.s3 import SECRET, Proxy, needs_server, proxied, with_environment
 
 pytestmark = [pytest.mark.slow, needs_server]
@@ -69,6 +71,8 @@ def test_a_run_is_seen_whole_or_not_at_all_whatever_fails(
     assert pull(f"s3://web/torn/tokens/{run.name}", tmp_path / "there")[1]["new"] and not run_damage(folder)
     names = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()} - {"lock"}
     assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == names
+    with pytest.raises(UserError, match=rf"holds a pushed run; `glassmill pull s3://web/torn/tokens/{run.name}`"):
+        input_files(["s3://web/torn/"])
     given = make_recipe({"given": {"tokens": f"s3://web/torn/tokens/{run.name}"}})
     assert prepared(given, tmp_path / "third").given["tokens"] == str(tmp_path / "third" / "tokens" / run.name)
 

@@ -23,6 +23,7 @@ from glassmill.corpus.chain import Chain
 from glassmill.corpus.document import PARQUET, Document, Lost, Page, table_of
 from glassmill.corpus.pii import find, leaving
 from glassmill.corpus.read.cut import Source
+from glassmill.corpus.read.files.columns import readable
 from glassmill.corpus.read.files.errors import UNJUDGED, cause_of
 from glassmill.corpus.read.files.kinds import kind_of
 from glassmill.corpus.read.sources import read_sources
@@ -209,7 +210,7 @@ class _Gather:
         pages = self.counts["pages"]
         size = float(size_of(source.path))
         if kind_of(source.path) == "parquet":
-            size = float(pq.read_metadata(path if isinstance(path := source.path, Path) else path.open()).num_rows)
+            size = float(pq.read_metadata(readable(source.path)).num_rows)
         elif source.path.name.lower().endswith(PACKED) and kind_of(source.path) != "warc":
             size *= PACKED_RATIO
         return min(1.0, offset / size * pages / max(pages - 1, 1)) or 1.0

@@ -26,10 +26,9 @@ from glassmill.foreign_json import load_json
 from glassmill.printable import printable, shown
 from glassmill.run.files import TEMPORARY, disk_full, locked, remove, sha256_file, sync
 from glassmill.run.folder import INPUTS, PULLING, FileEntry, is_done, read_manifest, run_damage
-from glassmill.run.stores.address import parts_of, scheme_of
+from glassmill.run.stores.address import PUBLISHED, UPLOADING, parts_of, scheme_of
 from glassmill.run.stores.client import delete, entries_under, entry_at, put_bytes, put_file, read_range
 
-UPLOADING, PUBLISHED = "UPLOADING.json", "PUBLISHED.json"
 COMPANIONS = (INPUTS, "recipe.toml", "events.jsonl", "metrics.csv", "stats.json", "plan.json", "manifest.json", "DONE")
 """Files of a run that are no artefacts and belong to it."""
 AT_ONCE = 8

@@ -20,6 +20,8 @@ STORES: dict[str, tuple[str, str]] = {
 }
 """Scheme -> the package that fsspec needs for it, and how to install that."""
 WEB = ("https", "http")
+UPLOADING, PUBLISHED = "UPLOADING.json", "PUBLISHED.json"
+"""The lists beside a pushed run's files: see `glassmill.run.published`."""
 CREDENTIALS = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS",

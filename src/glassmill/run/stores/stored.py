@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 
 from glassmill.errors import UserError
 from glassmill.printable import shown
-from glassmill.run.stores.address import is_address, parts_of, scheme_of
+from glassmill.run.stores.address import PUBLISHED, UPLOADING, is_address, parts_of, scheme_of
 from glassmill.run.stores.client import Entry, entries_under, entry_at, read_range
 
 BUFFER_BYTES = 4 << 20
@@ -85,7 +85,8 @@ def stored_files(word: str) -> dict[Place, str]:
     hidden files and folders are left out.
 
     Raises:
-        UserError: it names none, or the store cannot be asked.
+        UserError: it names none, or a pushed run, whose dropped documents lie beside the others; or the store cannot be
+            asked.
     """
     scheme_of(word)
     entry = None if word.endswith("/") else entry_at(word)
@@ -94,6 +95,9 @@ def stored_files(word: str) -> dict[Place, str]:
     seen = [one for one in entries if not any(part.startswith(".") for part in parts_of(one.address)[depth:])]
     if not seen:
         raise UserError(f"input {shown(word)!r} names no file in the store; check bucket and prefix")
+    places = (one.address.rpartition("/") for one in seen)
+    if run := next((place for place, _, name in places if name in (PUBLISHED, UPLOADING)), None):
+        raise UserError(f"input {shown(word)!r} holds a pushed run; `glassmill pull {shown(run)}`, and name its folder")
     return {_listed(one): "" for one in seen}
 
 

@@ -14,6 +14,7 @@ from typing import IO, Any
 from glassmill.corpus.read.cut import END, Range
 from glassmill.errors import RefusedError, UnreadableError
 from glassmill.recipe import FilesSettings
+from glassmill.run.stores.stored import InputPath
 
 ROWS = 256
 BATCH_BYTES = 64 << 20
@@ -26,7 +27,7 @@ LONGEST_HEADER_BYTES = 1 << 20
 DEEPEST = 16
 
 
-def readable(path: Path) -> Path | IO[bytes]:
+def readable(path: InputPath) -> Path | IO[bytes]:
     """What pyarrow opens: a path, or, of a file that is fetched as it is read, the file."""
     return path if isinstance(path, Path) else path.open("rb")
 
