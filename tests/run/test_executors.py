@@ -53,6 +53,10 @@ def test_the_children_of_a_crew_stay_for_the_next_map_with_the_limits_of_that() 
         assert map_shards("shard_functions:who", [{}, {}], 1, crew=crew) == [first, first]
         walked = map_shards("shard_functions:walk_items", [{"items": [1, 0, 3]}], 1, cpu_limit_s=0.3, crew=crew)
         assert walked == [{"total": 4, "set_aside": [1]}]
+        for megabytes, limit in ((50, 100), (300, 0)):
+            task = {"items": [megabytes]}
+            (taken,) = map_shards("shard_functions:take_memory", [task], 1, memory_limit_mb=limit, crew=crew)
+            assert taken == {"set_aside": []}
         (second,) = map_shards("shard_functions:who", [{}], 1, crew=crew)
         os.kill(second["pid"], signal.SIGKILL)  # while it waits for work
         _wait_until(lambda: not _is_running(second["pid"]))
