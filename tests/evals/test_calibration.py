@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,10 @@ from hypothesis import strategies as st
 
 from glassmill.evals import eval as verb
 from glassmill.evals.calibration import calibration, outcome, probability
+from glassmill.infer.completion import Completion
+from glassmill.infer.compose import Composer
 from glassmill.infer.generate import Model
+from glassmill.infer.sampling import SamplingParams, TokenLogprobs
 from glassmill.recipe import EvalSettings
 
 ANSWERS = st.lists(st.tuples(st.floats(0, 1), st.sampled_from([0.0, 0.5, 1.0])), min_size=1, max_size=60)
@@ -69,6 +73,23 @@ def test_how_sure_a_model_is_is_the_probability_of_what_it_wrote(model_folder: P
     losses = model.token_losses(np.array([[*prompt, *written]]))[0, len(prompt) - 1 :]
     assert len(losses) == len(written) > 0
     assert probability(reply) == pytest.approx(math.exp(-float(losses.sum())), rel=1e-3)
+
+
+def test_what_the_calculator_gives_does_not_make_a_model_less_sure(model_folder: Path) -> None:
+    tokenizer = Model.load(model_folder, device="cpu").tokenizer
+    completion = Completion((1,), SamplingParams(tools=True, logprobs=0))
+    composer = Composer(tokenizer, completion.params, 60)
+    call, result, end = (tokenizer.special[name] for name in ("<|tool_call|>", "<|tool_result|>", "<|im_end|>"))
+    own = deque([call, *tokenizer.encode("12*7").tolist(), result, *tokenizer.encode("84.").tolist(), end])
+    count = len(own)
+    while composer.finish_reason is None:
+        forced = bool(composer.forced)
+        token = composer.forced.popleft() if forced else own.popleft()
+        if delta := composer.push(token, TokenLogprobs(-50.0 if forced else -0.1, ())):
+            completion.publish(delta)
+    reply = completion.reply()
+    assert [use.result for use in reply.tools] == ["84"] and len(reply.tokens) > count
+    assert probability(reply) == pytest.approx(math.exp(-0.1 * count))
 
 
 def test_the_examination_has_the_table_without_false_claims(model_folder: Path, tmp_path: Path) -> None:

@@ -106,8 +106,10 @@ def test_a_calculation_is_forced_and_set_apart_from_the_text(written: bytes, use
     deltas = run([*b"So: ", CALL, *written, RESULT, *b"that.", IM_END], tools=True)
     assert [delta.tool for delta in deltas if delta.tool] == [use]
     assert text_of(deltas) == "So: that."
-    forced = [record.token for delta in deltas for record in delta.tokens][4 + 1 + len(written) + 1 :]
+    records = [record for delta in deltas for record in delta.tokens]
+    forced = [record.token for record in records][4 + 1 + len(written) + 1 :]
     assert forced[: len(use.result) + 1] == [*use.result.encode(), END]
+    assert [record.token for record in records if record.forced] == [*use.result.encode(), END]
 
 
 def test_a_call_that_never_ends_is_forgotten_and_costs_at_most_64_tokens() -> None:

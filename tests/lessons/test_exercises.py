@@ -65,6 +65,21 @@ def test_every_test_passes_with_the_solution_and_fails_with_the_stub(lesson: wor
     assert not [one["test"] for one in with_stub if one["wrong"] is None]
 
 
+@pytest.mark.parametrize(
+    ("number", "one", "other"),
+    [
+        (3, "(len(lines) - len(set(lines))) / len(lines)", "1 - len(set(lines)) / len(lines)"),
+        (7, "(reward - mean) / spread", "reward / spread - mean / spread"),
+    ],
+)
+def test_a_solution_that_rounds_otherwise_is_as_right(tmp_path: Path, number: int, one: str, other: str) -> None:
+    lesson = LESSONS[number - 1]
+    source = lesson.solution.read_text(encoding="utf-8")
+    assert one in source
+    (tmp_path / lesson.stub.name).write_text(source.replace(one, other), encoding="utf-8")
+    assert not [tried for tried in work.check(lesson, tmp_path)["tests"] if tried["wrong"] is not None]
+
+
 @pytest.mark.parametrize("name", ["README.md", *(lesson.page.name for lesson in LESSONS)])
 def test_a_page_leads_only_to_views_that_the_studio_has(name: str) -> None:
     views = (FOLDER.parents[1] / "src/glassmill/studio/static/js/views.js").read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from glassmill.errors import UserError
+from glassmill.infer.compose import Composer
 from glassmill.infer.folder import load_folder
 from glassmill.infer.generate import Model
 from glassmill.infer.sampling import SamplingParams
@@ -24,7 +25,7 @@ from glassmill.train.plan import set_up
 from glassmill.tune import rl
 from glassmill.tune.before import width_of_start
 from glassmill.tune.groups import GroupPolicy
-from glassmill.tune.rollouts import Drawing, chosen, decoder_of, draw
+from glassmill.tune.rollouts import Drawing, decoder_of, draw
 from glassmill.tune.tasks import task_of
 from tests.tokens.builders import run_stage
 from tests.train.builders import interrupt
@@ -138,8 +139,12 @@ def test_the_calculators_tokens_are_not_the_models(tuned: Path) -> None:
     messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": parts}]
     begin = len(render(tokenizer, messages[:1]))
     ids, mask = render_with_mask(tokenizer, messages)
-    own = chosen(tokenizer, [int(token) for token in ids[begin:]], SamplingParams(tools=True))
-    assert own == tuple(map(bool, mask[begin:])) and not all(own)
+    composer, own = Composer(tokenizer, SamplingParams(tools=True), len(ids)), list[bool]()
+    for token in ids[begin:].tolist():
+        assert not composer.forced or composer.forced.popleft() == token
+        delta = composer.push(token)
+        own += [not record.forced for record in delta.tokens] if delta else []
+    assert own == list(map(bool, mask[begin:])) and not all(own)
 
 
 def test_equal_weights_and_seeds_give_equal_answers_by_every_decoder(tuned: Path, tmp_path: Path) -> None:

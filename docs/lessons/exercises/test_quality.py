@@ -2,7 +2,7 @@
 
 from random import Random
 
-from expect import gives, near
+from expect import gives
 from quality import repeated_lines, top_phrase, verdict
 
 from glassmill.corpus.judge.gopher import duplicates, split_lines
@@ -13,10 +13,10 @@ LINES = ["the mill", "of rye", "and wheat", "turns"]
 
 
 def test_repeated_lines_count_from_the_second_time_on() -> None:
-    near(repeated_lines, "a\nb\nc", wanted=0.0)
-    near(repeated_lines, "a\na\nb\na", wanted=0.5)
-    near(repeated_lines, "a\n\n\na", wanted=0.5)
-    near(repeated_lines, "", wanted=0.0)
+    gives(repeated_lines, "a\nb\nc", wanted=0.0)
+    gives(repeated_lines, "a\na\nb\na", wanted=0.5)
+    gives(repeated_lines, "a\n\n\na", wanted=0.5)
+    gives(repeated_lines, "", wanted=0.0)
 
 
 def test_the_share_is_that_of_glassmill() -> None:
@@ -24,7 +24,7 @@ def test_the_share_is_that_of_glassmill() -> None:
     for _ in range(50):
         text = "\n".join(chance.choice(LINES) for _ in range(chance.randint(1, 9)))
         lines = split_lines(text)
-        near(repeated_lines, text, wanted=duplicates(lines)[0] / len(lines))
+        gives(repeated_lines, text, wanted=duplicates(lines)[0] / len(lines))
 
 
 def test_the_top_phrase_is_the_most_frequent_one_and_of_equals_the_first() -> None:

@@ -104,7 +104,8 @@ def calibration(sure: npt.ArrayLike, credit: npt.ArrayLike, outcomes: Sequence[O
 
 def probability(reply: Reply) -> float:
     """Of a reply that was asked for with `logprobs`: of all tokens that the model wrote, not of what tools gave."""
-    return math.exp(min(0.0, sum(token.logprobs.logprob for token in reply.tokens if token.logprobs)))
+    own = (token.logprobs.logprob for token in reply.tokens if token.logprobs and not token.forced)
+    return math.exp(min(0.0, sum(own)))
 
 
 def outcome(said: str, right: bool) -> Outcome:

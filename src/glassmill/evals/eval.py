@@ -33,7 +33,7 @@ from glassmill.tokens.suffixes import build, is_built
 if TYPE_CHECKING:
     from glassmill.infer.generate import Message, Model
 
-VERSION = 3
+VERSION = 4
 
 BITS_PER_BYTE = Score(
     "val_bpb",

@@ -49,11 +49,13 @@ class TokenRecord:
     Attributes:
         piece: Its bytes in the visible text; empty for control tokens and for those of a tool use.
         logprobs: `None` unless the request asked for them.
+        forced: Whether the calculator gave it, and the model had no choice.
     """
 
     token: int
     piece: bytes
     logprobs: TokenLogprobs | None = None
+    forced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,7 @@ class Composer:
     def push(self, token: int, logprobs: TokenLogprobs | None = None) -> Delta | None:
         """Take one token, drawn or forced."""
         self.num_tokens += 1
-        tool, piece, text = None, b"", ""
+        tool, piece, text, forced = None, b"", "", self.tool is not None
         tokens: tuple[TokenRecord, ...] = ()
         if token in self.ends:
             self.finish_reason = "stop"
@@ -193,7 +195,7 @@ class Composer:
             text += piece_of(self.tokenizer, token).decode(errors="replace")
         elif token not in self.hidden:
             piece = piece_of(self.tokenizer, token)
-        more, certain = self.text.push(TokenRecord(token, piece, logprobs))
+        more, certain = self.text.push(TokenRecord(token, piece, logprobs, forced))
         text, tokens = text + more, tokens + certain
         if self.text.stopped:
             self.finish_reason = "stop"

@@ -21,7 +21,6 @@ from safetensors.torch import save_file
 from glassmill import native
 from glassmill.infer.batch import Batch
 from glassmill.infer.completion import Completion
-from glassmill.infer.compose import Composer
 from glassmill.infer.decoder import Decoder
 from glassmill.infer.sampling import SamplingParams
 from glassmill.infer.torch_decoder import TorchDecoder
@@ -99,27 +98,16 @@ def draw(
             joining.append(waiting.popleft())
         batch.join(joining)
         batch.step(PIECE_TOKENS)
-    return [_answer(tokenizer, completion) for completion in completions]
+    return [_answer(completion) for completion in completions]
 
 
-def _answer(tokenizer: Tokenizer, completion: Completion) -> Answer:
+def _answer(completion: Completion) -> Answer:
     reply = completion.reply()
     ids = tuple(record.token for record in reply.tokens)
+    chosen = tuple(not record.forced for record in reply.tokens)
     uses = tuple(part for part in reply.parts if not isinstance(part, str))
     said = Said(reply.text, uses, reply.finish_reason == "stop")
-    return Answer(ids, chosen(tokenizer, ids, completion.params), said)
-
-
-def chosen(tokenizer: Tokenizer, ids: Sequence[int], params: SamplingParams) -> tuple[bool, ...]:
-    """Of every token of an answer, whether the model chose it: the engine's own composer, over the same tokens, says
-    which ones the calculator forced."""
-    composer, own = Composer(tokenizer, params, len(ids) + 1), []
-    for token in ids:
-        own.append(not composer.forced)
-        if composer.forced:
-            composer.forced.popleft()
-        composer.push(token)
-    return tuple(own)
+    return Answer(ids, chosen, said)
 
 
 def seed_of(*numbers: int) -> int:
