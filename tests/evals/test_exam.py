@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from glassmill.corpus.document import Document
-from glassmill.evals.exam import GAP, called, exam_lines, make_exam
+from glassmill.evals.exam import GAP, called, exam_lines, make_exam, unasked
 from glassmill.evals.exam_scores import difference_interval, holds, is_right, read_exam, share_interval
 from glassmill.search.passages import passages
 
@@ -60,6 +61,23 @@ def test_a_document_is_for_choosing_or_held_out_as_a_whole() -> None:
     rows = sorted(make_exam(DOCUMENTS, 500, 7), key=lambda row: row["document"])
     parts = {key: {row["part"] for row in some} for key, some in itertools.groupby(rows, lambda row: row["document"])}
     assert all(len(part) == 1 for part in parts.values()) and set.union(*parts.values()) == {"choose", "held_out"}
+
+
+def test_what_a_copy_under_another_name_says_is_not_learned_before_the_exam() -> None:
+    asked = make_exam(DOCUMENTS[:6], 500, 7)
+    assert not unasked(asked, asked)
+    copies = [replace(one, url=one.url.replace("mill-", "windmill-")) for one in DOCUMENTS[:6]]
+    assert not {row["question"] for row in asked if row["form"] != "definition"} & {
+        row["question"] for row in make_exam(copies, 500, 7)
+    }
+    assert not unasked(make_exam(copies, 500, 7), asked)
+    others = make_exam(DOCUMENTS[6:], 500, 7)
+    assert others and unasked(others, asked) == others
+    mine = [
+        {"question": "Which mesh?", "answer": ["none", str(others[0]["answer"])]},
+        {"question": others[-1]["question"], "answer": "x"},
+    ]
+    assert len(unasked(others, mine)) == len(others) - 2
 
 
 def test_equal_documents_give_equal_exams_and_another_seed_draws_others() -> None:

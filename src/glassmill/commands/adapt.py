@@ -27,7 +27,7 @@ from glassmill.commands.adapt_training import Learned, check_enough, learn
 from glassmill.commands.terminal import Screen, plain
 from glassmill.corpus.document import documents
 from glassmill.errors import UserError
-from glassmill.evals.exam import ExamRow, exam_lines, make_exam
+from glassmill.evals.exam import ExamRow, exam_lines, make_exam, unasked
 from glassmill.evals.exam_answers import WAYS, Answered, WayScore, timed, way_score
 from glassmill.evals.exam_scores import read_exam
 from glassmill.infer.grounding import Documents
@@ -168,11 +168,10 @@ def adapt(
 
 
 def _others(exam: Sequence[Mapping[str, Any]], corpus: Path, seed: int) -> list[ExamRow]:
-    """Questions about the documents that no question of the exam is about."""
+    """Questions about documents that no question of the exam is about, and for nothing that the exam asks for."""
     asked = {str(row.get("document", "")).partition("#")[0] for row in exam}
-    known = {row["question"] for row in exam}
     left = (one for one in documents(corpus) if one.url.partition("#")[0] not in asked)
-    return [row for row in make_exam(left, MOST_LEARNED, seed) if row["question"] not in known]
+    return unasked(make_exam(left, MOST_LEARNED, seed), exam)
 
 
 def _is_learned(url: str) -> bool:

@@ -39,8 +39,14 @@ WINDOW = 256
 
 
 class Kept(TypedDict):
-    """What became of general knowledge: perplexity of common facts before and after, divergence of the next token
-    (nats), share of tokens whose best successor is the same. `forgot`: too much is gone to serve the model."""
+    """What became of general knowledge.
+
+    Attributes:
+        perplexity_before, perplexity: Of common facts.
+        kl: Divergence of the next token, in nats.
+        same_best: Share of tokens whose best successor is the same.
+        forgot: Too much is gone to serve the model; never of one that was trained here, which knew no common facts.
+    """
 
     perplexity_before: float
     perplexity: float
@@ -121,10 +127,12 @@ def learn(
 def kept(before: Path, after: Path) -> Kept:
     """Compares two models on a paragraph of common facts."""
     from glassmill.infer.choose import load_decoder
-    from glassmill.tokens.tokenizer import Tokenizer
+    from glassmill.train.base import read_base
     from glassmill.train.known_text import FORGETTING, GENERAL_TEXT
+    from glassmill.train.rates import is_own
 
-    ids = Tokenizer.load(before).prompt_ids(GENERAL_TEXT)
+    base = read_base(before)
+    ids = base.tokenizer.prompt_ids(GENERAL_TEXT)
     found = drift(load_decoder(before, 1), load_decoder(after, 1), ids, WINDOW)
     risen = math.log(found.perplexity) - math.log(found.perplexity_before)
     return {
@@ -132,7 +140,7 @@ def kept(before: Path, after: Path) -> Kept:
         "perplexity": round(found.perplexity, 3),
         "kl": round(found.kl, 4),
         "same_best": round(found.same_best, 4),
-        "forgot": not risen <= FORGETTING,
+        "forgot": not risen <= FORGETTING and not is_own(base.meta),
     }
 
 

@@ -17,9 +17,9 @@ import hashlib
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Literal, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 
 from glassmill.corpus.document import Document
 from glassmill.search.question import STOP_WORDS
@@ -95,9 +95,27 @@ def make_exam(read: Iterable[Document], questions: int, seed: int) -> list[ExamR
     ]
 
 
+def unasked(rows: Iterable[ExamRow], exam: Iterable[Mapping[str, Any]]) -> list[ExamRow]:
+    """The rows that a model may learn from before it takes the exam: those with another question, about something else.
+
+    Copies of a document under other names say the same, so what is asked for counts, not the name in the question.
+    """
+    known = list(exam)
+    questions, facts = {row["question"] for row in known}, {fact for row in known for fact in _facts(row)}
+    return [row for row in rows if row["question"] not in questions and not _facts(row) & facts]
+
+
 def exam_lines(rows: Sequence[ExamRow]) -> str:
     """The rows as JSONL."""
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _facts(row: Mapping[str, Any]) -> set[str]:
+    """The sentence with its gap filled, or else the answers."""
+    answers = {row["answer"]} if isinstance(row["answer"], str) else set(row["answer"])
+    if GAP not in row["question"]:
+        return answers
+    return {row["question"].partition(": ")[2].replace(GAP, answer) for answer in answers}
 
 
 def _drafts(document: Document, text: str, spread: Counter[str], seed: int) -> Iterator[_Draft]:
