@@ -18,6 +18,8 @@ The scales keep the length of vectors the same at any width. `docs/log.md` has w
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -108,9 +110,7 @@ def _hold_bigrams(model: Transformer, bigrams: Bigrams, common_D: Tensor, genera
     own_VD = tables.embedding_VR @ basis_RD + RANDOM_SHARE * model.config.d_model**-0.5 * _random(embedding, generator)
     own_VD -= (own_VD @ common_D)[:, None] * common_D
     embedding.copy_(BIGRAM_NORM * torch.nn.functional.normalize(own_VD, dim=1) + EMBEDDING_NORM * common_D)
-    length = (
-        BIGRAM_NORM**2 + EMBEDDING_NORM**2
-    ) ** 0.5 / FINAL_GAIN  # of an embedding, over that of what the head reads
+    length = math.hypot(BIGRAM_NORM, EMBEDDING_NORM) / FINAL_GAIN  # of an embedding, over that of what the head reads
     head.copy_(length / BIGRAM_NORM * tables.head_VR @ basis_RD)
     head += length / EMBEDDING_NORM * tables.frequency_V[:, None] * common_D
 

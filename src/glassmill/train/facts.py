@@ -7,7 +7,7 @@ from glassmill.run.device import Facts
 from glassmill.train.base import shape_of
 from glassmill.train.plan import set_up
 
-VERSION = 6
+VERSION = 7
 
 
 def resolved(recipe: Recipe) -> Facts:
