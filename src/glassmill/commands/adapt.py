@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -149,7 +150,7 @@ def adapt(
     fit = [score for score in ways if not (learned and learned["kept"]["forgot"] and score["way"].startswith(ADAPTED))]
     best = max(fit, key=lambda score: score["chosen_by"])["way"]
     served, way = (learned["model"] if learned and best.startswith(ADAPTED) else base), best.removeprefix(ADAPTED)
-    with_documents = "" if way == "bare" else f" --documents {corpus} --answers {way}"
+    with_documents = [] if way == "bare" else ["--documents", str(corpus), "--answers", way]
     result: Adapted = {
         "corpus": str(corpus),
         "documents": index.num_documents,
@@ -159,7 +160,7 @@ def adapt(
         "ways": ways,
         "learned": learned,
         "best": best,
-        "serve": f"glassmill serve {served}{with_documents}",
+        "serve": shlex.join(["glassmill", "serve", str(served), *with_documents]),
         "cpu_minutes": round((time.process_time() - begin) / 60, 2),
         "answers": answers,
     }
