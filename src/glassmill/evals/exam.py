@@ -96,7 +96,7 @@ def make_exam(read: Iterable[Document], questions: int, seed: int) -> list[ExamR
 
 
 def unasked(rows: Iterable[ExamRow], exam: Iterable[Mapping[str, Any]]) -> list[ExamRow]:
-    """The rows that a model may learn from before it takes the exam: those with another question, about something else.
+    """The rows that a model may learn from before it takes the exam, as `read_exam` gave it: those about something else.
 
     Copies of a document under other names say the same, so what is asked for counts, not the name in the question.
     """
@@ -112,7 +112,7 @@ def exam_lines(rows: Sequence[ExamRow]) -> str:
 
 def _facts(row: Mapping[str, Any]) -> set[str]:
     """The sentence with its gap filled, or else the answers."""
-    answers = {row["answer"]} if isinstance(row["answer"], str) else set(row["answer"])
+    answers = set(row.get("answers") or [row["answer"]])
     if GAP not in row["question"]:
         return answers
     return {row["question"].partition(": ")[2].replace(GAP, answer) for answer in answers}
