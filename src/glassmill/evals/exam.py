@@ -96,7 +96,7 @@ def make_exam(read: Iterable[Document], questions: int, seed: int) -> list[ExamR
 
 
 def unasked(rows: Iterable[ExamRow], exam: Iterable[Mapping[str, Any]]) -> list[ExamRow]:
-    """The rows that a model may learn from before it takes the exam, as `read_exam` gave it: those about something else.
+    """The rows, about something else, that a model may learn from before an exam, which is as `read_exam` gives it.
 
     Copies of a document under other names say the same, so what is asked for counts, not the name in the question.
     """
