@@ -91,7 +91,8 @@ def test_what_a_token_cost_then_and_now_is_what_the_first_and_the_last_model_say
     assert window["then"] and window["now"] and sum(window["now"]) < sum(window["then"])
     assert reader.window(4, now=False)["then"] is None and reader.window(1, 2, now=False)["then"] is None
     mean = reader.window(4, now=False)["mean"]
-    assert mean is not None and mean["first"] <= 4 <= mean["last"] and 0.5 < mean["loss"] < 6
+    measured = [float(np.mean(reader.window(step, now=False)["then"])) for step in window["measured"]]  # type: ignore[arg-type]
+    assert mean is not None and mean["first"] <= 4 <= mean["last"] and min(measured) < mean["loss"] < max(measured)
 
 
 @pytest.mark.slow
@@ -166,9 +167,15 @@ def test_a_window_that_no_step_read_is_refused(reader: WindowReader, step: int, 
         reader.window(step, row)
 
 
-def test_personal_data_is_masked_token_by_token(reader: WindowReader) -> None:
+def test_personal_data_is_masked_token_by_token_and_no_id_says_what_it_was(reader: WindowReader) -> None:
     said = "Write to ada.miller@mills.de today."
     ids = np.asarray(reader.tokenizer.encode(said), np.int64)
-    masked: Any = reader._pieces(ids, clear=False)
+    shown, masked = reader._told(ids, clear=False)
     assert len(masked) == len(ids) and "".join(masked).split() == ["Write", "to", "[email]", "today."]
-    assert "".join(reader._pieces(ids, clear=True)) == said
+    assert reader.tokenizer.decode(np.asarray([one for one in shown if one is not None])).split() == [
+        "Write",
+        "to",
+        "today.",
+    ]
+    shown, clear = reader._told(ids, clear=True)
+    assert (shown, "".join(clear)) == (ids.tolist(), said)

@@ -74,6 +74,8 @@ class WindowLine(TypedDict):
         step, row: Counted from 1; of so many `steps` and `rows`.
         epoch: How often the training went through this corpus by then, counted from 1.
         part: The tokens run that a mixture of corpora took it from; empty for the line's own.
+        ids: None for a token of personal data that is masked: an id says what the token says.
+        tokens: Their texts; of masked data, what stands for it in its first token, and nothing in the others.
         then: None where it was not measured; `measured` are the steps whose first window was.
         mean: None before the first report.
         now: None where no model is left; `now_by` is the run of the one that is.
@@ -87,7 +89,7 @@ class WindowLine(TypedDict):
     rows: int
     epoch: int
     part: str
-    ids: list[int]
+    ids: list[int | None]
     tokens: list[str]
     documents: list[DocumentLine]
     then: list[float] | None
@@ -160,6 +162,7 @@ class WindowReader:
         (folder, shards), order = self._parts[part], self._orders[part]
         number, first = shards.start(order.place(own), self.length + 1)
         ids = np.asarray(shards.shard(number)[first : first + self.length + 1], np.int64)
+        shown_ids, tokens = self._told(ids, clear)
         then, mean = self._then
         corpus = self.origin.corpus
         return {
@@ -171,8 +174,8 @@ class WindowReader:
             "rows": self.rows,
             "epoch": own // order.windows_per_epoch + 1,
             "part": "" if folder == self.origin.tokens else f"{folder.parent.name}/{folder.name}",
-            "ids": ids.tolist(),
-            "tokens": self._pieces(ids, clear),
+            "ids": shown_ids,
+            "tokens": tokens,
             "documents": list(self._documents(part, number, first, show)),
             "then": then.get(step) if row == 1 else None,
             "measured": sorted(then),
@@ -216,15 +219,17 @@ class WindowReader:
                 "tokens": end - start,
             }
 
-    def _pieces(self, ids: np.ndarray, clear: bool) -> list[str]:
-        """The text of each token. Personal data is one placeholder in the first of its tokens; the rest are empty."""
+    def _told(self, ids: np.ndarray, clear: bool) -> tuple[list[int | None], list[str]]:
+        """Ids and texts of the tokens, with personal data masked; see `WindowLine`."""
+        numbers: list[int | None] = ids.tolist()
         pieces = [piece_of(self.tokenizer, token).decode(errors="backslashreplace") for token in ids.tolist()]
         spans = [] if clear else mask(self.tokenizer.decode(ids), leave=self._leave)[1]
         ends = ends_of(self.tokenizer, ids) if spans else []
         for span in spans:
             first, last = bisect_right(ends, span.start), bisect_left(ends, span.end)
+            numbers[first : last + 1] = [None] * (last + 1 - first)
             pieces[first : last + 1] = [PLACEHOLDERS[span.kind], *[""] * (last - first)]
-        return pieces
+        return numbers, pieces
 
     def _now(self, ids: np.ndarray) -> list[float] | None:
         if self._model is None:
