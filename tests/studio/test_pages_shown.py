@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from playwright.sync_api import Page, expect
 
-from glassmill.corpus.look.cut_away import cut_away, pieces
+from glassmill.corpus.look.cut_away import cut_away, masked, pieces
 from glassmill.corpus.pii.masking import PLACEHOLDERS
 from glassmill.errors import UserError
 from glassmill.studio.documents import page_of_documents, values_of_rule
@@ -57,9 +57,33 @@ def test_pieces_are_the_html_and_what_is_kept_are_words_of_the_text(markup: str,
     assert all(piece.text for piece in found)
 
 
-@pytest.mark.parametrize("part", ["a ", "<p>", "<script>", "<!--", "word<b> ", "&amp; ", "<", "a b c d e f g h "])
+@pytest.mark.parametrize(
+    ("markup", "shown"),
+    [
+        ("ada@mills.de", "[email]"),
+        ("ada@<b>mills</b>.de", "[email]"),
+        ("<i>ada</i>@<i>mills.de</i>", "<i>[email]</i>"),
+        ("ada&#64;mills&period;de", "[email]"),
+        ("<a href='mailto:ada&#x40;mills.de'>&lt;us&gt;</a>", "<a href='mailto:[email]'>&lt;us&gt;</a>"),
+        ("<td>Mail</td><td>ada@mills.de</td><td>AT&T</td>", "<td>Mail</td><td>[email]</td><td>AT&T</td>"),
+        ("x@<!-- no robots -->mills.de <", "[email] <"),
+    ],
+)
+def test_html_hides_what_it_holds_as_written_and_what_it_reads_as(markup: str, shown: str) -> None:
+    assert masked(markup) == shown == masked(shown)
+
+
+@given(st.text("<>/abp &;#6410@.\"'!- é\n", max_size=60))
+def test_html_without_personal_data_stays_as_it_is(markup: str) -> None:
+    assert masked(markup) == markup or "[" in masked(markup)
+
+
+@pytest.mark.parametrize(
+    "part", ["a ", "<p>", "<script>", "<!--", "<a ", "word<b> ", "&amp; ", "<", "a b c d e f g h "]
+)
 def test_a_page_made_to_be_slow_is_cut_into_pieces_all_the_same(part: str) -> None:
     markup = part * (40_000 // len(part))
+    assert masked(markup) == markup
     assert "".join(piece.text for piece in pieces(markup, "a b c d word & " * 2000)) == markup
 
 

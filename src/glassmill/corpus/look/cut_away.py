@@ -16,7 +16,8 @@ from typing import NamedTuple
 from glassmill.corpus.document import Page
 from glassmill.corpus.extract.encoding import decode
 from glassmill.corpus.extract.extract import html_to_text
-from glassmill.corpus.look.shown import shown
+from glassmill.corpus.pii import PLACEHOLDERS, leaving, mask
+from glassmill.corpus.pii.reserved import Leave
 from glassmill.corpus.read.cut import Range
 from glassmill.corpus.read.files.kinds import WARC, kind_of
 from glassmill.corpus.read.sources import read_pages
@@ -26,6 +27,14 @@ from glassmill.run.inputs import recorded_inputs
 
 MOST_CHARACTERS = 40_000
 """Of HTML that are shown; a page may have megabytes."""
+_MARGIN = 500
+"""Characters that are masked beyond those that are shown: what the cut would halve is known whole."""
+_INLINE = "a|abbr|b|bdi|bdo|big|cite|code|em|font|i|ins|kbd|label|mark|q|s|samp|small|span|strong|sub|sup|tt|u|var|wbr"
+_CHARACTER = r"&#?\w{1,32};?|."
+_INLINE_TAG = rf"<!--.*?(?:-->|\Z)|</?(?:{_INLINE})\b[^>]*(?:>|\Z)"
+_TAG = r"<[a-zA-Z/!?][^>]*(?:>|\Z)"
+_AS_WRITTEN = re.compile(_CHARACTER, re.DOTALL)
+_AS_READ = re.compile(rf"(?P<inline>{_INLINE_TAG})|(?P<tag>{_TAG})|{_CHARACTER}", re.DOTALL | re.IGNORECASE)
 _PIECE = re.compile(
     r"<!--.*?(?:-->|\Z)|<(script|style|noscript|template|svg|title)\b.*?(?:</\1\s*>|\Z)|<[a-zA-Z/!?][^>]*(?:>|\Z)|[^<\s]+|<",
     re.DOTALL | re.IGNORECASE,
@@ -50,12 +59,41 @@ def cut_away(run: Path, web: Path | None, source: str, offset: int, url: str) ->
     Raises:
         UserError: the input file is not there any more, has another page there, or is no archive of pages.
     """
-    show = shown(run)
     page = _page(_file_of(run, web, source), source, offset, url)
-    settings = load_recipe(run / "recipe.toml").corpus.extract
+    settings = load_recipe(run / "recipe.toml").corpus
+    leave, most = leaving(True, settings.pii.allow), MOST_CHARACTERS + _MARGIN
     markup = decode(page.body, page.charset)[0]
-    text = str(show(html_to_text(markup, settings)[:MOST_CHARACTERS]))
-    return list(pieces(str(show(markup[:MOST_CHARACTERS])), text)), text
+    text = mask(html_to_text(markup, settings.extract)[:most], leave=leave)[0][:MOST_CHARACTERS]
+    return list(pieces(masked(markup[:most], leave)[:MOST_CHARACTERS], text)), text
+
+
+def masked(markup: str, leave: Leave | None = None) -> str:
+    """HTML without the personal data that it holds as written, or as it reads: tags cut it, and entities spell it.
+
+    >>> masked("<a href='mailto:ada@mills.de'>ada&#64;<b>mills</b>.de</a>")
+    "<a href='mailto:[email]'>[email]</a>"
+    """
+    found: list[tuple[int, int, str]] = []
+    for pattern in (_AS_WRITTEN, _AS_READ):
+        text, places = _resolved(markup, pattern)
+        found += [(places[span.start][0], places[span.end - 1][1], span.kind) for span in mask(text, leave=leave)[1]]
+    said, position = list[str](), 0
+    for start, end, kind in sorted(found):
+        if position <= start:
+            said += [markup[position:start], PLACEHOLDERS[kind]]
+        position = max(position, end)
+    return "".join(said) + markup[position:]
+
+
+def _resolved(markup: str, pattern: re.Pattern[str]) -> tuple[str, list[tuple[int, int]]]:
+    """Characters with entities resolved, and where each stands in `markup`. A tag that ends no word leaves nothing."""
+    text, places = list[str](), list[tuple[int, int]]()
+    for match in pattern.finditer(markup):
+        tag = match.groupdict()
+        said = "" if tag.get("inline") else "\n" if tag.get("tag") else html.unescape(match[0])
+        text.append(said)
+        places += [match.span()] * len(said)
+    return "".join(text), places
 
 
 def pieces(markup: str, text: str) -> Iterator[Piece]:
