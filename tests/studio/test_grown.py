@@ -89,6 +89,17 @@ def test_a_text_that_is_none_is_refused(grown: RunningStudio, body: Any, status:
     assert answer.status_code == status
 
 
+def test_a_text_whose_passes_would_fill_the_memory_is_refused(
+    grown: RunningStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_folder(grown.runs / RUN_OF["train"] / "model").config  # type: ignore[operator]
+    monkeypatch.setattr("glassmill.studio.grown.KEPT_BYTES", 4 * 4 * config.num_layers * config.num_heads * 3**2)
+    url = f"{grown.url}/api/runs/{RUN_OF['train']}/grown"
+    assert httpx.post(url, json={"tokens": [3, 4, 3], "query": 0}, timeout=60).status_code == 200
+    answer = httpx.post(url, json={"tokens": [3, 4, 3, 4], "query": 0}, timeout=60)
+    assert answer.status_code == 409 and "at most 3 can be followed through 4 snapshots" in answer.text
+
+
 def test_a_damaged_snapshot_is_named_and_a_run_without_any_has_no_steps(grown: RunningStudio, tmp_path: Path) -> None:
     url = f"{grown.url}/api/runs"
     path = snapshots(grown.runs / RUN_OF["train"])[2]  # type: ignore[operator]

@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +17,8 @@ from playwright.sync_api import Page, expect
 from glassmill.corpus.look.cut_away import cut_away, masked, pieces
 from glassmill.corpus.pii.masking import PLACEHOLDERS
 from glassmill.errors import UserError
-from glassmill.studio.documents import page_of_documents, values_of_rule
+from glassmill.run.shards import find_shards
+from glassmill.studio.documents import MAX_TEXT_CHARACTERS, page_of_documents, values_of_rule
 from tests.studio import crafted
 from tests.studio.conftest import RunningStudio, keep
 from tests.studio.replay import Replay
@@ -39,6 +42,24 @@ def test_every_mark_is_a_placeholder_and_kinds_are_counted_as_the_run_did(finish
     assert seen == counted
     assert page_of_documents(folder, "kept", masked="any")["total"] <= sum(counted.values())
     assert page_of_documents(folder, "kept", masked="nothing")["total"] == 0
+
+
+def test_no_half_of_what_is_masked_stands_where_a_long_page_is_cut(finished: Replay, tmp_path: Path) -> None:
+    run = shutil.copytree(finished.folder("corpus"), tmp_path / "corpus" / "demo")
+    (path, *_) = find_shards(run, "dropped")
+    rows = pq.read_table(path).slice(0, 1).to_pylist()
+    for hidden in range(1, 20):
+        text = "x " * ((MAX_TEXT_CHARACTERS - hidden) // 2) + " ada.miller@mills.de, and more " * 20
+        pq.write_table(pa.Table.from_pylist([{**rows[0], "text": text}], schema=pq.read_schema(path)), path)
+        shown = str(page_of_documents(run, "dropped", step=rows[0]["step"], words="ada.miller")["rows"][0]["text"])
+        assert "ada" not in shown and shown.endswith("…") and len(shown) <= MAX_TEXT_CHARACTERS + 2
+
+
+def test_a_run_of_another_version_has_kinds_and_no_marks(finished: Replay, tmp_path: Path) -> None:
+    run = shutil.copytree(finished.folder("corpus"), tmp_path / "corpus" / "demo")
+    (run / "recipe.toml").write_text("[corpus.pii]\nunheard_of = 1\n")
+    row = page_of_documents(run, "kept", masked="any")["rows"][0]
+    assert row["pii"] and not row.get("marks")
 
 
 def test_values_of_a_rule_are_those_that_its_pages_had(finished: Replay) -> None:

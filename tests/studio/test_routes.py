@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import Request
+from starlette.types import Message
 
 from glassmill.corpus.document import kind_of_cause
 from glassmill.corpus.rules import RULES
+from glassmill.errors import ApiError
 from glassmill.studio.documents import PAGE_ROWS
+from glassmill.studio.routes import answer
 from tests.studio.conftest import RunningStudio
 from tests.studio.replay import RUN_OF, Replay
 
@@ -223,3 +230,21 @@ def test_a_model_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
             assert answer["state"] == "failed" and answer["text"]
     finally:
         server.stop()
+
+
+def test_nothing_is_looked_up_for_a_reader_who_has_gone_on() -> None:
+    async def gone() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def asked() -> None:
+        busy, request = threading.Event(), Request({"type": "http"}, gone)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(busy.wait)
+            waiting = asyncio.create_task(answer(request, pool, lambda: pytest.fail("looked up")))
+            await asyncio.sleep(0.01)
+            busy.set()
+            with pytest.raises(ApiError) as left:
+                await waiting
+        assert left.value.status == 499
+
+    asyncio.run(asked())

@@ -44,7 +44,9 @@ BATCH_ROWS = 128
 MOST_VALUES = 1000
 ANY = "any"
 """Any kind of personal data."""
-_NAMES = frozenset({"id", "step", "rule", "marks", "pii"})
+MARGIN = 300
+"""Characters that are masked beyond those that are shown: what the cut would halve is known whole."""
+_NAMES = frozenset({"id", "step", "rule", "pii"})
 
 
 def page_of_documents(
@@ -66,7 +68,7 @@ def page_of_documents(
     """
     if which == "quarantine":
         found = _page_of_quarantine(folder / "quarantine.jsonl", page)
-        return {**found, "rows": _masked(folder, which, found["rows"])}
+        return {**found, "rows": _masked(folder, found["rows"])}
     files = find_shards(folder, "documents" if which == "kept" else which)
     if not files:
         return _answer([], 0, page)
@@ -87,9 +89,9 @@ def page_of_documents(
         total = sum(len(_with_kind(batch, kind)) for batch in _batches(dataset, keep, ["pii"]))
     else:
         total = dataset.count_rows(filter=keep)
-    rows = islice(_rows(dataset, keep, kind), page * PAGE_ROWS, (page + 1) * PAGE_ROWS)
-    widths = _widths(folder) if _as_it_is(folder, which) else None
-    return _answer(_masked(folder, which, [_shortened(row, widths) for row in rows]), total, page)
+    rows = list(islice(_rows(dataset, keep, kind), page * PAGE_ROWS, (page + 1) * PAGE_ROWS))
+    as_stored = which == "kept" and folder.parent.name == "corpus"
+    return _answer(_marked(folder, rows) if as_stored else _masked(folder, rows), total, page)
 
 
 def values_of_rule(folder: Path, step: str, rule: str) -> list[float]:
@@ -105,17 +107,20 @@ def values_of_rule(folder: Path, step: str, rule: str) -> list[float]:
     return [float(value) for value in values]
 
 
-def _masked(folder: Path, which: Which, rows: list[Row]) -> list[Row]:
-    """The rows with personal data masked."""
-    if _as_it_is(folder, which):
-        return rows
+def _masked(folder: Path, rows: list[Row]) -> list[Row]:
+    """The rows with personal data masked, of texts that hold it."""
     show = shown(folder)
-    return [{name: value if name in _NAMES else show(value) for name, value in row.items()} for row in rows]
+    cut = (_cut(row, MARGIN) for row in rows)  # a page may have megabytes
+    return [_cut({name: value if name in _NAMES else show(value) for name, value in row.items()}) for row in cut]
 
 
-def _as_it_is(folder: Path, which: Which) -> bool:
-    """Whether rows are shown as they are stored: kept documents of the corpus stage are."""
-    return which == "kept" and folder.parent.name == "corpus"
+def _marked(folder: Path, rows: list[Row]) -> list[Row]:
+    """The rows, whose texts are masked already, with the places of what was."""
+    widths, cut = _widths(folder), [_cut(row) for row in rows]
+    if widths is None:
+        return cut
+    spans = (row.get("pii") or [] for row in rows)
+    return [{**row, "marks": _marks(str(row["text"]), found, widths)} for row, found in zip(cut, spans, strict=True)]  # type: ignore[arg-type]
 
 
 def _contains(column: str, words: str) -> ds.Expression:
@@ -144,14 +149,16 @@ def _with_kind(batch: Any, kind: str) -> np.ndarray:
     return np.unique(pc.list_parent_indices(batch["pii"]).filter(pc.equal(kinds, kind)).to_numpy())
 
 
-def _widths(folder: Path) -> dict[str, int]:
-    """Kind -> characters of what stands for it in a text; empty where that is as long as what it stands for."""
+def _widths(folder: Path) -> dict[str, int] | None:
+    """Kind -> characters of what stands for it in a text, empty where that is as long as what it stands for; None where
+    nobody knows."""
     try:
         settings = load_recipe(folder / "recipe.toml").corpus.pii
     except UserError:  # of another version
-        return {}
-    fakes = settings.replacement == "fake" or not settings.enabled
-    return {} if fakes else {kind: len(placeholder) for kind, placeholder in PLACEHOLDERS.items()}
+        return None
+    return (
+        {} if settings.replacement == "fake" else {kind: len(placeholder) for kind, placeholder in PLACEHOLDERS.items()}
+    )
 
 
 def _marks(text: str, spans: list[Row], widths: dict[str, int]) -> list[list[object]]:
@@ -190,18 +197,18 @@ def _quarantined(line: str) -> Row:
         row = json.loads(line)
     except (ValueError, RecursionError):
         row = {"detail": line}
-    return _shortened(row if isinstance(row, dict) else {"detail": line})
+    return row if isinstance(row, dict) else {"detail": line}
 
 
-def _shortened(row: Row, widths: dict[str, int] | None = None) -> Row:
-    row = {
-        name: _short(value, MAX_TEXT_CHARACTERS if name == "text" else MAX_FIELD_CHARACTERS)
+def _cut(row: Row, margin: int = 0) -> Row:
+    """A row for the page: values of bounded size, and of the spans of personal data their kinds alone."""
+    cut = {
+        name: _short(value, margin + (MAX_TEXT_CHARACTERS if name == "text" else MAX_FIELD_CHARACTERS))
         for name, value in row.items()
     }
     if isinstance(spans := row.get("pii"), list):
-        row["marks"] = [] if widths is None else _marks(str(row.get("text", "")), spans, widths)
-        row["pii"] = [str(span.get("kind", "")) for span in spans if isinstance(span, dict)]
-    return row
+        cut["pii"] = [str(span.get("kind", "")) if isinstance(span, dict) else str(span) for span in spans]
+    return cut
 
 
 def _short(value: object, limit: int) -> object:

@@ -11,7 +11,7 @@ place, over all tokens of the text that stood there before.
 
 from __future__ import annotations
 
-import asyncio
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -20,17 +20,18 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from glassmill.errors import ApiError, UserError
-from glassmill.serve.errors import json_response
-from glassmill.studio.routes import run_folder
+from glassmill.studio.routes import answer, run_folder
 from glassmill.studio.watch import Watcher
 
 Floats = npt.NDArray[np.float32]
 MAX_TOKENS = 256
+KEPT_BYTES = 128 << 20
+"""Of attention in all snapshots of a text; a longer one is refused."""
 DIGITS = 4
 _turn = ThreadPoolExecutor(1, "glassmill-grown")
 """One at a time: a request computes as many passes as there are snapshots."""
@@ -50,15 +51,11 @@ def grown_routes(watcher: Watcher) -> APIRouter:
     router = APIRouter(prefix="/api/runs/{stage}/{run}")
 
     @router.post("/grown")
-    async def grown(stage: str, run: str, body: Grown) -> Response:
+    async def grown(request: Request, stage: str, run: str, body: Grown) -> Response:
         folder = run_folder(watcher, stage, run)
         if body.query >= len(body.tokens):
             raise ApiError(400, f"query = {body.query}: must be from 0 to {len(body.tokens) - 1}", param="query")
-        try:
-            answer = await asyncio.get_running_loop().run_in_executor(_turn, _grown, folder, body)
-        except UserError as error:
-            raise ApiError(409, str(error)) from None
-        return json_response(answer)
+        return await answer(request, _turn, lambda: _grown(folder, body))
 
     return router
 
@@ -105,7 +102,7 @@ def _told(kept: tuple[Snapshot, ...], passes: Sequence[Pass], ids: tuple[int, ..
     }
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=1)
 def _passes(folder: Path, kept: tuple[Snapshot, ...], ids: tuple[int, ...]) -> list[Pass]:
     """The text in every snapshot; kept, for a reader goes from token to token."""
     from glassmill.infer.compose import piece_of
@@ -118,6 +115,11 @@ def _passes(folder: Path, kept: tuple[Snapshot, ...], ids: tuple[int, ...]) -> l
     loaded = load_folder(folder / "model")
     if len(ids) > loaded.config.context_length or not all(0 <= token < loaded.config.vocab_size for token in ids):
         raise UserError(f"{folder.name} cannot read this text: it is too long, or has another model's tokens")
+    most = math.isqrt(KEPT_BYTES // (4 * len(kept) * loaded.config.num_layers * loaded.config.num_heads))
+    if len(ids) > most:
+        raise UserError(
+            f"{len(ids)} tokens: at most {most} can be followed through {len(kept)} snapshots of this model"
+        )
     passes = list[Pass]()
     with pinned_threads(1):
         for snapshot in kept:

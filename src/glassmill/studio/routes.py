@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from glassmill.errors import ApiError, UserError
 from glassmill.run.events import parse_json
+from glassmill.serve.bodies import leaving
 from glassmill.serve.errors import json_response, to_json
 from glassmill.studio.documents import Which, page_of_documents, values_of_rule
 from glassmill.studio.watch import Line, Position, Update, Watcher
@@ -82,6 +83,7 @@ def run_routes(watcher: Watcher) -> APIRouter:
 
     @router.get("/runs/{stage}/{run}/documents")
     async def documents(
+        request: Request,
         stage: str,
         run: str,
         which: Which = "dropped",
@@ -91,20 +93,20 @@ def run_routes(watcher: Watcher) -> APIRouter:
         words: Annotated[str, Query(max_length=100)] = "",
         masked: Annotated[str, Query(max_length=100)] = "",
     ) -> Response:
-        folder = await asyncio.to_thread(run_folder, watcher, stage, run)
-        wanted = (folder, which, page, step, rule, words, masked)
-        return json_response(await asyncio.get_running_loop().run_in_executor(_searches, page_of_documents, *wanted))
+        folder = run_folder(watcher, stage, run)
+        wanted = (which, page, step, rule, words, masked)
+        return await answer(request, _searches, lambda: page_of_documents(folder, *wanted))
 
     @router.get("/runs/{stage}/{run}/values")
     async def values(
+        request: Request,
         stage: str,
         run: str,
         step: Annotated[str, Query(max_length=500)],
         rule: Annotated[str, Query(max_length=500)],
     ) -> Response:
-        folder = await asyncio.to_thread(run_folder, watcher, stage, run)
-        found = await asyncio.get_running_loop().run_in_executor(_searches, values_of_rule, folder, step, rule)
-        return json_response({"values": found})
+        folder = run_folder(watcher, stage, run)
+        return await answer(request, _searches, lambda: {"values": values_of_rule(folder, step, rule)})
 
     @router.get("/runs/{stage}/{run}/files/{name}")
     def file(stage: str, run: str, name: str) -> Response:
@@ -198,6 +200,25 @@ def _parse_position(text: str | None) -> Position | None:
             return None
         position[run] = int(offset)
     return position
+
+
+async def answer(request: Request, pool: Executor, work: Callable[[], object]) -> Response:
+    """What `work` returns, as JSON. It is done when `pool` has time, unless its reader has gone on by then.
+
+    Raises:
+        ApiError: 409: `work` raised a `UserError`, in its words; 499: nobody waits.
+    """
+
+    def turn() -> Response:
+        if gone():
+            raise ApiError(499, "the reader has gone on before its turn came")
+        return json_response(work())
+
+    async with leaving(request) as gone:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(pool, turn)
+        except UserError as error:
+            raise ApiError(409, str(error)) from None
 
 
 def run_folder(watcher: Watcher, stage: str, run: str) -> Path:

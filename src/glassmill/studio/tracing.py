@@ -10,20 +10,17 @@ The first text of a run makes its index, if the run is small enough to wait for 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from glassmill.errors import ApiError, UserError
-from glassmill.serve.errors import json_response
-from glassmill.studio.routes import run_folder
+from glassmill.errors import UserError
+from glassmill.studio.routes import answer, run_folder
 from glassmill.studio.watch import Watcher
 
 if TYPE_CHECKING:
@@ -51,24 +48,31 @@ def trace_routes(watcher: Watcher) -> APIRouter:
     router = APIRouter(prefix="/api/runs/{stage}/{run}")
 
     @router.post("/trace")
-    async def trace(stage: str, run: str, body: TraceText) -> Response:
+    async def trace(request: Request, stage: str, run: str, body: TraceText) -> Response:
         folder = run_folder(watcher, stage, run)
-        return await _apart(lambda: _traced(folder, body))
+        return await answer(request, _searches, lambda: _traced(folder, body))
 
     @router.get("/way")
     async def way(
-        stage: str, run: str, shard: Annotated[str, Query(max_length=100)], row: Annotated[int, Query(ge=0, lt=2**31)]
+        request: Request,
+        stage: str,
+        run: str,
+        shard: Annotated[str, Query(max_length=100)],
+        row: Annotated[int, Query(ge=0, lt=2**31)],
     ) -> Response:
         folder = run_folder(watcher, stage, run)
-        return await _apart(lambda: _way(folder, shard, row))
+        return await answer(request, _searches, lambda: _way(folder, shard, row))
 
     @router.get("/why")
-    async def why(stage: str, run: str, url: Annotated[str, Query(min_length=1, max_length=4000)]) -> Response:
+    async def why(
+        request: Request, stage: str, run: str, url: Annotated[str, Query(min_length=1, max_length=4000)]
+    ) -> Response:
         folder = run_folder(watcher, stage, run)
-        return await _apart(lambda: _why(folder, url))
+        return await answer(request, _searches, lambda: _why(folder, url))
 
     @router.get("/html")
     async def html(
+        request: Request,
         stage: str,
         run: str,
         source: Annotated[str, Query(max_length=1000)],
@@ -76,17 +80,9 @@ def trace_routes(watcher: Watcher) -> APIRouter:
         url: Annotated[str, Query(min_length=1, max_length=4000)],
     ) -> Response:
         folder = run_folder(watcher, stage, run)
-        return await _apart(lambda: _html(folder, source, offset, url))
+        return await answer(request, _searches, lambda: _html(folder, source, offset, url))
 
     return router
-
-
-async def _apart(work: Callable[[], object]) -> Response:
-    """The value of `work`, which reads files, as JSON."""
-    try:
-        return json_response(await asyncio.get_running_loop().run_in_executor(_searches, work))
-    except UserError as error:
-        raise ApiError(409, str(error)) from None
 
 
 def _traced(folder: Path, body: TraceText) -> object:

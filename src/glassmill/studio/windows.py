@@ -6,21 +6,19 @@ GET /api/runs/{stage}/{run}/rollouts   all answers of a round of rl, with reward
 
 from __future__ import annotations
 
-import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from glassmill.errors import ApiError, UserError
+from glassmill.errors import UserError
 from glassmill.foreign_json import load_json
 from glassmill.recipe import load_recipe
 from glassmill.run.folder import is_done
-from glassmill.serve.errors import json_response
-from glassmill.studio.routes import run_folder
+from glassmill.studio.routes import answer, run_folder
 from glassmill.studio.watch import Watcher
 
 if TYPE_CHECKING:
@@ -36,24 +34,19 @@ def window_routes(watcher: Watcher) -> APIRouter:
 
     @router.get("/window")
     async def window(
+        request: Request,
         stage: str,
         run: str,
         step: Annotated[int, Query(ge=1, lt=2**40)],
         row: Annotated[int, Query(ge=1, lt=2**40)] = 1,
     ) -> Response:
         folder = run_folder(watcher, stage, run)
-        try:
-            return json_response(await asyncio.get_running_loop().run_in_executor(_reading, _window, folder, step, row))
-        except UserError as error:
-            raise ApiError(409, str(error)) from None
+        return await answer(request, _reading, lambda: _window(folder, step, row))
 
     @router.get("/rollouts")
-    async def rollouts(stage: str, run: str, step: Annotated[int, Query(ge=0, lt=2**40)]) -> Response:
+    async def rollouts(request: Request, stage: str, run: str, step: Annotated[int, Query(ge=0, lt=2**40)]) -> Response:
         folder = run_folder(watcher, stage, run)
-        try:
-            return json_response(await asyncio.to_thread(_rollouts, folder, step))
-        except UserError as error:
-            raise ApiError(409, str(error)) from None
+        return await answer(request, _reading, lambda: _rollouts(folder, step))
 
     return router
 
