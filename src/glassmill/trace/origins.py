@@ -98,7 +98,7 @@ def check_ids(origin: Origin, tokenizer: Tokenizer, shards: Shards) -> None:
 
 def document_at(tokens: Path, origin: Origin, shard: str, row: int) -> tuple[str | None, str | None]:
     """URL and source of a document of a tokens run; None where the corpus run is gone, or the ids are of another."""
-    if origin.corpus is None or tokens != origin.tokens:
+    if origin.corpus is None or tokens != origin.tokens or not origin.corpus.is_dir():
         return None, None
     found = row_at(origin.corpus, shard, row, ["url", "source"])
     return found["url"], found["source"]
