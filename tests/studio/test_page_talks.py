@@ -151,6 +151,41 @@ def test_conversations_are_listed_named_saved_and_deleted(
     assert not watched.wrongs, "\n".join(watched.wrongs)
 
 
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        ([{"role": "user", "content": "old"}, {"role": "assistant", "content": "answer", "busy": True}], 2),
+        ({"said": [{"role": "user", "content": "damaged", "up": 7}], "at": 99}, 1),
+        ({"said": [None, {"content": 5}], "at": "x"}, 0),
+        ({"said": "none"}, 0),
+        (7, 0),
+    ],
+)
+def test_what_an_older_page_kept_or_nobody_wrote_is_no_trouble(
+    open_page: type, studio: RunningStudio, kept: Any, said: int
+) -> None:
+    watched = opened(open_page, studio)
+    page: Page = watched.page
+    page.evaluate("kept => localStorage.setItem('glassmill-talk:demo', JSON.stringify(kept))", kept)
+    page.reload()
+    expect(page.get_by_label("Your message")).to_be_enabled(timeout=60_000)
+    expect(page.locator(".said")).to_have_count(said)
+    assert not watched.wrongs, "\n".join(watched.wrongs)
+
+
+def test_another_tab_does_not_change_which_conversation_is_open(open_page: type, studio: RunningStudio) -> None:
+    page: Page = opened(open_page, studio).page
+    ask(page, "Who are you?")
+    other = page.context.new_page()
+    other.goto(page.url)
+    other.get_by_role("button", name="New conversation").click()
+    expect(other.locator(".said")).to_have_count(0)
+    ask(page, "hello")
+    expect(page.locator(".said")).to_have_count(4)
+    ask(other, "hello")
+    expect(other.locator(".said")).to_have_count(2)
+
+
 def test_a_browser_without_room_says_so_and_goes_on(open_page: type, studio: RunningStudio) -> None:
     page: Page = opened(open_page, studio).page
     page.evaluate("() => { Storage.prototype.setItem = () => { throw new Error('full'); }; }")

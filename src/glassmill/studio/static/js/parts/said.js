@@ -25,7 +25,7 @@ export function Said({ number, said, versions, showTokens, corpus, traced, about
   return html`<article class="said" data-role=${said.role} data-out=${said.left || said.failed} aria-label=${mine ? "You" : "The model"}>
     ${said.tools.map((tool, i) => html`<p class="tool" key=${i}><span class="tool-name">calculator</span><code>${tool.arguments}</code> = <code>${tool.result}</code></p>`)}
     <div ref=${words}>${mine ? html`<p class="own">${said.content}</p>`
-      : showTokens && said.tokens.length ? html`<${Tokens} tokens=${said.tokens} fork=${fork} />`
+      : showTokens && said.tokens.length ? html`<${Tokens} tokens=${said.tokens} text=${said.content} fork=${fork} />`
       : said.content ? html`<${Markdown} text=${said.content} />`
       : said.busy ? html`<p class="thinking" aria-label="The model is thinking"><i></i><i></i><i></i></p>`
       : !said.note && html`<p class="nothing-said">The model ended its answer without a word.</p>`}</div>

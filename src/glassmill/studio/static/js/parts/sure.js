@@ -8,11 +8,12 @@ import { decimals, percent, visible } from "../lib/format.js";
 const LEAST_REST = 0.0005;
 
 /** Every token, the paler the surer; one that is chosen shows what else it could have been.
- * @param {{tokens: Token[], fork: ((text: string, at: number, other: Share) => void) | null}} props `fork`: go on from another token; `text` is what stands before it */
-export function Tokens({ tokens, fork }) {
+ * @param {{tokens: Token[], text: string, fork: ((before: string, at: number, other: Share) => void) | null}} props `text`: what they became; `fork`: go on from another token, behind the text `before` it */
+export function Tokens({ tokens, text, fork }) {
   const [picked, setPicked] = useState(/** @type {number | null} */ (null));
   const token = picked == null ? null : tokens[picked];
-  const take = fork && ((/** @type {Share} */ other) => fork(tokens.slice(0, picked ?? 0).map((one) => one.text).join(""), picked ?? 0, other));
+  const before = tokens.slice(0, picked ?? 0).map((one) => one.text).join("");
+  const take = fork && text.startsWith(before) ? (/** @type {Share} */ other) => fork(before, picked ?? 0, other) : null; // else something lies between: a control token, or what the calculator wrote
   return html`<div><p class="sure">${tokens.map((one, i) => html`<button type="button" key=${i} class="sure-token" data-doubt=${doubt(one.share)} aria-pressed=${picked === i}
       onClick=${() => setPicked(i)} onMouseEnter=${() => setPicked(i)} title=${percent(one.share)}>${one.text.replaceAll("\n", "⏎\n")}</button>`)}</p>
     ${token ? html`<${Others} token=${token} take=${take} />`

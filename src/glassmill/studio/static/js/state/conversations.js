@@ -89,11 +89,15 @@ export class Conversation {
 
 /** @type {Map<string, Conversation>} */
 const loaded = new Map();
+/** Which one this tab has open; another tab may have another. @type {Map<string, string | null>} */
+const opened = new Map();
 
 /** The conversation that is open with the model of `run`. @param {string} run "" for a served model */
 export function conversationWith(run) {
   const list = conversations(run);
-  const id = (list.find((entry) => entry.id === read(OPEN + run)) ?? list[0]).id;
+  if (!opened.has(run)) opened.set(run, read(OPEN + run));
+  const id = (list.find((entry) => entry.id === opened.get(run)) ?? list[0]).id;
+  opened.set(run, id);
   const key = `${run}\n${id}`;
   const found = loaded.get(key) ?? new Conversation(run, id);
   loaded.set(key, found);
@@ -112,6 +116,7 @@ export function openConversation(run, id) {
   if (id === undefined && !old.said.length) return;
   const chosen = id ?? Date.now().toString(36);
   if (id === undefined) write(LIST + run, JSON.stringify([{ id: chosen, title: "", first: "" }, ...conversations(run)]));
+  opened.set(run, chosen);
   write(OPEN + run, chosen);
 }
 
@@ -123,8 +128,9 @@ export function rename(run, title) {
 
 /** The open one goes for good. @param {string} run */
 export function forget(run) {
-  const { id, said } = conversationWith(run);
-  said.length = 0;
+  const old = conversationWith(run);
+  const { id } = old;
+  Object.assign(old, { said: [], at: -1 });
   loaded.delete(`${run}\n${id}`);
   write(place(run, id), null);
   write(LIST + run, JSON.stringify(conversations(run).filter((entry) => entry.id !== id)));
@@ -133,11 +139,13 @@ export function forget(run) {
 /** @param {string} run @param {string} id */
 const place = (run, id) => TALK + run + (id && `\n${id}`);
 
-/** @param {string} run @param {string} id @returns {Kept} */
+/** What this browser kept, of this version or an older one, or damaged. @param {string} run @param {string} id @returns {Kept} */
 function remembered(run, id) {
   const found = parsed(place(run, id));
-  const said = (Array.isArray(found) ? found : found?.said ?? []).map((/** @type {any} */ one, /** @type {number} */ i) => ({ ...message("user"), up: i - 1, ...one, ...(one.busy && { busy: false, ended: "stopped", note: "stopped" }) }));
-  return { said, at: found?.at ?? said.length - 1, how: { temperature: 0, ...found?.how } };
+  const kept = Array.isArray(found) ? { said: found } : (found ?? {});
+  const list = Array.isArray(kept.said) ? kept.said.filter((/** @type {any} */ one) => typeof one?.content === "string") : [];
+  const said = list.map((/** @type {any} */ one, /** @type {number} */ i) => ({ ...message("user"), ...one, up: one.up < i ? one.up : i - 1, ...(one.busy && { busy: false, ended: "stopped", note: "stopped" }) }));
+  return { said, at: kept.at < said.length ? kept.at : said.length - 1, how: { temperature: 0, ...kept.how } };
 }
 
 /** Whether there was room; of more messages than can be kept, the newest of the talk are. @param {Conversation} conversation */

@@ -114,7 +114,6 @@ function Conversation({ of, ready, model, corpus, traced }) {
       more: ends && said.content && ["length", "stopped"].includes(said.ended) ? () => go(said) : null,
       edit: said.role === "user" ? (text) => anew(() => (conversation.add(message("user", text), said.up), conversation.add(message("assistant")))) : null,
       fork: (text, at, other) => {
-        if (!said.content.startsWith(text)) return; // what the calculator wrote lies between
         const forced = { ...said.tokens[at], text: other.text, share: other.share, others: said.tokens[at].others.map((one) => ({ ...one, taken: one.text === other.text })) };
         anew(() => conversation.add({ ...message("assistant", text + other.text), tokens: [...said.tokens.slice(0, at), forced], tools: said.tools.filter((tool) => tool.at <= text.length) }, said.up));
       },

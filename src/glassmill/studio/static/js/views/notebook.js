@@ -65,6 +65,7 @@ function Text({ of, name }) {
       setNote(stop.signal.aborted ? "Stopped." : `It did not go on: ${/** @type {Error} */ (error).message}`);
     }
     setAbort(null);
+    write(KEY + of, JSON.stringify(whole)); // the reader may have gone to another view
   };
   const key = (/** @type {KeyboardEvent} */ event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && text && !abort) event.preventDefault(), go(text);
@@ -83,5 +84,5 @@ function Text({ of, name }) {
     <p class="caption" role="status">${note || (abort ? "Writing …" : "")}</p>
     <${Sampling} how=${how} set=${(next) => setPage((old) => ({ ...old, how: { ...old.how, ...next } }))} />
     ${written.length > 0 && !abort && html`<section><h3>What the model wrote, ${count(written.length)} tokens</h3>
-      <${Tokens} key=${text} tokens=${written} fork=${(_, at, other) => go(text.slice(0, from), [...written.slice(0, at), { ...written[at], text: other.text, share: other.share }])} /></section>`}</div>`;
+      <${Tokens} key=${text} tokens=${written} text=${text.slice(from)} fork=${(_, at, other) => go(text.slice(0, from), [...written.slice(0, at), { ...written[at], text: other.text, share: other.share }])} /></section>`}</div>`;
 }

@@ -14,7 +14,7 @@ import { firstTraining, isFinished, lastModel } from "../state/stages.js";
 /** @import {Line} from "../state/store.js" */
 
 /** @typedef {{url: string | null, source: string | null, shard: string, row: number, first: number, skipped: number, tokens: number}} Crossed */
-/** @typedef {{train: string, corpus: string | null, step: number, steps: number, row: number, rows: number, epoch: number, part: string, ids: number[], tokens: string[], documents: Crossed[], then: number[] | null, measured: number[], mean: {first: number, last: number, loss: number} | null, now: number[] | null, now_by: string}} Drawn */
+/** @typedef {{train: string, corpus: string | null, step: number, steps: number, row: number, rows: number, epoch: number, part: string, ids: (number | null)[], tokens: string[], documents: Crossed[], then: number[] | null, measured: number[], mean: {first: number, last: number, loss: number} | null, now: number[] | null, now_by: string}} Drawn */
 
 const DEAREST = 8; // nats, in full colour; the dearest of a vocabulary of 3,000 when all are equally likely
 const MOST_FIND = 100; // characters that can be looked for
@@ -60,7 +60,7 @@ function Drawn({ drawn, run }) {
   const kinds = Object.keys(KINDS).filter((kind) => by[kind]);
   const kind = kinds.includes(wanted) ? wanted : kinds[0];
   const starts = new Map(documents.map((one, i) => [one.first, i + 1]));
-  const at = chosen != null && chosen < tokens.length ? chosen : null;
+  const at = chosen != null && tokens[chosen] ? chosen : null;
   const pick = (/** @type {number | null} */ token) => select({ run, token });
   const move = (/** @type {any} */ event) => {
     const by = /** @type {Record<string, number>} */ ({ ArrowRight: 1, ArrowLeft: -1, Enter: 0, " ": 0 })[event.key];
@@ -68,21 +68,21 @@ function Drawn({ drawn, run }) {
     const to = by === undefined ? -1 : all.indexOf(event.target) + by;
     if (!all[to]) return;
     event.preventDefault();
-    pick(to);
+    pick(Number(all[to].dataset.at));
     all[to].focus();
   };
   return html`<div class="figures">
       <${Figure} name=${then ? "Then" : "Then, on average"} value=${decimals(then ? average(then) : mean?.loss, 3)} says=${then ? `Nats a token of this window, before step ${count(drawn.step)} learned from it.` : mean ? `Nats a token of all windows of ${mean.first < mean.last ? `steps ${count(mean.first)} to ${count(mean.last)}` : "this step"}; this one alone was not measured.` : "Not measured."} />
       <${Figure} name="Now" value=${decimals(now && average(now), 3)} says=${now ? `Nats a token of this window, by the model of ${drawn.now_by}.` : "No model of this run is left to ask."} />
-      <${Figure} name="Epoch" value=${count(drawn.epoch)} says=${`How many times training went through ${drawn.part || "the text"} by then.`} /></div>
+      <${Figure} name="Epoch" value=${count(drawn.epoch)} says=${`Which pass through ${drawn.part || "the text"} this was.`} /></div>
     ${kinds.length > 1 && html`<div class="chips" role="group" aria-label="Colours">${kinds.map((one) => html`<button type="button" class="chip" key=${one} aria-pressed=${one === kind} onClick=${() => change({ by: one }, true)}>${KINDS[/** @type {keyof typeof KINDS} */ (one)]}</button>`)}</div>`}
     <p class="caption">${kind === "change" ? "The stronger the colour, the more the loss changed: down (blue-green) or up (orange)." : "The stronger the colour, the less the model expected the token."} Choose a token for its numbers; the arrow keys go on from there.</p>
     <div class="window" role="group" aria-label=${`Tokens of window ${drawn.row} of step ${drawn.step}`} onKeyDown=${move}>${tokens.map((text, i) => {
       const loss = i && kind ? (by[kind]?.[i - 1] ?? 0) : 0;
-      return html`${starts.has(i) && html`<sup title=${`Document ${starts.get(i)}`}>${starts.get(i)}</sup>`}<span role="button" key=${i} tabindex=${i === (at ?? 0) ? 0 : -1} aria-pressed=${i === at} data-sign=${loss < 0 ? "for" : "against"}
-        style=${{ "--strength": Math.min(1, Math.abs(loss) / (kind === "change" ? DEAREST / 2 : DEAREST)).toFixed(2) }} onClick=${() => pick(i === at ? null : i)}>${text.trim() || text === " " ? text : `${visible(text)}${text.includes("\n") ? "\n" : ""}`}</span>`;
+      return html`${starts.has(i) && html`<sup title=${`Document ${starts.get(i)}`}>${starts.get(i)}</sup>`}${text && html`<span role="button" key=${i} data-at=${i} tabindex=${i === (at ?? 0) ? 0 : -1} aria-pressed=${i === at} data-sign=${loss < 0 ? "for" : "against"}
+        style=${{ "--strength": Math.min(1, Math.abs(loss) / (kind === "change" ? DEAREST / 2 : DEAREST)).toFixed(2) }} onClick=${() => pick(i === at ? null : i)}>${text.trim() || text === " " ? text : `${visible(text)}${text.includes("\n") ? "\n" : ""}`}</span>`}`;
     })}</div>
-    ${at != null && html`<p class="token-facts" role="status"><span class="piece joined">${visible(tokens[at])}</span> is token <strong>${drawn.ids[at]}</strong>, ${at ? `guessed from the ${count(at)} before it` : "where the window begins: it is only read"}.
+    ${at != null && html`<p class="token-facts" role="status"><span class="piece joined">${visible(tokens[at])}</span> ${drawn.ids[at] == null ? "stands for personal data, which is masked" : html`is token <strong>${drawn.ids[at]}</strong>`}, ${at ? `guessed from the ${count(at)} before it` : "where the window begins: it is only read"}.
       ${at > 0 && then && ` Before step ${count(drawn.step)} it cost ${cost(then[at - 1])}.`}${at > 0 && now && ` Now it costs ${cost(now[at - 1])}.`}</p>`}
     <h3>${documents.length === 1 ? "One document" : `${count(documents.length)} documents`}</h3>
     <ol class="trace-pages">${documents.map((one) => html`<li key=${one.first}>
