@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from glassmill.errors import UserError
 from glassmill.infer.folder import load_folder
 from glassmill.run.folder import read_manifest
-from glassmill.train.snapshots import read_snapshot, snapshots
+from glassmill.train.snapshots import read_snapshot, save_snapshot, snapshots
 from tests.train.test_train import Town, train_town
 
 
@@ -47,3 +48,15 @@ def test_without_snapshots_the_run_is_the_same(kept: Path, town: Town, tmp_path:
     train_town(town, tmp_path / "run", steps=6, snapshots="none")
     assert not snapshots(tmp_path / "run")
     assert read_manifest(tmp_path / "run")["content"] == read_manifest(kept)["content"]
+
+
+def test_a_full_disk_is_told_in_one_line_and_leaves_nothing(kept: Path, tmp_path: Path) -> None:
+    model = load_folder(kept / "model").model
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(UserError, match="no space left while writing"):
+            save_snapshot(tmp_path, model, 3)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list((tmp_path / "snapshots").iterdir())

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import platform
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,14 +75,19 @@ def atomic_path(path: Path) -> Iterator[Path]:
         sync(temporary)
         _rename(temporary, path)
         _sync_folder(path.parent)
-    except OSError as error:
+    except BaseException as error:
         remove(temporary)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if _number(error) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise disk_full(path) from None
         raise
-    except BaseException:
-        remove(temporary)
-        raise
+
+
+def _number(error: BaseException) -> int | None:
+    """The system's number of an error; safetensors, which is written in Rust, has it in its message alone."""
+    if isinstance(error, OSError):
+        return error.errno
+    said = re.search(r"\(os error (\d+)\)", str(error))
+    return int(said[1]) if said else None
 
 
 def _open_to_all(path: Path) -> None:

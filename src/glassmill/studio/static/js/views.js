@@ -17,7 +17,7 @@ import { Windows } from "./views/windows.js";
 import { firstTraining, has, rooms } from "./state/stages.js";
 
 /** @import {Line} from "./state/store.js" */
-/** @import {RoomRow} from "./state/stages.js" */
+/** @import {RoomRow} from "./state/answers.js" */
 
 /**
  * `id` is the name in the address. `shows`: it draws the rooms of the stages that the registry wants drawn so, once for

@@ -11,11 +11,18 @@ const [TOP, BOTTOM, LEFT, RIGHT, EDGE] = [10, 40, 54, 54, 6];
 const TICK = 80; // pixels from one to the next, at least
 const DRAWN = 8; // pixels that make a range
 
+/** Curves over steps of their own as the data of one chart: all steps, and a row for each. @param {[number[], (number | null)[]][]} curves */
+export function together(curves) {
+  const steps = [...new Set(curves.flatMap(([own]) => own))].sort((a, b) => a - b);
+  const rows = curves.map(([own, values]) => new Map(own.map((step, i) => [step, values[i]])));
+  return [steps, ...rows.map((row) => steps.map((step) => row.get(step) ?? null))];
+}
+
 /**
- * @param {{data: (number | null)[][], series: Series[], height?: number, xLabel: string, yLabel: string, rightLabel?: string, describe: string}} props
- *   data: x, rising, then one row for each series
+ * @param {{data: (number | null)[][], series: Series[], height?: number, xLabel: string, yLabel: string, rightLabel?: string, describe: string, children?: any}} props
+ *   data: x, rising, then one row for each series; children: more for the legend
  */
-export function Chart({ data, series, height = 280, xLabel, yLabel, rightLabel = "", describe }) {
+export function Chart({ data, series, height = 280, xLabel, yLabel, rightLabel = "", describe, children }) {
   const place = useRef(/** @type {HTMLElement | null} */ (null));
   const [width, setWidth] = useState(600);
   const [log, setLog] = useState({ x: false, y: false });
@@ -62,7 +69,8 @@ export function Chart({ data, series, height = 280, xLabel, yLabel, rightLabel =
   const box = (/** @type {"x" | "y"} */ axis, /** @type {string} */ name) => html`<label><input type="checkbox" checked=${log[axis]} onChange=${() => setLog((old) => ({ ...old, [axis]: !old[axis] }))} /> ${name}</label>`;
   const scale = (/** @type {Axis} */ axis, /** @type {number} */ where, /** @type {string} */ anchor, /** @type {boolean} */ lines) => axis.ticks.map((tick) => html`<g key=${tick}>
     ${lines && html`<line class="grid" x1=${LEFT} x2=${LEFT + inside} y1=${TOP + axis.to(tick)} y2=${TOP + axis.to(tick)} />`}<text x=${where} y=${TOP + axis.to(tick) + 4} text-anchor=${anchor}>${plain(tick)}</text></g>`);
-  return html`<div class="chart" ref=${place}>
+  return html`<div class="legend">${series.map(({ label, colour }) => html`<span class="key" key=${label} style=${{ "--key": `var(${colour})` }}>${label}</span>`)}${children}</div>
+  <div class="chart" ref=${place}>
     <svg width=${width} height=${height} role="slider" tabindex="0" aria-label=${describe} aria-valuemin=${xs[0] ?? 0} aria-valuemax=${xs.at(-1) ?? 0} aria-valuenow=${xs[here ?? last] ?? 0} aria-valuetext=${told(here ?? last)}
       onKeyDown=${key} onPointerDown=${press} onPointerMove=${move} onPointerUp=${release} onPointerCancel=${() => setDrag(null)} onPointerLeave=${() => setAt(null)} onDblClick=${() => setRange(null)}>
       ${scale(left, LEFT - 8, "end", true)}${other && scale(other, LEFT + inside + 8, "start", false)}

@@ -4,9 +4,7 @@
 import { html } from "../lib/preact.js";
 import { count, decimals, percent, roughly, visible } from "../lib/format.js";
 
-/** @typedef {{id: number, token: string}} Token */
-/** @typedef {{tokens: Token[], lens: {ids: number[], tokens: string[], logprobs: number[]}[][], norms: number[][], added: {attention: number[][], feed_forward: number[][]}, shape: any}} Seen */
-/** @typedef {{attention: {layer: number, head: number, weights: number[]}[], attribution: {token: Token, against: Token | null, embedding: number, heads: number[][], feed_forward: number[], total: number}}} Step */
+/** @import {Seen, Step, Token} from "../state/answers.js" */
 
 /** @param {{seen: Seen, step: Step | null, at: number, next: Token, here: {layer: number, head: number} | null, pick: (one: {layer: number, head: number}) => void, over: (one: {layer: number, head: number} | null) => void}} props */
 export function Anatomy({ seen, step, at, next, here, pick, over }) {

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useMemo, useState } from "../lib/preact.js";
 import { getJson } from "../lib/api.js";
-import { Chart } from "../lib/chart.js";
+import { Chart, together } from "../lib/chart.js";
 import { count, decimals, percent, plain } from "../lib/format.js";
 import { smooth } from "../lib/smooth.js";
 import { Nothing } from "./room.js";
@@ -75,20 +75,17 @@ function Curves({ stages, names }) {
   const lengths = stages.map((stage) => stage.metrics.length).join();
   const data = useMemo(() => overlaid(stages), [lengths]);
   if (!stages.every((stage) => stage.metrics.length)) return null;
-  return html`<figure class="loss"><figcaption class="legend"><span class="key">${names[0]}</span><span class="key second">${names[1]}</span> <span>${stageRow(stages[0].stage).title}, smoothed</span></figcaption>
+  return html`<figure class="loss">
     <${Chart} data=${data} xLabel="step" yLabel="loss (nats per token)" describe=${`Loss of both against step; now ${stages.map((stage) => decimals(stage.metrics.at(-1)?.loss, 2)).join(" and ")}`}
-      series=${[{ label: names[0], colour: "--glass", width: 2.2 }, { label: names[1], colour: "--warm", width: 2.2 }]} /></figure>`;
+      series=${[{ label: names[0], colour: "--glass", width: 2.2 }, { label: names[1], colour: "--warm", width: 2.2 }]}><span>${stageRow(stages[0].stage).title}, smoothed</span></${Chart}></figure>`;
 }
 
 /** The steps of both, and each one's smoothed losses at its own. @param {Stage[]} stages */
 function overlaid(stages) {
-  const steps = [...new Set(stages.flatMap((stage) => stage.metrics.map((metric) => metric.step)))].sort((a, b) => a - b);
-  const rows = stages.map((stage) => {
-    const own = stage.metrics.map((metric) => metric.step);
-    const losses = new Map(smooth(own, stage.metrics.map((metric) => metric.loss)).map((loss, i) => [own[i], loss]));
-    return steps.map((step) => losses.get(step) ?? null);
-  });
-  return [steps, ...rows];
+  return together(stages.map(({ metrics }) => {
+    const own = metrics.map((metric) => metric.step);
+    return [own, smooth(own, metrics.map((metric) => metric.loss))];
+  }));
 }
 
 /** @param {{lines: Line[]}} props */

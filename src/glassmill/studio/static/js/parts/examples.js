@@ -4,7 +4,7 @@ import { html, useState } from "../lib/preact.js";
 import { getJson } from "../lib/api.js";
 import { useAsked } from "../lib/asked.js";
 import { count, plain } from "../lib/format.js";
-import { Nothing } from "./room.js";
+import { Nothing, Pager, Trouble } from "./room.js";
 import { Slider } from "./slider.js";
 import { change, usePlace } from "../state/address.js";
 import { isFinished } from "../state/stages.js";
@@ -29,6 +29,7 @@ export function Examples({ corpus, which, step, rules, masked = false }) {
   const { found: answer, trouble } = useAsked(path, (signal) => getJson(path ?? "", { signal }), { wait: SEARCH_WAIT_MS, keep: true });
   const live = corpus.examples.filter((e) => (which === "kept" ? e.kept : !e.kept && e.step === step && (!rule || e.rule === rule)));
   const rows = finished ? answer?.rows ?? [] : live.slice(-8).reverse();
+  const last = answer ? Math.ceil(answer.total / answer.page_rows) - 1 : 0;
   const only = (/** @type {string} */ name) => change({ rule: name, page: null });
   const ordered = Object.entries(rules).sort((a, b) => b[1] - a[1]);
   return html`<div class="examples">
@@ -40,12 +41,12 @@ export function Examples({ corpus, which, step, rules, masked = false }) {
     ${finished && which === "dropped" && rule && rules[rule] > 1 && html`<${Bound} key=${rule} run=${corpus.run} step=${step} rule=${rule} />`}
     ${finished && which !== "quarantine" && html`<label class="search"><span class="visually-hidden">Find in text or URL</span>
       <input type="search" placeholder="Find in text or URL" maxlength="100" value=${words} onInput=${(e) => change({ words: e.target.value, page: null }, true)} /></label>`}
-    ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}
+    <${Trouble} says=${trouble} />
     ${finished && !answer && !trouble && html`<${Nothing}>Opening …</${Nothing}>`}
     ${finished && answer && !rows.length && html`<${Nothing}>${which === "quarantine" ? "None: every record could be read." : "No pages."}</${Nothing}>`}
     ${!finished && !rows.length && html`<${Nothing}>The first examples will appear here in a moment.</${Nothing}>`}
     <ul class="cards">${rows.map((/** @type {any} */ row) => html`<${Card} key=${row.id ?? row.url + row.t} row=${row} dropped=${which === "dropped"} run=${finished ? corpus.run : null} />`)}</ul>
-    ${finished && answer && answer.total > answer.page_rows && html`<${Pager} answer=${answer} page=${page} />`}
+    ${finished && answer && answer.total > answer.page_rows && html`<${Pager} label="Pages of examples" at=${page} last=${last} says=${`${count(page + 1)} of ${count(last + 1)} · ${count(answer.total)} pages`} turn=${(to) => change({ page: to || null })} />`}
   </div>`;
 }
 
@@ -78,7 +79,7 @@ function Original({ path }) {
   const [open, setOpen] = useState(false);
   const { found, trouble } = useAsked(open ? path : null, (signal) => getJson(path, { signal }));
   return html`<details class="trace-way" onToggle=${(e) => setOpen(e.currentTarget.open)}><summary>Its HTML beside the text</summary>
-    ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}
+    <${Trouble} says=${trouble} />
     ${found && html`<p class="caption">Grey is what extraction cut away. Personal data is masked in both.</p><div class="original"><pre tabindex="0" aria-label="HTML">${found.pieces.map((/** @type {[string, boolean]} */ [text, kept], /** @type {number} */ i) => (kept ? html`<b key=${i}>${text}</b>` : text))}</pre>
       <p class="page-text" data-whole="true" tabindex="0" aria-label="Text">${found.text}</p></div>`}</details>`;
 }
@@ -130,14 +131,4 @@ function Provenance({ row }) {
     row.pii?.length > 0 && `${row.pii.length} personal ${row.pii.length === 1 ? "item" : "items"} replaced: ${[...new Set(row.pii)].join(", ")}`,
   ].filter(Boolean);
   return facts.length ? html`<p class="provenance">${facts.join(" · ")}</p>` : null;
-}
-
-/** @param {{answer: any, page: number}} props */
-function Pager({ answer, page }) {
-  const last = Math.ceil(answer.total / answer.page_rows) - 1;
-  return html`<nav class="pager" aria-label="Pages of examples">
-    <button type="button" class="quiet" disabled=${page === 0} onClick=${() => change({ page: page - 1 || null })}>Previous</button>
-    <span>${count(page + 1)} of ${count(last + 1)} · ${count(answer.total)} pages</span>
-    <button type="button" class="quiet" disabled=${page >= last} onClick=${() => change({ page: page + 1 })}>Next</button>
-  </nav>`;
 }

@@ -5,7 +5,7 @@ import { getJson } from "../lib/api.js";
 import { useAsked } from "../lib/asked.js";
 import { count } from "../lib/format.js";
 import { Card } from "./examples.js";
-import { Nothing } from "./room.js";
+import { Bar, Nothing, Trouble } from "./room.js";
 import { WayThrough } from "./way.js";
 import { address, change, usePlace } from "../state/address.js";
 import { ruleTitle, stepWords } from "../state/words.js";
@@ -28,7 +28,7 @@ export function Find({ run }) {
   return html`<div class="find">
     <label><span class="visually-hidden">Find a page by URL or text</span>
       <input type="search" placeholder="Why was this page dropped? A URL, or words of its text" maxlength="100" value=${words} onInput=${(e) => change({ find: e.target.value }, true)} /></label>
-    ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}
+    <${Trouble} says=${trouble} />
     ${asked && !found && !trouble && html`<${Nothing}>Looking …</${Nothing}>`}
     ${found && html`<p class="caption" role="status">${KINDS.map((which) => `${count(found[which].total)} ${which}`).join(", ")}.${KINDS.some((which) => found[which].total > SHOWN) ? ` The first ${SHOWN} of each are shown.` : ""}</p>
       ${!found.dropped.total && !found.kept.total && html`<${WayThrough} key=${words} path=${`/api/runs/${run}/why?${new URLSearchParams({ url: asked })}`} />`}
@@ -44,5 +44,5 @@ export function TopRules({ steps }) {
   const most = all.sort((a, b) => b.n - a.n).slice(0, MOST_RULES);
   return html`<div class="top-rules"><h3>Rules that dropped most</h3><ol>${most.map(({ step, rule, n }) => html`<li key=${`${step} ${rule}`}>
     <a href=${address("documents", { open: step, rule, words: null, page: null })}><span class="top-name">${ruleTitle(rule)}</span> <span class="caption">${stepWords(step).title}</span></a>
-    <span class="share-bar" aria-hidden="true"><span style=${{ width: `${(100 * n) / most[0].n}%` }}></span></span> <span class="number">${count(n)}</span></li>`)}</ol></div>`;
+    <${Bar} of=${n / most[0].n} /> <span class="number">${count(n)}</span></li>`)}</ol></div>`;
 }

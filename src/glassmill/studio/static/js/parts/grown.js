@@ -8,9 +8,7 @@ import { TokenRow } from "./prompt.js";
 import { change } from "../state/address.js";
 import { select, useSelection } from "../state/selection.js";
 
-/** @import {Seen} from "./anatomy.js" */
-/** `attention`: by step, layer, head and earlier token; `best`: the head that copies best, with its score by step.
- * @typedef {{steps: number[], attention: number[][][][], says: {tokens: string[], shares: number[]}[], copied: number, best: {layer: number, head: number, scores: number[]}}} Grown */
+/** @import {Grown, Seen} from "../state/answers.js" */
 
 const WAIT_MS = 150;
 const A_HEAD = 0.2;

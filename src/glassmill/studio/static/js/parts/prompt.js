@@ -6,7 +6,7 @@ import { asSent, inContext } from "../lib/completion.js";
 import { change, usePlace } from "../state/address.js";
 import { conversationWith } from "../state/conversations.js";
 import { lastModel } from "../state/stages.js";
-import { Nothing } from "./room.js";
+import { Nothing, Trouble } from "./room.js";
 
 /** @import {Line} from "../state/store.js" */
 /** `body`: as `/internal/trace` and `/internal/next-tokens` take a prompt. @typedef {{key: string, body: any, text: string, form: "question" | "text", fromChat: boolean}} Wanted */
@@ -59,7 +59,7 @@ export function PromptBar({ wanted, model, doing, none, trouble }) {
     ${wanted.fromChat && html`<p class="caption">This is the chat up to that answer, as the model read it. Change the text to read that alone.</p>`}
   </form>
   ${!ready && html`<${Nothing}>${model?.state === "failed" ? `The model cannot be opened: ${model.text}` : none}</${Nothing}>`}
-  ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}`;
+  <${Trouble} says=${trouble} />`;
 }
 
 /** Tokens of a text, one of which is chosen; arrow keys go from one to the next.

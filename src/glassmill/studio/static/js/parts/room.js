@@ -59,7 +59,7 @@ export function Meter({ stage, now }) {
       ${left != null && html`<span class="left">${" · "}about ${duration(left)} left</span>`}
     </span>
     ${note && html`<p class="meter-note" data-kind=${note.kind}>${note.text}</p>`}
-    ${stage.error && html`<p class="trouble" role="alert">${stage.error}</p>`}
+    <${Trouble} says=${stage.error} />
   </div>`;
 }
 
@@ -84,6 +84,22 @@ export function Copy({ text, look = "quiet" }) {
     timer.current = setTimeout(() => setCopied(false), 1500);
   };
   return html`<button class=${look} type="button" onClick=${copy}>${copied ? "Copied" : "Copy"}</button>`;
+}
+
+/** What went wrong, if anything did. @param {{says: string | null}} props */
+export function Trouble({ says }) {
+  return says && html`<p class="trouble" role="alert">${says}</p>`;
+}
+
+/** A share as a bar; the number stands beside it. @param {{of: number, children?: any}} props */
+export function Bar({ of, children }) {
+  return html`<span class="share-bar" aria-hidden="true"><span style=${{ width: `${of * 100}%` }}></span>${children}</span>`;
+}
+
+/** From one to the next of many, counted from 0. @param {{label: string, at: number, last: number, says: string, turn: (to: number) => void}} props */
+export function Pager({ label, at, last, says, turn }) {
+  const to = (/** @type {number} */ place, /** @type {string} */ word) => html`<button type="button" class="quiet" disabled=${place < 0 || place > last} onClick=${() => turn(place)}>${word}</button>`;
+  return html`<nav class="pager" aria-label=${label}>${to(at - 1, "Previous")} <span>${says}</span> ${to(at + 1, "Next")}</nav>`;
 }
 
 /** Shown where there is nothing to see yet. @param {{children: any}} props */

@@ -2,6 +2,7 @@
 
 import { html, useState } from "../lib/preact.js";
 import { decimals, percent, visible } from "../lib/format.js";
+import { Bar } from "./room.js";
 
 /** @import {Share, Token} from "../lib/completion.js" */
 
@@ -27,19 +28,14 @@ function Others({ token, take }) {
       ? `The chance of each token at temperature ${decimals(token.temperature, 1)}.`
       : "The model's own share for each token; temperature 0 always writes the largest."}${take && " Choose another one to go on from it."}</p>
     <${Shares} rows=${token.others.map((other) => ({ ...other, act: take && !other.taken && isText(other.text) ? () => take(other) : null }))} />
-    ${rest > LEAST_REST && html`<div class="other rest"><span>all others</span><${Bar} share=${rest} /></div>`}</div>`;
+    ${rest > LEAST_REST && html`<div class="other rest"><span>all others</span><${Bar} of=${rest} /><span class="number">${percent(rest)}</span></div>`}</div>`;
 }
 
 /** Tokens with their shares, a row each. @param {{rows: {text: string, share: number, taken?: boolean, act?: (() => void) | null}[]}} props */
 export function Shares({ rows }) {
   return rows.map(({ text, share, taken, act }, i) => html`<div class="other" key=${i} data-taken=${taken ?? false}>
     ${act ? html`<button type="button" class="link" onClick=${act} title="Go on from this token"><code>${visible(text)}</code></button>` : html`<code>${visible(text)}${taken && html`<span class="visually-hidden"> (written)</span>`}</code>`}
-    <${Bar} share=${share} /></div>`);
-}
-
-/** @param {{share: number}} props */
-function Bar({ share }) {
-  return html`<span class="share-bar" aria-hidden="true"><span style=${{ width: `${share * 100}%` }}></span></span><span class="number">${percent(share)}</span>`;
+    <${Bar} of=${share} /><span class="number">${percent(share)}</span></div>`);
 }
 
 /** Not a control token, nor a part of a character. @param {string} text */

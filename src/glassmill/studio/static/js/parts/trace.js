@@ -4,12 +4,11 @@
 import { html, useEffect, useState } from "../lib/preact.js";
 import { post } from "../lib/api.js";
 import { count } from "../lib/format.js";
+import { Trouble } from "./room.js";
 import { WayThrough } from "./way.js";
 import { select } from "../state/selection.js";
 
-/** @typedef {{url: string | null, source: string | null, shard: string, row: number, times: number, before: string, text: string, after: string, steps: {count: number, first: number[]} | null}} Page */
-/** @typedef {{start: number, end: number, text: string, count: number, documents: number, all: boolean, bits: number, pages: Page[]}} Stretch `start` and `end` in characters, not in UTF-16 units. */
-/** @typedef {{text: string, tokens_run: string, corpus: string | null, training_tokens: number, others: string[], stretches: Stretch[]}} Traced */
+/** @import {Stretch, Traced} from "../state/answers.js" */
 
 const SECONDS_UNTIL_SAID = 1;
 const BITS_OF_A_SHADE = 20;
@@ -37,7 +36,7 @@ export function Trace({ run, text, place }) {
     <button type="button" class="link" disabled=${busy > 0} onMouseDown=${(event) => event.preventDefault()} onClick=${look}>
       ${marked ? "Trace the marked words" : "Trace these words"}</button>
     ${busy > 1 && html`<p class="caption" role="status">Looking … The first time, an index of the training documents is built; of a million tokens it takes less than a second.</p>`}
-    ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}
+    <${Trouble} says=${trouble} />
     ${traced && html`<${Found} key=${traced.text} traced=${traced} />`}
   </div>`;
 }

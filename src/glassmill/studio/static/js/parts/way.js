@@ -2,22 +2,20 @@
 
 import { html, useState } from "../lib/preact.js";
 import { getJson } from "../lib/api.js";
+import { useAsked } from "../lib/asked.js";
 import { decimals } from "../lib/format.js";
+import { Trouble } from "./room.js";
 import { stepWords } from "../state/words.js";
 
-/** @typedef {{url: string, source: string, end: string, steps: {step: string, checks: {rule: string, value: number | null, passed: boolean | null, says: string}[]}[]}} Way */
+/** @import {Way} from "../state/answers.js" */
 
 /** Asked for when it is opened. @param {{path: string, opened?: () => void}} props `path` of the request */
 export function WayThrough({ path, opened }) {
-  const [ways, setWays] = useState(/** @type {Way[] | null} */ (null));
-  const [trouble, setTrouble] = useState("");
-  const open = (/** @type {any} */ event) => {
-    if (!event.currentTarget.open || ways) return;
-    opened?.();
-    getJson(path).then((answer) => setWays(answer.ways ?? [answer]), (error) => setTrouble(error.message));
-  };
-  return html`<details class="trace-way" onToggle=${open}><summary>Its way through the filters</summary>
-    ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}
+  const [open, setOpen] = useState(false);
+  const { found, trouble } = useAsked(open ? path : null, (signal) => getJson(path, { signal }), { keep: true });
+  const ways = /** @type {Way[] | undefined} */ (found && (found.ways ?? [found]));
+  return html`<details class="trace-way" onToggle=${(e) => (setOpen(e.currentTarget.open), e.currentTarget.open && opened?.())}><summary>Its way through the filters</summary>
+    <${Trouble} says=${trouble} />
     ${ways?.map((way, i) => html`${ways.length > 1 && html`<p class="caption">${i + 1}. ${way.source}: ${way.end}</p>`}<${Steps} key=${i} way=${way} />`)}
   </details>`;
 }

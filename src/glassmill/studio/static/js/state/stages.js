@@ -2,10 +2,8 @@
 
 import { getJson } from "../lib/api.js";
 
+/** @import {RoomRow, StageRow} from "./answers.js" */
 /** @import {Line} from "./store.js" */
-
-/** @typedef {{name: string, title: string, doing: string, leaves: string, model: "base" | "assistant" | null, shows: string, room: string, heading: string, says: string, waits: string}} StageRow */
-/** @typedef {{id: string, main: string, stages: string[], shows: string, heading: string, says: string, waits: string}} RoomRow */
 
 /** @type {StageRow[]} */
 let rows = [];

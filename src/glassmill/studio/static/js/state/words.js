@@ -3,6 +3,7 @@
 import { getJson } from "../lib/api.js";
 import { count } from "../lib/format.js";
 
+/** @import {Rule, ScoreWords} from "./answers.js" */
 /** @import {Status} from "./store.js" */
 
 /** @type {Record<Status, string>} */
@@ -14,9 +15,6 @@ export const STATUS_WORDS = {
   failed: "failed",
   absent: "not in this run",
 };
-
-/** @typedef {{name: string, title: string, says: string, unit: "count" | "share" | "ratio" | "status", direction: "at least" | "at most" | "fewer than" | "is"}} Rule */
-/** @typedef {{name: string, title: string, says: string, form: "percent" | "bits", good: "high" | "low"}} ScoreWords */
 
 /** What the server calls its rules, the corpus's steps and the report's scores. */
 const served = {

@@ -7,7 +7,7 @@ import { Figure, Nothing, Room } from "../parts/room.js";
 import { has, isFinished, stageRow } from "../state/stages.js";
 import { sentence } from "../state/words.js";
 
-/** @import {RoomRow} from "../state/stages.js" */
+/** @import {RoomRow} from "../state/answers.js" */
 /** @import {Line} from "../state/store.js" */
 
 const MAX_NUMBERS = 12;

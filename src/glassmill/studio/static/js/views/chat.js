@@ -3,7 +3,7 @@
 import { html, useEffect, useRef, useState } from "../lib/preact.js";
 import { complete, inContext, message } from "../lib/completion.js";
 import { count, duration } from "../lib/format.js";
-import { Room } from "../parts/room.js";
+import { Room, Trouble } from "../parts/room.js";
 import { Said } from "../parts/said.js";
 import { Sampling } from "../parts/sampling.js";
 import { subject } from "../parts/sources.js";
@@ -47,7 +47,7 @@ function aboutModel(line, model, chatOnly) {
 
 /** What has to happen before there is somebody to talk to. @param {{line: Line, now: number, model: any}} props */
 function NotYet({ line, now, model }) {
-  if (model?.state === "failed") return html`<p class="trouble" role="alert">The model cannot be opened: ${model.text}</p>`;
+  if (model?.state === "failed") return html`<${Trouble} says=${`The model cannot be opened: ${model.text}`} />`;
   if (model?.state === "loading") return html`<p class="nothing busy" role="status">The model is loading. This takes a few seconds.</p>`;
   const last = lastModel(line);
   if (!last) return html`<p class="nothing">This run does not train a model.</p>`;

@@ -6,7 +6,7 @@ import { postJson } from "../lib/api.js";
 import { useAsked } from "../lib/asked.js";
 import { chance, drawn, kept } from "../lib/cuts.js";
 import { count, decimals, percent, visible } from "../lib/format.js";
-import { Room } from "../parts/room.js";
+import { Bar, Room, Trouble } from "../parts/room.js";
 import { PromptBar, TokenRow, useWanted } from "../parts/prompt.js";
 import { grown, pathTo, stretch } from "../state/branches.js";
 
@@ -80,7 +80,7 @@ function Board({ name, end }) {
     </div>
     ${flip && html`<${Strip} flip=${flip} />`}
     <div class="coin-parts">
-      <section><h3>What comes next</h3>${next && survived ? html`<${Bars} next=${next} survived=${survived} force=${force} />` : trouble ? html`<p class="trouble" role="alert">${trouble}</p>` : html`<p class="nothing busy">Reading …</p>`}</section>
+      <section><h3>What comes next</h3>${next && survived ? html`<${Bars} next=${next} survived=${survived} force=${force} />` : trouble ? html`<${Trouble} says=${trouble} />` : html`<p class="nothing busy">Reading …</p>`}</section>
       <div><section><h3>How it is drawn</h3><${Sliders} cuts=${cuts} set=${setCuts} />${next && survived && html`<${Why} next=${next} survived=${survived} cuts=${cuts} />`}</section>
         <section class="tree"><h3>The branches</h3><${Tree} end=${end} at=${at} go=${go} /></section></div>
     </div></div>`;
@@ -114,7 +114,7 @@ function Bars({ next, survived, force }) {
       const share = shares.get(id) ?? 0;
       return html`<button type="button" class="bar-row" key=${id} data-cut=${!shares.has(id)} onClick=${() => force(id)} title=${shares.has(id) ? "Force this token" : "Cut; force it all the same"}>
         <code>${visible(next.words.get(id) ?? "")}</code>
-        <span class="share-bar" aria-hidden="true"><span style=${{ width: `${share * 100}%` }}></span>${Math.abs(own - share) > 0.002 && html`<span class="was" style=${{ left: `${own * 100}%` }}></span>`}</span>
+        <${Bar} of=${share}>${Math.abs(own - share) > 0.002 && html`<span class="was" style=${{ left: `${own * 100}%` }}></span>`}</${Bar}>
         <span class="number">${percent(own)}</span><span class="number">${shares.has(id) ? percent(share) : "cut"}</span></button>`;
     })}
     ${others > 0.0005 && html`<p class="caption">All others: ${percent(others)}. ${count(survived.ids.length)} of ${count(next.logprobs.length)} tokens can be drawn. A mark stands at the model's own share where that is another.</p>`}

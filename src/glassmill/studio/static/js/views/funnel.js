@@ -12,7 +12,7 @@ import { isFinished } from "../state/stages.js";
 import { stepWords } from "../state/words.js";
 
 /** @import {Example} from "../state/events.js" */
-/** @import {RoomRow} from "../state/stages.js" */
+/** @import {RoomRow} from "../state/answers.js" */
 /** @import {Line, Stage} from "../state/store.js" */
 
 const MASKING = "pii";

@@ -5,14 +5,14 @@ import { html, useState } from "../lib/preact.js";
 import { postJson } from "../lib/api.js";
 import { useAsked } from "../lib/asked.js";
 import { count, decimals, percent, visible } from "../lib/format.js";
-import { Room } from "../parts/room.js";
+import { Room, Trouble } from "../parts/room.js";
 import { Anatomy } from "../parts/anatomy.js";
 import { Growth } from "../parts/grown.js";
 import { PromptBar, TokenRow, useWanted } from "../parts/prompt.js";
 import { Shares } from "../parts/sure.js";
 import { select, useSelection } from "../state/selection.js";
 
-/** @import {Seen, Step, Token} from "../parts/anatomy.js" */
+/** @import {Seen, Step, Token} from "../state/answers.js" */
 /** @import {Line} from "../state/store.js" */
 
 const HOVER_MS = 25;
@@ -58,7 +58,7 @@ function Looked({ name, seen, trained }) {
     <${TokenRow} tokens=${seen.tokens.map((one) => one.token)} at=${kept} choose=${choose} over=${setHovered} label="The text, token by token"
       look=${(i) => ({ style: { "--seen": `${weights && i <= at ? Math.round((100 * weights[i]) / most) : 0}%` }, "data-here": i === at, "data-behind": i > at })} />
     <p class="caption">At ${word(at)}, token ${count(at + 1)} of ${count(last + 1)}, ${here ? `head ${here.head + 1} of layer ${here.layer + 1}` : "all heads together"} looked back at what is coloured. ${at < last ? html`Next in the text: <code>${visible(next.token)}</code>.` : html`The likeliest next token: <code>${visible(next.token)}</code>.`}</p>
-    ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}
+    <${Trouble} says=${trouble} />
     <${Summary} seen=${seen} step=${step} at=${at} next=${next} />
     <div class="looked-parts">
       <${Anatomy} seen=${seen} step=${step} at=${at} next=${next} here=${here} pick=${pick} over=${setHead} />

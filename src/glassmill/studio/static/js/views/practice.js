@@ -3,19 +3,16 @@
 import { html, useMemo } from "../lib/preact.js";
 import { getJson } from "../lib/api.js";
 import { useAsked } from "../lib/asked.js";
-import { Chart } from "../lib/chart.js";
+import { Chart, together } from "../lib/chart.js";
 import { count, decimals, percent, plain } from "../lib/format.js";
-import { Figure, Nothing, Room } from "../parts/room.js";
+import { Figure, Nothing, Pager, Room } from "../parts/room.js";
 import { Slider } from "../parts/slider.js";
 import { change, usePlace } from "../state/address.js";
 import { select, useSelection } from "../state/selection.js";
 
 /** @import {Rollouts} from "../state/events.js" */
-/** @import {RoomRow} from "../state/stages.js" */
+/** @import {Group, RoomRow} from "../state/answers.js" */
 /** @import {Line, Stage} from "../state/store.js" */
-
-/** Answers to one task: `learned` if they taught something, `shown` if the last one is the task's own solution.
- * @typedef {{prompt: string, kind: string, learned: boolean, shown: boolean, answers: {text: string, reward: number | null, advantage: number | null}[]}} Group */
 
 const HELD_OUT = "held_out_reward: ";
 const DRAWN = "reward"; // the mean of a round's answers
@@ -42,15 +39,13 @@ export function Practice({ room, line, now }) {
 
 /** @param {{marks: Stage["marks"], names: string[]}} props */
 function Rewards({ marks, names }) {
-  const data = useMemo(() => {
-    const steps = [...new Set(names.flatMap((name) => (marks.get(name) ?? []).map((one) => one.step)))].sort((a, b) => a - b);
-    const rows = names.map((name) => new Map(marks.get(name)?.map((one) => [one.step, one.value])));
-    return [steps, ...rows.map((row) => steps.map((step) => row.get(step) ?? null))];
-  }, [names.map((name) => `${name}${marks.get(name)?.length}`).join()]);
+  const data = useMemo(() => together(names.map((name) => {
+    const own = marks.get(name) ?? [];
+    return [own.map((one) => one.step), own.map((one) => one.value)];
+  })), [names.map((name) => `${name}${marks.get(name)?.length}`).join()]);
   if (data[0].length < 2) return null;
   const title = (/** @type {string} */ name) => (name === DRAWN ? "drawn answers" : `held out: ${kindOf(name)}`);
-  return html`<figure class="loss"><figcaption class="legend">${names.map((name, i) => html`<span class="key" key=${name} style=${{ "--key": `var(${COLOURS[i % COLOURS.length]})` }}>${title(name)}</span>`)}</figcaption>
-    <${Chart} data=${data} xLabel="step" yLabel="mean reward" describe="Mean reward against step" series=${names.map((name, i) => ({ label: title(name), colour: COLOURS[i % COLOURS.length], width: i ? 2 : 2.5 }))} /></figure>`;
+  return html`<figure class="loss"><${Chart} data=${data} xLabel="step" yLabel="mean reward" describe="Mean reward against step" series=${names.map((name, i) => ({ label: title(name), colour: COLOURS[i % COLOURS.length], width: i ? 2 : 2.5 }))} /></figure>`;
 }
 
 /** One round after the other, with all its groups as soon as they are written down. @param {{stage: Stage}} props */
@@ -64,14 +59,12 @@ function Rounds({ stage }) {
   const { found: groups } = useAsked(path, (signal) => getJson(path, { signal }), { wait: 120 });
   const all = /** @type {Group[]} */ (groups?.groups ?? [asGroup(told)]);
   const place = Math.min(all.length - 1, Math.max(0, Math.floor(Number(usePlace().query.get("group")) || 1) - 1));
-  const turn = (/** @type {number} */ to) => change({ group: to ? to + 1 : null }, true);
   const choose = (/** @type {number} */ to) => select({ run, step: to === rollouts.length - 1 ? null : rollouts[to].step });
   return html`<div class="samples"><h3>Answers drawn before step ${count(told.step + 1)}</h3>
     <p class="caption">An answer's advantage is by how many standard deviations it beats the others to the same task: above 0 it becomes likelier, below 0 less likely.</p>
     <${Slider} label="Round" at=${at} most=${rollouts.length - 1} says=${`step ${told.step + 1}`} ends=${[`step ${count(rollouts[0].step + 1)}`, stage.status === "running" ? "now" : `step ${count((rollouts.at(-1)?.step ?? 0) + 1)}`]} choose=${choose} />
     <${Answers} group=${all[place]} />
-    ${all.length > 1 && html`<nav class="pager" aria-label="Tasks of this round"><button type="button" class="quiet" disabled=${!place} onClick=${() => turn(place - 1)}>Previous</button>
-      <span>task ${count(place + 1)} of ${count(all.length)}</span><button type="button" class="quiet" disabled=${place >= all.length - 1} onClick=${() => turn(place + 1)}>Next</button></nav>`}
+    ${all.length > 1 && html`<${Pager} label="Tasks of this round" at=${place} last=${all.length - 1} says=${`task ${count(place + 1)} of ${count(all.length)}`} turn=${(to) => change({ group: to ? to + 1 : null }, true)} />`}
   </div>`;
 }
 

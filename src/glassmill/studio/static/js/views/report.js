@@ -1,16 +1,17 @@
 // The report card: what the finished model knows, what the filters got right, and where the time went.
 
-import { html, useEffect, useState } from "../lib/preact.js";
+import { html, useState } from "../lib/preact.js";
 import { getJson } from "../lib/api.js";
+import { useAsked } from "../lib/asked.js";
 import { clock, count, decimals, percent, plain } from "../lib/format.js";
 import { HandOn } from "../parts/handed.js";
-import { Figure, Nothing, Room } from "../parts/room.js";
+import { Bar, Figure, Nothing, Room } from "../parts/room.js";
 import { address } from "../state/address.js";
 import { has, isFinished, stageNames, stageRow } from "../state/stages.js";
 import { elapsed } from "../state/store.js";
 import { scoreWords, sentence, stepWords } from "../state/words.js";
 
-/** @import {RoomRow} from "../state/stages.js" */
+/** @import {RoomRow} from "../state/answers.js" */
 /** @import {Line} from "../state/store.js" */
 
 const COLOURS = 8; // in rooms.css
@@ -44,12 +45,7 @@ export function Report({ room, line, lines, now }) {
 
 /** The report of an eval run; null without one. @param {string | null} run */
 function useReport(run) {
-  const [report, setReport] = useState(/** @type {any} */ (null));
-  useEffect(() => {
-    setReport(null);
-    if (run) getJson(`/api/runs/${run}/files/report.json`).then(setReport, () => {});
-  }, [run]);
-  return report;
+  return useAsked(run, () => getJson(`/api/runs/${run}/files/report.json`)).found;
 }
 
 /** @param {{words: any, value: number, other: {name: string, value: any} | null}} props */
@@ -59,7 +55,7 @@ function Score({ words, value, other }) {
   const tone = bits ? undefined : goodness >= 0.9 ? "good" : goodness >= 0.6 ? "fair" : "poor";
   const shown = (/** @type {number} */ number) => (bits ? decimals(number, 2) : percent(number));
   return html`<${Figure} name=${words.title} value=${shown(value)} says=${words.says} tone=${tone}>
-    <span class="share-bar" aria-hidden="true"><span style=${{ width: `${(bits ? value / 8 : value) * 100}%` }}></span></span>
+    <${Bar} of=${bits ? value / 8 : value} />
     ${typeof other?.value === "number" && html`<p class="other-line">${other.name}: <strong>${shown(other.value)}</strong></p>`}</${Figure}>`;
 }
 
@@ -118,7 +114,7 @@ function ShareTable({ title, says, rows, name }) {
   if (!rows) return null;
   return html`<div><h3>${title}</h3><p class="caption">${says}</p><table><tbody>
     ${Object.entries(rows).map(([key, value]) => html`<tr key=${key}><th scope="row">${name(key)}</th>
-      <td class="bar-cell"><span class="share-bar" aria-hidden="true"><span style=${{ width: `${(value ?? 0) * 100}%` }}></span></span></td><td class="number">${percent(value)}</td></tr>`)}
+      <td class="bar-cell"><${Bar} of=${value ?? 0} /></td><td class="number">${percent(value)}</td></tr>`)}
   </tbody></table></div>`;
 }
 
@@ -127,10 +123,8 @@ const SHOWN_ANSWERS = 60;
 /** The questions with the model's answers, those that are not right first. @param {{run: string}} props */
 function Exam({ run }) {
   const [open, setOpen] = useState(false);
-  const [answers, setAnswers] = useState(/** @type {any[] | null} */ (null));
-  useEffect(() => {
-    if (open && !answers) getJson(`/api/runs/${run}/files/answers.json`).then(setAnswers, () => setAnswers([]));
-  }, [open]);
+  const { found } = useAsked(open ? run : null, () => getJson(`/api/runs/${run}/files/answers.json`));
+  const answers = /** @type {any[] | null} */ (found);
   const places = Object.keys(OUTCOMES);
   const order = ["wrong", "believed", "refused", "silent", "right", "unbelieved"];
   const sorted = answers?.toSorted((a, b) => order.indexOf(outcome(a)) - order.indexOf(outcome(b))) ?? [];

@@ -4,15 +4,13 @@ import { html, useEffect, useRef, useState } from "../lib/preact.js";
 import { getJson, post } from "../lib/api.js";
 import { bytes, count, plain, when } from "../lib/format.js";
 import { Beside } from "../parts/beside.js";
-import { Nothing, Room } from "../parts/room.js";
+import { Nothing, Room, Trouble } from "../parts/room.js";
 import { address, change, usePlace } from "../state/address.js";
 import { stageNames, stageRow } from "../state/stages.js";
 import { STATUS_WORDS, sentence } from "../state/words.js";
 
+/** @import {Ending, Listing, RunEntry} from "../state/answers.js" */
 /** @import {LineState} from "../state/store.js" */
-/** @typedef {{run: string, state: "done" | "running" | "unfinished" | "damaged", changed: number, bytes: number, made_from: string[], numbers: Record<string, number>}} RunEntry */
-/** @typedef {{runs: RunEntry[], bytes: number, lines: LineState[]}} Listing */
-/** @typedef {{runs: {run: string, bytes: number, why: string}[], bytes: number, deleted: boolean}} Ending */
 
 const MOST_NUMBERS = 4;
 
@@ -39,9 +37,9 @@ export function Runs({ lines }) {
     await post("/api/runs/delete", { runs: names, confirmed: told.runs.map(({ run }) => run) }).catch((error) => setTrouble(error.message));
     await look();
   };
-  if (!listing) return html`<${Room} id="runs" title="Runs" says="">${trouble ? html`<p class="trouble" role="alert">${trouble}</p>` : html`<${Nothing}>Counting …</${Nothing}>`}</${Room}>`;
+  if (!listing) return html`<${Room} id="runs" title="Runs" says="">${trouble ? html`<${Trouble} says=${trouble} />` : html`<${Nothing}>Counting …</${Nothing}>`}</${Room}>`;
   return html`<${Room} id="runs" title="Runs" says="A run takes one recipe through its stages. Each stage leaves a folder, and runs share those that are equal. Choose two runs to lay them side by side.">
-      ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}
+      <${Trouble} says=${trouble} />
       <${Lines} listing=${listing} one=${one} other=${other} ask=${ask} />
       ${one && other && html`<${Beside} key=${`${one} ${other}`} one=${one} other=${other} />`}
       <${Folders} listing=${listing} ask=${ask} />

@@ -4,10 +4,10 @@ import { html, useEffect, useMemo, useRef, useState } from "../lib/preact.js";
 import { postJson } from "../lib/api.js";
 import { useAsked } from "../lib/asked.js";
 import { count, decimals, visible } from "../lib/format.js";
-import { Figure, Nothing, Room } from "../parts/room.js";
+import { Figure, Nothing, Room, Trouble } from "../parts/room.js";
 import { isFinished } from "../state/stages.js";
 
-/** @import {RoomRow} from "../state/stages.js" */
+/** @import {RoomRow} from "../state/answers.js" */
 /** @import {Line, Stage} from "../state/store.js" */
 
 const TYPE_WAIT_MS = 120;
@@ -81,7 +81,7 @@ function Explorer({ run }) {
       <div class="mirror" ref=${mirror} aria-hidden="true">${same ? groups.map((group, i) => html`<span key=${i} class=${`t${i % HUES}`}>${group.text}</span>`) : html`<${Stale} text=${text} groups=${groups} />`}${" "}</div>
       <textarea id="own-text" rows="4" maxlength="20000" spellcheck="false" value=${text} onInput=${(e) => (setText(e.target.value), setPicked(null))} onScroll=${scroll}></textarea>
     </div>
-    ${problem && html`<p class="trouble">${problem}</p>`}
+    <${Trouble} says=${problem} />
     ${answer && html`<div class="figures">
       <${Figure} name="Bytes" value=${count(answer.bytes)} says="What the computer stores." />
       <${Figure} name="Tokens" value=${count(number)} says="What the model reads." />

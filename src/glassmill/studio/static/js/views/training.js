@@ -1,7 +1,7 @@
 // The room of a training: pretraining, tuning. The loss as it falls, the speed, and what the model writes at each point.
 
 import { html, useMemo } from "../lib/preact.js";
-import { Chart, Spark } from "../lib/chart.js";
+import { Chart, Spark, together } from "../lib/chart.js";
 import { clock, count, decimals, duration, percent, plain, roughly } from "../lib/format.js";
 import { smooth } from "../lib/smooth.js";
 import { Figure, Nothing, Room } from "../parts/room.js";
@@ -12,7 +12,7 @@ import { stageRow } from "../state/stages.js";
 import { secondsLeft } from "../state/store.js";
 
 /** @import {Metric, Sample, Validation} from "../state/events.js" */
-/** @import {RoomRow} from "../state/stages.js" */
+/** @import {RoomRow} from "../state/answers.js" */
 /** @import {Line, Stage} from "../state/store.js" */
 
 /** @param {{room: RoomRow, line: Line, now: number}} props */
@@ -49,10 +49,9 @@ function Loss({ metrics, last, validations }) {
   const held = validations.at(-1);
   const other = BESIDE[beside] && data[3].some((value) => value != null) ? BESIDE[beside] : "";
   return html`<figure class="loss">
-    <figcaption class="legend"><span class="key raw">measured</span><span class="key smooth">smoothed</span>${other && html`<span class="key second">${other}</span>`}
-      <label class="beside">Beside it <select value=${beside} onChange=${(e) => change({ beside: e.target.value }, true)}><option value="none">nothing</option>${Object.entries(BESIDE).map(([name, title]) => html`<option key=${name} value=${name}>${title}</option>`)}</select></label></figcaption>
     <${Chart} data=${other ? data : data.slice(0, 3)} xLabel="step" yLabel="loss (nats per token)" rightLabel=${other} describe=${`Loss against step; now ${decimals(last.loss, 2)} at step ${last.step}`}
-      series=${[{ label: "measured", colour: "--glass-faint", width: 1 }, { label: "smoothed", colour: "--glass", width: 2.5 }, ...(other ? [{ label: other, colour: "--warm", width: 2, right: true }] : [])]} />
+      series=${[{ label: "measured", colour: "--glass-faint", width: 1 }, { label: "smoothed", colour: "--glass", width: 2.5 }, ...(other ? [{ label: other, colour: "--warm", width: 2, right: true }] : [])]}>
+      <label class="beside">Beside it <select value=${beside} onChange=${(e) => change({ beside: e.target.value }, true)}><option value="none">nothing</option>${Object.entries(BESIDE).map(([name, title]) => html`<option key=${name} value=${name}>${title}</option>`)}</select></label></${Chart}>
     <p class="caption">A point is the mean of the steps since the point before it; the smooth line fits the points around it.</p>
     <p class="caption">${last.loss == null ? "The loss is no longer a finite number: training has diverged."
       : `A loss of ${decimals(last.loss, 2)} means: on average the right token surprises the model as much as one out of ${plain(Math.round(Math.exp(last.loss) * 10) / 10)} equally likely ones.`}
@@ -64,12 +63,8 @@ function Loss({ metrics, last, validations }) {
 function curves(metrics, validations, beside) {
   const own = metrics.map((metric) => metric.step);
   const losses = metrics.map((metric) => metric.loss);
-  const smoothed = smooth(own, losses);
-  const others = beside === "held" ? validations.map((one) => /** @type {const} */ ([one.step, one.bits_per_byte])) : metrics.map((one) => /** @type {const} */ ([one.step, /** @type {any} */ (one)[beside] ?? null]));
-  const steps = [...new Set([...own, ...others.map(([step]) => step)])].sort((a, b) => a - b);
-  const [at, other] = [new Map(own.map((step, i) => [step, i])), new Map(others)];
-  const row = (/** @type {(number | null)[]} */ values) => steps.map((step) => values[at.get(step) ?? -1] ?? null);
-  return [steps, row(losses), row(smoothed), steps.map((step) => other.get(step) ?? null)];
+  const others = beside === "held" ? validations.map((one) => one.bits_per_byte) : metrics.map((one) => /** @type {any} */ (one)[beside] ?? null);
+  return together([[own, losses], [own, smooth(own, losses)], [beside === "held" ? validations.map((one) => one.step) : own, others]]);
 }
 
 /** @param {{stage: Stage, metric: Metric, now: number}} props */

@@ -4,17 +4,15 @@ import { html } from "../lib/preact.js";
 import { getJson } from "../lib/api.js";
 import { useAsked } from "../lib/asked.js";
 import { count, decimals, percent, visible } from "../lib/format.js";
-import { Figure, Nothing, Room } from "../parts/room.js";
+import { Figure, Nothing, Room, Trouble } from "../parts/room.js";
 import { Slider } from "../parts/slider.js";
 import { WayThrough } from "../parts/way.js";
 import { address, change, usePlace } from "../state/address.js";
 import { select, useSelection } from "../state/selection.js";
 import { firstTraining, isFinished, lastModel } from "../state/stages.js";
 
+/** @import {Drawn} from "../state/answers.js" */
 /** @import {Line} from "../state/store.js" */
-
-/** @typedef {{url: string | null, source: string | null, shard: string, row: number, first: number, skipped: number, tokens: number}} Crossed */
-/** @typedef {{train: string, corpus: string | null, step: number, steps: number, row: number, rows: number, epoch: number, part: string, ids: (number | null)[], tokens: string[], documents: Crossed[], then: number[] | null, measured: number[], mean: {first: number, last: number, loss: number} | null, now: number[] | null, now_by: string}} Drawn */
 
 const DEAREST = 8; // nats, in full colour; the dearest of a vocabulary of 3,000 when all are equally likely
 const MOST_FIND = 100; // characters that can be looked for
@@ -32,7 +30,7 @@ export function Windows({ line }) {
   const { found, trouble } = useAsked(path, (signal) => getJson(path ?? "", { signal }), { wait: 120, keep: true });
   return html`<${Room} id="windows" title="What a step read" says="Training reads the documents as one long row of tokens, cut into windows. Each step draws some of them, in an order that the seed decides, and has to guess every token from those before it in its window.">
     ${!path && html`<${Nothing}>The windows can be looked at when training is done.</${Nothing}>`}
-    ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}
+    <${Trouble} says=${trouble} />
     ${path && !found && !trouble && html`<${Nothing}>Opening …</${Nothing}>`}
     ${found && html`<${Choice} drawn=${found} step=${step} row=${row} run=${stage.run} /><${Drawn} drawn=${found} run=${stage.run} />`}
   </${Room}>`;
