@@ -57,7 +57,8 @@ TICKS = """async () => {
     const host = document.body.appendChild(document.createElement("div"));
     const none = [null, null, null];
     const wide = [[1, 10, 1e6], [1e-9, 5, 1e9]];
-    const shapes = [[[0], [1]], [[0, 1], [2, 2]], [[1, 2, 3], none], wide, [[], []], [[0, 5], [-1, 1]], [[0, 3], [1, 2]]];
+    const few = [[[0], [1]], [[0, 1], [2, 2]], [[], []], [[0, 5], [-1, 1]], [[0, 3], [1, 2]]];
+    const shapes = [...few, [[1, 2, 3], none], wide];
     const series = [{ label: "a", colour: "--glass" }];
     const out = [];
     for (const data of shapes) {

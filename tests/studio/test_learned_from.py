@@ -107,6 +107,15 @@ def test_what_no_step_learned_from_is_told(
     assert answer.status_code == status and says in answer.text.replace('\\"', '"')
 
 
+@pytest.mark.parametrize("text", ["[{}]", "[1]", "{", '[{"answers": [{"text": "no more"}]}]'])
+def test_a_damaged_round_is_told(client: httpx.Client, runs: Path, text: str) -> None:
+    path = runs / PRACTICE / "rollouts" / "round-00007.json"
+    path.write_text(text)
+    answer = client.get(f"/api/runs/{PRACTICE}/rollouts", params={"step": 7 * Recipe(name="demo").rl.updates})
+    path.unlink()
+    assert answer.status_code == 409 and "round-00007.json" in answer.text
+
+
 def test_events_that_the_page_asks_for_are_not_kept_for_it() -> None:
     history = History()
     history.add(Entry(0.0, "train", kinds.Window(0, (1.0,))))

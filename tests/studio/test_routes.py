@@ -247,4 +247,5 @@ def test_nothing_is_looked_up_for_a_reader_who_has_gone_on() -> None:
                 await waiting
         assert left.value.status == 499
 
-    asyncio.run(asked())
+    with ThreadPoolExecutor(1) as apart:  # in this thread a browser's loop may run
+        apart.submit(asyncio.run, asked()).result()

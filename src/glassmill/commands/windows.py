@@ -68,5 +68,5 @@ def _costliest(window: WindowLine, losses: Sequence[float]) -> Table:
         table.add_column(name, justify="right")
     for place in sorted(range(len(losses)), key=lambda place: -losses[place])[:COSTLIEST]:
         costs = [f"{found[place]:.2f}" for _, found in both]
-        table.add_row(f"{place + 1:,}", repr(plain(window["tokens"][place + 1])), *costs)
+        table.add_row(f"{place + 1:,}", plain(repr(window["tokens"][place + 1])), *costs)
     return table

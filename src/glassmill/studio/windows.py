@@ -58,12 +58,15 @@ def _rollouts(folder: Path, step: int) -> object:
     if not path.is_file():
         raise UserError(f"{folder.parent.name}/{folder.name} has no answers of round {number:,}")
     names = ("text", "calculations", "reward", "advantage")
-    return {
-        "groups": [
-            {**group, "answers": [{name: answer[name] for name in names} for answer in group["answers"]]}
-            for group in load_json(path)
-        ]
-    }
+    try:
+        return {
+            "groups": [
+                {**group, "answers": [{name: answer[name] for name in names} for answer in group["answers"]]}
+                for group in load_json(path)
+            ]
+        }
+    except (KeyError, TypeError):
+        raise UserError(f"{path} is damaged, or of another version") from None
 
 
 def _window(folder: Path, step: int, row: int) -> object:

@@ -2,7 +2,9 @@
 
 import { html, useState } from "../lib/preact.js";
 import { getJson } from "../lib/api.js";
+import { useAsked } from "../lib/asked.js";
 import { count } from "../lib/format.js";
+import { Trouble } from "./room.js";
 
 const SHOWN = 3;
 const AROUND = 160;
@@ -21,12 +23,9 @@ export function subject(text) {
 
 /** @param {{run: string, about: string}} props */
 export function Sources({ run, about }) {
-  const [answer, setAnswer] = useState(/** @type {any} */ (null));
-  const look = () => {
-    const query = new URLSearchParams({ which: "kept", words: about });
-    getJson(`/api/runs/${run}/documents?${query}`).then(setAnswer, () => setAnswer({ total: 0, rows: [] }));
-  };
-  if (!answer) return html`<button type="button" class="link" onClick=${look}>Which pages name ${about}?</button>`;
+  const [open, setOpen] = useState(false);
+  const { found: answer, trouble } = useAsked(open ? `${run} ${about}` : null, (signal) => getJson(`/api/runs/${run}/documents?${new URLSearchParams({ which: "kept", words: about })}`, { signal }));
+  if (!answer) return html`<button type="button" class="link" onClick=${() => setOpen(true)}>Which pages name ${about}?</button><${Trouble} says=${trouble} />`;
   return html`<div class="sources"><p class="caption">${answer.total ? `${count(answer.total)} ${answer.total === 1 ? "document" : "documents"} of the corpus ${answer.total === 1 ? "has" : "have"} “${about}” in text or URL:` : `No document of the corpus has “${about}” in text or URL.`}</p>
     <ul>${answer.rows.slice(0, SHOWN).map((/** @type {any} */ row) => html`<li key=${row.id}><span class="url">${row.url}</span><${Excerpt} text=${row.text} words=${about} /></li>`)}</ul></div>`;
 }
