@@ -143,6 +143,10 @@ def _run_of_rules(runs: Path) -> Path:
     return runs / str(next(entry["run"] for entry in line["stages"] if entry["stage"] == "corpus"))
 
 
+MARKS_IN_SIGHT = """() => [...document.querySelectorAll(".card .page-text")].every((text) =>
+    text.querySelector("mark").getBoundingClientRect().bottom <= text.getBoundingClientRect().bottom)"""
+
+
 @pytest.mark.slow
 def test_masked_data_has_a_door_and_a_bound_can_be_moved(
     open_page: type, studio: RunningStudio, tmp_path: Path
@@ -154,6 +158,7 @@ def test_masked_data_has_a_door_and_a_bound_can_be_moved(
     page.get_by_role("group", name="Kinds").get_by_role("button", name="Email").click()
     expect(page.locator("mark.masked").first).to_have_text("[email]")
     expect(page.locator("mark.masked").first).to_have_attribute("title", "masked: Email")
+    assert page.evaluate(MARKS_IN_SIGHT)
     page.get_by_text("Its HTML beside the text").first.click()
     expect(page.get_by_role("alert")).to_contain_text("is not here any more, so its HTML is not known")
     keep(page, "masked", tmp_path)

@@ -42,7 +42,7 @@ export function Chart({ data, series, height = 280, xLabel, yLabel, rightLabel =
   const nearest = (/** @type {number} */ pixel) => xs.reduce((best, one, i) => (Math.abs(x.to(one) - pixel) < Math.abs(x.to(xs[best]) - pixel) ? i : best), last);
   const pixel = (/** @type {any} */ event) => Math.min(inside, Math.max(0, event.clientX - event.currentTarget.getBoundingClientRect().left - LEFT));
   const here = at == null || at >= xs.length ? null : at;
-  const told = (/** @type {number} */ i) => (xs.length ? `${xLabel} ${count(xs[i])}: ${series.map((one, row) => `${one.label} ${plain(near(data[row + 1], i))}`).join(", ")}` : "");
+  const told = (/** @type {number} */ i) => (xs.length ? `${xLabel} ${count(xs[i])}: ${series.flatMap((one, row) => (near(data[row + 1], i) == null ? [] : `${one.label} ${plain(near(data[row + 1], i))}`)).join(", ")}` : "");
   const press = (/** @type {any} */ event) => {
     event.currentTarget.setPointerCapture(event.pointerId); // the pointer may leave the chart and come back
     setDrag([pixel(event), pixel(event)]);

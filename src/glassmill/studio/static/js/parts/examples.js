@@ -14,6 +14,7 @@ import { kindTitle, ruleTitle, verdictWords } from "../state/words.js";
 
 const SEARCH_WAIT_MS = 250;
 const WITH_HTML = /\.(w?arc|html?)\b/i; // what a page's HTML can be read from
+const AROUND = 120; // characters before the first mark
 const MOST_VALUES = 1000; // in studio/documents.py
 
 /** `masked`: only documents with personal data, and `rules` are its kinds.
@@ -45,22 +46,23 @@ export function Examples({ corpus, which, step, rules, masked = false }) {
     ${finished && !answer && !trouble && html`<${Nothing}>Opening …</${Nothing}>`}
     ${finished && answer && !rows.length && html`<${Nothing}>${which === "quarantine" ? "None: every record could be read." : "No pages."}</${Nothing}>`}
     ${!finished && !rows.length && html`<${Nothing}>The first examples will appear here in a moment.</${Nothing}>`}
-    <ul class="cards">${rows.map((/** @type {any} */ row) => html`<${Card} key=${row.id ?? row.url + row.t} row=${row} dropped=${which === "dropped"} run=${finished ? corpus.run : null} />`)}</ul>
+    <ul class="cards">${rows.map((/** @type {any} */ row) => html`<${Card} key=${row.id ?? row.url + row.t} row=${row} dropped=${which === "dropped"} run=${finished ? corpus.run : null} masked=${masked} />`)}</ul>
     ${finished && answer && answer.total > answer.page_rows && html`<${Pager} label="Pages of examples" at=${page} last=${last} says=${`${count(page + 1)} of ${count(last + 1)} · ${count(answer.total)} pages`} turn=${(to) => change({ page: to || null })} />`}
   </div>`;
 }
 
-/** @param {{row: any, dropped: boolean, run?: string | null, children?: any}} props `run`: of the corpus, if it is finished */
-export function Card({ row, dropped, run, children }) {
+/** @param {{row: any, dropped: boolean, run?: string | null, masked?: boolean, children?: any}} props `run`: of the corpus, if it is finished; `masked`: begin where something was masked */
+export function Card({ row, dropped, run, masked = false, children }) {
   const [whole, setWhole] = useState(false);
   const text = row.text ?? "";
-  const long = text.length > 420;
+  const first = masked && !whole ? (row.marks?.[0]?.[0] ?? 0) - AROUND : 0;
+  const long = text.length > 420 || first > 0;
   return html`<li class="card" data-dropped=${dropped}>
     <div class="url">${row.url ?? row.source ?? ""}</div>
     ${dropped && row.rule && html`<${Verdict} rule=${row.rule} value=${row.value} bound=${row.bound} detail=${row.detail} />`}
     ${!dropped && html`<${Provenance} row=${row} />`}
     ${!text && ["read", "url"].includes(row.step) && html`<p class="provenance">Dropped before its text was read.</p>`}
-    ${text && html`<p class="page-text" data-whole=${whole}>${marked(text, row.marks ?? [])}</p>`}
+    ${text && html`<p class="page-text" data-whole=${whole}>${marked(text, row.marks ?? [], Math.max(0, first))}</p>`}
     ${!text && !row.rule && html`<p class="page-text">${row.cause ?? row.detail ?? ""}</p>`}
     ${long && html`<button type="button" class="link" onClick=${() => setWhole(!whole)}>${whole ? "Show less" : "Show the whole text"}</button>`}
     ${run && text && row.url && WITH_HTML.test(row.source) && html`<${Original} path=${`/api/runs/${run}/html?${new URLSearchParams({ source: row.source, offset: String(row.offset), url: row.url })}`} />`}
@@ -68,10 +70,10 @@ export function Card({ row, dropped, run, children }) {
   </li>`;
 }
 
-/** A text in which what was masked is marked. @param {string} text @param {[number, number, string][]} marks */
-function marked(text, marks) {
-  const ends = [0, ...marks.map(([, end]) => end)];
-  return html`${marks.map(([start, end, kind], i) => html`${text.slice(ends[i], start)}<mark class="masked" key=${i} title=${`masked: ${kindTitle(kind)}`}>${text.slice(start, end)}</mark>`)}${text.slice(ends.at(-1))}`;
+/** A text in which what was masked is marked. @param {string} text @param {[number, number, string][]} marks @param {number} from */
+function marked(text, marks, from) {
+  const ends = [from, ...marks.map(([, end]) => end)];
+  return html`${from > 0 && "… "}${marks.map(([start, end, kind], i) => html`${text.slice(ends[i], start)}<mark class="masked" key=${i} title=${`masked: ${kindTitle(kind)}`}>${text.slice(start, end)}</mark>`)}${text.slice(ends.at(-1))}`;
 }
 
 /** The HTML that a text was extracted from, asked for when it is opened. @param {{path: string}} props */
@@ -128,7 +130,7 @@ function Provenance({ row }) {
     row.source && row.offset != null && !row.language && `${row.source}, at byte ${count(row.offset)}`,
     row.language && `${row.language} ${row.language_score ? plain(row.language_score) : ""}`,
     row.cluster_size > 1 && `kept once of ${row.cluster_size} copies`,
-    row.pii?.length > 0 && `${row.pii.length} personal ${row.pii.length === 1 ? "item" : "items"} replaced: ${[...new Set(row.pii)].join(", ")}`,
+    row.pii?.length > 0 && `${row.pii.length} personal ${row.pii.length === 1 ? "item" : "items"} replaced: ${[...new Set(row.pii)].map(kindTitle).join(", ")}`,
   ].filter(Boolean);
   return facts.length ? html`<p class="provenance">${facts.join(" · ")}</p>` : null;
 }
