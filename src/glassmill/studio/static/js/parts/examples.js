@@ -55,14 +55,15 @@ export function Examples({ corpus, which, step, rules, masked = false }) {
 export function Card({ row, dropped, run, masked = false, children }) {
   const [whole, setWhole] = useState(false);
   const text = row.text ?? "";
-  const first = masked && !whole ? (row.marks?.[0]?.[0] ?? 0) - AROUND : 0;
+  const before = masked && !whole ? (row.marks?.[0]?.[0] ?? 0) - AROUND : 0;
+  const first = before > 0 ? text.indexOf(" ", before) + 1 || before : 0;
   const long = text.length > 420 || first > 0;
   return html`<li class="card" data-dropped=${dropped}>
     <div class="url">${row.url ?? row.source ?? ""}</div>
     ${dropped && row.rule && html`<${Verdict} rule=${row.rule} value=${row.value} bound=${row.bound} detail=${row.detail} />`}
     ${!dropped && html`<${Provenance} row=${row} />`}
     ${!text && ["read", "url"].includes(row.step) && html`<p class="provenance">Dropped before its text was read.</p>`}
-    ${text && html`<p class="page-text" data-whole=${whole}>${marked(text, row.marks ?? [], Math.max(0, first))}</p>`}
+    ${text && html`<p class="page-text" data-whole=${whole}>${marked(text, row.marks ?? [], first)}</p>`}
     ${!text && !row.rule && html`<p class="page-text">${row.cause ?? row.detail ?? ""}</p>`}
     ${long && html`<button type="button" class="link" onClick=${() => setWhole(!whole)}>${whole ? "Show less" : "Show the whole text"}</button>`}
     ${run && text && row.url && WITH_HTML.test(row.source) && html`<${Original} path=${`/api/runs/${run}/html?${new URLSearchParams({ source: row.source, offset: String(row.offset), url: row.url })}`} />`}

@@ -1,6 +1,6 @@
 // What the server answers, as the page reads it; a number is null where it is not known. Of events, see events.d.ts.
 
-import type { LineState } from "./store.js";
+import type { RunEvent, State } from "./events.js";
 
 export type Crossed = {url: string | null, source: string | null, shard: string, row: number, first: number, skipped: number, tokens: number};
 export type Drawn = {train: string, corpus: string | null, step: number, steps: number, row: number, rows: number, epoch: number, part: string, ids: (number | null)[], tokens: string[], documents: Crossed[], then: number[] | null, measured: number[], mean: {first: number, last: number, loss: number} | null, now: number[] | null, now_by: string};
@@ -23,3 +23,7 @@ export type StageRow = {name: string, title: string, doing: string, leaves: stri
 export type RoomRow = {id: string, main: string, stages: string[], shows: string, heading: string, says: string, waits: string};
 export type Rule = {name: string, title: string, says: string, unit: "count" | "share" | "ratio" | "status", direction: "at least" | "at most" | "fewer than" | "is"};
 export type ScoreWords = {name: string, title: string, says: string, form: "percent" | "bits", good: "high" | "low"};
+export type StageState = {stage: string, status: State, run: string | null};
+export type LineState = {name: string, recipe: string, status: State, started: number | null, stages: StageState[], model: string | null, error: string | null};
+/** One message of the stream; the last part of a long update comes without `line` and `forget`. */
+export type Message = {now: number, events?: RunEvent[], line?: LineState, forget?: string[]};

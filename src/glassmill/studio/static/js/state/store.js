@@ -2,12 +2,10 @@
 
 import { isFinished, stageNames } from "./stages.js";
 
+/** @import {LineState, Message} from "./answers.js" */
 /** @import {Answer, Example, Funnel, Merge, Metric, Norms, Note, Plan, Progress, Rollouts, RunEvent, Sample, State, Unknown, Validation, Warned} from "./events.js" */
 
 /** The state of a stage; "absent" is the page's own word for a stage that the line does not have. @typedef {State | "absent"} Status */
-/** @typedef {{stage: string, status: State, run: string | null}} StageState */
-/** @typedef {{name: string, recipe: string, status: State, started: number | null, stages: StageState[], model: string | null, error: string | null}} LineState */
-/** One message of the stream; the last part of a long update comes without `line` and `forget`. @typedef {{now: number, events?: RunEvent[], line?: LineState, forget?: string[]}} Message */
 
 const MAX_EXAMPLES = 400;
 const MAX_MERGES = 400;

@@ -10,7 +10,6 @@ import { stageNames, stageRow } from "../state/stages.js";
 import { STATUS_WORDS, sentence } from "../state/words.js";
 
 /** @import {Ending, Listing, RunEntry} from "../state/answers.js" */
-/** @import {LineState} from "../state/store.js" */
 
 const MOST_NUMBERS = 4;
 
