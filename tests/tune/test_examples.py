@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -151,6 +152,7 @@ def test_an_imported_model_gets_small_steps_of_adamw_and_a_larger_one_smaller_st
 def test_a_model_trained_here_keeps_muon_and_what_is_set_stays() -> None:
     own = settled(SftSettings(), SMALL, OWN)
     assert (own.optimizer, own.peak_lr, own.embedding_lr) == ("muon", 0.006, 0.0012)
+    assert settled(SftSettings(), replace(SMALL, tie_embeddings=False), OWN).embedding_lr == 0.0004
     assert settled(SftSettings(optimizer="adamw"), SMALL, OWN).peak_lr == 0.001
     given = settled(SftSettings(optimizer="adamw", peak_lr=3e-3, embedding_lr=1e-3, length=32), SMALL, IMPORTED)
     assert (given.optimizer, given.peak_lr, given.embedding_lr, given.length) == ("adamw", 3e-3, 1e-3, 32)

@@ -289,7 +289,10 @@ class SftSettings(LoopSettings):
         "0.0001 or less for an imported one, by its size",
     )
     embedding_lr: float | None = Field(  # type: ignore[assignment]
-        None, gt=0, description="learning rate of everything else; none: 0.0012, or that of the matrices"
+        None,
+        gt=0,
+        description="learning rate of everything else; none: 0.0012, 0.0004 with a head of its own, or that of "
+        "the matrices",
     )
     normuon_beta2: float = Field(0.0, ge=0, lt=1, description="as in train; tuning is short, and learns less with it")
     reports: int = runtime(3, ge=1)

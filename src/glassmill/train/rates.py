@@ -16,7 +16,8 @@ from glassmill.model.sizes import num_parameters
 from glassmill.recipe import DpoSettings, RlSettings, SftSettings, TrainSettings
 
 Preferring = TypeVar("Preferring", DpoSettings, RlSettings)
-OWN_LR, OWN_EMBEDDING_LR = 0.006, 0.0012
+OWN_LR, OWN_EMBEDDING_LR, OWN_HEAD_LR = 0.006, 0.0012, 0.0004
+"""The last one of everything but the matrices, if the head is the model's own: it forgets more quickly."""
 OWN_ADAMW_LR = 0.001
 IMPORTED_LR, IMPORTED_PARAMETERS = 1e-4, 135e6
 IMPORTED_MUON_LR = 0.0005
@@ -42,7 +43,10 @@ def rates_for(config: ModelConfig, own: bool, optimizer: str) -> tuple[float, fl
     smaller = min(1.0, (IMPORTED_PARAMETERS / num_parameters(config)) ** 0.5)
     imported = float(f"{IMPORTED_LR * smaller:.2g}")
     if own:
-        return OWN_LR if optimizer == "muon" else OWN_ADAMW_LR, OWN_EMBEDDING_LR
+        return (
+            OWN_LR if optimizer == "muon" else OWN_ADAMW_LR,
+            OWN_EMBEDDING_LR if config.tie_embeddings else OWN_HEAD_LR,
+        )
     return float(f"{IMPORTED_MUON_LR * smaller:.2g}") if optimizer == "muon" else imported, imported
 
 
