@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.studio.conftest import RunningStudio, go
-from tests.studio.replay import RUN_OF
+from tests.studio.replay import RUN_OF, copy_recorded
 
 PLACES = {
     "": ("home", None),
@@ -86,6 +87,21 @@ def test_an_old_address_still_opens_its_run(open_page: type, every_rule: Running
     expect(page).to_have_title("Overview · rules · glassmill")
     page.get_by_label("Run shown").select_option("demo")
     expect(page).to_have_title("Overview · demo · glassmill")
+
+
+@pytest.mark.slow
+def test_a_recipe_in_an_address_stands_for_its_newest_variant(open_page: type, tmp_path: Path) -> None:
+    copy_recorded(tmp_path)
+    lines = tmp_path / "lines"
+    (lines / "mill-3f9a1c.json").write_bytes((lines / "demo.json").read_bytes())
+    studio = RunningStudio(tmp_path)
+    try:
+        page: Page = open_page(studio.url, view="run/mill/training").page
+        expect(page).to_have_title("Training · mill-3f9a1c · glassmill")
+        page.goto(f"{studio.url}/#/run/rule/home")  # neither `rules` nor `rules-loose`
+        expect(page.get_by_text("There is no run rule here.")).to_be_visible()
+    finally:
+        studio.stop()
 
 
 def test_the_palette_finds_views_runs_pages_and_asks(open_page: type, every_rule: RunningStudio) -> None:

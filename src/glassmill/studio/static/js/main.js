@@ -34,7 +34,7 @@ function Studio() {
 function Page({ about }) {
   const place = usePlace();
   const lines = useLines(about.runs);
-  const name = about.line ?? place.run ?? lines[0]?.name ?? null;
+  const name = about.line ?? named(place.run, lines) ?? lines[0]?.name ?? null;
   const line = useLine(about.runs ? name : null);
   const chatOnly = !about.runs;
   const model = useModel(line.name, line.model, chatOnly || line.name !== "");
@@ -48,6 +48,12 @@ function Page({ about }) {
     ${about.runs && !name ? html`<${Waiting} />` : about.runs && line.name !== name ? html`<${Opening} name=${name} lines=${lines} />` : !view ? html`<${Elsewhere} name=${line.name} />`
       : (view.shows ? view.rooms : [null]).map((room) => html`<${view.draw} key=${`${view.id}-${room?.id}-${name}`} room=${room} line=${line} lines=${lines} now=${now} about=${about} model=${model} views=${views} />`)}
   <//>`;
+}
+
+/** The line that an address names; a recipe's name stands for its newest variant, `demo-3f9a1c`. @param {string | null} run @param {{name: string}[]} lines */
+function named(run, lines) {
+  const variant = (/** @type {{name: string}} */ line) => line.name.slice(0, -7) === run && /-[0-9a-f]{6}$/.test(line.name);
+  return run && (lines.find((line) => line.name === run) ?? lines.find(variant))?.name || run;
 }
 
 /** All lines of the runs folder, newest first, looked for again and again. @param {boolean} wanted */
