@@ -23,9 +23,11 @@ def opened(open_page: type, studio: RunningStudio, **options: Any) -> Any:
 
 
 def ask(page: Page, question: str) -> None:
-    box = page.get_by_label("Your message")
+    said = page.locator('.said[data-role="assistant"]')
+    before, box = said.count(), page.get_by_label("Your message")
     box.fill(question)
     box.press("Enter")
+    expect(said).to_have_count(before + 1)  # the last answer's button is still there until then
     expect(page.get_by_role("button", name="Try again")).to_be_visible(timeout=60_000)
 
 
