@@ -103,7 +103,7 @@ def test_a_hundred_faults_change_no_byte(s3: Callable[[str], None], s3_url: str,
 def test_killed_calls_continue_and_a_second_one_reads_nothing(
     s3: object, s3_url: str, files: Path, tmp_path: Path
 ) -> None:
-    upload(files, "s3://web/killed")
+    upload(files, "s3://web/killed-corpus")
     with proxied(Proxy(s3_url)) as proxy:
 
         def command(inputs: str, runs: str) -> list[str]:
@@ -123,18 +123,18 @@ def test_killed_calls_continue_and_a_second_one_reads_nothing(
         chance, killed = random.Random(3), 0
         for _ in range(KILLS):
             process = subprocess.Popen(
-                command("s3://web/killed/", "s3"), env=with_environment(proxy.url), start_new_session=True,
+                command("s3://web/killed-corpus/", "s3"), env=with_environment(proxy.url), start_new_session=True,
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
             time.sleep(chance.uniform(0.3, 1.1) * took)
             killed += process.poll() is None
             os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
             process.wait()
-        call("s3://web/killed/", "s3")
+        call("s3://web/killed-corpus/", "s3")
         assert contents(tmp_path / "s3") == contents(tmp_path / "disk")
         assert killed or not KILLS
         before = proxy.asked.copy()
-        call("s3://web/killed/", "s3")
+        call("s3://web/killed-corpus/", "s3")
         again = proxy.asked - before
         assert again.total() <= 4, "it lists, and that is all"
     print(f"{killed} of {KILLS} calls were killed at work")

@@ -208,10 +208,12 @@ def test_the_notebook_goes_on_forks_and_takes_back(
     text.fill("The town has a mill.")
     page.get_by_text("More settings").click()
     page.get_by_label("Max tokens").fill("6")
+    page.get_by_label("Temperature").fill("0")
     sent = sent_by(page, "completions")
     page.get_by_role("button", name="Continue").click()
     tokens = page.locator(".sure-token")
     expect(tokens.first).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("button", name="Continue")).to_be_enabled(timeout=60_000)
     assert sent[0]["prompt"] == "The town has a mill." and sent[0]["max_tokens"] == 6
     written = text.input_value()
     assert written.startswith("The town has a mill.") and len(written) > 20
