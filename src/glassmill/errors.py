@@ -15,7 +15,11 @@ GlassmillError
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
+
+FULL_DISK = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+"""The system's numbers of an error for a disk, a quota or a file that takes no more."""
 
 
 class GlassmillError(Exception):

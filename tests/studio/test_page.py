@@ -67,7 +67,7 @@ def poisoned(folder: Path) -> Replay:
 def endless(model: Path) -> None:
     """Gives a model room for an answer that takes long, and takes from it the will to stop."""
     config = json.loads((model / "config.json").read_text())
-    (model / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 8192}))
+    (model / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 65_536}))  # half a minute at least
     weights = load_file(model / "model.safetensors")
     for token in json.loads((model / "generation_config.json").read_text())["eos_token_id"]:
         weights["model.embed_tokens.weight"][token] = 0  # its logit is 0, and others are above

@@ -6,7 +6,6 @@ Anything else is a bug: one line, exit code 1, and the traceback in a file that 
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import sys
@@ -15,12 +14,11 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from glassmill.errors import GlassmillError, UserError, Waiting
+from glassmill.errors import FULL_DISK, GlassmillError, UserError, Waiting
 from glassmill.printable import printable, shown
 
 DEBUG = "GLASSMILL_DEBUG"
 MAX_LINE = 2000
-FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 
 
 def guarded(command: Callable[[], object]) -> None:
@@ -69,7 +67,7 @@ def _message(error: Exception) -> str:
 def _of_system(error: OSError) -> str:
     from glassmill.run.files import disk_full
 
-    if error.errno in FULL:
+    if error.errno in FULL_DISK:
         return _message(disk_full(Path(_name(error) or "the run folder")))
     name = _name(error)
     return f"{shown(name) + ': ' if name else ''}{printable(error.strerror or str(error))}"

@@ -8,7 +8,6 @@ that matches.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -22,7 +21,7 @@ from pathlib import Path
 import requests
 import urllib3
 
-from glassmill.errors import TooLargeError, TransientError, UserError
+from glassmill.errors import FULL_DISK, TooLargeError, TransientError, UserError
 from glassmill.recipe import DownloadSettings
 from glassmill.run.files import atomic_json, disk_full, remove, sha256_file
 
@@ -151,7 +150,7 @@ def _receive(
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in FULL_DISK:
             raise disk_full(part) from None
         raise TransientError("the connection broke") from None
     return have

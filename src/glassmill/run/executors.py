@@ -13,7 +13,6 @@ comes from an operator or a scheduler: the item is named after eight kills in a 
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import queue
@@ -28,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from glassmill.errors import ShardError, UserError
+from glassmill.errors import FULL_DISK, ShardError, UserError
 from glassmill.run.files import disk_full
 from glassmill.run.kinds import Event, from_json
 from glassmill.run.memory import system_kills
@@ -264,7 +263,7 @@ class _Supervisor:
     def _failure(self, child: _Child, answer: Answer) -> Exception:
         if "user_error" in answer:
             return UserError(answer["user_error"])
-        if answer.get("os_error") in (errno.ENOSPC, errno.EDQUOT):
+        if answer.get("os_error") in FULL_DISK:
             return disk_full(Path(str(self.tasks[child.index].get("out", "a shard"))))
         return ShardError(f"shard {child.index}: {answer['error']}\n{answer.get('traceback', '')}")
 

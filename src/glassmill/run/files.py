@@ -21,7 +21,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from glassmill.errors import UserError
+from glassmill.errors import FULL_DISK, UserError
 
 TEMPORARY = ".partial"
 UMASK = os.umask(0o022)
@@ -77,7 +77,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         _sync_folder(path.parent)
     except BaseException as error:
         remove(temporary)
-        if _number(error) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if _number(error) in FULL_DISK:
             raise disk_full(path) from None
         raise
 
@@ -135,7 +135,7 @@ def finite(value: Any) -> Any:
 
 
 def disk_full(path: Path) -> UserError:
-    """The error for ENOSPC: one message, wherever it happens."""
+    """The error for `FULL_DISK`: one message, wherever it happens."""
     return UserError(
         f"no space left while writing {path}; free some and run the same command again: finished work is kept"
     )

@@ -12,7 +12,6 @@ collects the files beside the runs, and the folder gets its name when all of the
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import re
@@ -21,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
-from glassmill.errors import UserError
+from glassmill.errors import FULL_DISK, UserError
 from glassmill.foreign_json import load_json
 from glassmill.printable import printable, shown
 from glassmill.run.files import TEMPORARY, disk_full, locked, remove, sha256_file, sync
@@ -122,7 +121,7 @@ def pull(address: str, runs: Path, told: Told | None = None) -> tuple[Path, Move
                 work.rename(folder)
             remove(work)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            if error.errno in FULL_DISK:
                 raise disk_full(work) from None
             raise
     remove(lock)

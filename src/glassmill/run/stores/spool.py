@@ -7,7 +7,6 @@ looked at are fetched into a file without a name, as large as the whole and empt
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import mmap
 import os
@@ -19,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from glassmill.errors import UserError
+from glassmill.errors import FULL_DISK, UserError
 from glassmill.run.files import is_held, locked, remove
 from glassmill.run.stores.stored import RangeReader, StoredFile
 
@@ -158,7 +157,7 @@ def _telling_of_full_disks() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in FULL_DISK:
             raise UserError(f"no space left in {tempfile.gettempdir()}; name another folder with TMPDIR") from None
         raise
 
