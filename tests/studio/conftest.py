@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from glassmill.serve.server import address_of, bind
 from glassmill.studio.app import create_app, studio_server
@@ -93,8 +93,17 @@ class Watched:
         self.wrongs: list[str] = []
         page.on("dialog", lambda dialog: (self.wrongs.append(f"dialog {dialog.message}"), dialog.dismiss()))
         page.on("pageerror", lambda error: self.wrongs.append(f"error {error}"))
-        page.on("console", lambda message: message.type == "error" and self.wrongs.append(f"console {message.text}"))
+        page.on("console", lambda message: message.type == "error" and self.wrongs.append(_said(message)))
         page.on("request", lambda request: request.url.startswith(url) or self.wrongs.append(f"request {request.url}"))
+
+    def wrongs_but(self, route: str) -> list[str]:
+        """All of them but the line of the console for a request of `route` that was refused (409)."""
+        refused = re.compile(rf"console .* 409 .*/api/[^?]*/{route}(\?.*)?")
+        return [wrong for wrong in self.wrongs if not refused.fullmatch(wrong)]
+
+
+def _said(message: ConsoleMessage) -> str:
+    return f"console {message.text} {message.location['url']}"
 
 
 @pytest.fixture
