@@ -28,7 +28,7 @@ from glassmill.miniweb.questions import ask as wording
 from glassmill.miniweb.world import Subject, World, canonical
 from glassmill.pipeline import run_line
 from glassmill.recipe import EvalSettings, find_recipe, load_recipe
-from glassmill.run.folder import read_stats
+from glassmill.run.finished import read_stats
 from glassmill.run.line import Line
 
 

@@ -15,7 +15,7 @@ from glassmill.commands.runs import comparison_table, deletion_lines, run_table
 from glassmill.errors import UserError
 from glassmill.pipeline import run_line
 from glassmill.recipe import find_recipe, load_recipe
-from glassmill.run.folder import read_manifest, run_damage
+from glassmill.run.finished import read_manifest, run_damage
 from glassmill.run.listing import compare, delete, list_runs
 
 SMALL = ("miniweb.pages=120", "miniweb.people=8", "miniweb.conversations=40")

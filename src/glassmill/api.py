@@ -53,7 +53,7 @@ def documents(corpus: str | Path, dropped: bool = False) -> Iterator[Document]:
         UserError: `corpus` is not a finished run.
     """
     from glassmill.corpus import document
-    from glassmill.run.folder import read_manifest
+    from glassmill.run.finished import read_manifest
 
     read_manifest(Path(corpus))
     return document.documents(corpus, dropped=dropped)

@@ -16,7 +16,8 @@ from glassmill.evals.eval import held_out_bits
 from glassmill.evals.held_out import held_out
 from glassmill.infer.generate import Model
 from glassmill.recipe import Recipe, TokenizerSettings, TokensSettings
-from glassmill.run.folder import Identity, open_run, read_manifest
+from glassmill.run.finished import read_manifest
+from glassmill.run.folder import Identity, open_run
 from glassmill.run.shards import find_shards
 from glassmill.tokens import tokens, vocabulary
 from glassmill.tokens.tokenizer import Tokenizer

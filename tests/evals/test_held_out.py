@@ -11,7 +11,8 @@ import pytest
 from glassmill.errors import UserError
 from glassmill.evals.held_out import held_out
 from glassmill.recipe import Recipe, TokenizerSettings, TokensSettings
-from glassmill.run.folder import Identity, open_run, read_manifest
+from glassmill.run.finished import read_manifest
+from glassmill.run.folder import Identity, open_run
 from glassmill.tokens import tokens, vocabulary
 from glassmill.tokens.tokenizer import Tokenizer
 from tests.tokens.builders import PROSE, write_corpus

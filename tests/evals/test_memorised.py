@@ -24,7 +24,8 @@ from glassmill.evals.memorised import (
 from glassmill.infer.decoder import Answer, DecoderInfo, Piece
 from glassmill.infer.generate import Model
 from glassmill.recipe import Recipe, TokenizerSettings, TokensSettings
-from glassmill.run.folder import Identity, open_run, read_manifest
+from glassmill.run.finished import read_manifest
+from glassmill.run.folder import Identity, open_run
 from glassmill.tokens import tokens, vocabulary
 from glassmill.tokens.shards import Shards
 from glassmill.tokens.suffixes import SuffixIndex, build

@@ -14,7 +14,8 @@ from glassmill.recipe import Recipe
 from glassmill.run import kinds
 from glassmill.run.events import EventLog, read_events
 from glassmill.run.files import atomic_path, atomic_write
-from glassmill.run.folder import Identity, content_digest, is_done, open_run, read_manifest, run_damage
+from glassmill.run.finished import content_digest, is_done, read_manifest, run_damage
+from glassmill.run.folder import Identity, open_run
 from glassmill.run.places import place
 
 IDENTITY = Identity("corpus", 1, {"settings": {"bound": 3}}, {"web": "abc"})

@@ -14,7 +14,7 @@ from glassmill.errors import UserError
 from glassmill.pipeline import ready, run_line
 from glassmill.recipe import find_recipe, load_recipe
 from glassmill.run import given
-from glassmill.run.folder import read_manifest
+from glassmill.run.finished import read_manifest
 from glassmill.run.line import Line
 from tests.run.conftest import small
 

@@ -21,7 +21,7 @@ from glassmill.pipeline import run_line
 from glassmill.recipe import find_recipe, load_recipe
 from glassmill.run import hashes, kinds
 from glassmill.run.files import atomic_json, sha256_file
-from glassmill.run.folder import read_manifest, run_damage
+from glassmill.run.finished import read_manifest, run_damage
 from glassmill.run.inputs import digest_files, input_files
 from glassmill.run.integrity import Damage, damage, sealed_damage
 from glassmill.train.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from glassmill.pipeline import run_line
-from glassmill.run.folder import is_done, read_manifest
+from glassmill.run.finished import is_done, read_manifest
 from glassmill.run.line import Line
 from glassmill.run.places import settled
 from glassmill.train import plan as plans

@@ -14,7 +14,8 @@ import pytest
 
 from glassmill.errors import UserError
 from glassmill.recipe import make_recipe
-from glassmill.run.folder import Identity, is_done, open_run, run_damage
+from glassmill.run.finished import is_done, run_damage
+from glassmill.run.folder import Identity, open_run
 from glassmill.run.given import prepared
 from glassmill.run.hashes import hash_files
 from glassmill.run.inputs import input_files

@@ -10,7 +10,7 @@ import pytest
 from glassmill.commands.search import found_tables, search
 from glassmill.corpus.document import documents
 from glassmill.errors import UserError
-from glassmill.run.folder import SEARCH, run_damage
+from glassmill.run.finished import SEARCH, run_damage
 from glassmill.search.index import FILE, open_index
 from tests.line import glassmill
 from tests.search.make import MANUALS, corpus_run

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from glassmill.recipe import load_recipe
-from glassmill.run.folder import Identity, open_run, read_manifest
+from glassmill.run.finished import read_manifest
+from glassmill.run.folder import Identity, open_run
 from glassmill.tokens import tokens
 
 RECORDED = Path(__file__).parent / "recorded"

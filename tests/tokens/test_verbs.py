@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from glassmill.errors import UserError
 from glassmill.recipe import TokenizerSettings, TokensSettings
 from glassmill.run import kinds
-from glassmill.run.folder import run_damage
+from glassmill.run.finished import run_damage
 from glassmill.tokens import bpe, tokens
 from glassmill.tokens import vocabulary as tokenizer_stage
 from glassmill.tokens.documents import document_hash, document_texts

@@ -10,7 +10,7 @@ import torch
 
 from glassmill.errors import UserError
 from glassmill.infer.folder import load_folder
-from glassmill.run.folder import read_manifest
+from glassmill.run.finished import read_manifest
 from glassmill.train.snapshots import read_snapshot, save_snapshot, snapshots
 from tests.train.test_train import Town, train_town
 

@@ -23,7 +23,7 @@ def push(
 ) -> None:
     """Publish a finished run in an object store: others see it when it is whole, and pull it with its checksums."""
     from glassmill.commands.stores import moved_line
-    from glassmill.run.folder import is_done
+    from glassmill.run.finished import is_done
     from glassmill.run.names import find_folder
     from glassmill.run.published import push as publish
 

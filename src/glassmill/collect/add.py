@@ -24,15 +24,8 @@ from glassmill.run import kinds
 from glassmill.run.events import Listener
 from glassmill.run.executors import map_shards
 from glassmill.run.files import atomic_write, remove
-from glassmill.run.folder import (
-    Identity,
-    RunFolder,
-    discard,
-    is_done,
-    open_run,
-    run_damage,
-    settings_identity,
-)
+from glassmill.run.finished import discard, is_done, run_damage
+from glassmill.run.folder import Identity, RunFolder, open_run, settings_identity
 from glassmill.run.inputs import InputFile, digest_files, record_inputs
 from glassmill.run.places import place
 from glassmill.run.shards import folder_of, shard_name

@@ -28,7 +28,7 @@ from glassmill.pipeline import ready, run_line
 from glassmill.recipe import Recipe
 from glassmill.run.events import Listener
 from glassmill.run.files import atomic_json, atomic_write
-from glassmill.run.folder import read_stats
+from glassmill.run.finished import read_stats
 from glassmill.run.line import Line
 from glassmill.tokens.tokens import held_out_documents
 

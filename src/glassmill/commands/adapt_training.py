@@ -22,7 +22,7 @@ from glassmill.pipeline import ready, run_line
 from glassmill.recipe import Recipe, find_recipe, load_recipe
 from glassmill.run.events import Listener
 from glassmill.run.files import atomic_write
-from glassmill.run.folder import read_stats
+from glassmill.run.finished import read_stats
 
 LORA_RANK = 16
 LEARNING = (

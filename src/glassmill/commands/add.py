@@ -17,7 +17,7 @@ from glassmill.commands.terminal import plain, size
 from glassmill.corpus.read.sources import find_sources
 from glassmill.recipe import find_recipe, load_recipe
 from glassmill.run.events import Listener
-from glassmill.run.folder import read_manifest
+from glassmill.run.finished import read_manifest
 from glassmill.run.names import user_path
 
 PROMPT = "Make documents of these files? [y/N] "

@@ -11,7 +11,7 @@ from glassmill.errors import UserError
 from glassmill.recipe import Recipe
 from glassmill.run.array import run_array_task
 from glassmill.run.events import Entry
-from glassmill.run.folder import is_done
+from glassmill.run.finished import is_done
 from glassmill.run.states import line_file_of
 
 

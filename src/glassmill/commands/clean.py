@@ -14,7 +14,8 @@ from typing import TypedDict
 from glassmill.commands.terminal import plain, size
 from glassmill.errors import UserError
 from glassmill.run.files import TEMPORARY, bytes_of, is_held, remove
-from glassmill.run.folder import PULLING, SCRATCH_FOLDERS, is_done, layers_of
+from glassmill.run.finished import SCRATCH_FOLDERS, is_done
+from glassmill.run.folder import PULLING, layers_of
 
 
 class Left(TypedDict):

@@ -20,7 +20,8 @@ from glassmill.errors import UserError
 from glassmill.pipeline import run_line
 from glassmill.recipe import Recipe, find_recipe, load_recipe
 from glassmill.run.files import atomic_json
-from glassmill.run.folder import is_done, open_run, read_manifest, read_stats
+from glassmill.run.finished import is_done, read_manifest, read_stats
+from glassmill.run.folder import open_run
 from glassmill.run.line import stage_identity
 from glassmill.stages import STAGES, stage_named
 

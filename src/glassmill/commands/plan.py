@@ -28,7 +28,7 @@ from glassmill.model.sizes import (
 )
 from glassmill.pipeline import ready
 from glassmill.recipe import LoopSettings, Recipe
-from glassmill.run.folder import is_done, read_stats
+from glassmill.run.finished import is_done, read_stats
 from glassmill.run.inputs import readable_files
 from glassmill.run.stores.address import is_address
 from glassmill.run.stores.stored import size_of

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NotRequired, TypedDict, cast
 
-from glassmill.run.folder import is_done, read_stats, software
+from glassmill.run.finished import is_done, read_stats
+from glassmill.run.folder import software
 from glassmill.run.line import Line
 from glassmill.stages import last_model, stage_named
 

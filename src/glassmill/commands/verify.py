@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from glassmill.errors import UserError
-from glassmill.run.folder import is_done, read_manifest, run_damage
+from glassmill.run.finished import is_done, read_manifest, run_damage
 from glassmill.run.integrity import NOTE, sealed_damage, sealed_digests
 
 

@@ -19,7 +19,7 @@ from glassmill.corpus.judge.rule import Rule, Verdict
 from glassmill.errors import UserError
 from glassmill.printable import shown
 from glassmill.recipe import CorpusSettings
-from glassmill.run.folder import is_done
+from glassmill.run.finished import is_done
 from glassmill.run.hashes import hash_files
 from glassmill.run.inputs import InputFile, recorded_inputs
 from glassmill.run.names import user_path

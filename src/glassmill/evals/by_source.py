@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from glassmill.corpus.document import LOCAL, domain_of
 from glassmill.corpus.look.shown import shown
 from glassmill.evals.bits_per_byte import Bits
-from glassmill.run.folder import is_done, read_manifest
+from glassmill.run.finished import is_done, read_manifest
 from glassmill.run.given import with_content
 from glassmill.run.shards import shard_called
 from glassmill.tokens.shards import Shards

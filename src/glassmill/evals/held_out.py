@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from glassmill.errors import UserError
-from glassmill.run.folder import is_done, read_manifest
+from glassmill.run.finished import is_done, read_manifest
 from glassmill.run.given import with_content
 from glassmill.tokens.shards import Shards
 from glassmill.tokens.tokenizer import Tokenizer

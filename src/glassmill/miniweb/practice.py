@@ -25,7 +25,7 @@ from glassmill.miniweb.conversations import TYPED, num_sums
 from glassmill.miniweb.questions import OPERATIONS, Ghosts, Question, Sum, ask, make_ghosts, make_sums, refusal
 from glassmill.miniweb.visitors import typed, typed_sum
 from glassmill.miniweb.world import Fact, Subject, World, canonical
-from glassmill.run.folder import read_manifest
+from glassmill.run.finished import read_manifest
 
 SHARES = {"fact": 0.4, "unknown": 0.13, "topic": 0.07, "sum": 0.17, "two_step": 0.23}
 NUM_HELD_OUT = 150

@@ -18,7 +18,7 @@ from typing import Literal
 from glassmill.errors import UserError
 from glassmill.infer.find import find_model, read_meta
 from glassmill.recipe import Recipe, load_recipe
-from glassmill.run.folder import Manifest, is_done, read_manifest, run_damage
+from glassmill.run.finished import Manifest, is_done, read_manifest, run_damage
 from glassmill.run.given import with_content
 from glassmill.run.hashes import hash_files
 from glassmill.run.inputs import InputRow, digest_files, digest_of, input_files, recorded_inputs

@@ -21,7 +21,7 @@ from glassmill.papers.chain import Chain, Part
 from glassmill.papers.documents import Row, Summary, rows_of, summary_of
 from glassmill.papers.licences import find_licences
 from glassmill.run.files import atomic_path
-from glassmill.run.folder import is_done, read_manifest
+from glassmill.run.finished import is_done, read_manifest
 from glassmill.run.inputs import InputRow, recorded_inputs
 from glassmill.run.integrity import check_run_files, check_sealed
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from glassmill.errors import UserError
 from glassmill.recipe import Recipe
-from glassmill.run.folder import is_done, read_manifest, run_damage
+from glassmill.run.finished import is_done, read_manifest, run_damage
 from glassmill.run.names import find_folder
 from glassmill.stages import NAMES, Stage, stage_named
 

@@ -20,7 +20,7 @@ from typing import NoReturn, TypedDict, cast
 from glassmill.errors import UserError
 from glassmill.printable import shown, valid
 from glassmill.run.files import atomic_path, sha256_file
-from glassmill.run.folder import INPUTS, is_done
+from glassmill.run.finished import INPUTS, is_done
 from glassmill.run.hashes import Told, hash_files
 from glassmill.run.integrity import check_run_files
 from glassmill.run.names import user_path

@@ -20,15 +20,8 @@ from glassmill.recipe import Recipe
 from glassmill.run import kinds, torch_says
 from glassmill.run.events import Entry, Listener, read_events
 from glassmill.run.files import atomic_json
-from glassmill.run.folder import (
-    Identity,
-    discard,
-    is_done,
-    open_run,
-    read_manifest,
-    run_damage,
-    settings_identity,
-)
+from glassmill.run.finished import discard, is_done, read_manifest, run_damage
+from glassmill.run.folder import Identity, open_run, settings_identity
 from glassmill.run.hashes import Told
 from glassmill.run.inputs import InputFile, digest_files, input_files, record_inputs
 from glassmill.run.integrity import Damage

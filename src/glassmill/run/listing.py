@@ -14,7 +14,8 @@ from glassmill.errors import UserError
 from glassmill.foreign_json import load_json
 from glassmill.printable import shown
 from glassmill.run.files import bytes_of, is_held, remove
-from glassmill.run.folder import Manifest, is_done, layers_of, read_manifest
+from glassmill.run.finished import Manifest, is_done, read_manifest
+from glassmill.run.folder import layers_of
 from glassmill.run.names import find_folder
 from glassmill.run.stores.address import is_address
 from glassmill.stages import STAGES

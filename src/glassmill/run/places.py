@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from glassmill.errors import UserError
-from glassmill.run.folder import Identity, is_done, read_manifest, run_damage
+from glassmill.run.finished import is_done, read_manifest, run_damage
+from glassmill.run.folder import Identity
 
 PLAN = "plan.json"
 DIGITS, MORE_DIGITS = 6, 12

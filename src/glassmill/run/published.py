@@ -24,7 +24,8 @@ from glassmill.errors import FULL_DISK, UserError
 from glassmill.foreign_json import load_json
 from glassmill.printable import printable, shown
 from glassmill.run.files import TEMPORARY, disk_full, locked, remove, sha256_file, sync
-from glassmill.run.folder import INPUTS, PULLING, FileEntry, is_done, read_manifest, run_damage
+from glassmill.run.finished import INPUTS, FileEntry, is_done, read_manifest, run_damage
+from glassmill.run.folder import PULLING
 from glassmill.run.stores.address import PUBLISHED, UPLOADING, parts_of, scheme_of
 from glassmill.run.stores.client import delete, entries_under, entry_at, put_bytes, put_file, read_range
 

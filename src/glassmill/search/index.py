@@ -28,7 +28,7 @@ from typing import Any
 from glassmill.corpus.document import Document, documents
 from glassmill.errors import UserError
 from glassmill.run.files import atomic_json, atomic_path, sha256_file
-from glassmill.run.folder import SEARCH, read_manifest
+from glassmill.run.finished import SEARCH, read_manifest
 from glassmill.run.hashes import hash_files
 from glassmill.run.shards import has_shards
 from glassmill.search.lines import CLOSE, OPEN, best_lines, matches_of

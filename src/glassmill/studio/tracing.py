@@ -126,7 +126,7 @@ def _why(folder: Path, url: str) -> object:
 
 def _html(folder: Path, source: str, offset: int, url: str) -> object:
     from glassmill.corpus.look.cut_away import cut_away
-    from glassmill.run.folder import read_manifest
+    from glassmill.run.finished import read_manifest
     from glassmill.run.given import with_content
 
     webs = with_content(read_manifest(folder)["inputs"].get("web"), folder.parent.parent / "miniweb")

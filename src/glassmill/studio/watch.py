@@ -15,7 +15,7 @@ from typing import TypedDict, cast, get_args
 
 from glassmill.run.events import CHUNK_BYTES, Entry, parse_json, read_chunk
 from glassmill.run.files import is_held
-from glassmill.run.folder import is_done
+from glassmill.run.finished import is_done
 from glassmill.run.states import FINISHED, StageState, State, lock_of
 from glassmill.stages import NAMES, STAGES
 from glassmill.studio.history import UNSENT, History

@@ -17,7 +17,7 @@ from fastapi.responses import Response
 from glassmill.errors import UserError
 from glassmill.foreign_json import load_json
 from glassmill.recipe import load_recipe
-from glassmill.run.folder import is_done
+from glassmill.run.finished import is_done
 from glassmill.studio.routes import answer, run_folder
 from glassmill.studio.watch import Watcher
 

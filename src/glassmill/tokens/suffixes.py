@@ -30,7 +30,7 @@ from glassmill import native
 from glassmill.errors import UserError
 from glassmill.foreign_json import field, load_object
 from glassmill.run.files import atomic_json, atomic_path, locked, sha256_file
-from glassmill.run.folder import SUFFIXES, is_done, read_manifest
+from glassmill.run.finished import SUFFIXES, is_done, read_manifest
 from glassmill.run.integrity import check
 from glassmill.tokens import plain_suffixes
 from glassmill.tokens.plain_suffixes import MOST_SUFFIXES, POSITION_BYTES, PlainSuffixes, unpacked

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from glassmill.corpus.look.why import row_at
 from glassmill.errors import UserError
 from glassmill.recipe import Recipe, load_recipe
-from glassmill.run.folder import is_done, read_manifest, read_stats
+from glassmill.run.finished import is_done, read_manifest, read_stats
 from glassmill.run.given import origins
 from glassmill.run.names import find_folder
 from glassmill.stages import stage_named

@@ -26,7 +26,7 @@ from glassmill.infer.compose import piece_of
 from glassmill.infer.decoder import Decoder, text_losses
 from glassmill.run import kinds
 from glassmill.run.events import read_events
-from glassmill.run.folder import read_stats
+from glassmill.run.finished import read_stats
 from glassmill.tokens.shards import Shards
 from glassmill.tokens.tokenizer import Tokenizer
 from glassmill.trace.origins import Origin, check_ids, document_at, recipe_of, seed_of

@@ -21,7 +21,8 @@ from glassmill.errors import UserError
 from glassmill.recipe import LoopSettings, Recipe
 from glassmill.run import kinds
 from glassmill.run.events import Entry
-from glassmill.run.folder import LOGS, RunFolder
+from glassmill.run.finished import LOGS
+from glassmill.run.folder import RunFolder
 
 GROUPS = ("embeddings", "attention", "feed-forward", "norms", "head")
 COLUMNS = (

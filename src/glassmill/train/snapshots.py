@@ -20,7 +20,7 @@ from torch import Tensor
 from glassmill.errors import UserError
 from glassmill.model.transformer import Transformer
 from glassmill.run.files import atomic_path
-from glassmill.run.folder import SNAPSHOTS
+from glassmill.run.finished import SNAPSHOTS
 
 
 def save_snapshot(run: Path, model: Transformer, step: int) -> None:
