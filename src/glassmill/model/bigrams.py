@@ -22,6 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from glassmill.model.threads import pinned_threads
+
 SMOOTHING = 128.0
 """Draws that are added to every token's counts; 64 to 1,024 do equally well."""
 MOST_RANK = 512
@@ -96,20 +98,12 @@ def _decompose(matrix: Tensor, rank: int, generator: torch.Generator) -> tuple[T
 
     By one thread: vectors of singular values that hardly differ turn with the last bit of a sum.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return _decomposed(matrix, rank, generator)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _decomposed(matrix: Tensor, rank: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
     transposed = matrix.t()
-    basis = torch.linalg.qr(torch.sparse.mm(matrix, torch.randn(matrix.shape[1], rank, generator=generator)))[0]
-    for _ in range(POWER_ITERATIONS):
-        basis = torch.linalg.qr(torch.sparse.mm(transposed, basis))[0]
-        basis = torch.linalg.qr(torch.sparse.mm(matrix, basis))[0]
-    right, triangle = torch.linalg.qr(torch.sparse.mm(transposed, basis))
-    inner_left, sizes, inner_right = torch.linalg.svd(triangle.T)
-    return basis @ inner_left, sizes, right @ inner_right.T
+    with pinned_threads(1):
+        basis = torch.linalg.qr(torch.sparse.mm(matrix, torch.randn(matrix.shape[1], rank, generator=generator)))[0]
+        for _ in range(POWER_ITERATIONS):
+            basis = torch.linalg.qr(torch.sparse.mm(transposed, basis))[0]
+            basis = torch.linalg.qr(torch.sparse.mm(matrix, basis))[0]
+        right, triangle = torch.linalg.qr(torch.sparse.mm(transposed, basis))
+        inner_left, sizes, inner_right = torch.linalg.svd(triangle.T)
+        return basis @ inner_left, sizes, right @ inner_right.T

@@ -101,7 +101,7 @@ def _with_threads(small: bool, function: Callable[[], T]) -> T:
     """`function()`, by one thread if its work is small."""
     import torch
 
-    from glassmill.train.process import pinned_threads
+    from glassmill.model.threads import pinned_threads
 
     with pinned_threads(1 if small else torch.get_num_threads()):
         return function()

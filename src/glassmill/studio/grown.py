@@ -107,9 +107,9 @@ def _passes(folder: Path, kept: tuple[Snapshot, ...], ids: tuple[int, ...]) -> l
     """The text in every snapshot; kept, for a reader goes from token to token."""
     from glassmill.infer.compose import piece_of
     from glassmill.infer.folder import load_folder
+    from glassmill.model.threads import pinned_threads
     from glassmill.model.trace import trace
     from glassmill.serve.replies import token_key
-    from glassmill.train.process import pinned_threads
     from glassmill.train.snapshots import read_snapshot
 
     loaded = load_folder(folder / "model")

@@ -26,6 +26,7 @@ from typing import NamedTuple, Protocol
 from glassmill.errors import Spike, UserError
 from glassmill.model.config import ModelConfig
 from glassmill.model.sizes import num_parameters, training_bytes, training_flops_per_token
+from glassmill.model.threads import pinned_threads
 from glassmill.model.transformer import Transformer
 from glassmill.recipe import LoopSettings
 from glassmill.run import kinds
@@ -47,7 +48,7 @@ from glassmill.train.deadline import Deadline
 from glassmill.train.health import Watch
 from glassmill.train.pace import Pace
 from glassmill.train.plan import Plan, Setup, cut_plan, make_plan, moved_plan, read_plan
-from glassmill.train.process import deterministic, pinned_threads, signals
+from glassmill.train.process import deterministic, signals
 from glassmill.train.ranks import Ranks, others_may_die
 from glassmill.train.saver import Saver
 from glassmill.train.sinks import logging

@@ -1,4 +1,4 @@
-"""What a training needs of its process: a fixed number of threads, deterministic kernels, and word of a signal."""
+"""What a training needs of its process: deterministic kernels, and word of a signal."""
 
 from __future__ import annotations
 
@@ -9,17 +9,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-
-
-@contextmanager
-def pinned_threads(threads: int) -> Iterator[None]:
-    """torch computes with so many threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

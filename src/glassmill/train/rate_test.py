@@ -14,8 +14,9 @@ from statistics import fmean
 from typing import NamedTuple
 
 from glassmill.errors import UserError
+from glassmill.model.threads import pinned_threads
 from glassmill.train.health import Watch
-from glassmill.train.process import deterministic, pinned_threads
+from glassmill.train.process import deterministic
 from glassmill.train.start import Start
 from glassmill.train.trainer import Trainer
 
